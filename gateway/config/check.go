@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// check finds what is only wrong beside something else. A value that was refused by itself is not mentioned again.
+func (l *loader) check() {
+	l.checkAddresses()
+	switch {
+	case len(l.cfg.Clusters) > 0 || !l.clean("clusters") || l.broken:
+	case !l.said("clusters"):
+		l.add("", place{}, "there are no nodes to send anything to; write clusters in a file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001")
+	default:
+		l.addAt("clusters", "the list is empty; write at least one cluster with its nodes")
+	}
+	names, routes := map[string]string{}, map[string]string{}
+	for i := range l.cfg.Clusters {
+		c := &l.cfg.Clusters[i]
+		base := fmt.Sprintf("clusters[%d]", i)
+		l.require(base+".name", "every cluster needs a name of its own; it is part of the keys in Redis, so keep it")
+		l.unique(names, c.Name, base+".name", "cluster names must differ")
+		l.checkRoute(routes, c, base)
+		l.checkNodes(c, base+".nodes")
+	}
+}
+
+func (l *loader) require(key, text string) {
+	if !l.said(key) {
+		l.addAt(key, "this is missing; "+text)
+	}
+}
+
+// unique reports a value that an earlier setting has too. seen maps values to the settings that had them.
+func (l *loader) unique(seen map[string]string, value, key, text string) {
+	if value == "" {
+		return
+	}
+	if first, ok := seen[value]; ok {
+		l.addAt(key, fmt.Sprintf("%s is also %s; %s", quote(value), l.where(first), text))
+		return
+	}
+	seen[value] = key
+}
+
+// checkRoute refuses two clusters for one host and path. A longer path below a shorter one, or an exact host beside a
+// pattern, is fine: the more exact route wins.
+func (l *loader) checkRoute(seen map[string]string, c *Cluster, base string) {
+	hosts := c.Host
+	if len(hosts) == 0 && !l.said(base+".host") {
+		hosts = []string{""}
+	}
+	for _, h := range hosts {
+		key := base + ".path"
+		if first, ok := seen[h+c.Path]; ok {
+			l.addAt(key, fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(first)))
+			continue
+		}
+		seen[h+c.Path] = base
+	}
+}
+
+func (l *loader) checkNodes(c *Cluster, base string) {
+	if len(c.Nodes) == 0 {
+		if !l.said(base) {
+			l.require(base, "write at least one node, as - {name: n1, url: http://127.0.0.1:3001}")
+		} else if l.clean(base) {
+			l.addAt(base, "the list is empty; write at least one node")
+		}
+	}
+	names, urls := map[string]string{}, map[string]string{}
+	for i, n := range c.Nodes {
+		key := fmt.Sprintf("%s[%d]", base, i)
+		l.require(key+".name", "every node needs a name of its own; bindings hold it, so keep it when the address changes")
+		l.require(key+".url", "write http://host:port")
+		l.unique(names, n.Name, key+".name", "node names must differ within a cluster")
+		l.unique(urls, n.URL, key+".url", "one process is one node; raise its weight instead")
+	}
+}
+
+// checkAddresses refuses addresses that could not be listened on at the same time.
+func (l *loader) checkAddresses() {
+	for i, a := range l.cfg.Listen {
+		for _, b := range l.cfg.Listen[:i] {
+			if clash(a, b) {
+				l.addAt("listen", fmt.Sprintf("%s and %s are the same port of the same host", b, a))
+			}
+		}
+		if clash(a, l.cfg.Admin.Listen) {
+			l.addAt("admin.listen", fmt.Sprintf("%s is taken by listen %s; use another port", l.cfg.Admin.Listen, a))
+		}
+	}
+	if len(l.cfg.Listen) == 0 && l.clean("listen") {
+		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")
+	}
+}
+
+func clash(a, b string) bool {
+	ha, pa, errA := net.SplitHostPort(a)
+	hb, pb, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || pa != pb || strings.Trim(pa, "0") == "" {
+		return false
+	}
+	return ha == hb || everywhere(ha, hb) || everywhere(hb, ha)
+}
+
+// everywhere reports whether listening on host takes other's port too. 0.0.0.0 beside an IPv6 address does not.
+func everywhere(host, other string) bool {
+	if host == "" || host == "::" {
+		return true
+	}
+	a, err := netip.ParseAddr(other)
+	return host == "0.0.0.0" && (err != nil || a.Is4())
+}

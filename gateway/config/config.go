@@ -1,0 +1,152 @@
+// Package config loads and validates the settings of one sidway replica. The result is plain data: nothing here dials,
+// listens or watches a file, and it imports nothing else of sidway.
+//
+//	cfg, err := config.Load("sidway.yaml", os.LookupEnv)
+//
+// A file is YAML of the shape that sidway.example.yaml documents key by key. It is read strictly: an unknown key, a
+// key given twice or a value out of its range is refused, and one Error tells of all of them, each with its file and
+// line, the key's path, what is wrong and what to write instead.
+//
+// # Environment
+//
+// Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.
+// Each setting outside clusters has a variable: SIDWAY_ and the key's path in upper case, with _ for each dot. Only
+// affinity.redis, which most people set, has the shorter SIDWAY_REDIS, and the nodes of a single cluster come as
+// SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by commas.
+//
+//	listen                  SIDWAY_LISTEN                 :8080,[::1]:8081
+//	admin.listen            SIDWAY_ADMIN_LISTEN           127.0.0.1:9090, or off
+//	affinity.redis          SIDWAY_REDIS                  redis://127.0.0.1:6379/0
+//	affinity.prefix         SIDWAY_AFFINITY_PREFIX        sidway:
+//	affinity.cache          SIDWAY_AFFINITY_CACHE         1000000
+//	access_log              SIDWAY_ACCESS_LOG             true
+//	log.level               SIDWAY_LOG_LEVEL              debug, info, warn, error
+//	log.format              SIDWAY_LOG_FORMAT             text, json
+//	trusted_proxies         SIDWAY_TRUSTED_PROXIES        10.0.0.0/8,fd00::/8
+//	limits.connections      SIDWAY_LIMITS_CONNECTIONS     10000
+//	limits.header_time      SIDWAY_LIMITS_HEADER_TIME     5s
+//	limits.body_time        SIDWAY_LIMITS_BODY_TIME       10s
+//	limits.body_rate        SIDWAY_LIMITS_BODY_RATE       1000
+//	limits.idle_time        SIDWAY_LIMITS_IDLE_TIME       75s
+//	limits.write_time       SIDWAY_LIMITS_WRITE_TIME      30s
+//	limits.handshake_time   SIDWAY_LIMITS_HANDSHAKE_TIME  2500ms
+//	limits.queue_time       SIDWAY_LIMITS_QUEUE_TIME      5s
+//	limits.queue            SIDWAY_LIMITS_QUEUE           1024
+//	shutdown.notice         SIDWAY_SHUTDOWN_NOTICE        2s
+//	shutdown.deadline       SIDWAY_SHUTDOWN_DEADLINE      30s
+//	shutdown.waves          SIDWAY_SHUTDOWN_WAVES         10
+//	clusters[0].nodes       SIDWAY_NODES                  n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001
+//
+// In SIDWAY_NODES the name and the ;weight may be left out. A node without a name is named after its address, never
+// after its place in the list: replicas that were given the nodes in different orders must agree on the names.
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config is all that a replica is told. Load and FromNodes return it valid, with every default filled in.
+type Config struct {
+	Listen         []string // addresses for clients, "host:port"; the host may be empty
+	Admin          Admin
+	Affinity       Affinity
+	AccessLog      bool // one log line for each request
+	Log            Log
+	TrustedProxies []netip.Prefix // whose Forwarded and X-Forwarded-* are believed, and appended to
+	Limits         Limits
+	Shutdown       Shutdown
+	Clusters       []Cluster // at least one; their routes differ
+}
+
+// Admin is the address for health checks, metrics and operators.
+type Admin struct {
+	Listen string // "host:port", or "off"
+}
+
+// Off reports whether no admin address is wanted.
+func (a Admin) Off() bool { return a.Listen == "off" }
+
+// Affinity says where bindings are kept.
+type Affinity struct {
+	Redis  string // URL; empty means in memory, for one replica. It may hold a password: never log it.
+	Prefix string // what every key in Redis starts with
+	Cache  int    // bindings kept in memory, at most
+}
+
+// Log says what the replica's own log looks like.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // text or json
+}
+
+// Limits bound what clients may take.
+type Limits struct {
+	Connections   int           // from clients, in all; 0 means what the limit of descriptors allows
+	HeaderTime    time.Duration // for a request's head, from its first byte
+	BodyTime      time.Duration // for a request's body, before BodyRate counts
+	BodyRate      int64         // bytes per second that a body must reach after BodyTime
+	IdleTime      time.Duration // for a kept connection without a request
+	WriteTime     time.Duration // for one write to a client that does not read
+	HandshakeTime time.Duration // for a node to begin its answer to a handshake
+	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its binding
+	Queue         int           // requests that may wait so at a time
+}
+
+// Shutdown says how a replica ends after a signal.
+type Shutdown struct {
+	Notice   time.Duration // between "not ready" and the closing of the listeners, so that balancers notice
+	Deadline time.Duration // for all requests and tunnels to end, after Notice
+	Waves    int           // in which tunnels are closed, spread over the deadline
+}
+
+// Balance is a way to pick a node for a new session.
+type Balance string
+
+// The ways to pick a node. Both go by the nodes' weights.
+const (
+	LeastSessions Balance = "least_sessions" // the default
+	RoundRobin    Balance = "round_robin"
+)
+
+// Cluster is the nodes that serve one route.
+type Cluster struct {
+	Name    string
+	Host    []string // lower case, without port, exact or "*.example.com"; none means any host
+	Path    string   // where the nodes serve Socket.IO; begins and ends with "/"
+	Balance Balance
+	MaxBody int64 // bytes of one Socket.IO POST; 0 means what the node's open packet says
+	Nodes   []Node
+}
+
+// Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.
+type Node struct {
+	Name   string
+	URL    string // http://host:port
+	Weight int    // 1 to 1000
+}
+
+// Address returns the host:port to dial.
+func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
+
+// Default returns the settings that hold where nothing else is said. It has no clusters, so it is not yet valid.
+func Default() *Config {
+	return &Config{
+		Listen:   []string{":8080"},
+		Admin:    Admin{Listen: "127.0.0.1:9090"},
+		Affinity: Affinity{Prefix: "sidway:", Cache: 1_000_000},
+		Log:      Log{Level: "info", Format: "text"},
+		Limits: Limits{
+			HeaderTime:    5 * time.Second,
+			BodyTime:      10 * time.Second,
+			BodyRate:      1000,
+			IdleTime:      75 * time.Second,
+			WriteTime:     30 * time.Second,
+			HandshakeTime: 2500 * time.Millisecond,
+			QueueTime:     5 * time.Second,
+			Queue:         1024,
+		},
+		Shutdown: Shutdown{Notice: 2 * time.Second, Deadline: 30 * time.Second, Waves: 10},
+	}
+}

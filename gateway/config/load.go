@@ -1,0 +1,179 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// maxFile bounds a configuration file; 10,000 nodes take less than a megabyte.
+const maxFile = 4 << 20
+
+// Flags are the settings that the command line may give. They win over the environment and the file.
+type Flags struct {
+	Nodes     []string // [name=]http://host:port[;weight], the nodes of the only cluster
+	Listen    []string
+	Admin     string
+	Redis     string
+	AccessLog bool
+}
+
+// Load reads a file and the environment (os.LookupEnv, or a test's own) and returns valid settings, or an *Error that
+// holds everything that is wrong. An empty file name means that there is no file.
+func Load(file string, env func(string) (string, bool)) (*Config, error) {
+	return LoadWith(file, env, Flags{})
+}
+
+// LoadWith is Load with flags on top.
+func LoadWith(file string, env func(string) (string, bool), f Flags) (*Config, error) {
+	l := &loader{cfg: Default(), report: report{at: map[string]place{}}}
+	if file != "" {
+		data, err := read(file)
+		if err != nil {
+			return nil, err
+		}
+		l.file(file, data)
+	}
+	l.env(env)
+	l.flags(f)
+	l.check()
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return l.cfg, nil
+}
+
+func read(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err == nil && info.Size() > maxFile {
+		err = fmt.Errorf("%s: larger than %d bytes, so hardly a configuration", file, maxFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return data, nil
+}
+
+// loader fills cfg from one source after the other.
+type loader struct {
+	report
+	cfg    *Config
+	broken bool // the file is not YAML, so nothing is known of what it lacks
+}
+
+func (l *loader) env(look func(string) (string, bool)) {
+	for _, f := range settings {
+		if text, ok := look(variable(f.key)); ok && text != "" {
+			apply(l, f, l.cfg, variable(f.key), text)
+		}
+	}
+	// The rule's long name is an honest mistake with a bad end: replicas that do not share their bindings.
+	if text, ok := look("SIDWAY_AFFINITY_REDIS"); ok && text != "" {
+		l.add("affinity.redis", place{source: "SIDWAY_AFFINITY_REDIS"}, "this variable is called SIDWAY_REDIS")
+	}
+	if text, ok := look("SIDWAY_NODES"); ok && text != "" {
+		l.nodes("SIDWAY_NODES", strings.Split(text, ","))
+	}
+}
+
+func (l *loader) flags(f Flags) {
+	set := func(key, source, text string) {
+		if text != "" {
+			i := indexField(settings, key)
+			apply(l, settings[i], l.cfg, source, text)
+		}
+	}
+	set("listen", "--listen", strings.Join(f.Listen, ","))
+	set("admin.listen", "--admin", f.Admin)
+	set("affinity.redis", "--redis", f.Redis)
+	if f.AccessLog {
+		set("access_log", "--access-log", "true")
+	}
+	if len(f.Nodes) > 0 {
+		l.nodes("--node", f.Nodes)
+	}
+}
+
+// apply sets one setting from a text that has no lines.
+func apply[T any](l *loader, f field[T], t *T, source, text string) {
+	l.at[f.key] = place{source: source}
+	texts := []string{text}
+	if f.list {
+		texts = strings.Split(text, ",")
+	}
+	f.reset(t)
+	for _, s := range texts {
+		if err := f.set(t, strings.TrimSpace(s)); err != nil {
+			l.addAt(f.key, err.Error())
+		}
+	}
+}
+
+// nodes gives the only cluster its nodes. Kubernetes sets variables such as SIDWAY_PORT in every container beside a
+// service called sidway, so unknown variables are no error.
+func (l *loader) nodes(source string, entries []string) {
+	if len(l.cfg.Clusters) > 1 {
+		l.add("", place{source: source}, "there is more than one cluster, so it is unclear whose nodes these are; write them in the file")
+		return
+	}
+	if len(l.cfg.Clusters) == 0 {
+		l.cfg.Clusters = []Cluster{newCluster()}
+		l.cfg.Clusters[0].Name = "default"
+		l.at["clusters[0].name"] = place{source: source}
+	}
+	for key := range l.at {
+		if strings.HasPrefix(key, "clusters[0].nodes") {
+			delete(l.at, key)
+		}
+	}
+	c := &l.cfg.Clusters[0]
+	c.Nodes = nil
+	for i, entry := range entries {
+		base := fmt.Sprintf("clusters[0].nodes[%d]", i)
+		for _, key := range []string{"", ".name", ".url"} {
+			l.at[base+key] = place{source: source}
+		}
+		n, err := parseEntry(strings.TrimSpace(entry))
+		if err != nil {
+			l.addAt(base, err.Error())
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+}
+
+// parseEntry reads [name=]url[;weight].
+func parseEntry(entry string) (Node, error) {
+	n := newNode()
+	name, rest, named := strings.Cut(entry, "=")
+	if !named || strings.Contains(name, "://") {
+		name, rest, named = "", entry, false
+	}
+	address, weight, weighted := strings.Cut(rest, ";")
+	var errs []error
+	var err error
+	if n.URL, err = parseURL(address); err != nil {
+		errs = append(errs, err)
+	}
+	if weighted {
+		if n.Weight, err = parseWeight(weight); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if !named {
+		n.Name = nameOf(n.Address())
+	} else if n.Name, err = parseName(name); err != nil {
+		errs = append(errs, err)
+	}
+	return n, errors.Join(errs...)
+}
+
+// nameOf makes a name of an address.
+func nameOf(address string) string {
+	s := strings.NewReplacer("[", "", "]", "", ":", "-").Replace(address)
+	return strings.TrimLeft(s, "-")
+}

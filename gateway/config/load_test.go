@@ -1,0 +1,75 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sidway/sidway/gateway/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// none is an empty environment.
+func none(string) (string, bool) { return "", false }
+
+// env is an environment of a test's own.
+func env(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := vars[name]
+		return v, ok
+	}
+}
+
+// write puts a configuration into a file called sidway.yaml.
+func write(t testing.TB, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sidway.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// The shape that design fixes: every value in it must arrive.
+const shape = `
+listen: 0.0.0.0:8080            # or a list
+admin: {listen: 127.0.0.1:9090}
+affinity: {redis: redis://127.0.0.1:6379/0}   # left out: in memory, for one replica
+clusters:
+  - name: chat
+    host: chat.example.com      # optional
+    path: /socket.io/           # the default
+    nodes:
+      - {name: n1, url: http://127.0.0.1:3001, weight: 5}
+      - {name: n2, url: http://127.0.0.1:3002}
+`
+
+func TestLoadReadsTheDocumentedShape(t *testing.T) {
+	got, err := config.Load(write(t, shape), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Listen = []string{"0.0.0.0:8080"}
+	want.Affinity.Redis = "redis://127.0.0.1:6379/0"
+	want.Clusters = []config.Cluster{{
+		Name:    "chat",
+		Host:    []string{"chat.example.com"},
+		Path:    "/socket.io/",
+		Balance: config.LeastSessions,
+		Nodes: []config.Node{
+			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 5},
+			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},
+		},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+	if a := got.Clusters[0].Nodes[0].Address(); a != "127.0.0.1:3001" {
+		t.Errorf("Address: got %q", a)
+	}
+}
