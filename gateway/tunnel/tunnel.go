@@ -1,0 +1,78 @@
+// Package tunnel carries a WebSocket after its 101: bytes from the client to the node and back, until one of them ends it.
+//
+//	engine := tunnel.NewGoroutines()
+//	engine.Start(tunnel.Options{
+//		Client: client, Node: node,
+//		ToClient: early, // what the node sent behind its 101
+//		Idle:     60 * time.Second,
+//		Done:     func(r tunnel.Result) { lease.Release(); ended.WithLabelValues(r.Cause.String()).Inc() },
+//	})
+//
+// An engine holds many tunnels. It bounds what waits in this process's memory to 64 KiB per direction: while one side does not
+// take its bytes, the other side is not read. A side that ends (FIN) is told to the other side, and the opposite
+// direction goes on for a limited time.
+//
+// It knows nothing of WebSocket frames, sessions or nodes: it neither checks the 101 nor counts sessions, and ends nothing on a
+// frame's boundary.
+package tunnel
+
+import (
+	"net"
+	"time"
+)
+
+// Options are two connections to be joined and the limits of their tunnel. The zero duration means no limit, but for Linger.
+type Options struct {
+	// Client and Node belong to the tunnel from Start on: it clears their deadlines and closes them. Hand over a bare
+	// *net.TCPConn where there is one: a wrapper is served too, but costs a buffer while it waits, and can be half-closed only
+	// if it has a CloseWrite method.
+	Client, Node net.Conn
+	// ToClient and ToNode are bytes that came early. They go out first. The tunnel owns them.
+	ToClient, ToNode []byte
+	// Idle limits the time between bytes from the client; what the node sends does not prolong it.
+	Idle time.Duration
+	// Grace is added to the first interval of Idle: the tunnel is not idle before Idle + Grace have passed since Start.
+	Grace time.Duration
+	// Block limits one write that the other side does not take; the tunnel ends up to a quarter of it later.
+	Block time.Duration
+	// Linger limits how long one direction goes on after the other has ended; 0 means DefaultLinger.
+	Linger time.Duration
+	// Done, if not nil, is called exactly once, after both connections are closed, from any goroutine.
+	// It must not call Shutdown.
+	Done func(Result)
+}
+
+// DefaultLinger is the time that a tunnel's second direction has after the first has ended. Both peers of a WebSocket close at
+// once when the other one does (RFC 6455, 7.1.1), so it is needed only for what is on its way.
+const DefaultLinger = 10 * time.Second
+
+// Result is what became of a tunnel.
+type Result struct {
+	// FromClient and FromNode count the bytes, early ones included, that were passed on to the other side's connection.
+	FromClient, FromNode int64
+	// Cause is what happened first of all that ended the tunnel.
+	Cause Cause
+}
+
+// Cause says why a tunnel ended. It is a closed set, fit for a metric's label.
+type Cause uint8
+
+// The causes. A side has closed when it sent a FIN or a reset, or vanished under a write.
+const (
+	ClientClosed Cause = iota + 1
+	NodeClosed
+	ClientIdle // no byte from the client for Idle
+	Blocked    // one side took no bytes for Block
+	Shutdown   // the engine was shut down
+	Failed     // any other failure of a connection
+)
+
+var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "error"}
+
+// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown or error.
+func (c Cause) String() string {
+	if int(c) >= len(causes) {
+		return causes[0]
+	}
+	return causes[c]
+}
