@@ -1,0 +1,229 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Reader reads the messages of one connection, requests from a client or responses from a node. It holds a buffer only
+// while it has bytes that nobody has read: one that waits holds none, where the connection is a TCP or Unix socket of a
+// Unix system; on others a waiting Reader holds 4 KiB. It is for one goroutine at a time; the connection's own methods
+// may be called by others, and closing it or setting its read deadline ends a wait.
+type Reader struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil where the connection cannot be waited for without a buffer
+	try  func(uintptr) bool
+	body Body
+
+	mem    buffer
+	lo, hi int  // the unread bytes are mem.b[lo:hi]
+	wide   bool // what to borrow next
+	err    error
+
+	scanned, line int  // of the head being read, from lo: where to look for the next LF, where its line began
+	skipped       bool // the one empty line before a request line was there
+	ended         time.Time
+}
+
+// NewReader returns a Reader of c's bytes, which nothing else may read from now on. It does not close c.
+func NewReader(c net.Conn) *Reader {
+	r := &Reader{conn: c}
+	r.body.r = r
+	r.body.err = io.EOF
+	if r.raw = rawConn(c); r.raw != nil {
+		r.try = r.receive
+	}
+	return r
+}
+
+// Request reads the head of the next request into q. It waits up to idle for its first byte and then up to head for the
+// rest, 0 being without limit, by setting the connection's read deadline, which it leaves as it is: the caller sets
+// another one before it reads the body. It returns io.EOF where the client closed between requests, ErrIdle where
+// nothing came, io.ErrUnexpectedEOF where a head was cut, an *Error for a head to be refused, else the connection's error.
+func (r *Reader) Request(q *Request, idle, head time.Duration) error {
+	q.Reset()
+	if err := r.begin(); err != nil {
+		return err
+	}
+	n, err := r.awaitRequest(idle, head)
+	if err != nil {
+		return err
+	}
+	e := q.parse(r.mem.b[r.lo : r.lo+n])
+	r.consume(n)
+	if e != nil {
+		r.body.err = e
+		return e
+	}
+	r.body.start(&q.Head, false)
+	return nil
+}
+
+// Response reads the next head of a response into p, 1xx included; method is the request's and decides, with the
+// status, whether a body follows. It waits as long as the connection's read deadline allows. It returns io.EOF where the
+// node closed before the first byte, io.ErrUnexpectedEOF where the head was cut, an *Error (502) for a head to be refused.
+func (r *Reader) Response(p *Response, method string) error {
+	p.Reset()
+	if err := r.begin(); err != nil {
+		return err
+	}
+	n, err := r.awaitResponse()
+	if err != nil {
+		return err
+	}
+	e := p.parse(r.mem.b[r.lo:r.lo+n], method)
+	r.consume(n)
+	if e != nil {
+		e = e.fromNode()
+		r.body.err = e
+		return e
+	}
+	r.body.start(&p.Head, true)
+	return nil
+}
+
+// RequestBody returns the body of the request that was read last, one without pieces where none follows.
+func (r *Reader) RequestBody(*Request) *Body { return &r.body }
+
+// ResponseBody returns the body of the response that was read last, one without pieces where none follows.
+func (r *Reader) ResponseBody(*Response) *Body { return &r.body }
+
+// Buffered returns the bytes that were received and not yet read, without reading more. They are valid until the next
+// call of a method of r or of its Body.
+func (r *Reader) Buffered() []byte { return r.mem.b[r.lo:r.hi] }
+
+// Detach returns a copy of the unread bytes, nil where there are none, and gives the buffer back: for one who takes the
+// connection over, as a tunnel does. Nothing may be read through r afterwards.
+func (r *Reader) Detach() []byte {
+	var b []byte
+	if r.lo < r.hi {
+		b = bytes.Clone(r.Buffered())
+	}
+	r.Discard()
+	return b
+}
+
+// Release gives the buffer back if nothing in it is unread. The last piece of a body is no longer valid then.
+func (r *Reader) Release() {
+	if r.lo == r.hi {
+		r.Discard()
+	}
+}
+
+// Discard gives the buffer back with what is unread in it, for a connection that is about to be closed.
+func (r *Reader) Discard() {
+	r.mem.giveBack()
+	r.lo, r.hi = 0, 0
+}
+
+// begin gets ready for a head.
+func (r *Reader) begin() error {
+	if r.body.err != io.EOF {
+		if e, ok := r.body.err.(*Error); ok {
+			return e
+		}
+		return ErrUnread
+	}
+	r.Release()
+	r.scanned, r.line, r.skipped = 0, 0, false
+	return nil
+}
+
+// consume passes n bytes and gives the buffer back when they were the last.
+func (r *Reader) consume(n int) {
+	r.lo += n
+	r.Release()
+}
+
+// awaitRequest returns the length of a whole head.
+func (r *Reader) awaitRequest(idle, head time.Duration) (int, error) {
+	r.skipEmptyLine()
+	if r.lo == r.hi {
+		r.limit(idle)
+	}
+	for r.lo == r.hi {
+		if err := r.fill(false); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return 0, ErrIdle
+			}
+			return 0, err
+		}
+		r.skipEmptyLine()
+	}
+	n, e := r.scan(requestStart)
+	if n == 0 && e == nil {
+		r.limit(head)
+	}
+	for n == 0 && e == nil {
+		if err := r.fill(true); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				e = errHeadTime
+				break
+			}
+			return 0, cut(err)
+		}
+		r.skipEmptyLine()
+		n, e = r.scan(requestStart)
+	}
+	if e != nil {
+		r.body.err = e
+		return 0, e
+	}
+	return n, nil
+}
+
+// skipEmptyLine passes one empty line before a request line (RFC 9112 section 2.2): it begins no request.
+func (r *Reader) skipEmptyLine() {
+	if !r.skipped && r.hi-r.lo >= 2 && r.mem.b[r.lo] == '\r' && r.mem.b[r.lo+1] == '\n' {
+		r.skipped = true
+		r.scanned = 0
+		r.consume(2)
+	}
+}
+
+// awaitResponse returns the length of a whole head.
+func (r *Reader) awaitResponse() (int, error) {
+	for {
+		if r.lo < r.hi {
+			n, e := r.scan(responseStart)
+			if e != nil {
+				e = e.fromNode()
+				r.body.err = e
+				return 0, e
+			}
+			if n > 0 {
+				return n, nil
+			}
+		}
+		begun := r.lo < r.hi
+		if err := r.fill(begun); err != nil {
+			if begun {
+				err = cut(err)
+			}
+			return 0, err
+		}
+	}
+}
+
+// limit sets the time until which bytes are waited for.
+func (r *Reader) limit(d time.Duration) {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	// An error says that the connection is closed, which the read that follows says too.
+	_ = r.conn.SetReadDeadline(t)
+}
+
+// cut names the end of a connection within a message.
+func cut(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
