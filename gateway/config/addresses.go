@@ -182,7 +182,7 @@ func parseRedis(text string) (string, error) {
 	if !ok && !strings.Contains(text, "@") && isAddress(text) {
 		return "", fmt.Errorf("%s has no scheme; write redis://%s/0", quote(text), text)
 	}
-	if !ok {
+	if !ok || strings.ContainsAny(scheme, ":@") { // a password can stand there by mistake
 		return "", errors.New("this is not a Redis URL; write redis://host:6379/0 or redis://:password@host:6379/0")
 	}
 	if _, err := oneOf(redisSchemes...)(scheme); err != nil {

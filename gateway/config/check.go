@@ -21,6 +21,9 @@ func (l *loader) check() {
 	for i := range l.cfg.Clusters {
 		c := &l.cfg.Clusters[i]
 		base := fmt.Sprintf("clusters[%d]", i)
+		if l.unread[base] {
+			continue
+		}
 		l.require(base+".name", "every cluster needs a name of its own; it is part of the keys in Redis, so keep it")
 		l.unique(names, c.Name, base+".name", "cluster names must differ")
 		l.checkRoute(routes, c, base)
@@ -49,17 +52,22 @@ func (l *loader) unique(seen map[string]string, value, key, text string) {
 // checkRoute refuses two clusters for one host and path. A longer path below a shorter one, or an exact host beside a
 // pattern, is fine: the more exact route wins.
 func (l *loader) checkRoute(seen map[string]string, c *Cluster, base string) {
+	if !l.clean(base+".host") || !l.clean(base+".path") {
+		return
+	}
 	hosts := c.Host
-	if len(hosts) == 0 && !l.said(base+".host") {
+	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
 	for _, h := range hosts {
-		key := base + ".path"
-		if first, ok := seen[h+c.Path]; ok {
-			l.addAt(key, fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(first)))
-			continue
+		switch first, ok := seen[h+c.Path]; {
+		case !ok:
+			seen[h+c.Path] = base
+		case first == base:
+			l.addAt(base+".host", quote(h)+" is written twice")
+		default:
+			l.addAt(base+".path", fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(first)))
 		}
-		seen[h+c.Path] = base
 	}
 }
 
@@ -74,6 +82,9 @@ func (l *loader) checkNodes(c *Cluster, base string) {
 	names, urls := map[string]string{}, map[string]string{}
 	for i, n := range c.Nodes {
 		key := fmt.Sprintf("%s[%d]", base, i)
+		if l.unread[key] {
+			continue
+		}
 		l.require(key+".name", "every node needs a name of its own; bindings hold it, so keep it when the address changes")
 		l.require(key+".url", "write http://host:port")
 		l.unique(names, n.Name, key+".name", "node names must differ within a cluster")

@@ -86,7 +86,7 @@ type Limits struct {
 	Connections   int           // from clients, in all; 0 means what the limit of descriptors allows
 	HeaderTime    time.Duration // for a request's head, from its first byte
 	BodyTime      time.Duration // for a request's body, before BodyRate counts
-	BodyRate      int64         // bytes per second that a body must reach after BodyTime
+	BodyRate      int64         // bytes per second that a body must reach after BodyTime; 0 for none
 	IdleTime      time.Duration // for a kept connection without a request
 	WriteTime     time.Duration // for one write to a client that does not read
 	HandshakeTime time.Duration // for a node to begin its answer to a handshake

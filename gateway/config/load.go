@@ -1,8 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -27,7 +27,7 @@ func Load(file string, env func(string) (string, bool)) (*Config, error) {
 
 // LoadWith is Load with flags on top.
 func LoadWith(file string, env func(string) (string, bool), f Flags) (*Config, error) {
-	l := &loader{cfg: Default(), report: report{at: map[string]place{}}}
+	l := &loader{cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{}}
 	if file != "" {
 		data, err := read(file)
 		if err != nil {
@@ -45,14 +45,15 @@ func LoadWith(file string, env func(string) (string, bool), f Flags) (*Config, e
 }
 
 func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err == nil && info.Size() > maxFile {
-		err = fmt.Errorf("%s: larger than %d bytes, so hardly a configuration", file, maxFile)
-	}
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	data, err := os.ReadFile(file)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s: larger than %d bytes, so hardly a configuration", file, maxFile)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
@@ -63,7 +64,8 @@ func read(file string) ([]byte, error) {
 type loader struct {
 	report
 	cfg    *Config
-	broken bool // the file is not YAML, so nothing is known of what it lacks
+	broken bool            // the file is not YAML, so nothing is known of what it lacks
+	unread map[string]bool // clusters and nodes that were no mappings, likewise
 }
 
 func (l *loader) env(look func(string) (string, bool)) {
@@ -84,8 +86,7 @@ func (l *loader) env(look func(string) (string, bool)) {
 func (l *loader) flags(f Flags) {
 	set := func(key, source, text string) {
 		if text != "" {
-			i := indexField(settings, key)
-			apply(l, settings[i], l.cfg, source, text)
+			apply(l, settings[indexField(settings, key)], l.cfg, source, text)
 		}
 	}
 	set("listen", "--listen", strings.Join(f.Listen, ","))
@@ -133,43 +134,42 @@ func (l *loader) nodes(source string, entries []string) {
 	}
 	c := &l.cfg.Clusters[0]
 	c.Nodes = nil
-	for i, entry := range entries {
+	for i, text := range entries {
 		base := fmt.Sprintf("clusters[0].nodes[%d]", i)
-		for _, key := range []string{"", ".name", ".url"} {
+		for _, key := range []string{"", ".name", ".url", ".weight"} {
 			l.at[base+key] = place{source: source}
 		}
-		n, err := parseEntry(strings.TrimSpace(entry))
-		if err != nil {
-			l.addAt(base, err.Error())
-		}
-		c.Nodes = append(c.Nodes, n)
+		c.Nodes = append(c.Nodes, l.entry(base, strings.TrimSpace(text)))
 	}
 }
 
-// parseEntry reads [name=]url[;weight].
-func parseEntry(entry string) (Node, error) {
+// entry reads [name=]url[;weight].
+func (l *loader) entry(base, text string) Node {
 	n := newNode()
-	name, rest, named := strings.Cut(entry, "=")
+	name, rest, named := strings.Cut(text, "=")
 	if !named || strings.Contains(name, "://") {
-		name, rest, named = "", entry, false
+		name, rest, named = "", text, false
 	}
 	address, weight, weighted := strings.Cut(rest, ";")
-	var errs []error
-	var err error
-	if n.URL, err = parseURL(address); err != nil {
-		errs = append(errs, err)
-	}
-	if weighted {
-		if n.Weight, err = parseWeight(weight); err != nil {
-			errs = append(errs, err)
+	try := func(key string, err error) {
+		if err != nil {
+			l.addAt(base+key, err.Error())
 		}
 	}
-	if !named {
-		n.Name = nameOf(n.Address())
-	} else if n.Name, err = parseName(name); err != nil {
-		errs = append(errs, err)
+	var err error
+	n.URL, err = parseURL(address)
+	try(".url", err)
+	if weighted {
+		n.Weight, err = parseWeight(weight)
+		try(".weight", err)
 	}
-	return n, errors.Join(errs...)
+	if named {
+		n.Name, err = parseName(name)
+		try(".name", err)
+	} else {
+		n.Name = nameOf(n.Address())
+	}
+	return n
 }
 
 // nameOf makes a name of an address.

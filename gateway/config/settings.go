@@ -40,6 +40,18 @@ func indexField[T any](fields []field[T], key string) int {
 	return slices.IndexFunc(fields, func(f field[T]) bool { return f.key == key })
 }
 
+// Variable is an environment variable and the key of the setting that it sets.
+type Variable struct{ Name, Key string }
+
+// Variables returns all of them, in the order of the example file.
+func Variables() []Variable {
+	var all []Variable
+	for _, f := range settings {
+		all = append(all, Variable{Name: variable(f.key), Key: f.key})
+	}
+	return append(all, Variable{Name: "SIDWAY_NODES", Key: "clusters[0].nodes"})
+}
+
 // variable returns the name of a setting's environment variable.
 func variable(key string) string {
 	if key == "affinity.redis" {

@@ -15,6 +15,11 @@ func nearest(text string, words []string) string {
 			best, least = w, d
 		}
 	}
+	for _, w := range words {
+		if best == "" && len(text) > 2 && (strings.HasPrefix(text, w) || strings.HasPrefix(w, text)) {
+			best = w
+		}
+	}
 	return best
 }
 

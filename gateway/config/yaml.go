@@ -209,7 +209,7 @@ func (r *reader) clusters(path string, n ast.Node) {
 	for i, item := range r.items(path, n) {
 		base := fmt.Sprintf("%s[%d]", path, i)
 		c := newCluster()
-		r.at[base] = r.place(item)
+		r.enter(base, item)
 		nodes := func(path string, n ast.Node) { c.Nodes = r.nodesOf(path, n) }
 		object[Cluster]{reader: r, base: base + ".", target: &c, fields: clusterFields, lists: map[string]func(string, ast.Node){"nodes": nodes}}.walk("", item)
 		r.cfg.Clusters = append(r.cfg.Clusters, c)
@@ -221,11 +221,23 @@ func (r *reader) nodesOf(path string, n ast.Node) []Node {
 	for i, item := range r.items(path, n) {
 		base := fmt.Sprintf("%s[%d]", path, i)
 		node := newNode()
-		r.at[base] = r.place(item)
+		r.enter(base, item)
 		object[Node]{reader: r, base: base + ".", target: &node, fields: nodeFields}.walk("", item)
 		nodes = append(nodes, node)
 	}
 	return nodes
+}
+
+// enter begins an item of a list of objects.
+func (r *reader) enter(base string, item ast.Node) {
+	r.at[base] = r.place(item)
+	switch item.(type) {
+	case *ast.MappingNode:
+		return
+	case *ast.NullNode:
+		r.add(base, r.place(item), "there is nothing behind the dash")
+	}
+	r.unread[base] = true
 }
 
 func (r *reader) items(path string, n ast.Node) []ast.Node {

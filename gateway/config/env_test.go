@@ -1,0 +1,224 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway/config"
+)
+
+func TestEveryVariableSetsItsSetting(t *testing.T) {
+	got, err := config.Load("", env(map[string]string{
+		"SIDWAY_LISTEN":                ":1, [::1]:2",
+		"SIDWAY_ADMIN_LISTEN":          "off",
+		"SIDWAY_REDIS":                 "rediss+cluster://:pw@a:1,b:2",
+		"SIDWAY_AFFINITY_PREFIX":       "x:",
+		"SIDWAY_AFFINITY_CACHE":        "3",
+		"SIDWAY_ACCESS_LOG":            "true",
+		"SIDWAY_LOG_LEVEL":             "debug",
+		"SIDWAY_LOG_FORMAT":            "json",
+		"SIDWAY_TRUSTED_PROXIES":       "10.0.0.0/8,::1",
+		"SIDWAY_LIMITS_CONNECTIONS":    "4",
+		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
+		"SIDWAY_LIMITS_BODY_TIME":      "6ms",
+		"SIDWAY_LIMITS_BODY_RATE":      "7kB",
+		"SIDWAY_LIMITS_IDLE_TIME":      "8ms",
+		"SIDWAY_LIMITS_WRITE_TIME":     "9ms",
+		"SIDWAY_LIMITS_HANDSHAKE_TIME": "10ms",
+		"SIDWAY_LIMITS_QUEUE_TIME":     "11ms",
+		"SIDWAY_LIMITS_QUEUE":          "0",
+		"SIDWAY_SHUTDOWN_NOTICE":       "0s",
+		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
+		"SIDWAY_SHUTDOWN_WAVES":        "12",
+		"SIDWAY_NODES":                 "n1=http://a:1;5, http://[::1]:2, http://B:3;7",
+		"SIDWAY_PORT":                  "tcp://10.0.0.1:80", // Kubernetes sets such for a service called sidway
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Listen:         []string{":1", "[::1]:2"},
+		Admin:          config.Admin{Listen: "off"},
+		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
+		AccessLog:      true,
+		Log:            config.Log{Level: "debug", Format: "json"},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Limits: config.Limits{
+			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,
+			IdleTime: 8 * time.Millisecond, WriteTime: 9 * time.Millisecond, HandshakeTime: 10 * time.Millisecond,
+			QueueTime: 11 * time.Millisecond, Queue: 0,
+		},
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second, Waves: 12},
+		Clusters: []config.Cluster{{
+			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions,
+			Nodes: []config.Node{
+				{Name: "n1", URL: "http://a:1", Weight: 5},
+				{Name: "1-2", URL: "http://[::1]:2", Weight: 1},
+				{Name: "b-3", URL: "http://b:3", Weight: 7},
+			},
+		}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if !got.Admin.Off() {
+		t.Error("admin is not off")
+	}
+}
+
+func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
+	file := write(t, "listen: ':1'\nadmin: {listen: ':2'}\nlog: {level: warn}\n"+good)
+	vars := env(map[string]string{"SIDWAY_LISTEN": ":3", "SIDWAY_ADMIN_LISTEN": ":4", "SIDWAY_LOG_LEVEL": "", "SIDWAY_NODES": "http://x:1"})
+	got, err := config.LoadWith(file, vars, config.Flags{
+		Listen: []string{":5", ":6"}, Redis: "redis://r", AccessLog: true, Nodes: []string{"y=http://y:1;2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "warn"
+	want.Affinity.Redis, want.AccessLog = "redis://r", true
+	want.Clusters = []config.Cluster{{
+		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions,
+		Nodes: []config.Node{{Name: "y", URL: "http://y:1", Weight: 2}},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestNodesInAnyOrderHaveTheSameNames(t *testing.T) {
+	names := func(urls ...string) map[string]string {
+		c, err := config.LoadWith("", none, config.Flags{Nodes: urls})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]string{}
+		for _, n := range c.Clusters[0].Nodes {
+			m[n.Name] = n.URL
+		}
+		return m
+	}
+	if a, b := names("http://h:1", "http://h:2"), names("http://h:2", "http://h:1"); !reflect.DeepEqual(a, b) {
+		t.Errorf("%v and %v: a replica would send sessions to the wrong node", a, b)
+	}
+}
+
+func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
+	two := write(t, "clusters:\n  - {name: a, nodes: [{name: n, url: 'http://h:1'}]}\n  - {name: b, path: /b/, nodes: [{name: n, url: 'http://h:1'}]}\n")
+	for _, tt := range []struct {
+		file string
+		vars map[string]string
+		f    config.Flags
+		want string
+	}{
+		{
+			vars: map[string]string{"SIDWAY_LOG_LEVEL": "loud", "SIDWAY_LISTEN": ":1,x", "SIDWAY_NODES": "http://h:1"},
+			want: "SIDWAY_LISTEN: listen: \"x\" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080\n" +
+				"SIDWAY_LOG_LEVEL: log.level: \"loud\" is unknown; write one of debug, info, warn, error",
+		},
+		{
+			vars: map[string]string{"SIDWAY_AFFINITY_REDIS": "redis://h", "SIDWAY_NODES": "http://h:1"},
+			want: "SIDWAY_AFFINITY_REDIS: affinity.redis: this variable is called SIDWAY_REDIS",
+		},
+		{
+			vars: map[string]string{"SIDWAY_NODES": "a=h:1,http://h:2;0,b=,http://h:4,http://h:4"},
+			want: "SIDWAY_NODES: clusters[0].nodes[0].url: \"h:1\" has no scheme; write http://h:1\n" +
+				"SIDWAY_NODES: clusters[0].nodes[1].weight: \"0\" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default\n" +
+				"SIDWAY_NODES: clusters[0].nodes[2].url: \"\" is not a node's URL; write http://host:port\n" +
+				"SIDWAY_NODES: clusters[0].nodes[4].name: \"h-4\" is also clusters[0].nodes[3].name; node names must differ within a cluster\n" +
+				"SIDWAY_NODES: clusters[0].nodes[4].url: \"http://h:4\" is also clusters[0].nodes[3].url; one process is one node; raise its weight instead",
+		},
+		{
+			file: two,
+			f:    config.Flags{Nodes: []string{"http://h:1"}},
+			want: "--node: there is more than one cluster, so it is unclear whose nodes these are; write them in the file",
+		},
+		{
+			f: config.Flags{Nodes: []string{"http://h:1"}, Redis: "http://h", Admin: "x", Listen: []string{"1"}},
+			want: "--listen: listen: \"1\" is a port without a colon; write :1\n" +
+				"--admin: admin.listen: \"x\" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080; or off\n" +
+				"--redis: affinity.redis: the scheme \"http\" is unknown; write one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster",
+		},
+	} {
+		_, err := config.LoadWith(tt.file, env(tt.vars), tt.f)
+		var e *config.Error
+		if !errors.As(err, &e) || e.Error() != tt.want {
+			t.Errorf("got\n%v\nwant\n%s", err, tt.want)
+		}
+	}
+}
+
+// The table in the package's comment, the variables and the fields of Config are one list.
+func TestEverySettingIsDocumented(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented, want []string
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) +(SIDWAY_\S+)`).FindAllStringSubmatch(f.Doc.Text(), -1) {
+		documented = append(documented, m[2]+" "+m[1])
+	}
+	for _, v := range config.Variables() {
+		want = append(want, v.Name+" "+v.Key)
+	}
+	if !reflect.DeepEqual(documented, want) {
+		t.Errorf("documented\n%s\nread\n%s", strings.Join(documented, "\n"), strings.Join(want, "\n"))
+	}
+	if n := leaves(reflect.TypeFor[config.Config]()); n != len(want) {
+		t.Errorf("Config has %d settings, %d can be set", n, len(want))
+	}
+}
+
+// leaves counts the settings of a type; clusters count as one.
+func leaves(t reflect.Type) int {
+	if t.Kind() != reflect.Struct {
+		return 1
+	}
+	n := 0
+	for f := range t.Fields() {
+		n += leaves(f.Type)
+	}
+	return n
+}
+
+func TestTheExampleFileHoldsEveryKeyAndTheDefaults(t *testing.T) {
+	const file = "../../sidway.example.yaml"
+	got, err := config.Load(file, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Clusters = []config.Cluster{{
+		Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions,
+		Nodes: []config.Node{
+			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 1},
+			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},
+		},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{"clusters", "name", "host", "path", "balance", "max_body", "nodes", "url", "weight"}
+	for _, v := range config.Variables() {
+		keys = append(keys, v.Key[strings.LastIndex(v.Key, ".")+1:])
+	}
+	for _, k := range keys {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).Match(text) {
+			t.Errorf("%s is missing", k)
+		}
+	}
+}

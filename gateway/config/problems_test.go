@@ -1,0 +1,214 @@
+package config_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// good is a cluster that nothing is wrong with, on one line.
+const good = "clusters: [{name: a, nodes: [{name: n1, url: 'http://h:1'}]}]\n"
+
+const (
+	noName = "this is missing; every cluster needs a name of its own; it is part of the keys in Redis, so keep it"
+	noNode = "this is missing; every node needs a name of its own; bindings hold it, so keep it when the address changes"
+)
+
+// Each case is a file and everything that Load must say of it.
+var problems = []struct {
+	name string
+	text string
+	want []string // line: key: text
+}{
+	{"nothing", "", []string{": there are no nodes to send anything to; write clusters in a file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001"}},
+	{"unknown key, near", "affinty: {redis: x}\n" + good, []string{"1: affinty: unknown key; did you mean affinity?"}},
+	{"unknown key, dashes", "access-log: true\n" + good, []string{"1: access-log: unknown key; did you mean access_log?"}},
+	{"unknown key, elsewhere", "header_time: 3s\n" + good, []string{"1: header_time: unknown key; it belongs elsewhere, as limits.header_time"}},
+	{"unknown key, far", "log: {colour: red}\n" + good, []string{"1: log.colour: unknown key; the keys here are level, format"}},
+	{"key twice", "listen: ':1'\n" + good + "listen: ':2'\n", []string{"3: listen: this was set before; listen on line 1"}},
+	{"section twice", "log: {level: info}\nlog: {level: warn}\n" + good, []string{"2: log: this was set before; log on line 1"}},
+	{"no plain keys", "1: 2\n<<: {}\n? a\n: c\n" + good, []string{
+		"1: keys are plain words here; aliases, merges, tags and numbers are not understood",
+		"2: keys are plain words here; aliases, merges, tags and numbers are not understood",
+		"4: keys are plain words here; aliases, merges, tags and numbers are not understood",
+	}},
+	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen"}},
+	{"value is a section", "listen: {a: b}\n" + good, []string{"1: listen: this takes a plain value, not keys or a list below it"}},
+	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
+	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out for its default"}},
+	{"two documents", good + "---\nlisten: ':2'\n", []string{"3: a second document begins here; write one document without ---"}},
+	{"not YAML", "listen: [::1]:80\n", []string{"1: not YAML: value is not allowed in this context; mind the indentation, and put values that begin with [ { * & @ or % in quotes"}},
+	{"alias", "listen: *all\n" + good, []string{"1: listen: a value that begins with * needs quotes, as \"*.example.com\"; YAML's aliases are not understood"}},
+	{"anchor and tag", "listen: [&a b, !c d]\n" + good, []string{
+		"1: listen[0]: a value that begins with & needs quotes; YAML's anchors are not understood",
+		"1: listen[1]: a value that begins with ! needs quotes; YAML's tags are not understood",
+	}},
+
+	{"listen", "listen: [8080, 'http://h:1', h, 'h h:1', 'h:99999', 'h:http']\n" + good, []string{
+		`1: listen[0]: "8080" is a port without a colon; write :8080`,
+		`1: listen[1]: "http://h:1" is a URL; write only host:port, as 0.0.0.0:8080`,
+		`1: listen[2]: "h" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080`,
+		`1: listen[3]: "h h:1" has no valid host; write an IP address, a host name, or nothing for all addresses`,
+		`1: listen[4]: "h:99999" has no valid port; write a number from 0 (any free port) to 65535`,
+		`1: listen[5]: "h:http" has no valid port; write a number from 0 (any free port) to 65535`,
+	}},
+	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
+	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{
+		"1: listen: :80 and 0.0.0.0:80 are the same port of the same host",
+		"2: admin.listen: 127.0.0.1:81 is taken by listen 127.0.0.1:81; use another port",
+	}},
+	{"admin", "admin: {listen: of}\n" + good, []string{`1: admin.listen: "of" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080; or off`}},
+	{"affinity", "affinity:\n  redis: 127.0.0.1:6379\n  prefix: '{x}'\n  cache: 1e6\n" + good, []string{
+		`2: affinity.redis: "127.0.0.1:6379" has no scheme; write redis://127.0.0.1:6379/0`,
+		`3: affinity.prefix: "{x}" is no prefix; write up to 64 letters, digits and :._-, as "sidway:"`,
+		`4: affinity.cache: "1e6" is not a whole number from 1 to 1000000000`,
+	}},
+	{"redis, scheme", "affinity: {redis: 'redis+sentinal://h'}\n" + good, []string{`1: affinity.redis: the scheme "redis+sentinal" is unknown; did you mean redis+sentinel?`}},
+	{"redis, no server", "affinity: {redis: 'redis://:secret@/0'}\n" + good, []string{"1: affinity.redis: the URL names no server; write redis://host:6379"}},
+	{"redis, no URL", "affinity: {redis: ':secret@h:1'}\n" + good, []string{"1: affinity.redis: this is not a Redis URL; write redis://host:6379/0 or redis://:password@host:6379/0"}},
+	{"redis, late scheme", "affinity: {redis: ':secret@redis://h'}\n" + good, []string{"1: affinity.redis: this is not a Redis URL; write redis://host:6379/0 or redis://:password@host:6379/0"}},
+	{"words", "access_log: yes\nlog: {level: warning, format: xml}\n" + good, []string{
+		`1: access_log: "yes" is neither true nor false`,
+		`2: log.level: "warning" is unknown; did you mean warn?`,
+		`2: log.format: "xml" is unknown; write one of text, json`,
+	}},
+	{"proxies", "trusted_proxies: [10.0.0.1/8, proxy, 'fe80::1%eth0']\n" + good, []string{
+		"1: trusted_proxies[0]: 10.0.0.1/8 has bits set behind its mask; write 10.0.0.0/8 for the network, or 10.0.0.1 for the one address",
+		`1: trusted_proxies[1]: "proxy" is neither an address nor a network; write it as 10.0.0.7 or 10.0.0.0/8`,
+		`1: trusted_proxies[2]: "fe80::1%eth0" is neither an address nor a network; write it as 10.0.0.7 or 10.0.0.0/8`,
+	}},
+	{"limits", "limits:\n  header_time: 5\n  body_time: 10x\n  idle_time: 3h\n  write_time: 0s\n  connections: 010\n  body_rate: 1XB\n  queue: -1\n" + good, []string{
+		`2: limits.header_time: "5" has no unit; write 5s or 5ms`,
+		`3: limits.body_time: "10x" is not a duration; write it as 500ms, 5s or 1m30s`,
+		"4: limits.idle_time: 3h is out of range; write a duration from 1ms to 1h",
+		"5: limits.write_time: 0s is out of range; write a duration from 1ms to 1h",
+		`6: limits.connections: "010" is not a whole number from 0 to 100000000`,
+		`7: limits.body_rate: "1XB" is not a number of bytes; write it as 1000000, 1MB or 1MiB`,
+		`8: limits.queue: "-1" is not a whole number from 0 to 1000000`,
+	}},
+	{"shutdown", "shutdown: {waves: 0, notice: 2h}\n" + good, []string{
+		`1: shutdown.waves: "0" is not a whole number from 1 to 1000`,
+		"1: shutdown.notice: 2h is out of range; write a duration from 0s to 1h",
+	}},
+
+	{"clusters, null", "clusters:\n", []string{"1: clusters: the list is empty; write at least one cluster with its nodes"}},
+	{"clusters, no list", "clusters: {name: a}\n", []string{`1: clusters: this takes a list; begin each item with a dash, as "- name: …"`}},
+	{"clusters, no mappings", "clusters:\n  - a\n  -\n", []string{
+		"2: clusters[0]: this takes keys below it: name, host, path, balance, max_body, nodes",
+		"3: clusters[1]: there is nothing behind the dash",
+	}},
+	{"cluster, empty", "clusters:\n  - {}\n", []string{
+		"2: clusters[0].name: " + noName,
+		"2: clusters[0].nodes: this is missing; write at least one node, as - {name: n1, url: http://127.0.0.1:3001}",
+	}},
+	{"nodes, empty", "clusters:\n  - name: a\n    nodes: []\n", []string{"3: clusters[0].nodes: the list is empty; write at least one node"}},
+	{"names", "clusters:\n  - {name: a, nodes: [{name: n, url: 'http://h:1'}, {name: n, url: 'http://h:2'}]}\n  - {name: a, path: /b, nodes: [{name: 'n 1', url: 'http://h:1'}]}\n", []string{
+		`2: clusters[0].nodes[1].name: "n" is also clusters[0].nodes[0].name on line 2; node names must differ within a cluster`,
+		`3: clusters[1].nodes[0].name: "n 1" is no name; write up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit`,
+		`3: clusters[1].name: "a" is also clusters[0].name on line 2; cluster names must differ`,
+	}},
+	{"routes", `clusters:
+  - {name: a, host: [x.y, X.y.], path: /p, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: b, host: X.Y, path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: c, host: "*.y", path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: d, path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: e, path: /p/q, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: f, path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
+`, []string{
+		`2: clusters[0].host: "x.y" is written twice`,
+		"3: clusters[1].path: x.y/p/ also leads to clusters[0] on line 2; give one of them another host or path",
+		"7: clusters[5].path: /p/ also leads to clusters[3] on line 5; give one of them another host or path",
+	}},
+	{"hosts", "clusters:\n  - name: a\n    host: ['a.b:80', 'http://x', '*', 'a.*.c', '::1', 'münchen.de']\n    nodes: [{name: n, url: 'http://h:1'}]\n", []string{
+		`3: clusters[0].host[0]: "a.b:80" has a port, and clients may use any; write a.b`,
+		`3: clusters[0].host[1]: "http://x" is a URL; write only the host, as chat.example.com`,
+		"3: clusters[0].host[2]: leave host out to serve any host",
+		`3: clusters[0].host[3]: "a.*.c": a * may only stand for the first part, as "*.example.com"`,
+		`3: clusters[0].host[4]: "::1" needs brackets; write "[::1]"`,
+		`3: clusters[0].host[5]: "münchen.de" is no host name; write it in ASCII, as chat.example.com or xn--mnchen-3ya.de`,
+	}},
+	{"path, relative", cluster("path: x"), []string{`2: clusters[0].path: "x" does not begin with /; write "/x/"`}},
+	{"path, empty part", cluster("path: /a//b"), []string{`2: clusters[0].path: "/a//b" has empty or dotted parts; write it out, as /socket.io/`}},
+	{"path, dots", cluster("path: /a/.."), []string{`2: clusters[0].path: "/a/.." has empty or dotted parts; write it out, as /socket.io/`}},
+	{"path, escape", cluster("path: /a%20"), []string{`2: clusters[0].path: "/a%20": only letters, digits and -._~/ can stand in a path here, not "%"`}},
+	{"balance", cluster("balance: least_session"), []string{`2: clusters[0].balance: "least_session" is unknown; did you mean least_sessions?`}},
+	{"max_body", cluster("max_body: 2TB"), []string{`2: clusters[0].max_body: "2TB" is not a number of bytes; write it as 1000000, 1MB or 1MiB`}},
+	{"max_body, overflow", cluster("max_body: 9000000000 GiB"), []string{"2: clusters[0].max_body: 9000000000 GiB is more than a terabyte"}},
+
+	{"url missing", nodes("{name: n}"), []string{"4: clusters[0].nodes[0].url: this is missing; write http://host:port"}},
+	{"name missing", nodes("{url: 'http://h:1'}"), []string{"4: clusters[0].nodes[0].name: " + noNode}},
+	{"url https", nodes("{name: n, url: 'https://h:1'}"), []string{`4: clusters[0].nodes[0].url: "https://h:1": nodes are spoken to by plain HTTP, for WebSockets too; write http://h:1`}},
+	{"url ws", nodes("{name: n, url: 'ws://h/x'}"), []string{`4: clusters[0].nodes[0].url: "ws://h/x": nodes are spoken to by plain HTTP, for WebSockets too; write http://host:port`}},
+	{"url bare", nodes("{name: n, url: 'h:1'}"), []string{`4: clusters[0].nodes[0].url: "h:1" has no scheme; write http://h:1`}},
+	{"url nonsense", nodes("{name: n, url: 'h'}"), []string{`4: clusters[0].nodes[0].url: "h" is not a node's URL; write http://host:port`}},
+	{"url path", nodes("{name: n, url: 'http://h:1/'}"), []string{`4: clusters[0].nodes[0].url: "http://h:1/" has more than an address; write http://h:1 (the cluster's path is a setting of its own)`}},
+	{"url no port", nodes("{name: n, url: 'http://h'}"), []string{`4: clusters[0].nodes[0].url: "http://h" has no port; write http://h:80 if that is meant`}},
+	{"url no port, IPv6", nodes("{name: n, url: 'http://[::1]'}"), []string{`4: clusters[0].nodes[0].url: "http://[::1]" has no port; write http://[::1]:80 if that is meant`}},
+	{"url port", nodes("{name: n, url: 'http://h:70000'}"), []string{`4: clusters[0].nodes[0].url: "http://h:70000" is not a node's URL; write http://host:port with a port from 1 to 65535`}},
+	{"url password", nodes("{name: n, url: 'http://u:secret@h:1'}"), []string{"4: clusters[0].nodes[0].url: a node takes no user and password; write only http://host:port"}},
+	{"url twice", nodes("{name: n, url: 'http://[::1]:1'}", "{name: m, url: 'http://[0:0::1]:1'}"), []string{
+		`5: clusters[0].nodes[1].url: "http://[::1]:1" is also clusters[0].nodes[0].url on line 4; one process is one node; raise its weight instead`,
+	}},
+	{"weight", nodes("{name: n, url: 'http://h:1', weight: 1001}"), []string{
+		`4: clusters[0].nodes[0].weight: "1001" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default`,
+	}},
+	{"everything at once", "listen: 1\nlimits: {queue: x}\n" + nodes("{name: n, wieght: 3}"), []string{
+		`1: listen: "1" is a port without a colon; write :1`,
+		`2: limits.queue: "x" is not a whole number from 0 to 1000000`,
+		"6: clusters[0].nodes[0].wieght: unknown key; did you mean weight?",
+		"6: clusters[0].nodes[0].url: this is missing; write http://host:port",
+	}},
+}
+
+// cluster is a file with one cluster that has one more setting, on line 2.
+func cluster(setting string) string {
+	return "clusters:\n  - " + setting + "\n    name: a\n    nodes: [{name: n, url: 'http://h:1'}]\n"
+}
+
+// nodes is a file with one cluster of these nodes, the first on line 4.
+func nodes(lines ...string) string {
+	return "clusters:\n  - name: a\n    nodes:\n      - " + strings.Join(lines, "\n      - ") + "\n"
+}
+
+func TestLoadTellsWhatIsWrongAndWhere(t *testing.T) {
+	for _, tt := range problems {
+		t.Run(tt.name, func(t *testing.T) {
+			file := write(t, tt.text)
+			_, err := config.Load(file, none)
+			var e *config.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v, want a config.Error", err)
+			}
+			var want []string
+			for _, w := range tt.want {
+				if line, ok := strings.CutPrefix(w, ": "); ok {
+					want = append(want, line)
+				} else {
+					want = append(want, file+":"+w)
+				}
+			}
+			if got := strings.Split(e.Error(), "\n"); !slices.Equal(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("a password is shown: %v", err)
+			}
+		})
+	}
+}
+
+func TestLoadSaysWhichFileCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{dir, dir + "/none.yaml"} {
+		if _, err := config.Load(file, none); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+	large := write(t, strings.Repeat("#\n", 1<<21+1))
+	if _, err := config.Load(large, none); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a file of 4 MiB: got %v", err)
+	}
+}
