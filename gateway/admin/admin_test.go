@@ -1,0 +1,122 @@
+package admin_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/sidway/sidway/gateway/admin"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve starts the handler on a socket of its own.
+func serve(t *testing.T, o admin.Options) (ask func(method, path string) (*http.Response, string)) {
+	t.Helper()
+	s := httptest.NewServer(admin.New(o))
+	t.Cleanup(func() {
+		s.Client().CloseIdleConnections()
+		s.Close()
+	})
+	return func(method, path string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, string(body)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	down := fmt.Errorf("starting: %w", errors.Join(errors.New("no node is healthy"), errors.New("shutting down")))
+	for _, tt := range []struct {
+		name, method, path string
+		ready              error
+		status             int
+		body               string
+	}{
+		{"alive", "GET", "/healthz", nil, 200, `{"status":"ok"}`},
+		{"alive though not ready", "GET", "/healthz", down, 200, `{"status":"ok"}`},
+		{"ready", "GET", "/readyz", nil, 200, `{"status":"ready"}`},
+		{"ready by HEAD", "HEAD", "/readyz", nil, 200, ""},
+		{"not ready by HEAD", "HEAD", "/readyz", down, 503, ""},
+		{"not ready", "GET", "/readyz", errors.New("shutting down"), 503, `{"status":"not ready","reasons":["shutting down"]}`},
+		{"not ready for two reasons", "GET", "/readyz", down, 503, `{"status":"not ready","reasons":["no node is healthy","shutting down"]}`},
+		{"unknown path", "GET", "/", nil, 404, `{"error":"not found"}`},
+		{"unknown path with a slash", "GET", "/readyz/", nil, 404, `{"error":"not found"}`},
+		{"wrong method", "POST", "/readyz", nil, 405, `{"error":"method not allowed"}`},
+		{"no metrics", "GET", "/metrics", nil, 404, `{"error":"not found"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ask := serve(t, admin.Options{Ready: func() error { return tt.ready }})
+			res, body := ask(tt.method, tt.path)
+			if res.StatusCode != tt.status || body != tt.body {
+				t.Errorf("got %d %s", res.StatusCode, body)
+			}
+			if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/json") {
+				t.Errorf("Content-Type: got %q", ct)
+			}
+			if tt.status == 405 && res.Header.Get("Allow") != "GET" {
+				t.Errorf("Allow: got %q", res.Header.Get("Allow"))
+			}
+		})
+	}
+}
+
+func TestReadyWithoutAFunction(t *testing.T) {
+	if res, body := serve(t, admin.Options{})("GET", "/readyz"); res.StatusCode != 200 {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+}
+
+func TestMetricsShowTheRegistry(t *testing.T) {
+	r := prometheus.NewRegistry()
+	polls := prometheus.NewCounter(prometheus.CounterOpts{Name: "sidway_polls_total", Help: "Polls."})
+	r.MustRegister(polls)
+	polls.Add(3)
+	ask := serve(t, admin.Options{Metrics: r})
+	res, body := ask("GET", "/metrics")
+	if res.StatusCode != 200 || !strings.Contains(body, "\nsidway_polls_total 3\n") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/plain") {
+		t.Errorf("Content-Type: got %q", ct)
+	}
+}
+
+// broken is a collector that cannot tell its value.
+type broken struct{ *prometheus.Desc }
+
+func (b broken) Describe(c chan<- *prometheus.Desc) { c <- b.Desc }
+
+func (b broken) Collect(c chan<- prometheus.Metric) {
+	c <- prometheus.NewInvalidMetric(b.Desc, errors.New("broken"))
+}
+
+func TestABrokenMetricHidesNoOther(t *testing.T) {
+	r := prometheus.NewRegistry()
+	nodes := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sidway_nodes", Help: "Nodes."})
+	nodes.Set(2)
+	r.MustRegister(nodes, broken{prometheus.NewDesc("sidway_broken", "Broken.", nil, nil)})
+	ask := serve(t, admin.Options{Metrics: r})
+	if res, body := ask("GET", "/metrics"); res.StatusCode != 200 || !strings.Contains(body, "\nsidway_nodes 2\n") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+}
