@@ -1,0 +1,112 @@
+// Package affinity remembers on which node an Engine.IO session lives.
+//
+// The node makes the sid, so a binding is written once and never changes; it only expires. No cache has to be
+// invalidated, and any replica may publish what it knows again.
+//
+//	client, err := affinity.Open("redis://127.0.0.1:6379/0")
+//	back := affinity.NewRedis(client, "sidway:chat:")
+//	store := affinity.NewCached(affinity.NewMemory(1_000_000), back, affinity.CachedOptions{})
+//	go store.Run(ctx)
+//	err = store.Bind(ctx, sid, affinity.Binding{Node: "n1", Version: 4})
+//	b, err := store.Lookup(ctx, sid)
+//
+// The package does not choose nodes, does not judge whether a sid is well formed, and never logs one.
+package affinity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a caller branches on. "Not found" and "could not ask" are two outcomes; a caller's cancelled or expired context
+// is neither: then an operation returns the context's own error.
+var (
+	// ErrNotFound says that the store was asked and knows no live binding of the sid.
+	ErrNotFound = errors.New("affinity: no binding")
+	// ErrUnavailable says that the store could not be asked, or not within its time limit.
+	ErrUnavailable = errors.New("affinity: store unavailable")
+	// ErrReadOnly is an ErrUnavailable of a store that still answers look-ups: a Redis that is a read-only replica,
+	// is out of memory or cannot save.
+	ErrReadOnly = fmt.Errorf("%w: it refuses writes", ErrUnavailable)
+	// ErrBusy is an ErrUnavailable of our own making: so many operations wait for a connection that this one got none
+	// in time. It says nothing about the store.
+	ErrBusy = fmt.Errorf("%w: no free connection", ErrUnavailable)
+)
+
+// What an open packet that says nothing about its timers means (Engine.IO, "Timers": the servers' defaults), and the
+// limits of a binding's time to live.
+const (
+	defaultPingInterval = 25 * time.Second
+	defaultPingTimeout  = 20 * time.Second
+	minMargin           = 15 * time.Second
+	maxPing             = 24 * time.Hour
+)
+
+// Binding is the fact that a session lives on a node, and what the session's open packet taught, so that a replica
+// that never saw the handshake knows the session's limits too. Durations are kept in whole milliseconds.
+type Binding struct {
+	Node         string // the node's name, never its address
+	Version      int    // EIO protocol version, 3 or 4
+	PingInterval time.Duration
+	PingTimeout  time.Duration
+	MaxPayload   int64     // bytes; 0 where the open packet has none
+	Expires      time.Time // set by Lookup; Bind reads it only to tell a renewal from a first binding
+}
+
+// TTL returns how long the binding lives after it was bound: pingInterval + pingTimeout and a margin of half of that,
+// but at least 15 s. So two thirds of it outlive one silent poll.
+func (b Binding) TTL() time.Duration {
+	silence := known(b.PingInterval, defaultPingInterval) + known(b.PingTimeout, defaultPingTimeout)
+	return silence + max(minMargin, silence/2)
+}
+
+// known returns d where it is usable and otherwise what it most likely is. The upper bound keeps a node that
+// announces centuries from overflowing the sum.
+func known(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return min(d, maxPing)
+}
+
+// Due reports whether more than a third of the binding's TTL has gone at now, so that it should be bound again. It
+// reads Expires and is meant for a binding that Lookup returned.
+func (b Binding) Due(now time.Time) bool {
+	return b.Expires.Sub(now) < b.TTL()/3*2
+}
+
+// sameFact reports whether b and o say the same, whenever they expire.
+func (b Binding) sameFact(o Binding) bool {
+	b.Expires, o.Expires = time.Time{}, time.Time{}
+	return b == o
+}
+
+// Store keeps bindings. All methods may be called concurrently, none blocks for much longer than 100 ms, and none
+// keeps the sid's bytes after it returned.
+type Store interface {
+	// Bind records that sid lives on b.Node and restarts its TTL. Binding the same pair again keeps it alive. It
+	// returns when the store has acknowledged, so that the client's next request may hit any replica.
+	Bind(ctx context.Context, sid string, b Binding) error
+	// Lookup returns the live binding of sid with Expires set, or ErrNotFound.
+	Lookup(ctx context.Context, sid string) (Binding, error)
+	// Unbind forgets sid. A sid without a binding is no error.
+	Unbind(ctx context.Context, sid string) error
+}
+
+// Entry is one binding of a batch.
+type Entry struct {
+	SID     string
+	Binding Binding
+}
+
+// Back is a Store that other replicas share, as Cached needs it.
+type Back interface {
+	Store
+	// BindAll binds a batch in one go. After an error some entries may have been bound: binding them again is harmless.
+	BindAll(ctx context.Context, batch []Entry) error
+	// Probe asks whether the store can be reached and written to, and whether it still holds what it acknowledged up
+	// to the Probe before: intact is false when it came back empty or older. Only one Probe runs at a time.
+	Probe(ctx context.Context) (intact bool, err error)
+}

@@ -1,0 +1,286 @@
+package affinity
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Outcome is what became of one binding in one operation of Cached.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Stored      Outcome = iota // Bind: the store acknowledged it
+	Kept                       // Bind: the store could not be written; kept here, to be written when it can
+	Hit                        // Lookup: known here
+	Read                       // Lookup: read from the store
+	Unknown                    // Lookup: neither here nor in the store
+	Unavailable                // Lookup: unknown here, and the store could not be asked or cannot be believed
+	Republished                // written again because the store may have lost it
+	Failed                     // an operation met a failure of the store
+)
+
+// String returns the outcome's name, a metric label.
+func (o Outcome) String() string {
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "failed"}[o]
+}
+
+// CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
+type CachedOptions struct {
+	OnOutcome func(Outcome)
+	OnState   func(State) // a new state has begun
+}
+
+// maxKept bounds the list of what is written first when the store is back. What finds no place in it is still in
+// front, and follows with what is published again.
+const maxKept = 1 << 16
+
+var _ Store = (*Cached)(nil)
+
+// Cached is a Store that keeps in a Memory what it learns from a shared one. Absence is never cached.
+//
+// It has a breaker: after one failure to reach the store, operations do not wait for it but return at once, sids known
+// here go on, and new bindings are kept here. Run notices when the store is back, writes first what was kept, and then,
+// paced, what the store may have lost. So Run must be running.
+//
+// That the store does not know a sid is believed only when a Probe after the look-up shows that it has lost nothing;
+// until the replicas have published again what was lost, such a Lookup returns ErrUnavailable, and the caller may hold
+// the request and look again.
+type Cached struct {
+	front *Memory
+	back  Back
+	o     CachedOptions
+
+	lookups, binds flights
+	phase          atomic.Pointer[phase]
+	lost           atomic.Bool   // a Probe showed a loss that Run has not dealt with
+	wake           chan struct{} // rouses Run
+	probing        chan struct{} // holds one token: the right to Probe
+	probes         atomic.Uint64 // Probes begun
+	proof          atomic.Uint64 // the last of them that found the store intact
+
+	mu     sync.Mutex
+	kept   map[string]struct{} // sids in front that the store has not acknowledged
+	intact time.Time           // when the last Probe that found the store intact began
+}
+
+// NewCached returns a Cached that has front and uses back. Nothing else may bind in front.
+func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
+	c := &Cached{
+		front: front, back: back, o: o,
+		wake:    make(chan struct{}, 1),
+		probing: make(chan struct{}, 1),
+		kept:    make(map[string]struct{}),
+	}
+	c.phase.Store(newPhase(Here))
+	return c
+}
+
+// State returns what the store behind may be asked for now.
+func (c *Cached) State() State { return c.phase.Load().state }
+
+// Away reports whether look-ups of sids unknown here fail at once.
+func (c *Cached) Away() bool { return !c.State().reads() }
+
+// Again returns a channel that is closed when a Lookup that returned ErrUnavailable is worth repeating: at once where
+// nothing is wrong now. Ask for it anew each time.
+func (c *Cached) Again() <-chan struct{} { return c.phase.Load().again }
+
+// Bind implements Store. An ErrUnavailable means that the binding is kept here and will be written when the store is
+// back, so the caller goes on. A renewal (b.Expires is set, from Lookup) that another call has just made is not made
+// twice.
+func (c *Cached) Bind(ctx context.Context, sid string, b Binding) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wrote, err := c.binds.do(ctx, sid, func(ctx context.Context) (Binding, error) {
+		return b, c.write(ctx, sid, b)
+	})
+	if wrote.Node != "" && !wrote.sameFact(b) {
+		return c.write(ctx, sid, b)
+	}
+	return err
+}
+
+func (c *Cached) write(ctx context.Context, sid string, b Binding) error {
+	if c.renewed(sid, b) {
+		return nil
+	}
+	p := c.phase.Load()
+	if !p.state.writes() {
+		c.keep(sid, b)
+		return ErrUnavailable
+	}
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
+	if err := c.back.Bind(ctx, sid, b); err != nil {
+		c.tell(Failed)
+		c.keep(sid, b)
+		return c.fail(p, err)
+	}
+	c.put(sid, b)
+	c.mu.Lock()
+	delete(c.kept, sid)
+	c.mu.Unlock()
+	c.tell(Stored)
+	return nil
+}
+
+// renewed reports whether b, which came from a Lookup, has been bound again since.
+func (c *Cached) renewed(sid string, b Binding) bool {
+	if b.Expires.IsZero() {
+		return false
+	}
+	known, ok := c.front.peek(sid)
+	return ok && known.sameFact(b) && known.Expires.After(b.Expires) && !known.Due(time.Now())
+}
+
+func (c *Cached) put(sid string, b Binding) {
+	c.front.put(sid, b, time.Since(c.front.start)+b.TTL())
+}
+
+// keep puts b in front and on the list of what is to be written.
+func (c *Cached) keep(sid string, b Binding) {
+	c.put(sid, b)
+	c.mu.Lock()
+	if len(c.kept) < maxKept {
+		c.kept[strings.Clone(sid)] = struct{}{}
+	}
+	c.mu.Unlock()
+	c.tell(Kept)
+	c.rouse()
+}
+
+// Lookup implements Store. A sid known here costs no allocation and no round trip.
+func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
+	if err := ctx.Err(); err != nil {
+		return Binding{}, err
+	}
+	if b, ok := c.front.get(sid); ok {
+		c.tell(Hit)
+		return b, nil
+	}
+	if !c.phase.Load().state.reads() {
+		c.tell(Unavailable)
+		return Binding{}, ErrUnavailable
+	}
+	return c.lookups.do(ctx, sid, func(ctx context.Context) (Binding, error) {
+		return c.read(ctx, sid)
+	})
+}
+
+func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
+	if b, ok := c.front.get(sid); ok {
+		c.tell(Hit)
+		return b, nil
+	}
+	p := c.phase.Load()
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
+	b, err := c.back.Lookup(ctx, sid)
+	switch {
+	case err == nil:
+		c.front.put(sid, b, b.Expires.Sub(c.front.start))
+		c.tell(Read)
+		return b, nil
+	case !errors.Is(err, ErrNotFound):
+		c.tell(Failed)
+		c.tell(Unavailable)
+		return Binding{}, c.fail(p, err)
+	}
+	if doubt := c.doubt(ctx, p); doubt != nil {
+		c.tell(Unavailable)
+		return Binding{}, doubt
+	}
+	c.tell(Unknown)
+	return Binding{}, err
+}
+
+// doubt returns nil where a look-up in phase p that found nothing is to be believed. For that a Probe must have begun
+// after it, and must have found the store intact.
+func (c *Cached) doubt(ctx context.Context, p *phase) error {
+	if p.state != Here {
+		return ErrUnavailable
+	}
+	begun := c.probes.Load()
+	select {
+	case c.probing <- struct{}{}:
+	case <-ctx.Done():
+		return ErrUnavailable
+	}
+	defer func() { <-c.probing }()
+	if c.probes.Load() == begun {
+		if err := c.probe(ctx, p); err != nil {
+			return err
+		}
+	}
+	if c.proof.Load() <= begun || c.phase.Load() != p {
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// probe asks the store how it is and acts on the answer. The caller holds the token of probing.
+func (c *Cached) probe(ctx context.Context, p *phase) error {
+	n := c.probes.Add(1)
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
+	begun := time.Now()
+	intact, err := c.back.Probe(ctx)
+	if err != nil {
+		return c.fail(p, err)
+	}
+	if !intact {
+		c.lost.Store(true)
+		if p.state == Here {
+			c.shift(p, Doubtful)
+		}
+		c.rouse()
+		return nil
+	}
+	c.proof.Store(n)
+	c.mu.Lock()
+	c.intact = begun
+	c.mu.Unlock()
+	return nil
+}
+
+// Unbind implements Store. What could not be unbound in the store expires there by itself.
+func (c *Cached) Unbind(ctx context.Context, sid string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.front.drop(sid)
+	c.mu.Lock()
+	delete(c.kept, sid)
+	c.mu.Unlock()
+	p := c.phase.Load()
+	if !p.state.writes() {
+		return ErrUnavailable
+	}
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), opTimeout)
+	defer stop()
+	if err := c.back.Unbind(limited, sid); err != nil {
+		c.tell(Failed)
+		return c.fail(p, err)
+	}
+	return nil
+}
+
+func (c *Cached) tell(o Outcome) {
+	if c.o.OnOutcome != nil {
+		c.o.OnOutcome(o)
+	}
+}
+
+// rouse makes Run look at what there is to do.
+func (c *Cached) rouse() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,81 @@
+package affinity
+
+import "errors"
+
+// State tells what Cached may ask of the store behind it.
+type State uint8
+
+const (
+	// Here: it is read and written.
+	Here State = iota
+	// Doubtful: it is read and written, but has lost data lately that replicas are publishing again. What it does not
+	// know is not known to be unknown.
+	Doubtful
+	// ReadOnly: it is read, writes are kept here, and what it does not know may be kept by another replica.
+	ReadOnly
+	// Returning: it can be reached again and is written; it is not read before what was kept has been written.
+	Returning
+	// Away: it is not touched but for probes.
+	Away
+)
+
+// String returns the state's name, for logs and metrics.
+func (s State) String() string {
+	return [...]string{"here", "doubtful", "read_only", "returning", "away"}[s]
+}
+
+func (s State) reads() bool  { return s <= ReadOnly }
+func (s State) writes() bool { return s == Here || s == Doubtful || s == Returning }
+
+// phase is one stretch of time in one state. An operation holds the phase in which it began, so that a failure that
+// comes late does not end a later phase.
+type phase struct {
+	state State
+	again chan struct{} // closed when looking again is worth it; closed from the start while Here
+}
+
+func newPhase(s State) *phase {
+	p := &phase{state: s, again: make(chan struct{})}
+	if s == Here {
+		close(p.again)
+	}
+	return p
+}
+
+// shift ends the phase from and begins one in state to. It reports false, and does nothing, where from has ended
+// already. A shift from a state to itself gives those who wait for Again their turn.
+func (c *Cached) shift(from *phase, to State) bool {
+	next := newPhase(to)
+	if from.state != Here && !to.reads() {
+		next.again = from.again
+	}
+	if !c.phase.CompareAndSwap(from, next) {
+		return false
+	}
+	if from.state != Here && to.reads() {
+		close(from.again)
+	}
+	if c.o.OnState != nil && from.state != to {
+		c.o.OnState(to)
+	}
+	c.rouse()
+	return true
+}
+
+// fail notes that an operation of phase p met err, and returns it as an ErrUnavailable.
+func (c *Cached) fail(p *phase, err error) error {
+	switch {
+	case errors.Is(err, ErrBusy):
+		return err
+	case errors.Is(err, ErrReadOnly):
+		c.shift(p, ReadOnly)
+		return err
+	}
+	if p.state != Away {
+		c.shift(p, Away)
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return ErrUnavailable
+}

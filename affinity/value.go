@@ -1,0 +1,60 @@
+package affinity
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// valueForm leads each value. A reader of this form ignores fields that are added at the end, so it changes only if
+// the fields it has must change their meaning.
+const valueForm = "1"
+
+// encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node. It is
+// text, so that an operator can read it: "1 4 25000 20000 1000000 n1".
+func encode(b Binding) string {
+	dst := make([]byte, 0, 48+len(b.Node))
+	dst = append(dst, valueForm...)
+	for _, n := range [...]int64{int64(b.Version), b.PingInterval.Milliseconds(), b.PingTimeout.Milliseconds(), b.MaxPayload} {
+		dst = append(dst, ' ')
+		dst = strconv.AppendInt(dst, n, 10)
+	}
+	dst = append(dst, ' ')
+	dst = append(dst, url.QueryEscape(b.Node)...)
+	return string(dst)
+}
+
+// decode reads what encode wrote. The error never repeats the value.
+func decode(value string) (Binding, error) {
+	form, rest, _ := strings.Cut(value, " ")
+	if form != valueForm {
+		return Binding{}, fmt.Errorf("value of an unknown form")
+	}
+	var n [4]int64
+	for i := range n {
+		field, after, found := strings.Cut(rest, " ")
+		v, err := strconv.ParseInt(field, 10, 64)
+		if err != nil || v < 0 || !found {
+			return Binding{}, fmt.Errorf("value with a bad field %d", i+1)
+		}
+		n[i], rest = v, after
+	}
+	field, _, _ := strings.Cut(rest, " ")
+	node, err := url.QueryUnescape(field)
+	if err != nil || node == "" {
+		return Binding{}, fmt.Errorf("value with a bad node")
+	}
+	limit := maxPing.Milliseconds()
+	if n[0] > 1<<31-1 || n[1] > limit || n[2] > limit {
+		return Binding{}, fmt.Errorf("value with a number out of range")
+	}
+	return Binding{
+		Node:         node,
+		Version:      int(n[0]),
+		PingInterval: time.Duration(n[1]) * time.Millisecond,
+		PingTimeout:  time.Duration(n[2]) * time.Millisecond,
+		MaxPayload:   n[3],
+	}, nil
+}
