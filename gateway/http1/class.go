@@ -1,5 +1,10 @@
 package http1
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // class holds for each byte the sets it belongs to.
 const (
 	classToken  = 1 << iota // tchar, RFC 9110 section 5.6.2
@@ -63,6 +68,34 @@ func span(s string, set uint8) int {
 		}
 	}
 	return len(s)
+}
+
+// valueSpan returns how many bytes at the start of b can be in a field value. It looks at eight at a time: values are most
+// of a head.
+func valueSpan(b []byte) int {
+	const ones = 0x0101010101010101
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		del := x ^ ones*0x7f
+		// In each term the lowest high bit that is set marks a byte below 0x20, or one that is 0x7f; those above it may
+		// have it from a borrow.
+		found := ((x - ones*0x20) & ^x | (del - ones) & ^del) & (ones * 0x80)
+		if found == 0 {
+			continue
+		}
+		i += bits.TrailingZeros64(found) / 8
+		if b[i] != '\t' {
+			return i
+		}
+		i -= 7 // go on behind the tab
+	}
+	for ; i < len(b); i++ {
+		if class[b[i]]&classValue == 0 {
+			return i
+		}
+	}
+	return i
 }
 
 func lower(c byte) byte {

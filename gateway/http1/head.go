@@ -87,8 +87,8 @@ func (h *Head) load(b []byte) string {
 	return unsafe.String(unsafe.SliceData(h.raw), len(h.raw))
 }
 
-// parseFields reads the field lines up to and with the empty one. The caller has seen that each LF of s has its CR and
-// that the empty line ends s.
+// parseFields reads the field lines in s, which is the end of what was loaded, up to and with the empty line. The caller
+// has seen that each LF of s has its CR and that the first empty line ends s.
 func (h *Head) parseFields(s string) *Error {
 	for len(s) > len("\r\n") {
 		if len(h.Fields) == MaxFields {
@@ -103,7 +103,7 @@ func (h *Head) parseFields(s string) *Error {
 		}
 		name := s[:n]
 		s = s[n+1:]
-		n = span(s, classValue)
+		n = valueSpan(h.raw[len(h.raw)-len(s):])
 		if s[n] != '\r' || s[n+1] != '\n' {
 			return errFieldValue
 		}

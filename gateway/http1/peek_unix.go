@@ -5,8 +5,6 @@ package http1
 import (
 	"net"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // peeker looks at a socket without taking anything from it.
@@ -35,9 +33,9 @@ func (k *peeker) open() bool {
 // peek sees neither an end (0 bytes) nor bytes nor an error if and only if the answer is EAGAIN.
 func (k *peeker) peek(fd uintptr) {
 	for {
-		_, _, err := unix.Recvfrom(int(fd), k.b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		if err != unix.EINTR {
-			k.quiet = err == unix.EAGAIN
+		errno := peekByte(fd, &k.b)
+		if errno != syscall.EINTR {
+			k.quiet = errno == syscall.EAGAIN
 			return
 		}
 	}
