@@ -1,0 +1,64 @@
+// Package e2e_test runs sidway as its users do: replicas are processes of the real binary, nodes are processes of the
+// reference servers, clients are the reference libraries, and each TCP connection goes to the next replica in turn.
+//
+// It needs node (18 or later) with the modules of package.json, redis-server and the Go tool, and fails without them.
+// SIDWAY_RACE=1 builds the replicas with the race detector.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// buildDir holds the binaries that the tests run; TestMain makes and removes it.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "sidway-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// sidwayBinary and gonodeBinary build once, when the first test asks.
+var (
+	sidwayBinary = sync.OnceValues(func() (string, error) {
+		if os.Getenv("SIDWAY_RACE") == "1" {
+			return build("sidway", "../cmd/sidway", "-race")
+		}
+		return build("sidway", "../cmd/sidway")
+	})
+	gonodeBinary = sync.OnceValues(func() (string, error) {
+		return build("gonode", "./gonode")
+	})
+)
+
+func build(name, from string, flags ...string) (string, error) {
+	binary := filepath.Join(buildDir, name)
+	args := append(append([]string{"build"}, flags...), "-o", binary, from)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", from, err, out)
+	}
+	return binary, nil
+}
+
+func binaryOf(t *testing.T, build func() (string, error)) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
