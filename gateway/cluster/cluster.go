@@ -1,0 +1,258 @@
+// Package cluster knows the nodes that serve one route: which of them takes the next session, how many sessions and
+// leases each holds, and which are left out for a while because they refused.
+//
+//	c := cluster.New("chat", cluster.LeastSessions, nodes)
+//	n, err := c.Pick(nil)         // a session is reserved on n
+//	…                             // n refused:
+//	c.Failed(n)
+//	c.Leave(n)                    // the reservation is given back
+//	n, err = c.Pick([]*cluster.Node{n})
+//
+// It dials nobody and reads no request; the road does, through each node's pool of connections.
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// ErrNoNode says that every node was tried or is left out.
+var ErrNoNode = errors.New("cluster: no node to be had")
+
+// Method is a way of choosing the node of a new session.
+type Method uint8
+
+const (
+	// LeastSessions picks the node with the fewest sessions in proportion to its weight; ties go to the one that was
+	// picked longest ago.
+	LeastSessions Method = iota
+	// RoundRobin picks nodes in turn, each as often as its weight says, spread smoothly.
+	RoundRobin
+)
+
+// Left-out nodes are tried again after leaveOut, which doubles with each failure up to leaveOutMost.
+const (
+	leaveOut     = 500 * time.Millisecond
+	leaveOutMost = 15 * time.Second
+)
+
+// Cluster is the nodes of one route. All its methods may be called concurrently; none blocks for longer than a
+// short critical section, and Pick takes O(log n) for n nodes.
+type Cluster struct {
+	Name string
+
+	// Sessions knows each polling session by its sid, so that its place is given back once, whatever ends it.
+	Sessions *Sessions
+
+	method Method
+	byName map[string]*Node
+	nodes  []*Node
+
+	mu       sync.Mutex
+	sessions queue // nodes that may be picked, by sessions per weight
+	turns    queue // the same nodes, by whose turn it is
+	away     queue // nodes left out, by when they are tried again
+	turn     float64
+	picks    uint64
+	start    time.Time
+}
+
+// Config is one node of a cluster.
+type Config struct {
+	Name    string
+	Address string // host:port
+	Weight  int    // 1 or more
+	Pool    *http1.Pool
+}
+
+// New returns a cluster of these nodes, which all may be picked at once.
+func New(name string, m Method, nodes []Config) *Cluster {
+	c := &Cluster{
+		Name:     name,
+		method:   m,
+		byName:   make(map[string]*Node, len(nodes)),
+		sessions: queue{at: bySessions},
+		turns:    queue{at: byTurn},
+		away:     queue{at: byReturn},
+		start:    time.Now(),
+	}
+	c.Sessions = newSessions(c)
+	for i, cfg := range nodes {
+		n := newNode(cfg)
+		_, n.phase = math.Modf(float64(i+1) * math.Phi)
+		c.byName[n.Name] = n
+		c.nodes = append(c.nodes, n)
+		c.enter(n)
+	}
+	return c
+}
+
+// Node returns the node of that name, or nil.
+func (c *Cluster) Node(name string) *Node { return c.byName[name] }
+
+// Nodes returns all nodes in the order of the configuration. The slice is not to be changed.
+func (c *Cluster) Nodes() []*Node { return c.nodes }
+
+// Pick chooses the node of a new session, other than those tried, and reserves a session on it, which Leave gives back.
+// The error is ErrNoNode.
+func (c *Cluster) Pick(tried []*Node) (*Node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q := &c.sessions
+	if c.method == RoundRobin {
+		q = &c.turns
+	}
+	n := c.first(q, tried)
+	if n == nil {
+		return nil, ErrNoNode
+	}
+	c.took(n)
+	c.count(n, 1)
+	return n, nil
+}
+
+// Next chooses the node of a request that belongs to no session: the nodes take turns by weight, other than those
+// tried. The error is ErrNoNode.
+func (c *Cluster) Next(tried []*Node) (*Node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.first(&c.turns, tried)
+	if n == nil {
+		return nil, ErrNoNode
+	}
+	c.took(n)
+	return n, nil
+}
+
+// Join counts one more session on n; Leave one less.
+func (c *Cluster) Join(n *Node) { c.add(n, 1) }
+
+// Leave gives a session's place on n back.
+func (c *Cluster) Leave(n *Node) { c.add(n, -1) }
+
+func (c *Cluster) add(n *Node, d int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count(n, d)
+}
+
+// Failed leaves n out of the choice for a while that grows with each failure in a row. Requests of sessions that live
+// on n still go there.
+func (c *Cluster) Failed(n *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.until.After(time.Now()) {
+		return // one outage, noticed by many requests at once, is one failure
+	}
+	n.failing.Store(true)
+	n.pause = min(max(2*n.pause, leaveOut), leaveOutMost)
+	n.until = time.Now().Add(n.pause)
+	c.sessions.remove(n)
+	c.turns.remove(n)
+	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
+}
+
+// Answered tells that n answered a request: it may be picked again at once and its failures are forgotten.
+func (c *Cluster) Answered(n *Node) {
+	if !n.failing.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.pause = 0
+	n.until = time.Time{}
+	n.failing.Store(false)
+	if c.away.remove(n) {
+		c.enter(n)
+	}
+}
+
+// Alone reports whether there is at most one node that may be picked.
+func (c *Cluster) Alone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sessions.entries) <= 1
+}
+
+// Retry returns how long it takes until a node that is left out may be tried again; 0 where none is left out or one
+// may be tried now.
+func (c *Cluster) Retry() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.away.entries) == 0 {
+		return 0
+	}
+	return max(0, time.Until(c.away.entries[0].node.until))
+}
+
+// Snapshot is what one node has in hand at one moment.
+type Snapshot struct {
+	Node     *Node
+	Sessions int
+	Leases   int64
+	LeftOut  bool
+}
+
+// Snapshots returns the state of all nodes, by name.
+func (c *Cluster) Snapshots() []Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]Snapshot, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		all = append(all, Snapshot{Node: n, Sessions: n.sessions, Leases: n.leases.Load(), LeftOut: n.until.After(time.Now())})
+	}
+	slices.SortFunc(all, func(a, b Snapshot) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
+	return all
+}
+
+// first returns the first node of q that was not tried; nodes whose pause is over are let in before.
+func (c *Cluster) first(q *queue, tried []*Node) *Node {
+	for len(c.away.entries) > 0 && !c.away.entries[0].node.until.After(time.Now()) {
+		n := c.away.entries[0].node
+		c.away.remove(n)
+		c.enter(n)
+	}
+	var skipped []entry
+	var found *Node
+	for len(q.entries) > 0 {
+		e := q.entries[0]
+		if !slices.Contains(tried, e.node) {
+			found = e.node
+			break
+		}
+		q.remove(e.node)
+		skipped = append(skipped, e)
+	}
+	for _, e := range skipped {
+		q.push(e.node, e.key, e.picked)
+	}
+	return found
+}
+
+// enter lets n be picked. Its turn comes no earlier than that of nodes that were there all the time.
+func (c *Cluster) enter(n *Node) {
+	n.turn = max(n.turn, c.turn+n.phase/float64(n.Weight))
+	c.sessions.push(n, n.load(), n.picked)
+	c.turns.push(n, n.turn, n.picked)
+}
+
+// took notes that n's turn has come, in both orders.
+func (c *Cluster) took(n *Node) {
+	c.picks++
+	n.picked = c.picks
+	c.turn = n.turn
+	n.turn += 1 / float64(n.Weight)
+	c.turns.update(n, n.turn, n.picked)
+	c.sessions.update(n, n.load(), n.picked)
+}
+
+func (c *Cluster) count(n *Node, d int) {
+	n.sessions += d
+	c.sessions.update(n, n.load(), n.picked)
+}

@@ -1,0 +1,290 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// nodes returns one node for each weight, named n1, n2 and so on.
+func nodes(weights ...int) []cluster.Config {
+	var all []cluster.Config
+	for i, w := range weights {
+		all = append(all, cluster.Config{Name: fmt.Sprintf("n%d", i+1), Address: fmt.Sprintf("127.0.0.1:%d", 3001+i), Weight: w})
+	}
+	return all
+}
+
+// sessions returns how many sessions each node has, in the order of their names.
+func sessions(c *cluster.Cluster) []int {
+	var counts []int
+	for _, s := range c.Snapshots() {
+		counts = append(counts, s.Sessions)
+	}
+	return counts
+}
+
+func TestSharesFollowWeights(t *testing.T) {
+	for _, tt := range []struct {
+		method  cluster.Method
+		weights []int
+		picks   int
+		within  float64 // of the share of all picks
+	}{
+		{cluster.LeastSessions, []int{1, 1, 1, 1}, 1000, 0},
+		{cluster.LeastSessions, []int{5, 1, 1, 1}, 1000, 0.002},
+		{cluster.LeastSessions, []int{3, 7}, 1000, 0.002},
+		{cluster.RoundRobin, []int{1, 1, 1, 1}, 1000, 0},
+		{cluster.RoundRobin, []int{5, 1, 1, 1}, 1000, 0.002},
+		{cluster.RoundRobin, []int{100, 1}, 1010, 0.002},
+	} {
+		t.Run(fmt.Sprint(tt.method, tt.weights), func(t *testing.T) {
+			c := cluster.New("c", tt.method, nodes(tt.weights...))
+			sum := 0
+			for _, w := range tt.weights {
+				sum += w
+			}
+			for range tt.picks {
+				if _, err := c.Pick(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, got := range sessions(c) {
+				want := float64(tt.picks) * float64(tt.weights[i]) / float64(sum)
+				if diff := math.Abs(float64(got)-want) / float64(tt.picks); diff > tt.within {
+					t.Errorf("node %d of weight %d has %d sessions, want %.0f", i+1, tt.weights[i], got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRoundRobinSpreadsTheHeavyNode(t *testing.T) {
+	c := cluster.New("c", cluster.RoundRobin, nodes(5, 1, 1, 1))
+	inARow, worst := 0, 0
+	for range 80 {
+		n, err := c.Pick(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if inARow++; n.Name != "n1" {
+			inARow = 0
+		}
+		worst = max(worst, inARow)
+	}
+	if worst > 3 {
+		t.Errorf("the node of weight 5 of 8 was picked %d times in a row", worst)
+	}
+}
+
+func TestLeastSessionsEvensOutWhatLeft(t *testing.T) {
+	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+	for range 300 {
+		if _, err := c.Pick(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 60 {
+		c.Leave(c.Node("n2"))
+	}
+	for range 60 {
+		if n, _ := c.Pick(nil); n.Name != "n2" {
+			t.Fatalf("%s was picked while n2 had the fewest sessions", n.Name)
+		}
+	}
+	if got := sessions(c); !slices.Equal(got, []int{100, 100, 100}) {
+		t.Errorf("sessions: %v", got)
+	}
+}
+
+func TestTriedNodesAreNotPickedAgain(t *testing.T) {
+	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+	var tried []*cluster.Node
+	for range 3 {
+		n, err := c.Pick(tried)
+		if err != nil || slices.Contains(tried, n) {
+			t.Fatal(n, err)
+		}
+		c.Leave(n)
+		tried = append(tried, n)
+	}
+	if _, err := c.Pick(tried); !errors.Is(err, cluster.ErrNoNode) {
+		t.Errorf("all were tried: %v", err)
+	}
+	if _, err := c.Pick(nil); err != nil {
+		t.Errorf("another request may try them: %v", err)
+	}
+}
+
+func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		n := c.Node("n1")
+		var last time.Duration
+		for range 8 {
+			c.Failed(n)
+			c.Failed(n) // the same outage, seen by another request
+			began := time.Now()
+			if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+				t.Fatal("picked right after it failed")
+			}
+			time.Sleep(c.Retry())
+			if _, err := c.Pick(nil); err != nil {
+				t.Fatal("still left out when its pause was over")
+			}
+			c.Leave(n)
+			pause := time.Since(began)
+			if pause < last || last > 0 && pause > 2*last {
+				t.Errorf("pause of %v after one of %v", pause, last)
+			}
+			last = pause
+		}
+		if last < 10*time.Second || last > 20*time.Second {
+			t.Errorf("the longest pause is %v", last)
+		}
+		c.Failed(n)
+		c.Answered(n)
+		if _, err := c.Pick(nil); err != nil {
+			t.Error("left out although it answered")
+		}
+	})
+}
+
+func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
+	c := cluster.New("c", cluster.RoundRobin, nodes(1, 1))
+	c.Failed(c.Node("n2"))
+	for range 100 {
+		if n, _ := c.Next(nil); n.Name != "n1" {
+			t.Fatal("a node that failed got a turn")
+		}
+	}
+	c.Answered(c.Node("n2"))
+	got := map[string]int{}
+	for range 100 {
+		n, _ := c.Next(nil)
+		got[n.Name]++
+	}
+	if got["n1"] < 49 || got["n1"] > 51 {
+		t.Errorf("turns after the return: %v", got)
+	}
+}
+
+func TestSessionsAreGivenBackOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		open := func(sid string, ttl time.Duration) {
+			n, err := c.Pick(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Sessions.Open(sid, n, time.Now().Add(ttl))
+		}
+		count := func() int { return sessions(c)[0] }
+		open("closed", time.Minute)
+		open("expires", 10*time.Second)
+		open("polled", 10*time.Second)
+		open("upgraded", 10*time.Second)
+		c.Sessions.Upgraded("upgraded", c.Node("n1"))
+		c.Sessions.Upgraded("another replica's", c.Node("n1"))
+		if got := count(); got != 5 {
+			t.Fatalf("%d sessions, want 5", got)
+		}
+		c.Sessions.End("closed")
+		c.Sessions.End("closed")
+		c.Sessions.End("never seen")
+
+		asked := map[string]int{}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- c.Sessions.Run(ctx, func(_ context.Context, sid string) time.Time {
+				if asked[sid]++; sid == "polled" && asked[sid] == 1 {
+					return time.Now().Add(30 * time.Second)
+				}
+				return time.Time{}
+			})
+		}()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := count(); got != 3 { // polled, upgraded, another replica's
+			t.Errorf("%d sessions after 20 s, want 3", got)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if got := count(); got != 2 || asked["upgraded"] > 0 {
+			t.Errorf("%d sessions after 50 s, want those of the two tunnels; asked: %v", got, asked)
+		}
+		c.Sessions.End("upgraded")
+		c.Sessions.End("another replica's")
+		if got := count(); got != 0 {
+			t.Errorf("%d sessions at the end", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestConcurrentPicksKeepTheCount(t *testing.T) {
+	c := cluster.New("c", cluster.LeastSessions, nodes(1, 2, 3, 4, 5))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				n, err := c.Pick(nil)
+				if err != nil {
+					continue
+				}
+				switch rand.IntN(10) {
+				case 0:
+					c.Failed(n)
+				case 1:
+					c.Answered(n)
+				}
+				n.Acquire()
+				sid := fmt.Sprint("s", i)
+				c.Sessions.Open(sid, n, time.Now().Add(time.Hour))
+				c.Sessions.End(sid)
+				n.Release()
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range c.Snapshots() {
+		if s.Sessions != 0 || s.Leases != 0 {
+			t.Errorf("%s is left with %d sessions, %d leases", s.Node.Name, s.Sessions, s.Leases)
+		}
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{4, 64, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			weights := make([]int, n)
+			for i := range weights {
+				weights[i] = 1 + i%5
+			}
+			c := cluster.New("c", cluster.LeastSessions, nodes(weights...))
+			b.ReportAllocs()
+			for b.Loop() {
+				node, err := c.Pick(nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if rand.IntN(2) == 0 {
+					c.Leave(node)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,43 @@
+package cluster
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// Node is one Socket.IO server process. Its name is stable; its address may change with a reload.
+type Node struct {
+	Name    string
+	Address string
+	Weight  int
+
+	// Pool holds the node's kept connections.
+	Pool *http1.Pool
+
+	leases  atomic.Int64
+	failing atomic.Bool // has failed and not answered since: lets Answered return without the lock
+
+	// Guarded by the cluster's mu.
+	sessions int
+	turn     float64 // round robin: the virtual time of its next turn
+	phase    float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
+	picked   uint64  // number of the last pick that took it
+	until    time.Time
+	pause    time.Duration
+	at       [3]int // its place in each queue, one more than the index; 0: not in it
+}
+
+func newNode(cfg Config) *Node {
+	return &Node{Name: cfg.Name, Address: cfg.Address, Weight: max(cfg.Weight, 1), Pool: cfg.Pool}
+}
+
+// Acquire takes a lease: one request or tunnel in flight. Release ends it.
+func (n *Node) Acquire() { n.leases.Add(1) }
+
+// Release ends a lease.
+func (n *Node) Release() { n.leases.Add(-1) }
+
+// load is what the node would carry per weight with one more session.
+func (n *Node) load() float64 { return float64(n.sessions+1) / float64(n.Weight) }

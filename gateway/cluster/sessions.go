@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Sessions knows the polling sessions that are counted here, by sid: those this replica bound, from the open packet to
+// the close packet, the end of their tunnel, or the expiry of their binding; and those another replica bound whose
+// tunnel runs here. Its methods may be called concurrently.
+type Sessions struct {
+	cluster *Cluster
+	start   time.Time
+
+	mu    sync.Mutex
+	bySID map[string]session
+	due   map[int64][]string // second since start -> sids whose binding is to be looked at then
+}
+
+type session struct {
+	node   *Node
+	second int64 // where it stands in due; 0 while a tunnel holds it
+}
+
+func newSessions(c *Cluster) *Sessions {
+	return &Sessions{cluster: c, start: time.Now(), bySID: map[string]session{}, due: map[int64][]string{}}
+}
+
+// Open takes over the place that Pick reserved on n for the session sid, whose binding expires at the given time.
+func (s *Sessions) Open(sid string, n *Node, expires time.Time) {
+	sid = strings.Clone(sid)
+	s.mu.Lock()
+	old, known := s.bySID[sid]
+	s.put(sid, n, expires)
+	s.mu.Unlock()
+	if known { // a maker that gives a sid twice: the older is no more
+		s.cluster.Leave(old.node)
+	}
+}
+
+// Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding.
+func (s *Sessions) Upgraded(sid string, n *Node) {
+	sid = strings.Clone(sid)
+	s.mu.Lock()
+	_, known := s.bySID[sid]
+	s.bySID[sid] = session{node: n}
+	s.mu.Unlock()
+	if !known {
+		s.cluster.Join(n)
+	}
+}
+
+// End gives the place of sid back; a sid that is not counted here changes nothing.
+func (s *Sessions) End(sid string) {
+	s.mu.Lock()
+	old, known := s.bySID[sid]
+	delete(s.bySID, sid)
+	s.mu.Unlock()
+	if known {
+		s.cluster.Leave(old.node)
+	}
+}
+
+// Run looks each second at the sessions whose binding should have expired, and ends those that have: expires tells when
+// the binding of a sid ends now, the zero time where there is none any more. It returns when ctx is done.
+func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, sid string) time.Time) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var last int64
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := s.second(time.Now())
+		for _, sid := range s.take(last, now) {
+			s.renew(sid, expires(ctx, sid))
+		}
+		last = now
+	}
+}
+
+// take returns the polling sessions that are due from one second to another, both included.
+func (s *Sessions) take(from, to int64) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sids []string
+	for second := from; second <= to; second++ {
+		for _, sid := range s.due[second] {
+			if s.bySID[sid].second == second {
+				sids = append(sids, sid)
+			}
+		}
+		delete(s.due, second)
+	}
+	return sids
+}
+
+// renew keeps a polling session until its binding's new end, or ends it; one that a tunnel took over stays.
+func (s *Sessions) renew(sid string, expires time.Time) {
+	s.mu.Lock()
+	old, known := s.bySID[sid]
+	ended := known && old.second != 0 && expires.IsZero()
+	switch {
+	case ended:
+		delete(s.bySID, sid)
+	case known && old.second != 0:
+		s.put(sid, old.node, expires)
+	}
+	s.mu.Unlock()
+	if ended {
+		s.cluster.Leave(old.node)
+	}
+}
+
+// put needs mu. A session is looked at in the second after its binding's end.
+func (s *Sessions) put(sid string, n *Node, expires time.Time) {
+	second := s.second(expires) + 1
+	if soonest := s.second(time.Now()) + 1; second < soonest {
+		second = soonest
+	}
+	s.bySID[sid] = session{node: n, second: second}
+	s.due[second] = append(s.due[second], sid)
+}
+
+// second counts from the start on the monotonic clock, so that a wall clock that jumps ends no session.
+func (s *Sessions) second(t time.Time) int64 { return int64(t.Sub(s.start) / time.Second) }
