@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// plain is an answer in words, for requests that are not Engine.IO's.
+func plain(status int, words string) engineio.Answer {
+	return engineio.Answer{Status: status, ContentType: "text/plain; charset=utf-8", Body: words + "\n"}
+}
+
+// refusal is the table's answer to this request. On paths that are not Socket.IO's its words are plain.
+func (x *exchange) refusal(c engineio.Cause) engineio.Answer {
+	x.reason, x.refused = c, true
+	a := engineio.AnswerFor(x.kind.answered(), x.query, c)
+	if x.kind == ordinary || x.kind == ordinaryWebSocket {
+		retry := a.RetryAfter
+		a = plain(a.Status, http.StatusText(a.Status))
+		a.RetryAfter = retry
+	}
+	return a
+}
+
+// fail answers the request here, for the given cause.
+func (x *exchange) fail(c engineio.Cause) after { return x.reply(x.refusal(c)) }
+
+// reply sends an answer made here. The connection goes on if all of the request was read.
+func (x *exchange) reply(a engineio.Answer) after {
+	x.status = a.Status
+	if x.refused {
+		x.c.g.Metrics.answered(x.route, x.reason)
+	} else {
+		x.c.g.Metrics.refused("bad_request")
+	}
+	body := x.req.ContentLength > 0 || x.req.Chunked
+	last := x.closes() || x.unread || body && !x.upload.complete
+	out := buffers.get()
+	defer buffers.put(out)
+	*out = a.Append((*out)[:0], engineio.CORS{
+		Origin:  x.req.Get(http1.Origin),
+		Method:  x.req.Get(http1.AccessControlRequestMethod),
+		Headers: x.req.Get(http1.AccessControlRequestHeaders),
+	}, last)
+	if x.c.write(*out) != nil {
+		return hangUp
+	}
+	if !last {
+		return goOn
+	}
+	if body || x.req.Upgrade {
+		x.c.linger()
+	}
+	return hangUp
+}
+
+// closes reports whether the connection ends with this answer whatever it is.
+func (x *exchange) closes() bool { return x.req.Close || x.c.surplus || x.c.g.draining.Load() }

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// turn is a request's search for a node that takes it.
+type turn struct {
+	tried []*cluster.Node
+	since time.Time // when it began to wait because no node was left; zero before
+}
+
+// anyNode deals with a request that belongs to no session yet: a handshake or direct connect goes to the node that the
+// cluster picks for a new session, anything else to the node whose turn it is. When one refuses, the next is tried and
+// the client sees nothing.
+func (x *exchange) anyNode() after {
+	if limit := x.route.MaxBody; limit > 0 && x.req.ContentLength > limit {
+		return x.fail(engineio.BodyTooLarge)
+	}
+	var t turn
+	defer func() {
+		if !t.since.IsZero() {
+			x.c.g.held.Add(-1)
+		}
+	}()
+	for x.choose(&t) {
+		x.node.Acquire()
+		n, err := x.attempt()
+		if err == nil {
+			x.route.Cluster.Answered(x.node)
+			return x.deliver(n)
+		}
+		if n != nil {
+			n.Close()
+		}
+		x.leave()
+		switch {
+		case errors.Is(err, errDeparted):
+			return hangUp
+		case errors.Is(err, errShortage):
+			return x.fail(engineio.NoNode)
+		case isNodeFault(err):
+			x.route.Cluster.Failed(x.node)
+		}
+		if !x.mayMoveOn(err) {
+			return x.givenUp(err)
+		}
+		t.tried = append(t.tried, x.node)
+	}
+	return x.fail(engineio.NoNode)
+}
+
+func isNodeFault(err error) bool {
+	return errors.Is(err, errRefused) || errors.Is(err, errSilent) || errors.Is(err, errCut)
+}
+
+// choose settles the node to be tried next. Where none is left it waits, in a queue of limited length and time, for one
+// to come back. It reports whether there is one.
+func (x *exchange) choose(t *turn) bool {
+	g, c := x.c.g, x.route.Cluster
+	x.reserved = x.kind == handshake || x.kind == directConnect
+	for {
+		var err error
+		if x.reserved {
+			x.node, err = c.Pick(t.tried)
+		} else {
+			x.node, err = c.Next(t.tried)
+		}
+		if err == nil {
+			return true
+		}
+		if t.since.IsZero() {
+			t.since = time.Now()
+			if g.held.Add(1) > int64(g.Limits.Queue) {
+				break
+			}
+		}
+		left := g.Limits.QueueTime - time.Since(t.since)
+		if left <= 0 || !x.c.sleep(min(left, max(c.Retry(), retryPause))) {
+			break
+		}
+		t.tried = t.tried[:0]
+	}
+	x.reserved, x.node = false, nil
+	return false
+}
+
+// attempt sends the request to the chosen node and reads as much of the answer as has to be known before the client
+// gets any of it.
+func (x *exchange) attempt() (*http1.Conn, error) {
+	n, err := x.take()
+	if err != nil {
+		return nil, err
+	}
+	limit := x.patience()
+	if x.reserved && !x.route.Cluster.Alone() {
+		limit = x.c.g.Limits.HandshakeTime
+	}
+	if err := x.ask(n, limit); err != nil {
+		return n, err
+	}
+	switch {
+	case x.kind == handshake && x.resp.Status == 200:
+		err = x.learnFromBody(n)
+	case x.kind == directConnect && x.resp.Status == 101:
+		err = x.learnFromFrame(n)
+	}
+	if err != nil {
+		return n, x.part(n, err)
+	}
+	return n, nil
+}
+
+// mayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. A
+// session that a handshake has already made on a node that then failed is used by nobody and expires.
+func (x *exchange) mayMoveOn(err error) bool {
+	if !isNodeFault(err) && !errors.Is(err, errUnsent) {
+		return false
+	}
+	return !x.sent || x.kind == handshake || x.kind == directConnect || x.kind == preflight
+}
+
+// givenUp answers a request that may not be sent to another node.
+func (x *exchange) givenUp(err error) after {
+	switch {
+	case errors.Is(err, errSilent):
+		return x.fail(engineio.SilentNode)
+	case isNodeFault(err), errors.Is(err, errBadAnswer):
+		return x.fail(engineio.BadNode)
+	}
+	return x.badBody(err)
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// streamTime is how long a node may pause within the body of an ordinary answer, such as a stream of events.
+const streamTime = time.Hour
+
+// framing is how an answer's body is told from what follows it, on the client's side.
+type framing uint8
+
+const (
+	asAnnounced framing = iota // Content-Length, or there is no body
+	inChunks
+	untilClose
+)
+
+// deliver brings the answer, whose head is read, to the client, and ends the lease: now, or with the tunnel.
+func (x *exchange) deliver(n *http1.Conn) after {
+	if x.kind.wantsTunnel() && x.resp.Status == 101 {
+		return x.tunnel(n)
+	}
+	defer x.leave()
+	answered := time.Now()
+	body := n.Reader.ResponseBody(&x.resp)
+	first := x.early
+	var err error
+	if len(first) == 0 && !body.Done() && len(n.Reader.Buffered()) > 0 {
+		if first, err = body.Next(); err != nil && err != io.EOF {
+			return x.broken(n)
+		}
+	}
+	if x.query.Transport == engineio.Polling && body.Done() {
+		x.observe(first)
+	}
+	switch x.kind {
+	case handshake:
+		x.bind()
+	case upgrade, directConnect:
+		x.route.metrics.outcome(x.kind, false)
+	}
+
+	out := buffers.get()
+	defer buffers.put(out)
+	f := x.framing()
+	last := x.closes() || f == untilClose || x.kind.wantsTunnel() || x.upload.ended != nil
+	*out = x.appendAnswer((*out)[:0], f, last)
+	*out = appendPiece(*out, f, first, body.Done())
+	x.status = x.resp.Status
+	err = x.c.write(*out)
+	x.own += time.Since(answered)
+	x.route.metrics.added.Observe(x.own.Seconds())
+	for err == nil && !body.Done() {
+		err = x.relay(n.Conn, body, f, out)
+	}
+	return x.finish(n, body.Done() && err == nil, last)
+}
+
+// relay passes the next piece of the body on.
+func (x *exchange) relay(n net.Conn, body *http1.Body, f framing, out *[]byte) error {
+	pause := x.patience()
+	if x.query.SID == "" {
+		pause = streamTime
+	}
+	if n.SetReadDeadline(time.Now().Add(pause)); x.c.ctx.Err() != nil {
+		return errDeparted
+	}
+	p, err := body.Next()
+	if err != nil && err != io.EOF {
+		return err
+	}
+	*out = appendPiece((*out)[:0], f, p, body.Done())
+	return x.c.write(*out)
+}
+
+// appendPiece frames a piece of the answer's body for the client.
+func appendPiece(dst []byte, f framing, p []byte, last bool) []byte {
+	if f != inChunks {
+		return append(dst, p...)
+	}
+	if len(p) > 0 {
+		dst = http1.AppendChunk(dst, p)
+	}
+	if last {
+		dst = http1.AppendLastChunk(dst)
+	}
+	return dst
+}
+
+// finish gives the node's connection back or cuts it, and says what becomes of the client's.
+func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
+	err := x.part(n, nil)
+	if !whole || err != nil || x.resp.Close || x.upload.ended != nil || x.kind.wantsTunnel() || len(n.Reader.Buffered()) > 0 {
+		n.Close()
+	} else {
+		x.node.Pool.Put(n, x.resp.KeepAlive)
+	}
+	switch {
+	case !whole:
+		return hangUp
+	case !last:
+		return goOn
+	}
+	if x.unread || x.upload.ended != nil || x.kind.wantsTunnel() {
+		x.c.linger()
+	}
+	return hangUp
+}
+
+// broken answers a request whose answer broke before the client got any of it.
+func (x *exchange) broken(n *http1.Conn) after {
+	n.Close()
+	if x.part(n, nil) != nil {
+		return hangUp
+	}
+	return x.fail(engineio.BadNode)
+}
+
+// framing decides how the client learns where the answer ends.
+func (x *exchange) framing() framing {
+	switch {
+	case x.resp.NoBody || x.resp.ContentLength >= 0:
+		return asAnnounced
+	case x.req.Minor == 0:
+		return untilClose
+	}
+	return inChunks
+}
+
+// appendAnswer writes the node's head for the client, without what concerned only the node's connection.
+func (x *exchange) appendAnswer(dst []byte, f framing, last bool) []byte {
+	dst = x.appendStatus(dst)
+	switch {
+	case x.resp.ContentLength >= 0: // of an answer to HEAD, and of a 304, too
+		dst = http1.AppendLength(dst, x.resp.ContentLength)
+	case f == inChunks:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case last:
+		dst = append(dst, "Connection: close\r\n"...)
+	case x.req.Minor == 0:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendStatus writes the status line and the fields that go from end to end.
+func (x *exchange) appendStatus(dst []byte) []byte {
+	dst = http1.AppendStatus(dst, x.resp.Status, x.resp.Reason)
+	return x.resp.AppendEndToEnd(dst, framingFields)
+}
+
+var framingFields = http1.SetOf(http1.ContentLength, http1.TransferEncoding)
+
+// observe looks into a poll or POST and its answer for the end of the session: the close packet of either side, or a
+// node that does not know the sid, because it was started anew.
+func (x *exchange) observe(answer []byte) {
+	switch ok := x.resp.Status == 200; {
+	case x.query.SID == "":
+	case ok && x.kind == poll && engineio.HasClose(x.query, answer, false),
+		ok && x.kind == post && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
+		x.route.Cluster.Sessions.End(x.query.SID)
+	case engineio.IsUnknownSID(x.resp.Status, answer):
+		x.route.Cluster.Sessions.End(x.query.SID)
+		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
+	}
+}

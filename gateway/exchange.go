@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// kind is what a request asks for; it decides which way along the road it takes.
+type kind uint8
+
+const (
+	ordinary          kind = iota // not Socket.IO's: any node
+	ordinaryWebSocket             // a WebSocket on another path: any node
+	handshake
+	poll // GET in a session
+	post // POST in a session
+	preflight
+	upgrade
+	directConnect
+)
+
+var kindNames = [...]string{"ordinary", "ordinary_websocket", "handshake", "poll", "post", "preflight", "upgrade", "direct_connect"}
+
+func (k kind) String() string { return kindNames[k] }
+
+// answered is the column of the table of answers that a request of this kind reads from.
+func (k kind) answered() engineio.Kind {
+	switch k {
+	case post:
+		return engineio.PollPOST
+	case preflight:
+		return engineio.Preflight
+	case upgrade, directConnect:
+		return engineio.WebSocketGET
+	}
+	return engineio.PollGET
+}
+
+// wantsTunnel reports whether the answer may be a 101.
+func (k kind) wantsTunnel() bool {
+	return k == upgrade || k == directConnect || k == ordinaryWebSocket
+}
+
+// exchange is one request on its road. It belongs to its connection's goroutine and is used again for the next request.
+type exchange struct {
+	c       *client
+	req     http1.Request
+	resp    http1.Response
+	route   *route
+	kind    kind
+	query   engineio.Query
+	binding affinity.Binding
+
+	node     *cluster.Node // that the request goes to; a lease is held on it
+	reserved bool          // a new session's place on node is not yet given to it
+	upload   upload
+	open     engineio.Open // what the answer to a handshake or direct connect taught
+	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
+
+	began   time.Time     // the head was read
+	own     time.Duration // spent here, not on waiting for the node
+	sent    bool          // the node may have read of the request
+	status  int           // of the answer that the client got; 0 none
+	unread  bool          // the client's body was not read to its end
+	reason  engineio.Cause
+	refused bool // reason holds
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func (x *exchange) reset(c *client) {
+	x.c = c
+	x.route, x.node, x.kind = nil, nil, ordinary
+	x.query, x.binding = engineio.Query{}, affinity.Binding{}
+	x.upload = upload{body: x.upload.body[:0]}
+	x.open, x.early = engineio.Open{}, x.early[:0]
+	x.own, x.status = 0, 0
+	x.reserved, x.sent, x.unread, x.refused = false, false, false, false
+}
+
+func (x *exchange) recycle() {
+	x.reset(nil)
+	exchanges.Put(x)
+}
+
+// run takes the request down the road and says what becomes of the connection.
+func (x *exchange) run() after {
+	x.began = time.Now()
+	then := x.serve()
+	if x.c.g.AccessLog {
+		x.logAccess()
+	}
+	return then
+}
+
+func (x *exchange) serve() after {
+	if refusal, ok := x.decode(); !ok {
+		return x.reply(refusal)
+	}
+	x.route.metrics.requests[x.kind].Inc()
+	if x.c.surplus {
+		return x.fail(engineio.Full)
+	}
+	if then, ok := x.receive(); !ok {
+		return then
+	}
+	if x.query.SID != "" {
+		return x.inSession()
+	}
+	return x.anyNode()
+}
+
+// decode finds out what is asked for, from the raw bytes alone. What it refuses reaches no node.
+func (x *exchange) decode() (engineio.Answer, bool) {
+	q := &x.req
+	if q.WebSocket {
+		x.kind = ordinaryWebSocket
+	}
+	r, socketIO := x.c.g.match(q.Host, q.Path)
+	if r == nil {
+		return plain(404, "no cluster serves this host"), false
+	}
+	x.route = r
+	if r.hides(q.Path) {
+		return plain(400, "a path to Socket.IO may not be written with escapes, .. or //"), false
+	}
+	if socketIO {
+		if err := x.decodeSocketIO(); err != nil {
+			return x.refusal(err.Cause()), false
+		}
+	}
+	if x.kind.wantsTunnel() {
+		if err := q.CheckWebSocket(); err != nil {
+			return x.refusal(engineio.BadRequest), false
+		}
+	}
+	return engineio.Answer{}, true
+}
+
+// decodeSocketIO reads the query and settles the kind of a request on the Socket.IO path.
+func (x *exchange) decodeSocketIO() *engineio.Error {
+	q := &x.req
+	x.kind = preflight
+	switch {
+	case q.Method == "OPTIONS":
+	case q.WebSocket:
+		x.kind = directConnect
+	case q.Method == "POST":
+		x.kind = post
+	default:
+		x.kind = handshake
+	}
+	var err error
+	if x.query, err = engineio.ParseQuery(q.RawQuery); err != nil {
+		return err.(*engineio.Error) // as ParseQuery promises
+	}
+	inSession := x.query.SID != ""
+	switch {
+	case x.kind == preflight:
+	case (x.query.Transport == engineio.WebSocket) != q.WebSocket:
+		return engineio.ErrBadRequest
+	case x.kind == directConnect && inSession:
+		x.kind = upgrade
+	case q.WebSocket:
+	case !inSession && q.Method != "GET":
+		return engineio.ErrBadHandshakeMethod
+	case !inSession || x.kind == post:
+	case q.Method != "GET":
+		return engineio.ErrBadRequest
+	default:
+		x.kind = poll
+	}
+	if x.kind != post && (q.ContentLength > 0 || q.Chunked) {
+		return engineio.ErrBadRequest // no client sends one, and nodes disagree on what it means
+	}
+	return nil
+}
+
+// logAccess writes the access log's line. A sid is a secret, so only its beginning is told.
+func (x *exchange) logAccess() {
+	clusterName, node, sid := "", "", x.query.SID
+	if x.route != nil {
+		clusterName = x.route.Cluster.Name
+	}
+	if x.node != nil {
+		node = x.node.Name
+	}
+	if len(sid) > 4 {
+		sid = sid[:4] + "…"
+	}
+	x.c.g.Log.Info("request", "client", x.c.ip, "method", x.req.Method, "path", x.req.Path, "kind", x.kind.String(),
+		"cluster", clusterName, "node", node, "sid", sid, "status", x.status, "took", time.Since(x.began), "own", x.own)
+}

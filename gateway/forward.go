@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// appendRequest writes the head that the node gets: the client's, without what concerns only the client's connection,
+// and with where it came from. address stands in for the Host that an HTTP/1.0 client may leave out.
+func (x *exchange) appendRequest(dst []byte, address string) []byte {
+	q := &x.req
+	dst = http1.AppendRequestLine(dst, q.Method, q.Target)
+	host := q.Host
+	if host == "" {
+		host = address
+	}
+	dst = http1.AppendField(dst, "Host", host)
+	for i := range q.Fields {
+		if f := &q.Fields[i]; x.passes(f) {
+			dst = http1.AppendField(dst, f.Name, f.Value)
+		}
+	}
+	if x.kind.wantsTunnel() {
+		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	}
+	switch {
+	case q.Chunked && !x.upload.complete:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case q.Chunked: // read whole: nodes that bound a body by its announced length alone can bound this one
+		dst = http1.AppendLength(dst, int64(len(x.upload.body)))
+	case q.Has(http1.ContentLength):
+		dst = http1.AppendLength(dst, q.ContentLength)
+	}
+	dst = x.appendForwarded(dst)
+	return append(dst, "\r\n"...)
+}
+
+// Fields that are written anew.
+var (
+	rewritten = http1.SetOf(http1.Host, http1.ContentLength, http1.TransferEncoding, http1.Expect,
+		http1.Forwarded, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort, http1.XRealIP)
+	strangers = http1.SetOf(http1.XForwardedServer)
+)
+
+// passes reports whether a field of the request goes on to the node as it is.
+func (x *exchange) passes(f *http1.Field) bool {
+	switch {
+	case f.Hop || rewritten.Has(f.ID):
+		return false
+	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
+		return x.c.trusted
+	}
+	return f.ID != http1.AcceptEncoding || x.kind != handshake // the open packet has to be read
+}
+
+// isForwarded recognises the rest of the family, X-Forwarded-Prefix and the like, that only a trusted proxy may set.
+func isForwarded(name string) bool {
+	const prefix = "X-Forwarded-"
+	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// appendForwarded tells the node where the request came from (RFC 7239 and the older X- fields). What a stranger said of
+// it was dropped; what a trusted proxy said is kept, and the proxy itself is appended.
+func (x *exchange) appendForwarded(dst []byte) []byte {
+	c, host := x.c, x.req.Host
+	dst = append(dst, "X-Forwarded-For: "...)
+	dst = x.appendEarlier(dst, http1.XForwardedFor)
+	dst = append(dst, c.ip...)
+	dst = append(dst, "\r\nForwarded: "...)
+	dst = x.appendEarlier(dst, http1.Forwarded)
+	dst = append(dst, c.forwardedFor...)
+	if host != "" {
+		dst = append(dst, `;host="`...)
+		dst = append(append(dst, host...), '"')
+	}
+	dst = append(dst, ";proto=http\r\n"...)
+	dst = x.appendFirst(dst, http1.XRealIP, "X-Real-IP", c.ip)
+	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", "http")
+	if host != "" {
+		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", host)
+	}
+	return x.appendFirst(dst, http1.XForwardedPort, "X-Forwarded-Port", c.port)
+}
+
+// appendFirst writes a field in which the first proxy that a client met has the say.
+func (x *exchange) appendFirst(dst []byte, id http1.FieldID, name, own string) []byte {
+	if x.c.trusted {
+		if earlier := x.req.Get(id); earlier != "" {
+			own = earlier
+		}
+	}
+	return http1.AppendField(dst, name, own)
+}
+
+// appendEarlier writes all that trusted proxies said in a list field, ready for one more element.
+func (x *exchange) appendEarlier(dst []byte, id http1.FieldID) []byte {
+	if !x.c.trusted {
+		return dst
+	}
+	for i := range x.req.Fields {
+		if f := &x.req.Fields[i]; f.ID == id && f.Value != "" {
+			dst = append(append(dst, f.Value...), ", "...)
+		}
+	}
+	return dst
+}

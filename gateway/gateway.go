@@ -1,0 +1,174 @@
+// Package gateway is the road of one request: decode, resolve, acquire, forward, release, in that order and once.
+//
+// A client's connection is given to Serve, which reads its requests one after the other. What Engine.IO says in the
+// query decides where a request goes: a sid to the node that made it (affinity.Store), a handshake or direct connect to
+// the node that the cluster picks, anything else to a node in turn. After a checked 101 both connections belong to a
+// tunnel.
+//
+//	g := gateway.New(gateway.Options{Routes: routes, …})
+//	for {
+//		conn, err := listener.Accept()
+//		…
+//		go g.Serve(conn)
+//	}
+//
+// It opens no listener, reads no configuration and speaks no TLS; package replica does the first two.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// Route is a cluster and the requests that belong to it.
+type Route struct {
+	// Hosts are the host names served, lower case and without port, `*.example.com` for any name below; none means all.
+	Hosts []string
+	// Path is the prefix of Socket.IO's requests, `/socket.io/` as a rule. Requests on other paths of the same host go
+	// to the nodes in turn.
+	Path string
+	// MaxBody limits a request's body in bytes. 0: for Socket.IO what the session's open packet announced, otherwise
+	// no limit.
+	MaxBody int64
+	Cluster *cluster.Cluster
+	// Store holds this cluster's bindings.
+	Store affinity.Store
+}
+
+// Limits are the bounds of what a client may take. All of them are required.
+type Limits struct {
+	Connections   int           // open client connections; one more gets 503
+	HeaderTime    time.Duration // from a head's first byte to its last
+	BodyTime      time.Duration // for a body, and more as bytes arrive at BodyRate
+	BodyRate      int64         // bytes per second that a body must keep up after BodyTime; 0: none
+	IdleTime      time.Duration // between two requests of a kept connection
+	WriteTime     time.Duration // for one write to a client that does not read
+	HandshakeTime time.Duration // for a node to answer a handshake while others could
+	QueueTime     time.Duration // that a request without a node, or without an answer from the store, is held
+	Queue         int           // how many requests may be held for want of a node
+}
+
+// Tunnels carries WebSockets after their 101.
+type Tunnels interface {
+	Start(o tunnel.Options)
+	Len() int
+	Shutdown(ctx context.Context, waves int, over time.Duration) error
+}
+
+// Options are what a Gateway is made of.
+type Options struct {
+	Routes    []Route
+	Limits    Limits
+	Trusted   []netip.Prefix // proxies whose forwarded headers are kept and appended to
+	Tunnels   Tunnels
+	Metrics   *Metrics
+	Log       *slog.Logger
+	AccessLog bool
+}
+
+// Gateway serves client connections. Its methods may be called concurrently.
+type Gateway struct {
+	Options
+	routes  []*route
+	watcher *watcher
+
+	draining atomic.Bool
+	active   atomic.Int64 // requests between head and answer
+	open     atomic.Int64 // client connections, those of tunnels too
+	held     atomic.Int64 // requests that wait for a node
+
+	mu      sync.Mutex
+	clients map[*client]struct{} // connections that no tunnel took over
+	serving sync.WaitGroup
+}
+
+// New returns a Gateway. Close ends it.
+func New(o Options) (*Gateway, error) {
+	w, err := newWatcher()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Options: o, watcher: w, clients: map[*client]struct{}{}}
+	for i := range o.Routes {
+		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
+	}
+	return g, nil
+}
+
+// overflow is how many connections above the limit are read from, so that their requests get an answer that says why;
+// more than that are closed unread.
+const overflow = 64
+
+// Serve runs one client connection until it ends or a tunnel takes it over, and closes it.
+func (g *Gateway) Serve(conn net.Conn) {
+	g.serving.Add(1)
+	defer g.serving.Done()
+	open := g.open.Add(1)
+	g.Metrics.connections.Inc()
+	if open > int64(g.Limits.Connections+overflow) {
+		conn.Close()
+		g.closed()
+		return
+	}
+	c := newClient(g, conn)
+	c.surplus = open > int64(g.Limits.Connections)
+	g.mu.Lock()
+	g.clients[c] = struct{}{}
+	g.mu.Unlock()
+
+	took := c.serve()
+
+	g.watcher.remove(c)
+	g.mu.Lock()
+	delete(g.clients, c)
+	g.mu.Unlock()
+	c.cancel(nil)
+	if !took {
+		conn.Close()
+		g.closed()
+	}
+}
+
+// closed counts a client connection as gone.
+func (g *Gateway) closed() {
+	g.open.Add(-1)
+	g.Metrics.connections.Dec()
+}
+
+// Drain makes each kept connection end with its next answer and waits, without closing any, until no request is in
+// flight, or ctx is done.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.draining.Store(true)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for g.active.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Close closes every client connection that no tunnel has, and returns when none of them is being served. No Serve
+// may be called afterwards.
+func (g *Gateway) Close() {
+	g.draining.Store(true)
+	g.mu.Lock()
+	for c := range g.clients {
+		c.depart()
+		c.conn.Close()
+	}
+	g.mu.Unlock()
+	g.serving.Wait()
+	g.watcher.close()
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// Metrics are the figures of a Gateway. Its labels come from closed sets: clusters, nodes, kinds and causes.
+type Metrics struct {
+	connections prometheus.Gauge
+	requests    *prometheus.CounterVec
+	handshakes  *prometheus.CounterVec
+	upgrades    *prometheus.CounterVec
+	tunnels     *prometheus.GaugeVec
+	tunnelEnds  *prometheus.CounterVec
+	answers     *prometheus.CounterVec
+	added       *prometheus.HistogramVec
+	bindings    *prometheus.CounterVec
+	nodes       *nodeCollector
+}
+
+// What can become of a handshake or an upgrade.
+const (
+	handshakeMade    = iota // a session was made
+	handshakeRefused        // the node's answer held none
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"made", "refused"}
+
+// NewMetrics registers the figures with r.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sidway_connections", Help: "Open client connections, those of tunnels included.",
+		}),
+		requests:   counter("sidway_requests_total", "Requests that reached a cluster, by what they asked for.", "cluster", "kind"),
+		handshakes: counter("sidway_handshakes_total", "Handshakes and direct connects that a node answered.", "cluster", "transport", "outcome"),
+		upgrades:   counter("sidway_upgrades_total", "Upgrades that a node answered.", "cluster", "outcome"),
+		tunnels: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
+		}, []string{"cluster"}),
+		tunnelEnds: counter("sidway_tunnels_ended_total", "WebSockets that ended, by what ended them.", "cluster", "cause"),
+		answers:    counter("sidway_answers_total", "Requests answered here and not by a node, by reason.", "cluster", "reason"),
+		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "sidway_added_seconds",
+			Help:    "Time that a request spent in this replica, without the wait for the client's body and the node's answer.",
+			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.5},
+		}, []string{"cluster"}),
+		bindings: counter("sidway_bindings_total", "Operations on bindings, by outcome.", "cluster", "outcome"),
+		nodes:    newNodeCollector(),
+	}
+	r.MustRegister(m.connections, m.requests, m.handshakes, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.nodes)
+	return m
+}
+
+// BindingOutcome returns the hook that counts what became of the bindings of a cluster.
+func (m *Metrics) BindingOutcome(cluster string) func(affinity.Outcome) {
+	var counters [affinity.Failed + 1]prometheus.Counter
+	for o := range counters {
+		counters[o] = m.bindings.WithLabelValues(cluster, affinity.Outcome(o).String())
+	}
+	return func(o affinity.Outcome) { counters[o].Inc() }
+}
+
+// refused counts a request that belonged to no cluster or was refused before it was asked which.
+func (m *Metrics) refused(reason string) { m.answers.WithLabelValues("", reason).Inc() }
+
+func (m *Metrics) answered(r *route, c engineio.Cause) {
+	m.answers.WithLabelValues(r.Cluster.Name, c.String()).Inc()
+}
+
+// routeMetrics are one cluster's, looked up once.
+type routeMetrics struct {
+	requests   [len(kindNames)]prometheus.Counter
+	handshakes [outcomes]prometheus.Counter // by polling
+	directs    [outcomes]prometheus.Counter
+	upgrades   [outcomes]prometheus.Counter
+	tunnels    prometheus.Gauge
+	added      prometheus.Observer
+	ends       func(cause string) prometheus.Counter
+}
+
+func (m *Metrics) route(c *cluster.Cluster) *routeMetrics {
+	r := &routeMetrics{
+		tunnels: m.tunnels.WithLabelValues(c.Name),
+		added:   m.added.WithLabelValues(c.Name),
+		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(c.Name, cause) },
+	}
+	for k, name := range kindNames {
+		r.requests[k] = m.requests.WithLabelValues(c.Name, name)
+	}
+	for o, name := range outcomeNames {
+		r.handshakes[o] = m.handshakes.WithLabelValues(c.Name, "polling", name)
+		r.directs[o] = m.handshakes.WithLabelValues(c.Name, "websocket", name)
+		r.upgrades[o] = m.upgrades.WithLabelValues(c.Name, name)
+	}
+	m.nodes.add(c)
+	return r
+}
+
+// outcome counts what a node made of a request for a session or an upgrade.
+func (r *routeMetrics) outcome(k kind, made bool) {
+	o := handshakeRefused
+	if made {
+		o = handshakeMade
+	}
+	switch k {
+	case handshake:
+		r.handshakes[o].Inc()
+	case directConnect:
+		r.directs[o].Inc()
+	case upgrade:
+		r.upgrades[o].Inc()
+	}
+}
+
+func (r *routeMetrics) tunnelEnded(c tunnel.Cause) {
+	r.tunnels.Dec()
+	r.ends(c.String()).Inc()
+}

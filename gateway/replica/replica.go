@@ -1,0 +1,262 @@
+// Package replica is one running sidway: it wires a gateway, its stores, its listeners and its admin address from a
+// configuration, runs them, and ends them in the order that loses the least.
+//
+//	r, err := replica.New(cfg, log)
+//	…
+//	err = r.Run(ctx) // until ctx is done, and gracefully
+//
+// It decides nothing about requests; package gateway does.
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/admin"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// Replica is one running sidway. New makes it, Run runs it, once.
+type Replica struct {
+	cfg       *config.Config
+	log       *slog.Logger
+	gateway   *gateway.Gateway
+	tunnels   *tunnel.Goroutines
+	metrics   *gateway.Metrics
+	routes    []gateway.Route
+	redis     redis.UniversalClient // nil in memory mode
+	stores    []*affinity.Cached    // one for each cluster, none in memory mode
+	listeners []net.Listener
+	admin     *http.Server
+	adminAt   net.Listener
+	stopping  atomic.Bool
+}
+
+// New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
+func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r := &Replica{cfg: cfg, log: log, tunnels: tunnel.NewGoroutines(), metrics: gateway.NewMetrics(registry)}
+	if err := r.open(registry); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Replica) open(registry *prometheus.Registry) error {
+	var err error
+	if r.cfg.Affinity.Redis != "" {
+		if r.redis, err = affinity.Open(r.cfg.Affinity.Redis); err != nil {
+			return fmt.Errorf("affinity.redis: %w", err)
+		}
+	}
+	for _, c := range r.cfg.Clusters {
+		r.routes = append(r.routes, r.route(c))
+	}
+	limits, err := r.limits()
+	if err != nil {
+		return err
+	}
+	r.gateway, err = gateway.New(gateway.Options{
+		Routes:    r.routes,
+		Limits:    limits,
+		Trusted:   r.cfg.TrustedProxies,
+		Tunnels:   r.tunnels,
+		Metrics:   r.metrics,
+		Log:       r.log,
+		AccessLog: r.cfg.AccessLog,
+	})
+	if err != nil {
+		return err
+	}
+	for _, address := range r.cfg.Listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		r.listeners = append(r.listeners, l)
+	}
+	if r.cfg.Admin.Off() {
+		return nil
+	}
+	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {
+		return fmt.Errorf("admin.listen: %w", err)
+	}
+	r.admin = &http.Server{
+		Handler:           admin.New(admin.Options{Ready: r.ready, Metrics: registry}),
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// route makes a cluster's nodes and its store.
+func (r *Replica) route(c config.Cluster) gateway.Route {
+	method := cluster.LeastSessions
+	if c.Balance == config.RoundRobin {
+		method = cluster.RoundRobin
+	}
+	nodes := make([]cluster.Config, 0, len(c.Nodes))
+	for _, n := range c.Nodes {
+		nodes = append(nodes, cluster.Config{
+			Name: n.Name, Address: n.Address(), Weight: n.Weight, Pool: gateway.NewPool(n.Address()),
+		})
+	}
+	return gateway.Route{
+		Hosts:   c.Host,
+		Path:    c.Path,
+		MaxBody: c.MaxBody,
+		Cluster: cluster.New(c.Name, method, nodes),
+		Store:   r.store(c.Name),
+	}
+}
+
+// store is where a cluster's bindings live: in this process, or in Redis behind it. Each cluster has keys of its own,
+// because two clusters may give the same sid.
+func (r *Replica) store(cluster string) affinity.Store {
+	memory := affinity.NewMemory(r.cfg.Affinity.Cache)
+	if r.redis == nil {
+		return memory
+	}
+	s := affinity.NewCached(memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
+		OnOutcome: r.metrics.BindingOutcome(cluster),
+		OnState: func(s affinity.State) {
+			r.log.Warn("the store of bindings changed its state", "cluster", cluster, "state", s.String())
+		},
+	})
+	r.stores = append(r.stores, s)
+	return s
+}
+
+// Addrs returns the addresses that clients are served on.
+func (r *Replica) Addrs() []net.Addr {
+	addrs := make([]net.Addr, 0, len(r.listeners))
+	for _, l := range r.listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+// AdminAddr returns the admin address, nil where there is none.
+func (r *Replica) AdminAddr() net.Addr {
+	if r.adminAt == nil {
+		return nil
+	}
+	return r.adminAt.Addr()
+}
+
+// ready tells a load balancer whether to send clients here. Redis does not count: without it this replica serves on.
+func (r *Replica) ready() error {
+	if r.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return nil
+}
+
+// Run serves until ctx is done, then ends gracefully within the configured deadline, and closes everything. It returns
+// an error only if it could not serve on.
+func (r *Replica) Run(ctx context.Context) error {
+	defer r.close()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	work, failed := errgroup.WithContext(running)
+	for _, s := range r.stores {
+		work.Go(func() error { return s.Run(running) })
+	}
+	for i := range r.routes {
+		work.Go(func() error { return r.routes[i].RunSessions(running) })
+	}
+	work.Go(func() error { return r.sweep(running) })
+	for _, l := range r.listeners {
+		work.Go(func() error { return r.accept(l) })
+	}
+	if r.admin != nil {
+		work.Go(r.serveAdmin)
+	}
+	r.log.Info("serving", "listen", r.cfg.Listen, "admin", r.cfg.Admin.Listen, "clusters", len(r.routes),
+		"store", r.storeName(), "connections", r.gateway.Limits.Connections)
+
+	select {
+	case <-ctx.Done():
+		r.end()
+	case <-failed.Done():
+	}
+	r.stopping.Store(true)
+	r.stopListening()
+	r.gateway.Close()
+	if r.admin != nil {
+		r.admin.Close()
+	}
+	stop()
+	return work.Wait()
+}
+
+func (r *Replica) storeName() string {
+	if r.redis == nil {
+		return "memory"
+	}
+	return "redis"
+}
+
+func (r *Replica) serveAdmin() error {
+	if err := r.admin.Serve(r.adminAt); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+// sweep closes nodes' connections that were idle for too long.
+func (r *Replica) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			for _, route := range r.routes {
+				for _, n := range route.Cluster.Nodes() {
+					n.Pool.Sweep(now)
+				}
+			}
+		}
+	}
+}
+
+// close gives back what New opened.
+func (r *Replica) close() {
+	r.stopListening()
+	if r.adminAt != nil {
+		r.adminAt.Close()
+	}
+	if r.redis != nil {
+		r.redis.Close()
+	}
+	for _, route := range r.routes {
+		for _, n := range route.Cluster.Nodes() {
+			n.Pool.Close()
+		}
+	}
+}
+
+func (r *Replica) stopListening() {
+	for _, l := range r.listeners {
+		l.Close()
+	}
+}

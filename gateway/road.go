@@ -1,0 +1,309 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// What can become of a request between us and a node.
+var (
+	errRefused   = errors.New("gateway: the node refused the connection")
+	errSilent    = errors.New("gateway: the node did not answer in time")
+	errShortage  = errors.New("gateway: no descriptor or port is left")
+	errCut       = errors.New("gateway: the node cut the connection")
+	errUnsent    = errors.New("gateway: the node's connection was closed before it took a byte")
+	errBadAnswer = errors.New("gateway: the node's answer is not HTTP")
+)
+
+const (
+	// dialTime is how long a node may take to accept a connection.
+	dialTime = time.Second
+	// margin is what network and scheduling may add to the protocol's own timers.
+	margin = 15 * time.Second
+	// ordinaryTime is how long a node may take to answer a request that is not Socket.IO's, or the last handshake tried.
+	ordinaryTime = 60 * time.Second
+	// retryPause is the wait before a node that could not be reached, or a store that could not be asked, is tried again.
+	retryPause = 50 * time.Millisecond
+)
+
+// inSession deals with a request that names a sid: the node that made the session, or none.
+func (x *exchange) inSession() after {
+	if cause, ok := x.resolve(); !ok {
+		return x.fail(cause)
+	}
+	if x.kind == post {
+		x.upload.limit = x.bodyLimit()
+		if x.req.ContentLength > x.upload.limit {
+			return x.fail(engineio.BodyTooLarge)
+		}
+	}
+	x.node.Acquire()
+	n, err := x.connect()
+	if err == nil {
+		err = x.ask(n, x.patience())
+	}
+	if errors.Is(err, errUnsent) {
+		n.Close()
+		if n, err = x.dial(); err == nil {
+			err = x.ask(n, x.patience())
+		}
+	}
+	if err != nil {
+		x.leave()
+		return x.failed(n, err)
+	}
+	x.route.Cluster.Answered(x.node)
+	return x.deliver(n)
+}
+
+// leave ends the lease on the node, and gives the session's place back where one is still reserved.
+func (x *exchange) leave() {
+	x.node.Release()
+	if x.reserved {
+		x.reserved = false
+		x.route.Cluster.Leave(x.node)
+	}
+}
+
+// resolve finds the session's binding and its node. While the store cannot be asked, a request whose sid is unknown here
+// is held, because a session survives waiting and nothing else.
+func (x *exchange) resolve() (engineio.Cause, bool) {
+	sid, store := x.query.SID, x.route.Store
+	held := time.Time{}
+	for {
+		b, err := store.Lookup(x.c.ctx, sid)
+		switch {
+		case err == nil:
+			x.binding = b
+			x.rebind()
+			if x.node = x.route.Cluster.Node(b.Node); x.node == nil {
+				return engineio.SessionGone, false
+			}
+			return 0, true
+		case errors.Is(err, affinity.ErrNotFound):
+			return engineio.SIDUnknown, false
+		case x.c.ctx.Err() != nil:
+			return engineio.StoreAway, false // nobody reads it
+		}
+		if held.IsZero() {
+			held = time.Now()
+		}
+		if time.Since(held) >= x.c.g.Limits.QueueTime || !x.c.sleep(retryPause) {
+			return engineio.StoreAway, false
+		}
+	}
+}
+
+// rebind writes a binding again that has lived for a third of its time, so that the store keeps it for as long as polls
+// come. A tunnel needs none.
+func (x *exchange) rebind() {
+	if x.kind != upgrade && x.binding.Due(time.Now()) {
+		x.route.Store.Bind(x.c.ctx, x.query.SID, x.binding) // a store that is away writes it later
+	}
+}
+
+// patience is how long the session's node may be silent before the protocol's own timers have ended the session.
+func (x *exchange) patience() time.Duration {
+	if x.query.SID == "" {
+		return ordinaryTime
+	}
+	return x.binding.PingInterval + x.binding.PingTimeout + margin
+}
+
+// bodyLimit is how many bytes a POST of the session may have: what the cluster says, else what the node announced, else
+// what nodes of that version allow by default. A JSONP body is form-encoded, which makes three bytes of one.
+func (x *exchange) bodyLimit() int64 {
+	limit := x.route.MaxBody
+	switch {
+	case limit > 0:
+		return limit
+	case x.binding.MaxPayload > 0:
+		limit = x.binding.MaxPayload
+	case x.query.Version == 3:
+		limit = 10e6
+	default:
+		limit = 1e6
+	}
+	if x.query.JSONP != "" {
+		limit = 3*limit + 2
+	}
+	return limit
+}
+
+// connect takes a connection to the session's node. A node that refuses is gone and its sessions with it; one that does
+// not answer is waited for.
+func (x *exchange) connect() (*http1.Conn, error) {
+	var until time.Time
+	for {
+		n, err := x.take()
+		if err == nil || errors.Is(err, errRefused) {
+			return n, err
+		}
+		if until.IsZero() {
+			until = time.Now().Add(x.patience())
+		}
+		if time.Now().After(until) {
+			return nil, err
+		}
+		if !x.c.sleep(retryPause) {
+			return nil, errDeparted
+		}
+	}
+}
+
+// take takes one of the node's kept connections or dials. Only a fresh connection carries a request for a tunnel.
+func (x *exchange) take() (*http1.Conn, error) {
+	if x.kind.wantsTunnel() {
+		return x.dial()
+	}
+	n, _, err := x.node.Pool.Take(x.c.ctx)
+	if err != nil {
+		return nil, x.dialError(err)
+	}
+	return n, nil
+}
+
+func (x *exchange) dial() (*http1.Conn, error) {
+	n, err := x.node.Pool.Dial(x.c.ctx)
+	if err != nil {
+		return nil, x.dialError(err)
+	}
+	return n, nil
+}
+
+// dialError sorts what a dial may say: only a refusal is a fact about the node. A shortage of our own is no fault of
+// the node, and a time-out may be a node that is slow, stopped or behind a broken network.
+func (x *exchange) dialError(err error) error {
+	switch {
+	case x.c.ctx.Err() != nil:
+		return errDeparted
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		return errRefused
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL),
+		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return errShortage
+	}
+	return errSilent
+}
+
+// ask sends the request to n and reads the head of the answer. From then on the departure of the client ends what is
+// read from n, until part is called.
+func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
+	ready := time.Now()
+	if err := x.send(n); err != nil {
+		return err
+	}
+	sent := time.Now()
+	x.own += sent.Sub(ready)
+	x.c.await(n.Conn)
+	if err := x.head(n, sent.Add(limit)); err != nil {
+		return x.part(n, err)
+	}
+	return nil
+}
+
+// part ends the exchange with n, for the reason err or none, and returns the reason behind it: that the client has
+// departed, or that its body was the fault.
+func (x *exchange) part(n *http1.Conn, err error) error {
+	here := x.c.done()
+	body := x.settle(n.Conn)
+	switch {
+	case !here:
+		return errDeparted
+	case err != nil && body != nil:
+		return body
+	}
+	return err
+}
+
+// send writes the request's head and what was read of its body in one piece, and lets the rest of the body follow. With
+// errUnsent the node has read nothing, so the request may be sent again.
+func (x *exchange) send(n *http1.Conn) error {
+	out := buffers.get()
+	defer buffers.put(out)
+	*out = x.appendRequest((*out)[:0], x.node.Address)
+	if u := &x.upload; x.req.Chunked && !u.complete && len(u.body) > 0 {
+		*out = http1.AppendChunk(*out, u.body)
+	} else {
+		*out = append(*out, u.body...)
+	}
+	n.SetWriteDeadline(time.Now().Add(x.patience()))
+	wrote, err := n.Write(*out)
+	x.sent = wrote > 0
+	switch {
+	case !x.sent:
+		return errUnsent
+	case err != nil:
+		return nodeError(err)
+	case !x.upload.complete:
+		x.stream(n.Conn)
+	}
+	return nil
+}
+
+// head reads the head of the answer, with what comes before it.
+func (x *exchange) head(n *http1.Conn, until time.Time) error {
+	for {
+		if err := n.SetReadDeadline(until); err != nil {
+			return nodeError(err)
+		}
+		if x.c.ctx.Err() != nil { // departed just before the deadline was set, which ended nothing then
+			return errDeparted
+		}
+		err := n.Reader.Response(&x.resp, x.req.Method)
+		switch {
+		case err != nil:
+			return nodeError(err)
+		case x.resp.Status == 101 && x.kind.wantsTunnel(), x.resp.Status >= 200:
+			return nil
+		case x.resp.Status == 101:
+			return errBadAnswer
+		case x.resp.Status != 100 && x.req.Minor == 1:
+			if x.c.write(append(x.appendStatus(nil), "\r\n"...)) != nil {
+				return errDeparted
+			}
+		}
+	}
+}
+
+// nodeError sorts what reading from and writing to a node may say.
+func nodeError(err error) error {
+	var bad *http1.Error
+	switch {
+	case errors.As(err, &bad):
+		return errBadAnswer
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return errSilent
+	}
+	return errCut
+}
+
+// failed answers a session's request whose node did not. The node's connection, if there is one, is cut: what was read
+// from it last is unknown.
+func (x *exchange) failed(n *http1.Conn, err error) after {
+	if n != nil {
+		n.Close()
+	}
+	switch {
+	case errors.Is(err, errDeparted):
+		return hangUp
+	case errors.Is(err, errRefused), errors.Is(err, errCut), errors.Is(err, errUnsent), errors.Is(err, errSilent):
+		if errors.Is(err, errRefused) {
+			x.route.Cluster.Failed(x.node)
+		}
+		x.route.Cluster.Sessions.End(x.query.SID)
+		return x.fail(engineio.SessionGone)
+	case errors.Is(err, errShortage):
+		return x.fail(engineio.NoNode)
+	case errors.Is(err, errBadAnswer):
+		return x.fail(engineio.BadNode)
+	}
+	return x.badBody(err)
+}

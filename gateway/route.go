@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// route is a Route with what its requests count.
+type route struct {
+	*Route
+	metrics *routeMetrics
+}
+
+func newRoute(r *Route, m *Metrics) *route {
+	return &route{Route: r, metrics: m.route(r.Cluster)}
+}
+
+// match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
+// path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
+func (g *Gateway) match(host, path string) (r *route, socketIO bool) {
+	name := hostname(host)
+	for _, candidate := range g.routes {
+		if !candidate.serves(name) {
+			continue
+		}
+		if strings.HasPrefix(path, candidate.Path) {
+			return candidate, !isClientBundle(path[len(candidate.Path):])
+		}
+		if r == nil {
+			r = candidate
+		}
+	}
+	return r, false
+}
+
+// serves reports whether the route is for that host name, which is compared without regard to case.
+func (r *Route) serves(name string) bool {
+	for _, h := range r.Hosts {
+		if below, ok := strings.CutPrefix(h, "*"); ok {
+			if len(name) > len(below) && strings.EqualFold(name[len(name)-len(below):], below) {
+				return true
+			}
+		} else if strings.EqualFold(name, h) {
+			return true
+		}
+	}
+	return len(r.Hosts) == 0
+}
+
+// hostname is a Host field without port and without a final dot.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(host, ".")
+}
+
+// isClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, as
+// socket.io.js, socket.io.min.js, socket.io.esm.min.js, socket.io.msgpack.min.js and their .map.
+func isClientBundle(rest string) bool {
+	rest = strings.TrimSuffix(rest, ".map")
+	return strings.HasPrefix(rest, "socket.io.") && strings.HasSuffix(rest, ".js") && !strings.Contains(rest, "/")
+}
+
+// hides reports whether a path reaches a Socket.IO path on its nodes by another spelling than the plain one: one that
+// a node resolves or decodes, and that was therefore judged by the wrong rules here.
+func (r *Route) hides(path string) bool {
+	if !strings.Contains(path, "..") && !strings.Contains(path, "//") && !strings.Contains(path, "%") {
+		return false
+	}
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		plain = path
+	}
+	dotted := strings.Contains(plain, "..") || strings.Contains(plain, "//")
+	switch inPath, inPlain := strings.Contains(path, r.Path), strings.Contains(plain, r.Path); {
+	case inPath:
+		return dotted
+	case inPlain:
+		return true
+	default: // such as /x/..//socket.io: the path only appears when dots and slashes are resolved
+		return dotted && strings.Contains(collapse(plain), strings.TrimSuffix(r.Path, "/"))
+	}
+}
+
+// collapse takes the empty and dot segments out of a path.
+func collapse(path string) string {
+	var kept []string
+	for seg := range strings.SplitSeq(path, "/") {
+		switch seg {
+		case "", ".":
+		case "..":
+			kept = kept[:max(0, len(kept)-1)]
+		default:
+			kept = append(kept, seg)
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
+
+// RunSessions ends the sessions of the route's cluster whose bindings expire, until ctx is done.
+func (r *Route) RunSessions(ctx context.Context) error {
+	return r.Cluster.Sessions.Run(ctx, func(ctx context.Context, sid string) time.Time {
+		b, err := r.Store.Lookup(ctx, sid)
+		switch {
+		case errors.Is(err, affinity.ErrNotFound):
+			return time.Time{}
+		case err != nil: // the store cannot say; ask again later
+			return time.Now().Add(affinity.Binding{}.TTL())
+		}
+		return b.Expires
+	})
+}
+
+// NewPool returns a pool of connections to the node at that address.
+func NewPool(address string) *http1.Pool {
+	d := net.Dialer{Timeout: dialTime}
+	return http1.NewPool(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) })
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+const (
+	// probeTime is what a tunnel gets on top of its idle limit while the client probes it: nodes give a probe as long.
+	probeTime = 10 * time.Second
+	// tunnelMargin is added to the protocol's timers before a silent client counts as gone.
+	tunnelMargin = 10 * time.Second
+	// otherTunnelIdle is the idle limit of WebSockets that are not Socket.IO's, whose timers are unknown.
+	otherTunnelIdle = time.Hour
+	// openTime is how long a node may take from its 101 to the open packet.
+	openTime = 10 * time.Second
+)
+
+// learnFromFrame reads from a direct connect's node until the open packet is there. A node speaks first, so the client
+// misses nothing by hearing of the 101 only then. Bytes that are no open packet are passed on as they are.
+func (x *exchange) learnFromFrame(n *http1.Conn) error {
+	x.early = append(x.early, n.Reader.Detach()...)
+	until := time.Now().Add(openTime)
+	for {
+		var err error
+		if x.open, err = engineio.FindOpenFrame(x.early); !errors.Is(err, engineio.ErrShort) {
+			return nil
+		}
+		if n.SetReadDeadline(until); x.c.ctx.Err() != nil {
+			return errDeparted
+		}
+		had := len(x.early)
+		x.early = append(x.early, make([]byte, 512)...)
+		read, err := n.Conn.Read(x.early[had:])
+		x.early = x.early[:had+read]
+		if err != nil {
+			return nodeError(err)
+		}
+	}
+}
+
+// tunnel checks the 101 and hands both connections over. The lease, and the session's place on the node, last as long as
+// the tunnel.
+func (x *exchange) tunnel(n *http1.Conn) after {
+	if x.part(n, nil) != nil {
+		n.Close()
+		x.leave()
+		return hangUp
+	}
+	if x.resp.CheckSwitch(&x.req) != nil { // a tunnel that starts without this could be made to carry requests
+		n.Close()
+		x.leave()
+		return x.fail(engineio.BadNode)
+	}
+	c := x.c
+	head := append(x.appendStatus(nil), "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
+	head = append(append(head, x.early...), n.Reader.Detach()...)
+	o := tunnel.Options{
+		Client:   c.conn,
+		Node:     n.Conn,
+		ToClient: head,
+		ToNode:   c.reader.Detach(),
+		Block:    c.g.Limits.WriteTime,
+		Done:     x.tunnelEnd(),
+	}
+	o.Idle, o.Grace = x.tunnelIdle()
+	x.status = 101
+	c.g.watcher.remove(c)
+	c.g.Tunnels.Start(o)
+	return took
+}
+
+// tunnelIdle is how long the client may be silent, by the timers that its session's open packet announced: with EIO 4 it
+// answers a ping each interval, with EIO 3 it sends one.
+func (x *exchange) tunnelIdle() (idle, grace time.Duration) {
+	switch x.kind {
+	case upgrade:
+		return x.binding.PingInterval + x.binding.PingTimeout + tunnelMargin, probeTime
+	case directConnect:
+		b := x.bindingOf(x.open)
+		return b.PingInterval + b.PingTimeout + tunnelMargin, 0
+	}
+	return otherTunnelIdle, 0
+}
+
+// tunnelEnd counts the tunnel and returns what is to be done when it ends. The exchange itself is used for other
+// requests by then.
+func (x *exchange) tunnelEnd() func(tunnel.Result) {
+	g, route, node, k := x.c.g, x.route, x.node, x.kind
+	c, sid, reserved := route.Cluster, "", x.reserved
+	if k == upgrade {
+		sid = strings.Clone(x.query.SID)
+		c.Sessions.Upgraded(sid, node)
+	}
+	x.reserved = false
+	route.metrics.outcome(k, true)
+	route.metrics.tunnels.Inc()
+	return func(r tunnel.Result) {
+		if sid != "" {
+			c.Sessions.End(sid)
+		}
+		if reserved {
+			c.Leave(node)
+		}
+		node.Release()
+		route.metrics.tunnelEnded(r.Cause)
+		g.closed()
+	}
+}
