@@ -80,10 +80,22 @@ func start(t testing.TB, e engine, o tunnel.Options, x ends) ends {
 // tcpPair returns the two ends of a TCP connection over loopback.
 func tcpPair(t testing.TB) (dialled, accepted net.Conn) {
 	t.Helper()
+	l := listen(t)
+	defer l.Close()
+	return connect(t, l)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer l.Close()
-	dialled, err = net.Dial("tcp", l.Addr().String())
+	return l
+}
+
+// connect returns the two ends of a new connection through l, which nobody else may use meanwhile.
+func connect(t testing.TB, l net.Listener) (dialled, accepted net.Conn) {
+	t.Helper()
+	dialled, err := net.Dial("tcp", l.Addr().String())
 	must(t, err)
 	accepted, err = l.Accept()
 	must(t, err)

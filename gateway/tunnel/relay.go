@@ -35,6 +35,7 @@ type direction struct {
 	srcClosed, dstClosed Cause // what it means that this side has gone
 
 	block  time.Duration
+	brief  bool          // the write deadline of dst must not outlive a write
 	taken  time.Time     // until when dst may block: its write deadline
 	idle   time.Duration // 0: no limit
 	silent time.Time     // when src will have been idle for too long
@@ -49,6 +50,8 @@ func newTunnel(g *Goroutines, o Options) *tunnel {
 	t.down = direction{t: t, dst: o.Client, srcClosed: NodeClosed, dstClosed: ClientClosed, block: o.Block}
 	t.up.src.init(o.Client, g.buffers)
 	t.down.src.init(o.Node, g.buffers)
+	t.up.brief = o.Block > 0 && t.down.src.raw == nil
+	t.down.brief = o.Block > 0 && t.up.src.raw == nil
 	o.Client.SetDeadline(time.Time{})
 	o.Node.SetDeadline(time.Time{})
 	if o.Idle > 0 {
@@ -137,23 +140,33 @@ func (d *direction) relay() {
 	}
 }
 
-// write passes b on whole. The deadline is set so far ahead that it serves the writes of a while: a timer is touched a few
-// times per Block, not per frame. The time that a write takes is not the silence of src.
+// write passes b on whole, and restarts the clock of Idle: the time that a write takes is not the silence of src.
 func (d *direction) write(b []byte) error {
 	if d.block > 0 {
-		if now := time.Now(); d.taken.Sub(now) < d.block {
-			d.taken = now.Add(d.block + d.block/4)
-			d.dst.SetWriteDeadline(d.taken)
-		}
+		d.limitWrite()
 	}
 	n, err := d.dst.Write(b)
 	d.passed += int64(n)
+	if d.brief && err == nil {
+		d.taken = time.Time{}
+		d.dst.SetWriteDeadline(d.taken)
+	}
 	if d.idle > 0 {
 		if s := time.Now().Add(d.idle); s.After(d.silent) {
 			d.silent = s
 		}
 	}
 	return err
+}
+
+// limitWrite sets the deadline of a write so far ahead that it serves the writes of a while: a timer is touched four times per
+// Block, not per frame. A TLS connection may have to write while it is read (RFC 8446, 4.6.3), so that there, as in all
+// connections that are not plain sockets, the deadline is taken back after the write.
+func (d *direction) limitWrite() {
+	if now := time.Now(); d.taken.Sub(now) < d.block {
+		d.taken = now.Add(d.block + d.block/4)
+		d.dst.SetWriteDeadline(d.taken)
+	}
 }
 
 // over decides what an error from src means, and whether the direction has ended.

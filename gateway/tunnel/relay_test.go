@@ -47,7 +47,7 @@ func sum(t *testing.T, c net.Conn) (n int64, sum [sha256.Size]byte) {
 
 // exchange sends megabytes both ways at once and checks that they arrive whole and in order, up to the ends of both sides.
 func exchange(t *testing.T, x ends) {
-	const toNode, toClient = 8 << 20, 12 << 20
+	const toNode, toClient = 3 << 20, 5 << 20
 	var sent, got [2][sha256.Size]byte
 	var wg sync.WaitGroup
 	wg.Go(func() { sent[0] = stream(t, x.client, 1, toNode) })

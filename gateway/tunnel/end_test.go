@@ -1,0 +1,222 @@
+package tunnel_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+func closeWrite(t testing.TB, c net.Conn) {
+	t.Helper()
+	must(t, c.(interface{ CloseWrite() error }).CloseWrite())
+}
+
+func TestClientEndsFirst(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{})
+		send(t, x.client, "last words")
+		closeWrite(t, x.client)
+		receive(t, x.node, "last words")
+		receiveEnd(t, x.node)
+		send(t, x.node, "answer")
+		receive(t, x.client, "answer")
+		x.node.Close()
+		receiveEnd(t, x.client)
+		x.endsBy(tunnel.ClientClosed)
+	})
+}
+
+func TestNodeEndsFirst(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{})
+		send(t, x.node, "last words")
+		closeWrite(t, x.node)
+		receive(t, x.client, "last words")
+		receiveEnd(t, x.client)
+		send(t, x.client, "answer")
+		receive(t, x.node, "answer")
+		x.client.Close()
+		receiveEnd(t, x.node)
+		x.endsBy(tunnel.NodeClosed)
+	})
+}
+
+func TestSecondDirectionLingers(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		began := time.Now()
+		x := join(t, e, tunnel.Options{Linger: 100 * time.Millisecond})
+		closeWrite(t, x.client)
+		receiveEnd(t, x.node)
+		receiveEnd(t, x.client) // the node never ends its side
+		x.endsBy(tunnel.ClientClosed)
+		notBefore(t, began, 100*time.Millisecond)
+	})
+}
+
+// notBefore checks that a limit was not applied too early.
+func notBefore(t *testing.T, began time.Time, limit time.Duration) {
+	t.Helper()
+	if d := time.Since(began); d < limit {
+		t.Errorf("ended after %v, before its limit of %v", d, limit)
+	}
+}
+
+func reset(t testing.TB, c net.Conn) {
+	t.Helper()
+	must(t, c.(*net.TCPConn).SetLinger(0))
+	c.Close()
+}
+
+func TestResetByClient(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{})
+		reset(t, x.client)
+		receiveEnd(t, x.node)
+		x.node.Close()
+		x.endsBy(tunnel.ClientClosed)
+	})
+}
+
+func TestResetByNode(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{})
+		reset(t, x.node)
+		receiveEnd(t, x.client)
+		x.client.Close()
+		x.endsBy(tunnel.NodeClosed)
+	})
+}
+
+// A client that closes without having read all resets the connection. What it sent before must reach its node, even if a write
+// to the client has failed already.
+func TestLastWordsBeforeAReset(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		for range 200 {
+			x := join(t, e, tunnel.Options{})
+			send(t, x.node, "1")
+			receive(t, x.client, "1")
+			send(t, x.node, "2") // never read
+			send(t, x.client, "last words")
+			x.client.Close()
+			x.node.Write([]byte("3")) // to nobody
+			receive(t, x.node, "last words")
+			receiveEnd(t, x.node)
+			x.node.Close()
+			x.endsBy(tunnel.ClientClosed)
+		}
+	})
+}
+
+func TestSilentClientIsIdle(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		began := time.Now()
+		x := join(t, e, tunnel.Options{Idle: 200 * time.Millisecond})
+		for { // what the node sends must not prolong it
+			if _, err := x.node.Write([]byte("ping")); err != nil {
+				break
+			}
+			if _, err := io.ReadFull(x.client, make([]byte, 4)); err != nil {
+				break
+			}
+		}
+		x.endsBy(tunnel.ClientIdle)
+		notBefore(t, began, 200*time.Millisecond)
+	})
+}
+
+func TestSpeakingClientIsNotIdle(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		const idle = time.Second
+		began := time.Now()
+		x := join(t, e, tunnel.Options{Idle: idle})
+		tick := time.NewTicker(idle / 50)
+		defer tick.Stop()
+		for time.Since(began) < idle*2 {
+			<-tick.C
+			send(t, x.client, "pong")
+			receive(t, x.node, "pong")
+		}
+		closeWrite(t, x.client)
+		receiveEnd(t, x.node)
+		x.node.Close()
+		x.endsBy(tunnel.ClientClosed)
+	})
+}
+
+func TestGraceIsAddedToTheFirstInterval(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		began := time.Now()
+		x := join(t, e, tunnel.Options{Idle: 50 * time.Millisecond, Grace: 300 * time.Millisecond})
+		send(t, x.client, "2probe")
+		receive(t, x.node, "2probe")
+		x.endsBy(tunnel.ClientIdle)
+		notBefore(t, began, 350*time.Millisecond)
+	})
+}
+
+// flood writes until the connection fails, and returns how many bytes were taken.
+func flood(c net.Conn) (n int64) {
+	b := make([]byte, 128<<10)
+	for {
+		m, err := c.Write(b)
+		n += int64(m)
+		if err != nil {
+			return n
+		}
+	}
+}
+
+func TestBlockedClient(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{Block: 100 * time.Millisecond})
+		flood(x.node)
+		x.endsBy(tunnel.Blocked)
+		if _, err := io.Copy(io.Discard, x.client); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a blocked client sees %v, want a reset that frees the kernel's memory at once", err)
+		}
+	})
+}
+
+func TestBlockedNode(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{Block: 100 * time.Millisecond})
+		flood(x.client)
+		x.endsBy(tunnel.Blocked)
+	})
+}
+
+func TestQuietIsNotBlocked(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		const block = 20 * time.Millisecond
+		x := join(t, e, tunnel.Options{Block: block})
+		for range 3 {
+			send(t, x.client, "ping")
+			receive(t, x.node, "ping")
+			send(t, x.node, "pong")
+			receive(t, x.client, "pong")
+			must(t, x.client.SetReadDeadline(time.Now().Add(block*3)))
+			if _, err := x.client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("a quiet tunnel: %v", err)
+			}
+			must(t, x.client.SetReadDeadline(time.Time{}))
+		}
+	})
+}
+
+func TestCauseNames(t *testing.T) {
+	names := map[tunnel.Cause]string{
+		tunnel.ClientClosed: "client_closed", tunnel.NodeClosed: "node_closed", tunnel.ClientIdle: "client_idle",
+		tunnel.Blocked: "blocked", tunnel.Shutdown: "shutdown", tunnel.Failed: "error", 0: "none", 99: "none",
+	}
+	for c, want := range names {
+		if got := c.String(); got != want {
+			t.Errorf("Cause(%d) = %q, want %q", c, got, want)
+		}
+	}
+}
