@@ -75,6 +75,17 @@ type Affinity struct {
 	Cache  int    // bindings kept in memory, at most
 }
 
+// String names the store without user, password and options, for people and logs.
+func (a Affinity) String() string {
+	if a.Redis == "" {
+		return "memory"
+	}
+	scheme, rest, _ := strings.Cut(a.Redis, "://")
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	rest, _, _ = strings.Cut(rest, "?")
+	return scheme + "://" + rest
+}
+
 // Log says what the replica's own log looks like.
 type Log struct {
 	Level  string // debug, info, warn or error

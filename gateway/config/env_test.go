@@ -79,7 +79,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	file := write(t, "listen: ':1'\nadmin: {listen: ':2'}\nlog: {level: warn}\n"+good)
 	vars := env(map[string]string{"SIDWAY_LISTEN": ":3", "SIDWAY_ADMIN_LISTEN": ":4", "SIDWAY_LOG_LEVEL": "", "SIDWAY_NODES": "http://x:1"})
 	got, err := config.LoadWith(file, vars, config.Flags{
-		Listen: []string{":5", ":6"}, Redis: "redis://r", AccessLog: true, Nodes: []string{"y=http://y:1;2"},
+		Listen: []string{":5", ":6"}, Redis: "redis://r", AccessLog: "true", Nodes: []string{"y=http://y:1;2"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,10 +144,11 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 			want: "--node: there is more than one cluster, so it is unclear whose nodes these are; write them in the file",
 		},
 		{
-			f: config.Flags{Nodes: []string{"http://h:1"}, Redis: "http://h", Admin: "x", Listen: []string{"1"}},
+			f: config.Flags{Nodes: []string{"http://h:1"}, Redis: "http://h", Admin: "x", Listen: []string{"1"}, AccessLog: "on"},
 			want: "--listen: listen: \"1\" is a port without a colon; write :1\n" +
 				"--admin: admin.listen: \"x\" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080; or off\n" +
-				"--redis: affinity.redis: the scheme \"http\" is unknown; write one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster",
+				"--redis: affinity.redis: the scheme \"http\" is unknown; write one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster\n" +
+				"--access-log: access_log: \"on\" is neither true nor false",
 		},
 	} {
 		_, err := config.LoadWith(tt.file, env(tt.vars), tt.f)
@@ -219,6 +220,35 @@ func TestTheExampleFileHoldsEveryKeyAndTheDefaults(t *testing.T) {
 	for _, k := range keys {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).Match(text) {
 			t.Errorf("%s is missing", k)
+		}
+	}
+}
+
+func TestThePasswordOfRedisIsNeverPrinted(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                      "memory",
+		"redis://127.0.0.1:6379/0":              "redis://127.0.0.1:6379/0",
+		"rediss://u:se@cret@h:1/2?ca=/secret":   "rediss://h:1/2",
+		"redis+sentinel://:secret@a,b:2/main/0": "redis+sentinel://a,b:2/main/0",
+	} {
+		a := config.Affinity{Redis: url}
+		if got := a.String(); got != want {
+			t.Errorf("%s: got %s", url, got)
+		}
+		if all := fmt.Sprintf("%+v %v", config.Config{Affinity: a}, &config.Config{Affinity: a}); strings.Contains(all, "cret") {
+			t.Error(all)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"serve", "check", "version", "help"}
+	for text, want := range map[string]string{
+		"sevre": "serve", "chek": "check", "Version": "version", "ver": "version", "checkconfig": "check",
+		"": "", "x": "", "start": "", strings.Repeat("serve", 1000): "",
+	} {
+		if got := config.Nearest(text, words); got != want {
+			t.Errorf("%.20q: got %q, want %q", text, got, want)
 		}
 	}
 }

@@ -10,13 +10,14 @@ import (
 // maxFile bounds a configuration file; 10,000 nodes take less than a megabyte.
 const maxFile = 4 << 20
 
-// Flags are the settings that the command line may give. They win over the environment and the file.
+// Flags are the settings that the command line may give; what is empty was not given. They win over the environment
+// and the file.
 type Flags struct {
 	Nodes     []string // [name=]http://host:port[;weight], the nodes of the only cluster
 	Listen    []string
 	Admin     string
 	Redis     string
-	AccessLog bool
+	AccessLog string // true or false
 }
 
 // Load reads a file and the environment (os.LookupEnv, or a test's own) and returns valid settings, or an *Error that
@@ -92,9 +93,7 @@ func (l *loader) flags(f Flags) {
 	set("listen", "--listen", strings.Join(f.Listen, ","))
 	set("admin.listen", "--admin", f.Admin)
 	set("affinity.redis", "--redis", f.Redis)
-	if f.AccessLog {
-		set("access_log", "--access-log", "true")
-	}
+	set("access_log", "--access-log", f.AccessLog)
 	if len(f.Nodes) > 0 {
 		l.nodes("--node", f.Nodes)
 	}

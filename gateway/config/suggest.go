@@ -2,14 +2,15 @@ package config
 
 import "strings"
 
-// nearest returns the word that was most likely meant, or "" if none is near.
-func nearest(text string, words []string) string {
+// Nearest returns the word that was most likely meant by text, or "" if none is near. The command suggests its own
+// words by it too.
+func Nearest(text string, words []string) string {
 	const farthest = 64 // longer ones are nobody's slip of the finger
 	if len(text) > farthest {
 		return ""
 	}
 	text = strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(text))
-	best, least := "", max(1, len(text)/3)+1
+	best, least := "", max(1, (len(text)+1)/3)+1
 	for _, w := range words {
 		if d := distance(text, w); d < least {
 			best, least = w, d

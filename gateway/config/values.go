@@ -76,7 +76,7 @@ func oneOf[S ~string](words ...S) func(string) (S, error) {
 		for _, w := range words {
 			names = append(names, string(w))
 		}
-		if near := nearest(text, names); near != "" {
+		if near := Nearest(text, names); near != "" {
 			return "", fmt.Errorf("%s is unknown; did you mean %s?", quote(text), near)
 		}
 		return "", fmt.Errorf("%s is unknown; write one of %s", quote(text), strings.Join(names, ", "))

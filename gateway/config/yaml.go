@@ -144,7 +144,7 @@ func (o object[T]) keys(section string) []string {
 
 func (o object[T]) suggest(section, key string) string {
 	keys := o.keys(section)
-	if near := nearest(key, keys); near != "" {
+	if near := Nearest(key, keys); near != "" {
 		return "did you mean " + near + "?"
 	}
 	for _, f := range o.fields {
