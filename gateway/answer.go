@@ -29,6 +29,9 @@ func (x *exchange) fail(c engineio.Cause) after { return x.reply(x.refusal(c)) }
 
 // reply sends an answer made here. The connection goes on if all of the request was read.
 func (x *exchange) reply(a engineio.Answer) after {
+	if x.c.ctx.Err() != nil {
+		return hangUp
+	}
 	x.status = a.Status
 	if x.refused {
 		x.c.g.Metrics.answered(x.route, x.reason)

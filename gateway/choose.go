@@ -51,6 +51,7 @@ func (x *exchange) anyNode() after {
 			return x.givenUp(err)
 		}
 		t.tried = append(t.tried, x.node)
+		x.ready = time.Now()
 	}
 	return x.fail(engineio.NoNode)
 }

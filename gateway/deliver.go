@@ -49,7 +49,7 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	out := buffers.get()
 	defer buffers.put(out)
 	f := x.framing()
-	last := x.closes() || f == untilClose || x.kind.wantsTunnel() || x.upload.ended != nil
+	last := x.closes() || f == untilClose || x.kind.wantsTunnel() || x.uploading()
 	*out = x.appendAnswer((*out)[:0], f, last)
 	*out = appendPiece(*out, f, first, body.Done())
 	x.status = x.resp.Status
@@ -96,18 +96,19 @@ func appendPiece(dst []byte, f framing, p []byte, last bool) []byte {
 // finish gives the node's connection back or cuts it, and says what becomes of the client's.
 func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
 	err := x.part(n, nil)
-	if !whole || err != nil || x.resp.Close || x.upload.ended != nil || x.kind.wantsTunnel() || len(n.Reader.Buffered()) > 0 {
+	if !whole || err != nil || x.resp.Close || !x.upload.complete || x.kind.wantsTunnel() || len(n.Reader.Buffered()) > 0 {
 		n.Close()
 	} else {
 		x.node.Pool.Put(n, x.resp.KeepAlive)
 	}
 	switch {
 	case !whole:
+		x.route.Cluster.Sessions.End(x.open.SID) // the client never learned of it
 		return hangUp
-	case !last:
+	case !last && !x.unread:
 		return goOn
 	}
-	if x.unread || x.upload.ended != nil || x.kind.wantsTunnel() {
+	if x.unread || x.kind.wantsTunnel() {
 		x.c.linger()
 	}
 	return hangUp
@@ -116,10 +117,12 @@ func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
 // broken answers a request whose answer broke before the client got any of it.
 func (x *exchange) broken(n *http1.Conn) after {
 	n.Close()
-	if x.part(n, nil) != nil {
-		return hangUp
+	x.part(n, nil)
+	if x.query.SID == "" {
+		return x.fail(engineio.BadNode)
 	}
-	return x.fail(engineio.BadNode)
+	x.route.Cluster.Sessions.End(x.query.SID)
+	return x.fail(engineio.SessionGone)
 }
 
 // framing decides how the client learns where the answer ends.
@@ -137,6 +140,7 @@ func (x *exchange) framing() framing {
 func (x *exchange) appendAnswer(dst []byte, f framing, last bool) []byte {
 	dst = x.appendStatus(dst)
 	switch {
+	case x.resp.NoBody && !x.resp.Has(http1.ContentLength):
 	case x.resp.ContentLength >= 0: // of an answer to HEAD, and of a 304, too
 		dst = http1.AppendLength(dst, x.resp.ContentLength)
 	case f == inChunks:
@@ -165,7 +169,7 @@ func (x *exchange) observe(answer []byte) {
 	switch ok := x.resp.Status == 200; {
 	case x.query.SID == "":
 	case ok && x.kind == poll && engineio.HasClose(x.query, answer, false),
-		ok && x.kind == post && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
+		ok && x.kind == post && !x.uploading() && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
 		x.route.Cluster.Sessions.End(x.query.SID)
 	case engineio.IsUnknownSID(x.resp.Status, answer):
 		x.route.Cluster.Sessions.End(x.query.SID)

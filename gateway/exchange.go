@@ -63,7 +63,8 @@ type exchange struct {
 	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
 
 	began   time.Time     // the head was read
-	own     time.Duration // spent here, not on waiting for the node
+	ready   time.Time     // what is to be sent to the node was here
+	own     time.Duration // spent here, not on waiting for the client's body or the node's answer
 	sent    bool          // the node may have read of the request
 	status  int           // of the answer that the client got; 0 none
 	unread  bool          // the client's body was not read to its end
@@ -73,18 +74,29 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
+// worthKeeping is the size of a buffer that an exchange keeps from request to request. A connection may be idle for
+// long, and most packets are small.
+const worthKeeping = 4 << 10
+
 func (x *exchange) reset(c *client) {
+	if cap(x.upload.body) > worthKeeping {
+		x.upload.body = nil
+	}
+	if cap(x.early) > worthKeeping {
+		x.early = nil
+	}
 	x.c = c
 	x.route, x.node, x.kind = nil, nil, ordinary
-	x.query, x.binding = engineio.Query{}, affinity.Binding{}
-	x.upload = upload{body: x.upload.body[:0]}
-	x.open, x.early = engineio.Open{}, x.early[:0]
+	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
+	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
 	x.own, x.status = 0, 0
 	x.reserved, x.sent, x.unread, x.refused = false, false, false, false
 }
 
 func (x *exchange) recycle() {
 	x.reset(nil)
+	x.req.Reset()
+	x.resp.Reset()
 	exchanges.Put(x)
 }
 
@@ -109,6 +121,7 @@ func (x *exchange) serve() after {
 	if then, ok := x.receive(); !ok {
 		return then
 	}
+	x.ready = time.Now()
 	if x.query.SID != "" {
 		return x.inSession()
 	}

@@ -88,7 +88,8 @@ type Gateway struct {
 
 	mu      sync.Mutex
 	clients map[*client]struct{} // connections that no tunnel took over
-	serving sync.WaitGroup
+	ended   bool                 // Close was called
+	serving sync.WaitGroup       // one for each of clients
 }
 
 // New returns a Gateway. Close ends it.
@@ -110,32 +111,42 @@ const overflow = 64
 
 // Serve runs one client connection until it ends or a tunnel takes it over, and closes it.
 func (g *Gateway) Serve(conn net.Conn) {
-	g.serving.Add(1)
-	defer g.serving.Done()
 	open := g.open.Add(1)
 	g.Metrics.connections.Inc()
-	if open > int64(g.Limits.Connections+overflow) {
+	c := newClient(g, conn)
+	c.surplus = open > int64(g.Limits.Connections)
+	if open > int64(g.Limits.Connections+overflow) || !g.enter(c) {
 		conn.Close()
 		g.closed()
 		return
 	}
-	c := newClient(g, conn)
-	c.surplus = open > int64(g.Limits.Connections)
-	g.mu.Lock()
-	g.clients[c] = struct{}{}
-	g.mu.Unlock()
-
 	took := c.serve()
-
 	g.watcher.remove(c)
-	g.mu.Lock()
-	delete(g.clients, c)
-	g.mu.Unlock()
 	c.cancel(nil)
 	if !took {
 		conn.Close()
 		g.closed()
 	}
+	g.leave(c)
+}
+
+// enter reports whether c may be served; leave must follow.
+func (g *Gateway) enter(c *client) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return false
+	}
+	g.clients[c] = struct{}{}
+	g.serving.Add(1)
+	return true
+}
+
+func (g *Gateway) leave(c *client) {
+	g.mu.Lock()
+	delete(g.clients, c)
+	g.mu.Unlock()
+	g.serving.Done()
 }
 
 // closed counts a client connection as gone.
@@ -159,11 +170,12 @@ func (g *Gateway) Drain(ctx context.Context) {
 	}
 }
 
-// Close closes every client connection that no tunnel has, and returns when none of them is being served. No Serve
-// may be called afterwards.
+// Close closes every client connection that no tunnel has, and returns when none of them is being served. Connections
+// that are given to Serve afterwards are closed at once.
 func (g *Gateway) Close() {
 	g.draining.Store(true)
 	g.mu.Lock()
+	g.ended = true
 	for c := range g.clients {
 		c.depart()
 		c.conn.Close()

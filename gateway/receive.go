@@ -142,9 +142,26 @@ func (x *exchange) streamTo(n net.Conn) error {
 		if _, werr := n.Write(*out); werr != nil {
 			return errNodeWrite
 		}
+		// The node's time to answer begins anew, unless the client has left, which ends all waiting for the node.
+		if n.SetReadDeadline(time.Now().Add(x.patience())); x.c.ctx.Err() != nil {
+			return errDeparted
+		}
 		if err == io.EOF {
 			return nil
 		}
+	}
+}
+
+// uploading reports whether the rest of the body is still being streamed.
+func (x *exchange) uploading() bool {
+	if x.upload.ended == nil {
+		return false
+	}
+	select {
+	case <-x.upload.ended:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -155,9 +172,7 @@ func (x *exchange) settle(n net.Conn) error {
 	if u.ended == nil {
 		return nil
 	}
-	select {
-	case <-u.ended:
-	default:
+	if x.uploading() {
 		n.Close()
 		x.c.conn.SetReadDeadline(time.Unix(1, 0))
 		<-u.ended

@@ -196,12 +196,11 @@ func (x *exchange) dialError(err error) error {
 // ask sends the request to n and reads the head of the answer. From then on the departure of the client ends what is
 // read from n, until part is called.
 func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
-	ready := time.Now()
 	if err := x.send(n); err != nil {
 		return err
 	}
 	sent := time.Now()
-	x.own += sent.Sub(ready)
+	x.own = sent.Sub(x.ready)
 	x.c.await(n.Conn)
 	if err := x.head(n, sent.Add(limit)); err != nil {
 		return x.part(n, err)
