@@ -80,7 +80,7 @@ func valueSpan(b []byte) int {
 		del := x ^ ones*0x7f
 		// In each term the lowest high bit that is set marks a byte below 0x20, or one that is 0x7f; those above it may
 		// have it from a borrow.
-		found := ((x - ones*0x20) & ^x | (del - ones) & ^del) & (ones * 0x80)
+		found := ((x-ones*0x20) & ^x | (del-ones) & ^del) & (ones * 0x80)
 		if found == 0 {
 			continue
 		}

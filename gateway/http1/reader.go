@@ -57,8 +57,7 @@ func (r *Reader) Request(q *Request, idle, head time.Duration) error {
 	e := q.parse(r.mem.b[r.lo : r.lo+n])
 	r.consume(n)
 	if e != nil {
-		r.body.err = e
-		return e
+		return r.refuse(e)
 	}
 	r.body.start(&q.Head, false)
 	return nil
@@ -79,9 +78,7 @@ func (r *Reader) Response(p *Response, method string) error {
 	e := p.parse(r.mem.b[r.lo:r.lo+n], method)
 	r.consume(n)
 	if e != nil {
-		e = e.fromNode()
-		r.body.err = e
-		return e
+		return r.refuse(e.fromNode())
 	}
 	r.body.start(&p.Head, true)
 	return nil
@@ -142,39 +139,31 @@ func (r *Reader) consume(n int) {
 
 // awaitRequest returns the length of a whole head.
 func (r *Reader) awaitRequest(idle, head time.Duration) (int, error) {
-	r.skipEmptyLine()
-	if r.lo == r.hi {
-		r.limit(idle)
-	}
-	for r.lo == r.hi {
-		if err := r.fill(false); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return 0, ErrIdle
-			}
-			return 0, err
-		}
+	for limited, wasBegun := false, false; ; limited = true {
 		r.skipEmptyLine()
-	}
-	n, e := r.scan(requestStart)
-	if n == 0 && e == nil {
-		r.limit(head)
-	}
-	for n == 0 && e == nil {
-		if err := r.fill(true); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				e = errHeadTime
-				break
-			}
-			return 0, cut(err)
+		begun := r.lo < r.hi
+		if n, e := r.scan(requestStart); n > 0 || e != nil {
+			return n, r.refuse(e)
 		}
-		r.skipEmptyLine()
-		n, e = r.scan(requestStart)
+		if !limited || begun != wasBegun {
+			wasBegun = begun
+			if begun {
+				r.limit(head)
+			} else {
+				r.limit(idle)
+			}
+		}
+		err := r.fill(begun)
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, cut(err, begun)
+		case begun:
+			return 0, r.refuse(errHeadTime)
+		default:
+			return 0, ErrIdle
+		}
 	}
-	if e != nil {
-		r.body.err = e
-		return 0, e
-	}
-	return n, nil
 }
 
 // skipEmptyLine passes one empty line before a request line (RFC 9112 section 2.2): it begins no request.
@@ -189,25 +178,27 @@ func (r *Reader) skipEmptyLine() {
 // awaitResponse returns the length of a whole head.
 func (r *Reader) awaitResponse() (int, error) {
 	for {
-		if r.lo < r.hi {
-			n, e := r.scan(responseStart)
-			if e != nil {
-				e = e.fromNode()
-				r.body.err = e
-				return 0, e
-			}
-			if n > 0 {
-				return n, nil
-			}
+		n, e := r.scan(responseStart)
+		if e != nil {
+			return 0, r.refuse(e.fromNode())
+		}
+		if n > 0 {
+			return n, nil
 		}
 		begun := r.lo < r.hi
 		if err := r.fill(begun); err != nil {
-			if begun {
-				err = cut(err)
-			}
-			return 0, err
+			return 0, cut(err, begun)
 		}
 	}
+}
+
+// refuse remembers that nothing more can be read, if e is not nil.
+func (r *Reader) refuse(e *Error) error {
+	if e == nil {
+		return nil
+	}
+	r.body.err = e
+	return e
 }
 
 // limit sets the time until which bytes are waited for.
@@ -221,8 +212,8 @@ func (r *Reader) limit(d time.Duration) {
 }
 
 // cut names the end of a connection within a message.
-func cut(err error) error {
-	if err == io.EOF {
+func cut(err error, begun bool) error {
+	if err == io.EOF && begun {
 		return io.ErrUnexpectedEOF
 	}
 	return err
