@@ -78,13 +78,13 @@ func closeInText(b []byte) bool {
 	}
 }
 
-// closeIs reports whether a text packet of revision 3 is a close packet, and whether it has a type at all. Base64 of
-// binary data is marked by a 'b' before the type.
+// closeIs reports whether a text packet of revision 3 is a close packet, and whether nodes read on behind it. Base64 of
+// binary data is marked by a 'b' before the type; of such a packet nodes do not check the type.
 func closeIs(packet []byte) (isClose, sound bool) {
-	if len(packet) > 1 && packet[0] == 'b' {
-		packet = packet[1:]
-	}
 	c := packet[0]
+	if c == 'b' {
+		return len(packet) > 1 && packet[1] == PacketClose[0], true
+	}
 	return c == PacketClose[0], packetType(c)
 }
 
