@@ -39,7 +39,8 @@ func (x *exchange) reply(a engineio.Answer) after {
 		x.c.g.Metrics.refused("bad_request")
 	}
 	body := x.req.ContentLength > 0 || x.req.Chunked
-	last := x.closes() || x.unread || body && !x.upload.complete
+	// Behind a request for an upgrade there may be bytes of another protocol.
+	last := x.closes() || x.unread || x.req.Upgrade || body && !x.upload.complete
 	out := buffers.get()
 	defer buffers.put(out)
 	*out = a.Append((*out)[:0], engineio.CORS{

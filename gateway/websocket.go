@@ -15,6 +15,9 @@ const (
 	probeTime = 10 * time.Second
 	// tunnelMargin is added to the protocol's timers before a silent client counts as gone.
 	tunnelMargin = 10 * time.Second
+	// probeBytes is the length of the frame with `2probe`, the client's first word on an upgrade's WebSocket. Only with
+	// the next one, `5`, the session leaves polling.
+	probeBytes = 12
 	// otherTunnelIdle is the idle limit of WebSockets that are not Socket.IO's, whose timers are unknown.
 	otherTunnelIdle = time.Hour
 	// openTime is how long a node may take from its 101 to the open packet.
@@ -92,7 +95,7 @@ func (x *exchange) tunnelIdle() (idle, grace time.Duration) {
 // requests by then.
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	g, route, node, k := x.c.g, x.route, x.node, x.kind
-	c, sid, reserved := route.Cluster, "", x.reserved
+	c, sid, reserved, ttl := route.Cluster, "", x.reserved, x.binding.TTL()
 	if k == upgrade {
 		sid = strings.Clone(x.query.SID)
 		c.Sessions.Upgraded(sid, node)
@@ -101,11 +104,14 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {
-		if sid != "" {
-			c.Sessions.End(sid)
-		}
-		if reserved {
+		switch {
+		case reserved:
 			c.Leave(node)
+		case sid == "":
+		case r.FromClient <= probeBytes:
+			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
+		default:
+			c.Sessions.End(sid)
 		}
 		node.Release()
 		route.metrics.tunnelEnded(r.Cause)

@@ -224,13 +224,32 @@ func TestSessionsAreGivenBackOnce(t *testing.T) {
 			t.Errorf("%d sessions after 50 s, want those of the two tunnels; asked: %v", got, asked)
 		}
 		c.Sessions.End("upgraded")
-		c.Sessions.End("another replica's")
+		c.Sessions.ProbeFailed("another replica's", time.Now().Add(time.Minute))
 		if got := count(); got != 0 {
 			t.Errorf("%d sessions at the end", got)
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestFailedProbeLeavesTheSessionPolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		n, _ := c.Pick(nil)
+		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
+		c.Sessions.Upgraded("s", n)
+		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
+		if got := sessions(c)[0]; got != 1 {
+			t.Fatalf("%d sessions after the failed probe, want 1", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+		if got := sessions(c)[0]; got != 0 {
+			t.Errorf("%d sessions after the binding expired, want 0", got)
 		}
 	})
 }

@@ -22,6 +22,7 @@ type Sessions struct {
 type session struct {
 	node   *Node
 	second int64 // where it stands in due; 0 while a tunnel holds it
+	bound  bool  // by this replica
 }
 
 func newSessions(c *Cluster) *Sessions {
@@ -44,11 +45,26 @@ func (s *Sessions) Open(sid string, n *Node, expires time.Time) {
 func (s *Sessions) Upgraded(sid string, n *Node) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
-	_, known := s.bySID[sid]
-	s.bySID[sid] = session{node: n}
+	old, known := s.bySID[sid]
+	s.bySID[sid] = session{node: n, bound: old.bound}
 	s.mu.Unlock()
 	if !known {
 		s.cluster.Join(n)
+	}
+}
+
+// ProbeFailed tells that the tunnel of sid ended before the session moved to it: the session goes on by polling, and is
+// counted on where it was bound here.
+func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
+	sid = strings.Clone(sid)
+	s.mu.Lock()
+	old, known := s.bySID[sid]
+	if known && old.bound {
+		s.put(sid, old.node, expires)
+	}
+	s.mu.Unlock()
+	if known && !old.bound {
+		s.End(sid)
 	}
 }
 
@@ -122,7 +138,7 @@ func (s *Sessions) put(sid string, n *Node, expires time.Time) {
 	if soonest := s.second(time.Now()) + 1; second < soonest {
 		second = soonest
 	}
-	s.bySID[sid] = session{node: n, second: second}
+	s.bySID[sid] = session{node: n, second: second, bound: true}
 	s.due[second] = append(s.due[second], sid)
 }
 
