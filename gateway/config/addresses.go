@@ -188,8 +188,8 @@ func parseRedis(text string) (string, error) {
 	if _, err := oneOf(redisSchemes...)(scheme); err != nil {
 		return "", fmt.Errorf("the scheme %w", err)
 	}
-	authority, _, _ := cutAny(rest[strings.LastIndex(rest, "@")+1:], "/?#")
-	if authority == "" || strings.Trim(authority, ",: ") == "" {
+	authority, _, _ := cutAny(rest, "/?#")
+	if strings.Trim(authority[strings.LastIndex(authority, "@")+1:], ",: ") == "" {
 		return "", fmt.Errorf("the URL names no server; write %s://host:6379", scheme)
 	}
 	return text, nil

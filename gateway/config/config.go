@@ -81,9 +81,11 @@ func (a Affinity) String() string {
 		return "memory"
 	}
 	scheme, rest, _ := strings.Cut(a.Redis, "://")
-	rest = rest[strings.LastIndexByte(rest, '@')+1:]
-	rest, _, _ = strings.Cut(rest, "?")
-	return scheme + "://" + rest
+	rest, options, _ := strings.Cut(rest, "?")
+	if strings.Contains(options, "@") { // a password may begin before the ?
+		return scheme + "://…"
+	}
+	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // Log says what the replica's own log looks like.

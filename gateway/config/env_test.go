@@ -229,6 +229,8 @@ func TestThePasswordOfRedisIsNeverPrinted(t *testing.T) {
 		"":                                      "memory",
 		"redis://127.0.0.1:6379/0":              "redis://127.0.0.1:6379/0",
 		"rediss://u:se@cret@h:1/2?ca=/secret":   "rediss://h:1/2",
+		"redis://:se?cret@h":                    "redis://…",
+		"redis://:s@e?cret@h":                   "redis://…",
 		"redis+sentinel://:secret@a,b:2/main/0": "redis+sentinel://a,b:2/main/0",
 	} {
 		a := config.Affinity{Redis: url}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// check loads the settings as serve would, environment and all, and says what they come to. It connects to nothing.
+func (c command) check(args []string) error {
+	var s settings
+	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+	s.add(fs)
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, "check")
+	}
+	cfg, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	if cfg.Affinity.Redis != "" {
+		client, err := affinity.Open(cfg.Affinity.Redis)
+		if err != nil {
+			return fmt.Errorf("affinity.redis: %w", err)
+		}
+		client.Close()
+	}
+	fmt.Fprintf(c.stdout, "%s: ok\n\n", cmp.Or(s.file, "settings"))
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "listen\t%s\n", strings.Join(cfg.Listen, ", "))
+	fmt.Fprintf(w, "admin\t%s\n", cfg.Admin.Listen)
+	fmt.Fprintf(w, "affinity\t%s\n", cfg.Affinity)
+	for _, cl := range cfg.Clusters {
+		fmt.Fprintf(w, "cluster %s\t%s\t%s\n", cl.Name, routes(cl), cl.Balance)
+		for _, n := range cl.Nodes {
+			fmt.Fprintf(w, "  node %s\t%s\tweight %d\n", n.Name, n.URL, n.Weight)
+		}
+	}
+	return w.Flush()
+}
+
+func routes(c config.Cluster) string {
+	if len(c.Host) == 0 {
+		return "any host " + c.Path
+	}
+	return strings.Join(c.Host, ", ") + " " + c.Path
+}

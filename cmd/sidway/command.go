@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// The exit statuses.
+const (
+	statusOK    = 0
+	statusError = 1
+	statusUsage = 2
+)
+
+// command is one call of sidway with what it reads and writes.
+type command struct {
+	env    func(string) (string, bool)
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// usageError is a call that was not understood.
+type usageError struct {
+	text string
+	help string // the command whose help tells more
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// run does what args say and returns the exit status. Cancelling ctx ends a replica gracefully.
+func (c command) run(ctx context.Context, args []string) int {
+	err := c.dispatch(ctx, args)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return statusOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(c.stderr, "sidway: %s\n%s\n", usage.text, strings.TrimSpace("See: sidway help "+usage.help))
+		return statusUsage
+	}
+	fmt.Fprintln(c.stderr, "sidway:", err)
+	return statusError
+}
+
+func (c command) dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return &usageError{text: "say what to do: serve, check or version"}
+	}
+	switch name, rest := args[0], args[1:]; name {
+	case "serve":
+		return c.serve(ctx, rest)
+	case "check":
+		return c.check(rest)
+	case "version", "-version", "--version":
+		return c.version(rest)
+	case "help", "-h", "-help", "--help":
+		return c.help(rest)
+	default:
+		return &usageError{text: unknown("command ", name, []string{"serve", "check", "version", "help"})}
+	}
+}
+
+// unknown says that a word is not known and which one was probably meant. What stands directly before each word.
+func unknown(what, word string, words []string) string {
+	_, dashes, _ := strings.Cut(what, " ")
+	if near := config.Nearest(word, words); near != "" {
+		return fmt.Sprintf("unknown %s%s; did you mean %s%s?", what, word, dashes, near)
+	}
+	return fmt.Sprintf("unknown %s%s; there are %s%s", what, word, dashes, strings.Join(words, ", "+dashes))
+}
+
+// parse reads the flags of a command. wantsHelp tells that only help was asked for. Flags are looked at before package
+// flag sees them, whose errors cannot be told apart but by their text.
+func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
+	fs.SetOutput(io.Discard)
+	for i := 0; i < len(args); i++ {
+		name, _, inline := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		f := fs.Lookup(name)
+		switch {
+		case !strings.HasPrefix(args[i], "-"):
+			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s?", args[i], flagFor(fs, args[i])), help: fs.Name()}
+		case name == "h" || name == "help":
+			return true, nil
+		case f == nil:
+			return false, &usageError{text: unknown("flag --", name, flagNames(fs)), help: fs.Name()}
+		case inline || isSwitch(f):
+		case i+1 == len(args):
+			return false, &usageError{text: fmt.Sprintf("--%s needs a value, as --%s %s", name, name, f.Usage), help: fs.Name()}
+		default:
+			i++
+		}
+	}
+	if err := fs.Parse(args); err != nil {
+		return false, &usageError{text: err.Error(), help: fs.Name()}
+	}
+	return false, nil
+}
+
+func isSwitch(f *flag.Flag) bool {
+	b, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+func flagNames(fs *flag.FlagSet) []string {
+	var names []string
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// flagFor guesses the flag that was left out before a word.
+func flagFor(fs *flag.FlagSet, word string) string {
+	name := "config"
+	switch scheme, _, _ := strings.Cut(word, "://"); {
+	case strings.HasPrefix(scheme, "redis"):
+		name = "redis"
+	case scheme != word:
+		name = "node"
+	}
+	if fs.Lookup(name) == nil {
+		return "sidway " + fs.Name() + " without it"
+	}
+	return "--" + name + " " + word
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// none is an empty environment.
+func none(string) (string, bool) { return "", false }
+
+// call runs the command without a process of its own.
+func call(t *testing.T, env func(string) (string, bool), args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	status = command{env: env, stdout: &out, stderr: &errs}.run(t.Context(), args)
+	return status, out.String(), errs.String()
+}
+
+// write puts a configuration into a file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sidway.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestCallsThatAreNotUnderstood(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want string // the first line on stderr
+		help string // what the second line points to
+	}{
+		{"", "say what to do: serve, check or version", ""},
+		{"sevre", `unknown command sevre; did you mean serve?`, ""},
+		{"frobnicate", `unknown command frobnicate; there are serve, check, version, help`, ""},
+		{"--config x", `unknown command --config; there are serve, check, version, help`, ""},
+		{"help sevre", `unknown topic sevre; did you mean serve?`, ""},
+		{"version now", "version takes no arguments", ""},
+		{"serve --confg x", `unknown flag --confg; did you mean --config?`, " serve"},
+		{"serve -nodes=x", `unknown flag --nodes; did you mean --node?`, " serve"},
+		{"serve --zzz", `unknown flag --zzz; there are --access-log, --admin, --config, --listen, --node, --redis`, " serve"},
+		{"serve --node", "--node needs a value, as --node http://127.0.0.1:3001", " serve"},
+		{"serve http://h:1", `"http://h:1" stands alone; did you mean --node http://h:1?`, " serve"},
+		{"serve redis://h", `"redis://h" stands alone; did you mean --redis redis://h?`, " serve"},
+		{"serve a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " serve"},
+		{"serve --config a --node b", "give either --config or --node: the nodes stand in the file", " serve"},
+		{"serve ---config a", "bad flag syntax: ---config", " serve"},
+		{"check a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " check"},
+		{"check http://h:1", `"http://h:1" stands alone; did you mean sidway check without it?`, " check"},
+		{"check --node x", `unknown flag --node; there are --config`, " check"},
+	} {
+		status, stdout, stderr := call(t, none, strings.Fields(tt.args)...)
+		if want := "sidway: " + tt.want + "\nSee: sidway help" + tt.help + "\n"; status != 2 || stdout != "" || stderr != want {
+			t.Errorf("%s: got %d %s%s want %s", tt.args, status, stdout, stderr, want)
+		}
+	}
+}
+
+func TestHelpTellsEveryFlag(t *testing.T) {
+	for args, words := range map[string][]string{
+		"help":             {"sidway serve --node", "sidway check --config", "sidway version"},
+		"--help":           {"sidway serve --node"},
+		"help serve":       {"--config FILE", "--node URL", "--redis URL", "--listen ADDRESS", "--admin ADDRESS", "--access-log"},
+		"serve -h":         {"--config FILE"},
+		"serve --help":     {"--config FILE"},
+		"check --help":     {"sidway check --config FILE"},
+		"help check":       {"sidway check --config FILE"},
+		"help env":         {"SIDWAY_NODES", "limits.header_time"},
+		"help environment": {"SIDWAY_LISTEN", "SIDWAY_REDIS"},
+	} {
+		status, stdout, stderr := call(t, none, strings.Fields(args)...)
+		if status != 0 || stderr != "" {
+			t.Errorf("%s: got %d %s", args, status, stderr)
+		}
+		for _, w := range words {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("%s: %s is missing", args, w)
+			}
+		}
+		for line := range strings.Lines(stdout) {
+			if len([]rune(line)) > 121 {
+				t.Errorf("%s: too long for a terminal: %s", args, line)
+			}
+		}
+	}
+}
+
+func TestVersionTellsTheBuild(t *testing.T) {
+	status, stdout, _ := call(t, none, "version")
+	if status != 0 || !strings.HasPrefix(stdout, "sidway ") || !strings.Contains(stdout, "\ngo1.") {
+		t.Errorf("got %d %s", status, stdout)
+	}
+}
+
+func TestCheckSumsUpAGoodFile(t *testing.T) {
+	file := write(t, `
+affinity: {redis: redis://user:secret@127.0.0.1:6379/1}
+clusters:
+  - name: chat
+    host: [chat.example.com, "*.example.org"]
+    nodes:
+      - {name: n1, url: http://127.0.0.1:3001, weight: 5}
+      - {name: n22, url: http://127.0.0.1:3002}
+  - {name: game, path: /game, balance: round_robin, nodes: [{name: n1, url: http://127.0.0.1:3003}]}
+`)
+	env := func(name string) (string, bool) { return ":81", name == "SIDWAY_LISTEN" }
+	status, stdout, stderr := call(t, env, "check", "--config", file)
+	want := file + `: ok
+
+listen        :81
+admin         127.0.0.1:9090
+affinity      redis://127.0.0.1:6379/1
+cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions
+  node n1     http://127.0.0.1:3001                        weight 5
+  node n22    http://127.0.0.1:3002                        weight 1
+cluster game  any host /game/                              round_robin
+  node n1     http://127.0.0.1:3003                        weight 1
+`
+	if status != 0 || stdout != want || stderr != "" {
+		t.Errorf("got %d\n%s%s\nwant\n%s", status, stdout, stderr, want)
+	}
+}
+
+func TestCheckTellsEveryProblem(t *testing.T) {
+	file := write(t, "listen: 8080\nclusters:\n  - {name: a, nodes: [{name: n, url: 'https://h:1'}]}\n")
+	for _, name := range []string{"check", "serve"} {
+		status, stdout, stderr := call(t, none, name, "--config", file)
+		want := "sidway: the settings cannot be used:\n" +
+			file + ":1: listen: \"8080\" is a port without a colon; write :8080\n" +
+			file + ":3: clusters[0].nodes[0].url: \"https://h:1\": nodes are spoken to by plain HTTP, for WebSockets too; write http://h:1\n"
+		if status != 1 || stdout != "" || stderr != want {
+			t.Errorf("%s: got %d\n%s%s\nwant\n%s", name, status, stdout, stderr, want)
+		}
+	}
+}
+
+func TestCheckTellsWhatTheRedisClientRefuses(t *testing.T) {
+	file := write(t, "affinity: {redis: 'redis+sentinel://:secret@h1,h2'}\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+	status, stdout, stderr := call(t, none, "check", "--config", file)
+	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "sidway: affinity.redis: ") || strings.Contains(stderr, "secret") {
+		t.Errorf("got %d %s%s", status, stdout, stderr)
+	}
+}
+
+func TestWithoutAnySettings(t *testing.T) {
+	status, _, stderr := call(t, none, "serve")
+	if status != 1 || !strings.Contains(stderr, "give --node http://127.0.0.1:3001") {
+		t.Errorf("got %d %s", status, stderr)
+	}
+	status, _, stderr = call(t, none, "serve", "--config", filepath.Join(t.TempDir(), "none.yaml"))
+	if status != 1 || !strings.Contains(stderr, "none.yaml: no such file") {
+		t.Errorf("got %d %s", status, stderr)
+	}
+}

@@ -1,0 +1,30 @@
+// Sidway is a gateway for Socket.IO clusters: it sends every request of a session to the node that made the session.
+//
+//	sidway serve --config sidway.yaml
+//	sidway check --config sidway.yaml
+//	sidway version
+//
+// SIGTERM or SIGINT ends a replica gracefully, a second one at once. The exit status is 0 when all went well, 1 when
+// it did not, and 2 when the command was not understood.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		<-signals
+		// From here on a signal has its usual effect again, which is to end the process.
+		signal.Stop(signals)
+		cancel()
+	}()
+	c := command{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(c.run(ctx, os.Args[1:]))
+}

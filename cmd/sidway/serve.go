@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"syscall"
+
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+// settings are the flags that tell where the settings are. The usage of a flag is an example of its value.
+type settings struct {
+	file  string
+	flags config.Flags
+}
+
+func (s *settings) add(fs *flag.FlagSet) {
+	fs.StringVar(&s.file, "config", "", "sidway.yaml")
+}
+
+func (s *settings) addServe(fs *flag.FlagSet) {
+	s.add(fs)
+	several(fs, "node", &s.flags.Nodes, "http://127.0.0.1:3001")
+	several(fs, "listen", &s.flags.Listen, ":8080")
+	fs.StringVar(&s.flags.Redis, "redis", "", "redis://127.0.0.1:6379/0")
+	fs.StringVar(&s.flags.Admin, "admin", "", "127.0.0.1:9090")
+	fs.BoolFunc("access-log", "true", func(text string) error {
+		s.flags.AccessLog = text
+		return nil
+	})
+}
+
+// several is a flag that may be given more than once.
+func several(fs *flag.FlagSet, name string, list *[]string, example string) {
+	fs.Func(name, example, func(text string) error {
+		*list = append(*list, text)
+		return nil
+	})
+}
+
+func (c command) serve(ctx context.Context, args []string) error {
+	var s settings
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	s.addServe(fs)
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, "serve")
+	}
+	if s.file != "" && len(s.flags.Nodes) > 0 {
+		return &usageError{text: "give either --config or --node: the nodes stand in the file", help: "serve"}
+	}
+	cfg, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	r, err := replica.New(cfg, newLog(c.stderr, cfg.Log))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; another process has this address, so end it or choose another one with --listen or --admin", err)
+	case err != nil:
+		return err
+	}
+	return r.Run(ctx)
+}
+
+// load reads the settings. What is wrong with them is told line by line, each of which begins with its place.
+func (c command) load(s settings) (*config.Config, error) {
+	cfg, err := config.LoadWith(s.file, c.env, s.flags)
+	var problems *config.Error
+	if errors.As(err, &problems) {
+		return nil, fmt.Errorf("the settings cannot be used:\n%w", err)
+	}
+	return cfg, err
+}
+
+func newLog(w io.Writer, l config.Log) *slog.Logger {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}
+	o := &slog.HandlerOptions{Level: levels[l.Level]} // info is slog's zero
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

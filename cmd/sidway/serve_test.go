@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience bounds each wait; it is reached only when something is broken.
+const patience = time.Minute
+
+// TestMain lets the test's own binary be sidway, so that signals can be sent to a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("SIDWAY_TEST_IS_SIDWAY") == "1" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is sidway running by itself, with its log line by line.
+type process struct {
+	cmd *exec.Cmd
+	log *bufio.Scanner
+}
+
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	p := &process{cmd: exec.CommandContext(ctx, os.Args[0], args...)}
+	p.cmd.Env = append(os.Environ(), append(env, "SIDWAY_TEST_IS_SIDWAY=1")...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.log = bufio.NewScanner(stderr)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		p.cmd.Wait()
+	})
+	return p
+}
+
+// expect reads the log up to a line with these words.
+func (p *process) expect(t *testing.T, words string) {
+	t.Helper()
+	var said []string
+	for p.log.Scan() {
+		if said = append(said, p.log.Text()); strings.Contains(p.log.Text(), words) {
+			return
+		}
+	}
+	t.Fatalf("%q was never logged, but\n%s", words, strings.Join(said, "\n"))
+}
+
+// end waits until the process has ended.
+func (p *process) end(t *testing.T) *os.ProcessState {
+	t.Helper()
+	for p.log.Scan() { // so that it never waits for us to read
+	}
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return p.cmd.ProcessState
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// free returns an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestServeUntilASignal(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "page of ", r.URL.Path)
+	}))
+	defer node.Close()
+	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		listen, admin := free(t), free(t)
+		p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s", "SIDWAY_LOG_FORMAT=json"},
+			"serve", "--node", node.URL, "--listen", listen, "--admin", admin, "--access-log")
+		p.expect(t, `"msg":"serving"`)
+		for url, want := range map[string]string{
+			"http://" + listen + "/a":       "page of /a",
+			"http://" + admin + "/healthz":  `{"status":"ok"}`,
+			"http://" + admin + "/readyz":   `{"status":"ready"}`,
+			"http://" + admin + "/metrics":  "sidway_",
+			"http://" + admin + "/nonsense": `{"error":"not found"}`,
+		} {
+			if _, body := get(t, url); !strings.Contains(body, want) {
+				t.Errorf("%s: got %s", url, body)
+			}
+		}
+		p.signal(t, s)
+		if state := p.end(t); state.ExitCode() != 0 {
+			t.Errorf("%v: got %v", s, state)
+		}
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	admin := free(t)
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=1h"}, "serve", "--node", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", admin)
+	p.expect(t, "serving")
+	p.signal(t, syscall.SIGTERM)
+	p.expect(t, "stopping")
+	if status, body := get(t, "http://"+admin+"/readyz"); status != 503 {
+		t.Errorf("still ready: %d %s", status, body)
+	}
+	p.signal(t, syscall.SIGTERM)
+	status, ok := p.end(t).Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("got %v", p.cmd.ProcessState)
+	}
+}
+
+func TestServeSaysThatAnAddressIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := start(t, nil, "serve", "--node", "http://127.0.0.1:1", "--admin", "off", "--listen", l.Addr().String())
+	p.expect(t, l.Addr().String()+": bind: address already in use; another process has this address")
+	if state := p.end(t); state.ExitCode() != 1 {
+		t.Errorf("got %v", state)
+	}
+}
