@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +18,9 @@ const (
 	poolTimeout = 50 * time.Millisecond
 	// A replica's mark lives this long after the replica's last Probe.
 	markTTL = time.Hour
+	// A mark begins here, so that one that was lost, and then advanced by a Probe whose answer we never got, is still
+	// told from one that was kept.
+	markBase = 1 << 40
 	// Marks are spread over the nodes of a Redis Cluster by their number: each node loses its data alone.
 	clusterMarks = 64
 )
@@ -37,7 +39,7 @@ type Redis struct {
 // what was written after the value before.
 type mark struct {
 	key  string
-	last atomic.Int64
+	last int64
 }
 
 // NewRedis returns a Store that keeps sid under the key prefix+sid, for example "sidway:chat:". Clusters that share one
@@ -107,7 +109,7 @@ func (r *Redis) Unbind(ctx context.Context, sid string) error {
 	return failure(ctx, "unbind", r.client.Del(limited, r.prefix+sid).Err())
 }
 
-// Probe implements Back: it advances this replica's mark with one INCR, which a Redis that was emptied, restored from
+// Probe implements Back: it advances this replica's mark with one INCRBY, which a Redis that was emptied, restored from
 // an older copy or taken over by a replica that lagged answers with a number that we already had.
 func (r *Redis) Probe(ctx context.Context) (bool, error) {
 	limited, stop := context.WithTimeout(ctx, opTimeout)
@@ -115,7 +117,11 @@ func (r *Redis) Probe(ctx context.Context) (bool, error) {
 	values := make([]*redis.IntCmd, len(r.marks))
 	_, err := r.client.Pipelined(limited, func(p redis.Pipeliner) error {
 		for i := range r.marks {
-			values[i] = p.Incr(limited, r.marks[i].key)
+			step := int64(1)
+			if r.marks[i].last < markBase {
+				step = markBase
+			}
+			values[i] = p.IncrBy(limited, r.marks[i].key, step)
 			p.PExpire(limited, r.marks[i].key, markTTL)
 		}
 		return nil
@@ -126,9 +132,10 @@ func (r *Redis) Probe(ctx context.Context) (bool, error) {
 	intact := true
 	for i, v := range values {
 		// A Probe that timed out may have been counted: any growth will do.
-		if v.Val() <= r.marks[i].last.Swap(v.Val()) {
+		if v.Val() <= r.marks[i].last {
 			intact = false
 		}
+		r.marks[i].last = v.Val()
 	}
 	return intact, nil
 }

@@ -20,30 +20,47 @@ import (
 // persistence unless its arguments ask for it. Its methods fail the test where they cannot do what they say. They are
 // for one goroutine at a time. When the test ends, the process is killed.
 type Redis struct {
-	t    testing.TB
-	args []string
-	dir  string
-	port int
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
-	done chan struct{} // closed when cmd has ended
+	t       testing.TB
+	args    []string
+	dir     string
+	port    int
+	command func(r *Redis) []string // all arguments of the process
+	secure  bool                    // speaks TLS only
+	cmd     *exec.Cmd
+	log     *bytes.Buffer
+	done    chan struct{} // closed when cmd has ended
 }
 
 // StartRedis starts redis-server with args in addition and returns when it answers. A machine without redis-server
 // fails the test.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, args: args, dir: t.TempDir()}
-	t.Cleanup(r.Kill)
+	return launch(&Redis{t: t, args: args, command: serverCommand})
+}
+
+// launch starts r in a folder and on a port of its own.
+func launch(r *Redis) *Redis {
+	r.t.Helper()
+	r.dir = r.t.TempDir()
+	r.t.Cleanup(r.Kill)
 	// Another process may take the port between our look and the server's: then the server ends, and we look again.
 	for range 5 {
-		r.port = freePort(t)
+		r.port = freePort(r.t)
 		if r.start() {
 			return r
 		}
 	}
-	t.Fatalf("redis-server does not start: %s", r.log)
+	r.t.Fatalf("redis-server does not start: %s", r.log)
 	return nil
+}
+
+func serverCommand(r *Redis) []string {
+	port := strconv.Itoa(r.port)
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "no"}
+	if r.secure {
+		args = append(args, "--port", "0", "--tls-port", port)
+	}
+	return append(args, r.args...)
 }
 
 // Addr returns host:port.
@@ -95,8 +112,7 @@ func (r *Redis) start() bool {
 		r.t.Fatalf("this test needs the program redis-server (Debian: apt-get install redis-server): %v", err)
 	}
 	r.log, r.done = new(bytes.Buffer), make(chan struct{})
-	args := append(r.first(), "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "no", "--daemonize", "no")
-	r.cmd = exec.Command(path, append(args, r.args...)...)
+	r.cmd = exec.Command(path, r.command(r)...)
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.dir, r.log, r.log
 	r.cmd.SysProcAttr = dieWithParent()
 	if err := r.cmd.Start(); err != nil {
@@ -108,10 +124,6 @@ func (r *Redis) start() bool {
 	}(r.cmd, r.done)
 	return r.ready()
 }
-
-// first returns the arguments that must come first: a configuration file, where the arguments begin with one, is no
-// option.
-func (r *Redis) first() []string { return []string{"--port", strconv.Itoa(r.port)} }
 
 // ready waits until the server answers and reports false when it ended instead.
 func (r *Redis) ready() bool {
@@ -132,17 +144,15 @@ func (r *Redis) ready() bool {
 }
 
 // answers reports whether the server replies to a PING with anything but "loading". It speaks plain text, so that
-// it needs neither password nor client; TLS ports count as ready when they accept.
+// it needs neither password nor client; a TLS port counts as ready when it accepts.
 func (r *Redis) answers() bool {
 	conn, err := net.DialTimeout("tcp", r.Addr(), time.Second)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	for _, arg := range r.args {
-		if arg == "--tls-port" {
-			return true
-		}
+	if r.secure {
+		return true
 	}
 	reply := make([]byte, 64)
 	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {

@@ -45,13 +45,9 @@ func Run(t *testing.T, newStore func(t *testing.T) affinity.Store) {
 
 func unknown(t *testing.T, s affinity.Store) {
 	for _, sid := range []string{"nobody", "", "x~._-"} {
-		if _, err := s.Lookup(t.Context(), sid); !errors.Is(err, affinity.ErrNotFound) || errors.Is(err, affinity.ErrUnavailable) {
-			t.Errorf("Lookup(%q) = %v, want ErrNotFound", sid, err)
-		}
+		absent(t, s, sid)
 	}
-	if err := s.Unbind(t.Context(), "nobody"); err != nil {
-		t.Errorf("Unbind of an unknown sid = %v", err)
-	}
+	unbind(t, s, "nobody")
 }
 
 func bound(t *testing.T, s affinity.Store) {
@@ -68,9 +64,7 @@ func bound(t *testing.T, s affinity.Store) {
 	if got.Expires = (time.Time{}); got != Example {
 		t.Errorf("got %+v, want %+v", got, Example)
 	}
-	if _, err := s.Lookup(t.Context(), "sid2"); !errors.Is(err, affinity.ErrNotFound) {
-		t.Errorf("another sid: %v", err)
-	}
+	absent(t, s, "sid2")
 }
 
 func renewed(t *testing.T, s affinity.Store) {
@@ -99,12 +93,8 @@ func moved(t *testing.T, s affinity.Store) {
 func unbound(t *testing.T, s affinity.Store) {
 	bind(t, s, "sid", Example)
 	bind(t, s, "other", Example)
-	if err := s.Unbind(t.Context(), "sid"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Lookup(t.Context(), "sid"); !errors.Is(err, affinity.ErrNotFound) {
-		t.Errorf("after Unbind: %v", err)
-	}
+	unbind(t, s, "sid")
+	absent(t, s, "sid")
 	lookup(t, s, "other")
 }
 
@@ -120,7 +110,7 @@ func expired(t *testing.T, s affinity.Store) {
 		if errors.Is(err, affinity.ErrNotFound) {
 			break
 		}
-		if err != nil || time.Now().After(ends.Add(5*time.Second)) {
+		if err != nil && !errors.Is(err, affinity.ErrUnavailable) || time.Now().After(ends.Add(5*time.Second)) {
 			t.Fatalf("5 s after its end: %v", err)
 		}
 		wait(t)
@@ -152,9 +142,7 @@ func aliased(t *testing.T, s affinity.Store) {
 	bind(t, s, buffer.string(), Example)
 	lookup(t, s, buffer.string())
 	buffer.set("other")
-	if _, err := s.Lookup(t.Context(), buffer.string()); !errors.Is(err, affinity.ErrNotFound) {
-		t.Errorf("the bytes of another sid: %v", err)
-	}
+	absent(t, s, buffer.string())
 	lookup(t, s, "first")
 }
 
@@ -187,14 +175,15 @@ func concurrent(t *testing.T, s affinity.Store) {
 				own := Example
 				own.Node = mine
 				for sid, b := range map[string]affinity.Binding{mine: own, shared: Example} {
-					if err := s.Bind(t.Context(), sid, b); err != nil {
+					if err := s.Bind(t.Context(), sid, b); unlike(err) {
 						t.Errorf("Bind: %v", err)
 					}
-					if got, err := s.Lookup(t.Context(), sid); err != nil || got.Node != b.Node {
+					got, err := s.Lookup(t.Context(), sid)
+					if unlike(err) || err == nil && got.Node != b.Node {
 						t.Errorf("Lookup = %q, %v, want %q", got.Node, err, b.Node)
 					}
 				}
-				if err := s.Unbind(t.Context(), mine); err != nil {
+				if err := s.Unbind(t.Context(), mine); unlike(err) {
 					t.Errorf("Unbind: %v", err)
 				}
 			}
@@ -203,18 +192,53 @@ func concurrent(t *testing.T, s affinity.Store) {
 	wg.Wait()
 }
 
+// unlike reports whether err is none of what a working store on a busy machine may return.
+func unlike(err error) bool { return err != nil && !errors.Is(err, affinity.ErrUnavailable) }
+
+// bind and lookup are patient: on a busy machine a store that has a time limit of 100 ms may miss it.
 func bind(t *testing.T, s affinity.Store, sid string, b affinity.Binding) {
 	t.Helper()
-	if err := s.Bind(t.Context(), sid, b); err != nil {
-		t.Fatalf("Bind: %v", err)
-	}
+	Eventually(t, "a Bind", func() bool {
+		err := s.Bind(t.Context(), sid, b)
+		if err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			t.Fatalf("Bind: %v", err)
+		}
+		return err == nil
+	})
 }
 
-func lookup(t *testing.T, s affinity.Store, sid string) affinity.Binding {
+func lookup(t *testing.T, s affinity.Store, sid string) (b affinity.Binding) {
 	t.Helper()
-	b, err := s.Lookup(t.Context(), sid)
-	if err != nil {
-		t.Fatalf("Lookup: %v", err)
-	}
+	Eventually(t, "a Lookup", func() bool {
+		var err error
+		b, err = s.Lookup(t.Context(), sid)
+		if err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			t.Fatalf("Lookup: %v", err)
+		}
+		return err == nil
+	})
 	return b
+}
+
+// absent waits for a clear answer that sid is not bound.
+func absent(t *testing.T, s affinity.Store, sid string) {
+	t.Helper()
+	Eventually(t, "a Lookup", func() bool {
+		_, err := s.Lookup(t.Context(), sid)
+		if !errors.Is(err, affinity.ErrUnavailable) && !errors.Is(err, affinity.ErrNotFound) {
+			t.Fatalf("Lookup(%q) = %v, want ErrNotFound", sid, err)
+		}
+		return errors.Is(err, affinity.ErrNotFound)
+	})
+}
+
+func unbind(t *testing.T, s affinity.Store, sid string) {
+	t.Helper()
+	Eventually(t, "an Unbind", func() bool {
+		err := s.Unbind(t.Context(), sid)
+		if err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			t.Fatalf("Unbind: %v", err)
+		}
+		return err == nil
+	})
 }
