@@ -1,0 +1,269 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// patience bounds every wait of these tests: what has not come by then never comes.
+const patience = 20 * time.Second
+
+// site is a gateway that serves on loopback until the test ends.
+type site struct {
+	*gateway.Gateway
+	t        testing.TB
+	addr     string // where it serves
+	port     string
+	registry *prometheus.Registry
+	tunnels  *tunnel.Goroutines
+	store    affinity.Store // of the first cluster
+	clusters []*cluster.Cluster
+}
+
+// siteOptions are what the options of startGateway change.
+type siteOptions struct {
+	routes  []gateway.Route
+	store   affinity.Store
+	method  cluster.Method
+	limits  gateway.Limits
+	trusted []netip.Prefix
+	log     *slog.Logger
+	access  bool
+}
+
+type siteOption func(*siteOptions)
+
+// withNodes adds a cluster of these nodes that serves every host, with Socket.IO on /socket.io/.
+func withNodes(nodes ...*scriptedNode) siteOption { return withCluster("", "/socket.io/", nodes...) }
+
+// withCluster adds a cluster of these nodes for a host, "" for all, and a Socket.IO path. Clusters are named c1, c2….
+func withCluster(host, path string, nodes ...*scriptedNode) siteOption {
+	return func(o *siteOptions) {
+		var configs []cluster.Config
+		for _, n := range nodes {
+			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1, Pool: gateway.NewPool(n.addr)})
+		}
+		name := "c" + string(rune('1'+len(o.routes)))
+		r := gateway.Route{Path: path, Cluster: cluster.New(name, o.method, configs)}
+		if host != "" {
+			r.Hosts = []string{host}
+		}
+		o.routes = append(o.routes, r)
+	}
+}
+
+// withStore gives all clusters that come without one this store.
+func withStore(s affinity.Store) siteOption { return func(o *siteOptions) { o.store = s } }
+
+// withLimits changes some of the limits.
+func withLimits(change func(*gateway.Limits)) siteOption {
+	return func(o *siteOptions) { change(&o.limits) }
+}
+
+// withMaxBody limits the bodies of the clusters that were added so far.
+func withMaxBody(n int64) siteOption {
+	return func(o *siteOptions) {
+		for i := range o.routes {
+			o.routes[i].MaxBody = n
+		}
+	}
+}
+
+// withTrusted trusts proxies on these networks, such as "127.0.0.0/8".
+func withTrusted(prefixes ...string) siteOption {
+	return func(o *siteOptions) {
+		for _, p := range prefixes {
+			o.trusted = append(o.trusted, netip.MustParsePrefix(p))
+		}
+	}
+}
+
+// withAccessLog writes a line per request to l.
+func withAccessLog(l *slog.Logger) siteOption {
+	return func(o *siteOptions) { o.log, o.access = l, true }
+}
+
+// usualLimits are wide enough for a busy machine: a test narrows what it is about.
+func usualLimits() gateway.Limits {
+	return gateway.Limits{
+		Connections:   1000,
+		HeaderTime:    patience,
+		BodyTime:      patience,
+		IdleTime:      patience,
+		WriteTime:     patience,
+		HandshakeTime: patience,
+		QueueTime:     5 * time.Second,
+		Queue:         64,
+	}
+}
+
+// startGateway serves a gateway until the test ends, and then checks that nothing is left of it: no connection, no
+// tunnel, no lease.
+func startGateway(t testing.TB, options ...siteOption) *site {
+	t.Helper()
+	o := siteOptions{store: affinity.NewMemory(1000), limits: usualLimits(), log: slog.New(slog.DiscardHandler)}
+	for _, option := range options {
+		option(&o)
+	}
+	s := &site{t: t, registry: prometheus.NewRegistry(), tunnels: tunnel.NewGoroutines(), store: o.store}
+	for i := range o.routes {
+		if o.routes[i].Store == nil {
+			o.routes[i].Store = o.store
+		}
+		s.clusters = append(s.clusters, o.routes[i].Cluster)
+	}
+	g, err := gateway.New(gateway.Options{
+		Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Tunnels: s.tunnels,
+		Metrics: gateway.NewMetrics(s.registry), Log: o.log, AccessLog: o.access,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Gateway = g
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	_, s.port, _ = net.SplitHostPort(s.addr)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { g.Serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		s.end()
+		serving.Wait()
+	})
+	return s
+}
+
+// end closes the gateway and looks for what it left behind.
+func (s *site) end() {
+	s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.tunnels.Shutdown(ctx, 1, 0)
+	if n := s.metric("sidway_connections"); n != 0 {
+		s.t.Errorf("%v connections are still counted", n)
+	}
+	for _, c := range s.clusters {
+		if n := s.metric("sidway_tunnels", c.Name); n != 0 {
+			s.t.Errorf("%s: %v tunnels are still counted", c.Name, n)
+		}
+		for _, n := range c.Snapshots() {
+			n.Node.Pool.Close()
+			if n.Leases != 0 {
+				s.t.Errorf("%s: %d leases are left", n.Node.Name, n.Leases)
+			}
+		}
+	}
+}
+
+// metric returns the sum of a metric's series that have all these label values.
+func (s *site) metric(name string, values ...string) float64 {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			matched := 0
+			for _, l := range m.GetLabel() {
+				for _, v := range values {
+					if l.GetValue() == v {
+						matched++
+					}
+				}
+			}
+			if matched >= len(values) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+// bind tells the store that a session with the default timers lives on n.
+func (s *site) bind(sid string, n *scriptedNode) {
+	s.t.Helper()
+	b := affinity.Binding{Node: n.name, Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, MaxPayload: 1e6}
+	s.bindAs(sid, b)
+}
+
+func (s *site) bindAs(sid string, b affinity.Binding) {
+	s.t.Helper()
+	if err := s.store.Bind(context.Background(), sid, b); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// eventually waits until a condition holds that nothing announces.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// get is a request without a body, with a Host and these further lines.
+func get(target string, lines ...string) string { return request("GET", target, "", lines...) }
+
+// request is a request as HTTP/1.1 with a Host, these further lines, and a body as it is: its framing is in lines.
+func request(method, target, body string, lines ...string) string {
+	var b strings.Builder
+	io.WriteString(&b, method+" "+target+" HTTP/1.1\r\nHost: chat.example.com\r\n")
+	for _, l := range lines {
+		io.WriteString(&b, l+"\r\n")
+	}
+	return b.String() + "\r\n" + body
+}
+
+// The targets of Socket.IO's requests, EIO 4.
+const handshakeTarget = "/socket.io/?EIO=4&transport=polling"
+
+func pollTarget(sid string) string { return handshakeTarget + "&sid=" + sid }
+
+func upgradeTarget(sid string) string { return "/socket.io/?EIO=4&transport=websocket&sid=" + sid }
+
+const directTarget = "/socket.io/?EIO=4&transport=websocket"
+
+// socketKey is the key of RFC 6455's example, and socketAccept what belongs to it.
+const (
+	socketKey    = "dGhlIHNhbXBsZSBub25jZQ=="
+	socketAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
+// asksWebSocket are the lines of a WebSocket's opening handshake.
+var asksWebSocket = []string{
+	"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + socketKey,
+}
