@@ -103,7 +103,7 @@ func BenchmarkSocketRequest(b *testing.B) {
 func BenchmarkTakePut(b *testing.B) {
 	l := newLoopback(b)
 	c, far := l.dial(b)
-	answer(b, c, far, ok)
+	answer(b, c, far)
 	l.Put(c, time.Hour)
 	ctx := context.Background()
 	b.ReportAllocs()
