@@ -83,7 +83,7 @@ func (b *Body) fill() error {
 	r := b.r
 	filled := r.hi > 0 && r.hi == len(r.mem.b)
 	r.wide = b.kind == bodyLength && b.left > smallSize || filled
-	err := r.fill(false)
+	err := r.fill()
 	r.wide = false
 	if err != io.EOF {
 		return err

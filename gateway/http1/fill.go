@@ -3,9 +3,9 @@ package http1
 import "io"
 
 // fill waits for bytes and puts them behind the unread ones. It holds no buffer while it waits, unless there are
-// unread bytes or the connection cannot be waited for. keep says that unread bytes are wanted with the new ones.
-func (r *Reader) fill(keep bool) error {
-	r.makeRoom(keep)
+// unread bytes, which only a head leaves, or the connection cannot be waited for.
+func (r *Reader) fill() error {
+	r.makeRoom()
 	if r.raw == nil {
 		return r.read()
 	}
@@ -22,7 +22,7 @@ func (r *Reader) fill(keep bool) error {
 
 // makeRoom leaves at least one free byte behind the unread ones in whatever buffer is held. A head that fills a small
 // buffer moves to a large one, which holds the longest.
-func (r *Reader) makeRoom(keep bool) {
+func (r *Reader) makeRoom() {
 	if r.lo == r.hi {
 		r.lo, r.hi = 0, 0
 		if r.wide != (r.mem.large != nil) {
@@ -30,7 +30,7 @@ func (r *Reader) makeRoom(keep bool) {
 		}
 		return
 	}
-	if !keep || r.hi < len(r.mem.b) {
+	if r.hi < len(r.mem.b) {
 		return
 	}
 	if r.lo > 0 {

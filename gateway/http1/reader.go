@@ -153,7 +153,7 @@ func (r *Reader) awaitRequest(idle, head time.Duration) (int, error) {
 				r.limit(idle)
 			}
 		}
-		err := r.fill(begun)
+		err := r.fill()
 		switch {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -186,7 +186,7 @@ func (r *Reader) awaitResponse() (int, error) {
 			return n, nil
 		}
 		begun := r.lo < r.hi
-		if err := r.fill(begun); err != nil {
+		if err := r.fill(); err != nil {
 			return 0, cut(err, begun)
 		}
 	}

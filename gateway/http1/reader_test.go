@@ -37,6 +37,19 @@ func TestPipelinedRequestsComeOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// TestPipelinedHeadsCrossBuffers has heads of many lengths lie across the end of what one buffer takes.
+func TestPipelinedHeadsCrossBuffers(t *testing.T) {
+	var in strings.Builder
+	for i := range 400 {
+		in.WriteString(withField("X: " + strings.Repeat("x", i*i%9000)))
+	}
+	want := strings.Repeat("GET / ", 400) + "EOF"
+	if got := requestTranscript(script(in.String())); got != want {
+		t.Error(got)
+	}
+	checkPieces(t, in.String(), requestTranscript)
+}
+
 func TestABodyLeftUnreadStopsTheConnection(t *testing.T) {
 	r := http1.NewReader(script(posted("Content-Length: 70", smuggled+smuggled)))
 	var q http1.Request

@@ -17,6 +17,9 @@ type vector struct {
 	name, in, want string
 }
 
+// reading makes a transcript of what a connection says.
+type reading func(net.Conn) string
+
 // requestTranscript reads requests until the end: method and target of each, its body quoted where it has one, and at last
 // EOF, cut, or the status and reason of the refusal.
 func requestTranscript(c net.Conn) string {
@@ -41,7 +44,7 @@ func requestTranscript(c net.Conn) string {
 }
 
 // responseTranscript does the same for the responses to one method.
-func responseTranscript(method string) func(net.Conn) string {
+func responseTranscript(method string) reading {
 	return func(c net.Conn) string {
 		r := http1.NewReader(c)
 		var p http1.Response
@@ -78,7 +81,7 @@ func outcome(err error) string {
 }
 
 // checkVectors reads each vector however its bytes may arrive.
-func checkVectors(t *testing.T, vectors []vector, read func(net.Conn) string) {
+func checkVectors(t *testing.T, vectors []vector, read reading) {
 	t.Helper()
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
@@ -104,7 +107,7 @@ func matches(got, want string) bool {
 
 // checkSplits compares what is read from one piece with what is read from each byte alone, from all pairs of pieces and
 // from random ones.
-func checkSplits(t *testing.T, in string, read func(net.Conn) string) {
+func checkSplits(t *testing.T, in string, read reading) {
 	t.Helper()
 	want := read(script(in))
 	check := func(pieces ...string) {
