@@ -17,13 +17,15 @@ func TestTwoThousandTunnelsComeAndGo(t *testing.T) {
 	each(t, func(t *testing.T, e engine) {
 		goroutines, files := runtime.NumGoroutine(), openFiles(t)
 		const workers, rounds = 50, 40
+		taken := make([]tunnel.Options, workers*rounds) // kept, so that no finalizer closes what the engine forgot
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
 				l := listen(t)
 				defer l.Close()
 				for r := range rounds {
-					converse(t, e, l, uint32(w*rounds+r))
+					number := w*rounds + r
+					taken[number] = converse(t, e, l, uint32(number))
 				}
 			})
 		}
@@ -31,17 +33,20 @@ func TestTwoThousandTunnelsComeAndGo(t *testing.T) {
 		eventually(t, "no tunnel left", func() bool { return e.Len() == 0 })
 		eventually(t, "no goroutine left", func() bool { return runtime.NumGoroutine() <= goroutines })
 		eventually(t, "no descriptor left", func() bool { return openFiles(t) <= files })
+		runtime.KeepAlive(taken)
 	})
 }
 
-// converse opens a tunnel, sends its number through it both ways, and ends it in one of five ways.
-func converse(t *testing.T, e engine, l net.Listener, number uint32) {
+// converse opens a tunnel, sends its number through it both ways, and ends it in one of five ways. It returns what the tunnel was
+// started with.
+func converse(t *testing.T, e engine, l net.Listener, number uint32) tunnel.Options {
 	client, gatewayClient := connect(t, l)
 	node, gatewayNode := connect(t, l)
 	defer client.Close()
 	defer node.Close()
 	done := make(chan tunnel.Result, 1)
-	e.Start(tunnel.Options{Client: gatewayClient, Node: gatewayNode, Done: func(r tunnel.Result) { done <- r }})
+	o := tunnel.Options{Client: gatewayClient, Node: gatewayNode, Done: func(r tunnel.Result) { done <- r }}
+	e.Start(o)
 
 	for size := range 5 {
 		marked(t, client, node, number, 1<<(size*3))
@@ -65,6 +70,7 @@ func converse(t *testing.T, e engine, l net.Listener, number uint32) {
 	io.Copy(io.Discard, node)
 	node.Close()
 	<-done
+	return o
 }
 
 // marked sends a number so many times and checks that it, and nothing else, arrives.

@@ -7,10 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,9 +95,16 @@ func TestLimitsOverTLS(t *testing.T) {
 		receive(t, x.node, "ping")
 		x.endsBy(tunnel.ClientIdle)
 
+		began := time.Now()
 		x = overTLS(t, e, tunnel.Options{Block: 50 * time.Millisecond})
 		flood(x.node)
 		x.endsBy(tunnel.Blocked)
+		if d := time.Since(began); d >= 5*time.Second {
+			t.Errorf("ended after %v: tls.Conn's farewell was waited for", d)
+		}
+		if _, err := io.Copy(io.Discard, x.client); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a blocked client sees %v, want a reset", err)
+		}
 
 		x = overTLS(t, e, tunnel.Options{})
 		go obey(x)

@@ -93,26 +93,6 @@ func TestResetByNode(t *testing.T) {
 	})
 }
 
-// A client that closes without having read all resets the connection. What it sent before must reach its node, even if a write
-// to the client has failed already.
-func TestLastWordsBeforeAReset(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
-		for range 200 {
-			x := join(t, e, tunnel.Options{})
-			send(t, x.node, "1")
-			receive(t, x.client, "1")
-			send(t, x.node, "2") // never read
-			send(t, x.client, "last words")
-			x.client.Close()
-			x.node.Write([]byte("3")) // to nobody
-			receive(t, x.node, "last words")
-			receiveEnd(t, x.node)
-			x.node.Close()
-			x.endsBy(tunnel.ClientClosed)
-		}
-	})
-}
-
 func TestSilentClientIsIdle(t *testing.T) {
 	each(t, func(t *testing.T, e engine) {
 		began := time.Now()

@@ -67,7 +67,12 @@ func join(t testing.TB, e engine, o tunnel.Options) ends {
 func start(t testing.TB, e engine, o tunnel.Options, x ends) ends {
 	t.Helper()
 	done := make(chan tunnel.Result, 2) // one more than allowed, so that a second call is seen
-	o.Done = func(r tunnel.Result) { done <- r }
+	o.Done = func(r tunnel.Result) {
+		if o.Client.SetDeadline(time.Time{}) == nil || o.Node.SetDeadline(time.Time{}) == nil {
+			t.Error("Done called before both connections are closed")
+		}
+		done <- r
+	}
 	x.t, x.done = t, done
 	e.Start(o)
 	t.Cleanup(func() {

@@ -2,6 +2,8 @@ package tunnel_test
 
 import (
 	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 )
 
 // queues is a duplicate of a socket's descriptor, to see what the kernel holds for it even after an engine took the socket.
+// The socket lives until it is closed too.
 type queues int
 
 func watch(t *testing.T, c net.Conn) queues {
@@ -21,9 +24,10 @@ func watch(t *testing.T, c net.Conn) queues {
 	var failed error
 	must(t, raw.Control(func(s uintptr) { fd, failed = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }))
 	must(t, failed)
-	t.Cleanup(func() { unix.Close(fd) })
 	return queues(fd)
 }
+
+func (q queues) close() { unix.Close(int(q)) }
 
 // unread is what waits to be read from the socket.
 func (q queues) unread(t *testing.T) int64 { return q.ask(t, unix.SIOCINQ) }
@@ -72,9 +76,59 @@ func TestBackpressure(t *testing.T) {
 		client, gatewayClient := tcpPair(t)
 		node, gatewayNode := tcpPair(t)
 		path := [4]queues{watch(t, client), watch(t, gatewayClient), watch(t, gatewayNode), watch(t, node)}
+		for _, q := range path {
+			defer q.close()
+		}
 		back := [4]queues{path[3], path[2], path[1], path[0]}
 		start(t, e, tunnel.Options{Client: gatewayClient, Node: gatewayNode}, ends{client: client, node: node})
 		pressure(t, client, node, path)
 		pressure(t, node, client, back)
+	})
+}
+
+// narrowPair is a TCP connection whose kernel buffers hold little of what the accepted end sends.
+func narrowPair(t *testing.T) (dialled, accepted net.Conn) {
+	t.Helper()
+	l := listen(t)
+	defer l.Close()
+	narrow := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+	}}
+	dialled, err := narrow.DialContext(t.Context(), "tcp", l.Addr().String())
+	must(t, err)
+	accepted, err = l.Accept()
+	must(t, err)
+	must(t, accepted.(*net.TCPConn).SetWriteBuffer(4<<10))
+	return dialled, accepted
+}
+
+// A client that closes before it has read all resets the connection, and a write to it fails. What it sent before still reaches
+// its node, however late the node takes it.
+func TestLastWordsBeforeAReset(t *testing.T) {
+	each(t, func(t *testing.T, e engine) {
+		client, gatewayClient := tcpPair(t)
+		node, gatewayNode := narrowPair(t)
+		fromClient, toGateway, fromNode := watch(t, client), watch(t, gatewayClient), watch(t, gatewayNode)
+		defer toGateway.close()
+		defer fromNode.close()
+		x := start(t, e, tunnel.Options{Client: gatewayClient, Node: gatewayNode}, ends{client: client, node: node})
+
+		words := strings.Repeat("last words", 10<<10)
+		send(t, client, words)
+		eventually(t, "all in the gateway's kernel", func() bool { return fromClient.unsent(t) == 0 })
+		if toGateway.unread(t) == 0 {
+			t.Fatal("the tunnel has read all: the node's buffers are too large for this test")
+		}
+		send(t, node, "never read")
+		eventually(t, "unread by the client", func() bool { return fromClient.unread(t) > 0 })
+		fromClient.close()
+		client.Close()
+		send(t, node, "to nobody")
+		eventually(t, "taken by the tunnel", func() bool { return fromNode.unread(t) == 0 })
+
+		receive(t, node, words)
+		receiveEnd(t, node)
+		node.Close()
+		x.endsBy(tunnel.ClientClosed)
 	})
 }

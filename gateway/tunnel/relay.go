@@ -38,7 +38,7 @@ type direction struct {
 	brief  bool          // the write deadline of dst must not outlive a write
 	taken  time.Time     // until when dst may block: its write deadline
 	idle   time.Duration // 0: no limit
-	silent time.Time     // when src will have been idle for too long
+	silent time.Time     // when src will have been idle for too long; src's read deadline lags behind it
 }
 
 func newTunnel(g *Goroutines, o Options) *tunnel {
@@ -55,8 +55,7 @@ func newTunnel(g *Goroutines, o Options) *tunnel {
 	o.Client.SetDeadline(time.Time{})
 	o.Node.SetDeadline(time.Time{})
 	if o.Idle > 0 {
-		t.up.silent = time.Now().Add(o.Idle + o.Grace)
-		o.Client.SetReadDeadline(t.up.silent)
+		o.Client.SetReadDeadline(time.Now().Add(o.Idle + o.Grace))
 	}
 	return t
 }
@@ -152,9 +151,7 @@ func (d *direction) write(b []byte) error {
 		d.dst.SetWriteDeadline(d.taken)
 	}
 	if d.idle > 0 {
-		if s := time.Now().Add(d.idle); s.After(d.silent) {
-			d.silent = s
-		}
+		d.silent = time.Now().Add(d.idle)
 	}
 	return err
 }
@@ -220,7 +217,7 @@ func blame(err error, gone Cause) Cause {
 	return Failed
 }
 
-// hangUp closes c without waiting: a TLS connection would first try to write its farewell for seconds.
+// hangUp closes c without waiting: a TLS connection that is blocked would try for five seconds to write its farewell.
 func hangUp(c net.Conn) {
 	if u, ok := c.(interface{ NetConn() net.Conn }); ok {
 		u.NetConn().Close()
