@@ -47,9 +47,9 @@ var _ Store = (*Cached)(nil)
 // here go on, and new bindings are kept here. Run notices when the store is back, writes first what was kept, and then,
 // paced, what the store may have lost. So Run must be running.
 //
-// That the store does not know a sid is believed only when a Probe after the look-up shows that it has lost nothing;
-// until the replicas have published again what was lost, such a Lookup returns ErrUnavailable, and the caller may hold
-// the request and look again.
+// That the store does not know a sid is believed only when a Probe after the look-up shows that it has lost nothing.
+// For some seconds after a loss or an outage, while replicas write what the store lacks, such a Lookup returns
+// ErrUnavailable, and the caller may hold the request and look again.
 type Cached struct {
 	front *Memory
 	back  Back

@@ -2,10 +2,8 @@ package affinity
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,45 +14,23 @@ const (
 	opTimeout = 100 * time.Millisecond
 	// poolTimeout is shorter, so that waiting for our own connections is told from waiting for Redis.
 	poolTimeout = 50 * time.Millisecond
-	// A replica's mark lives this long after the replica's last Probe.
-	markTTL = time.Hour
-	// A mark begins here, so that one that was lost, and then advanced by a Probe whose answer we never got, is still
-	// told from one that was kept.
-	markBase = 1 << 40
-	// Marks are spread over the nodes of a Redis Cluster by their number: each node loses its data alone.
-	clusterMarks = 64
 )
 
 var _ Back = (*Redis)(nil)
 
 // Redis is a Store in Redis, shared by all replicas. Each operation is one round trip, is never tried twice, and ends
-// after about 100 ms. It is safe for concurrent use and does not close its client.
+// after about 100 ms. It is safe for concurrent use and does not close its client. An ACL must allow it GET, SET, DEL,
+// PTTL, INCRBY, PEXPIRE and INFO, and for a Cluster CLUSTER SLOTS.
 type Redis struct {
 	client redis.UniversalClient
 	prefix string
-	marks  []mark
-}
-
-// mark is a counter in Redis that this replica alone advances. A value that does not grow tells that Redis has lost
-// what was written after the value before.
-type mark struct {
-	key  string
-	last int64
+	trust  trust
 }
 
 // NewRedis returns a Store that keeps sid under the key prefix+sid, for example "sidway:chat:". Clusters that share one
 // Redis need prefixes of their own. The client comes from Open or has its settings: no retries, context timeouts on.
 func NewRedis(c redis.UniversalClient, prefix string) *Redis {
-	r := &Redis{client: c, prefix: prefix, marks: make([]mark, 1)}
-	if _, ok := c.(*redis.ClusterClient); ok {
-		r.marks = make([]mark, clusterMarks)
-	}
-	// "!" is in no sid, so that a mark is never taken for a binding.
-	id := rand.Text()
-	for i := range r.marks {
-		r.marks[i].key = prefix + "!mark:" + id + ":" + strconv.Itoa(i)
-	}
-	return r
+	return &Redis{client: c, prefix: prefix, trust: newTrust(c, prefix)}
 }
 
 // Bind implements Store with one SET.
@@ -107,37 +83,6 @@ func (r *Redis) Unbind(ctx context.Context, sid string) error {
 	limited, stop := context.WithTimeout(ctx, opTimeout)
 	defer stop()
 	return failure(ctx, "unbind", r.client.Del(limited, r.prefix+sid).Err())
-}
-
-// Probe implements Back: it advances this replica's mark with one INCRBY, which a Redis that was emptied, restored from
-// an older copy or taken over by a replica that lagged answers with a number that we already had.
-func (r *Redis) Probe(ctx context.Context) (bool, error) {
-	limited, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
-	values := make([]*redis.IntCmd, len(r.marks))
-	_, err := r.client.Pipelined(limited, func(p redis.Pipeliner) error {
-		for i := range r.marks {
-			step := int64(1)
-			if r.marks[i].last < markBase {
-				step = markBase
-			}
-			values[i] = p.IncrBy(limited, r.marks[i].key, step)
-			p.PExpire(limited, r.marks[i].key, markTTL)
-		}
-		return nil
-	})
-	if err != nil {
-		return false, failure(ctx, "probe", err)
-	}
-	intact := true
-	for i, v := range values {
-		// A Probe that timed out may have been counted: any growth will do.
-		if v.Val() <= r.marks[i].last {
-			intact = false
-		}
-		r.marks[i].last = v.Val()
-	}
-	return intact, nil
 }
 
 // failure turns a client's error into this package's. ctx is the caller's own context, without our time limit. The

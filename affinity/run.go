@@ -17,7 +17,7 @@ const (
 	restFactor  = 3
 	minRest     = 5 * time.Millisecond
 	scanPerRest = 16 * batchSize
-	// After a loss the other replicas need a beat to notice it and time to publish. Until this long after our own part
+	// After a loss the other replicas need a beat to notice it, and time to publish. Until this long after our own part
 	// is done, what the store does not know is not believed to be unknown.
 	doubtAfter = 2 * time.Second
 )
@@ -96,18 +96,13 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 		return 0
 	}
 	p = r.phase.Load()
-	lost := r.lost.Swap(false)
-	if lost {
+	if r.lost.Swap(false) {
 		since = time.Time{}
 	}
 	r.republish(since)
-	if r.flush(ctx, p) != nil {
-		return 0
-	}
-	if lost {
+	if r.flush(ctx, p) == nil {
+		// Even a store that lost nothing lacks what other replicas kept, until they have found it, too.
 		r.shift(p, Doubtful)
-	} else {
-		r.shift(p, Here)
 	}
 	return 0
 }

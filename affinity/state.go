@@ -8,8 +8,8 @@ type State uint8
 const (
 	// Here: it is read and written.
 	Here State = iota
-	// Doubtful: it is read and written, but has lost data lately that replicas are publishing again. What it does not
-	// know is not known to be unknown.
+	// Doubtful: it is read and written, but was away or lost data lately, and replicas are still writing what it lacks.
+	// What it does not know is not known to be unknown.
 	Doubtful
 	// ReadOnly: it is read, writes are kept here, and what it does not know may be kept by another replica.
 	ReadOnly

@@ -1,0 +1,86 @@
+package affinity_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+func TestEncode(t *testing.T) {
+	if got := affinity.Encode(affinitytest.Example); got != "1 4 25000 20000 1000000 n1" {
+		t.Errorf("encoded as %q: an older replica must read it", got)
+	}
+}
+
+// What is encoded is read back the same.
+func FuzzEncode(f *testing.F) {
+	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000))
+	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload int64) {
+		const day = 24 * 60 * 60 * 1000
+		b := affinity.Binding{
+			Node: node, Version: version, MaxPayload: payload,
+			PingInterval: time.Duration(interval%day) * time.Millisecond, PingTimeout: time.Duration(timeout%day) * time.Millisecond,
+		}
+		got, err := affinity.Decode(affinity.Encode(b))
+		if valid := node != "" && version >= 0 && version <= math.MaxInt32 && payload >= 0; (err == nil) != valid {
+			t.Errorf("%+v: %v", b, err)
+		}
+		if err == nil && got != b {
+			t.Errorf("got %+v, want %+v", got, b)
+		}
+	})
+}
+
+// Any value is read or refused, and what is read makes a sensible binding.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{
+		"1 4 25000 20000 1000000 n1", "1 3 0 0 0 a+b%2F later", "1", "", "2 4 1 1 1 n", "1 4 -1 1 1 n",
+		"1 4 1 1 1 ", "1 4 9223372036854775807 1 1 n", "1  4 1 1 1 n", "1 4 +1 1 1 n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		b, err := affinity.Decode(value)
+		if err != nil {
+			return
+		}
+		if b.Node == "" || b.TTL() <= 0 || b.TTL() > 96*time.Hour || b.MaxPayload < 0 {
+			t.Errorf("%q = %+v, TTL %v", value, b, b.TTL())
+		}
+		if again, err := affinity.Decode(affinity.Encode(b)); err != nil || again != b {
+			t.Errorf("%q = %+v, again %+v, %v", value, b, again, err)
+		}
+	})
+}
+
+func TestTTLAndDue(t *testing.T) {
+	for _, c := range []struct {
+		interval, timeout, want time.Duration
+	}{
+		{0, 0, 67500 * time.Millisecond},
+		{25 * time.Second, 20 * time.Second, 67500 * time.Millisecond},
+		{25 * time.Second, 0, 67500 * time.Millisecond},
+		{time.Second, time.Second, 17 * time.Second},
+		{20 * time.Second, 10 * time.Second, 45 * time.Second},
+		{-time.Second, -1, 67500 * time.Millisecond},
+		{math.MaxInt64, math.MaxInt64, 72 * time.Hour},
+	} {
+		b := affinity.Binding{PingInterval: c.interval, PingTimeout: c.timeout}
+		if got := b.TTL(); got != c.want {
+			t.Errorf("TTL of %v + %v = %v, want %v", c.interval, c.timeout, got, c.want)
+		}
+		now := time.Now()
+		b.Expires = now.Add(b.TTL())
+		third := b.TTL() / 3
+		if b.Due(now) || b.Due(now.Add(third-time.Second)) || !b.Due(now.Add(third+time.Second)) || !b.Due(b.Expires.Add(time.Hour)) {
+			t.Errorf("TTL %v: due at the wrong time", b.TTL())
+		}
+	}
+	if !(affinity.Binding{}).Due(time.Now()) {
+		t.Error("a binding that no Lookup returned must be due")
+	}
+}
