@@ -102,10 +102,11 @@ func (x *exchange) stream(n net.Conn) {
 	u := &x.upload
 	u.ended = make(chan struct{})
 	go func() {
-		defer close(u.ended)
-		if u.err = x.streamTo(n); u.err == nil {
-			u.complete = true
-		} else if !errors.Is(u.err, errNodeWrite) {
+		u.err = x.streamTo(n)
+		u.complete = u.err == nil
+		broken := u.err != nil && !errors.Is(u.err, errNodeWrite)
+		close(u.ended) // first, so that who is woken by the next line finds the reason
+		if broken {
 			n.Close() // the node must never take a part for the whole, and its answer is waited for no longer
 		}
 	}()

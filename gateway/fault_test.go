@@ -1,0 +1,272 @@
+package gateway_test
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway"
+)
+
+// Each of these nodes fails a handshake or direct connect in its own way.
+var failures = map[string]answerer{
+	"reset":               func(c *nodeConn, _ *nodeRequest) { c.reset() },
+	"closed":              func(c *nodeConn, _ *nodeRequest) { c.cut() },
+	"silent":              silent,
+	"cut within the head": func(c *nodeConn, _ *nodeRequest) { c.send("HTTP/1.1 200 OK\r\nContent-Le"); c.cut() },
+	"cut within the body": func(c *nodeConn, _ *nodeRequest) { c.send(head(200, "Content-Length: 120") + `0{"sid":"half`); c.cut() },
+	"silent within the body": func(c *nodeConn, _ *nodeRequest) {
+		c.send(head(200, "Content-Length: 120") + `0{"sid":"half`)
+		<-c.gone
+	},
+}
+
+func TestHandshakeMovesOn(t *testing.T) {
+	t.Parallel()
+	for name, fails := range failures {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
+			s := startGateway(t, withNodes(bad, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
+			for range 2 { // whichever the first goes to, one of them meets the bad node
+				dial(t, s.addr).handshake(handshakeTarget)
+			}
+			if got := s.sessions(); got["bad"] != 0 || got["good"] == 0 {
+				t.Errorf("sessions: %v", got)
+			}
+			if got := s.metric("sidway_node_left_out", "bad"); got != 1 {
+				t.Error("the node that failed is not left out")
+			}
+		})
+	}
+}
+
+func TestDirectConnectMovesOn(t *testing.T) {
+	t.Parallel()
+	for name, fails := range failures {
+		if strings.Contains(name, "body") {
+			continue // a 101 has none
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
+			s := startGateway(t, withNodes(bad, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
+			for range 2 {
+				c := dial(t, s.addr)
+				c.websocket(directTarget)
+				if got := c.message(); got != openPacket("sid1") {
+					t.Fatalf("%q", got)
+				}
+			}
+			if got := s.sessions(); got["bad"] != 0 || got["good"] != 2 {
+				t.Errorf("sessions: %v", got)
+			}
+		})
+	}
+}
+
+func TestRefusingNodeIsSeenByNoClient(t *testing.T) {
+	t.Parallel()
+	dead, good := startNode(t, "dead", nil), startNode(t, "good", engine("sid1"))
+	s := startGateway(t, withNodes(dead, good))
+	dead.stop()
+	c := dial(t, s.addr)
+	for range 50 {
+		c.handshake(handshakeTarget)
+		c.expect(request("POST", "/page", "four", "Content-Length: 4"), 200, "good POST /page four")
+	}
+}
+
+func TestNodeThatComesBackWithinTheQueue(t *testing.T) {
+	t.Parallel()
+	node := engineiotest.Start(t, engineiotest.Options{})
+	s := startGateway(t, withEngines(node))
+	node.Down()
+	waiting := raw(t, s.addr, get(handshakeTarget))
+	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_left_out") == 1 })
+	node.Up()
+	if r := waiting.answer(); r.StatusCode != 200 || !strings.HasPrefix(r.Text, `0{"sid"`) {
+		t.Errorf("%d %q", r.StatusCode, r.Text)
+	}
+}
+
+func TestNoNode(t *testing.T) {
+	t.Parallel()
+	dead := startNode(t, "dead", nil)
+	dead.stop()
+	s := startGateway(t, withNodes(dead), withLimits(func(l *gateway.Limits) { l.QueueTime, l.Queue = 300*time.Millisecond, 1 }))
+	for name, request := range map[string]string{
+		"handshake":      get(handshakeTarget, "Origin: http://a.example"),
+		"direct connect": get(directTarget, append(asksWebSocket, "Origin: http://a.example")...),
+		"page":           get("/page", "Origin: http://a.example"),
+	} {
+		r := raw(t, s.addr, request).answer()
+		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") != "http://a.example" {
+			t.Errorf("%s: %d %v", name, r.StatusCode, r.Header)
+		}
+	}
+	first := raw(t, s.addr, get(handshakeTarget))
+	eventually(t, "one request waits", func() bool { return s.metric("sidway_requests_total", "handshake") >= 2 })
+	began := time.Now()
+	if status, _ := raw(t, s.addr, get(handshakeTarget)).ask(""); status != 503 {
+		t.Errorf("beyond the queue: %d", status)
+	}
+	t.Logf("refused %v after it was asked, with the queue full", time.Since(began))
+	if status, _ := first.ask(""); status != 503 {
+		t.Errorf("in the queue: %d", status)
+	}
+}
+
+func TestClientThatLeavesEndsItsPollAtTheNode(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*rawClient){
+		"closes": func(c *rawClient) { c.Close() },
+		"resets": func(c *rawClient) { c.SetLinger(0); c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := startNode(t, "n1", silent)
+			s := startGateway(t, withNodes(node))
+			s.bind("sid1", node)
+			c := raw(t, s.addr, get(pollTarget("sid1")))
+			node.conn(0).await("\r\n\r\n")
+			leave(c)
+			left := time.Now()
+			node.conn(0).awaitEnd()
+			took := time.Since(left)
+			t.Logf("the node saw it after %v", took)
+			if took > time.Second {
+				t.Errorf("the poll went on at the node for %v", took)
+			}
+			eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+		})
+	}
+}
+
+func TestClientThatLeavesWhileItIsHeld(t *testing.T) {
+	t.Parallel()
+	dead := startNode(t, "dead", nil)
+	dead.stop()
+	s := startGateway(t, withNodes(dead), withLimits(func(l *gateway.Limits) { l.QueueTime = time.Hour }))
+	c := raw(t, s.addr, get(handshakeTarget))
+	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_left_out") == 1 })
+	c.Close()
+	eventually(t, "nothing waits", func() bool { return s.metric("sidway_connections") == 0 })
+}
+
+func TestPipelinedRequestsSurviveAHalfClose(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.N == 0 {
+			<-release
+		}
+		plainly(c, r)
+	})
+	s := startGateway(t, withNodes(node))
+	c := raw(t, s.addr, get("/one")+get("/two")+strings.Repeat("\r\n", 0))
+	node.conn(0).await("/one")
+	c.send(get("/three"))
+	c.CloseWrite()
+	close(release)
+	for _, path := range []string{"/one", "/two", "/three"} {
+		if r := c.answer(); r.StatusCode != http.StatusOK || !strings.Contains(r.Text, path) {
+			t.Errorf("%s: %d %q", path, r.StatusCode, r.Text)
+		}
+	}
+	c.closed()
+}
+
+func TestSilentNodeIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	node := engineiotest.Start(t, engineiotest.Options{})
+	s := startGateway(t, withEngines(node))
+	c := dial(t, s.addr)
+	sid := c.handshake(handshakeTarget)
+	release := node.Hold()
+	poll, said := raw(t, s.addr, get(pollTarget(sid))), raw(t, s.addr, post(sid, "4hello"))
+	node.WaitUntil("both requests came", func() bool { return len(node.Requests()) == 3 })
+	release()
+	said.expect("", 200, "ok")
+	poll.expect("", 200, "4hello")
+}
+
+func TestTunnelEndsByTheTimersThatItsHandshakeAnnounced(t *testing.T) {
+	t.Parallel()
+	// The node's own pings do not count: only the client's bytes show that it lives.
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		c.send(switching(r) + frame(`0{"sid":"sid1","upgrades":[],"pingInterval":100,"pingTimeout":100}`))
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.send(frame("2"))
+			case <-c.gone:
+				return
+			}
+		}
+	})
+	s := startGateway(t, withNodes(node))
+	c := dial(t, s.addr)
+	c.websocket(directTarget)
+	began := time.Now()
+	c.ended()
+	node.conn(0).awaitEnd()
+	took := time.Since(began)
+	t.Logf("ended after %v", took)
+	if took < 10*time.Second || took > 15*time.Second {
+		t.Errorf("a silent client with pings of 100 ms was cut after %v, want 10.2 s", took)
+	}
+	if n := s.metric("sidway_tunnels_ended_total", "client_idle"); n != 1 {
+		t.Errorf("%v tunnels counted as idle", n)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "sid=") {
+			<-release
+		}
+		engine("sid1")(c, r)
+	})
+	s := startGateway(t, withNodes(node))
+	idle := dial(t, s.addr)
+	idle.handshake(handshakeTarget)
+	poll := raw(t, s.addr, get(pollTarget("sid1")))
+	node.conn(0).await("sid=sid1")
+
+	drained := make(chan struct{})
+	go func() { s.Drain(t.Context()); close(drained) }()
+	eventually(t, "a kept connection is told to end", func() bool {
+		r := raw(t, s.addr, get("/page")).answer()
+		return r.Close
+	})
+	select {
+	case <-drained:
+		t.Error("drained although a poll is in flight")
+	default:
+	}
+	close(release)
+	if r := poll.answer(); r.StatusCode != 200 || !r.Close {
+		t.Errorf("the poll got %d, Connection: close %v", r.StatusCode, r.Close)
+	}
+	<-drained
+	s.Close()
+	if _, err := idle.Read(make([]byte, 1)); err == nil {
+		t.Error("an idle connection was not closed")
+	}
+	if conn, err := net.Dial("tcp", s.addr); err == nil { // the listener is the caller's; what it accepts is closed
+		late := &rawClient{TCPConn: conn.(*net.TCPConn), t: t}
+		late.send(get("/page"))
+		conn.SetReadDeadline(time.Now().Add(patience))
+		if n, _ := conn.Read(make([]byte, 1)); n != 0 {
+			t.Error("served after Close")
+		}
+		conn.Close()
+	}
+}
