@@ -35,7 +35,9 @@ func (w *wrapped) closeInRecords() bool {
 		case first && !packetType(c) && c != 'b':
 			return false
 		}
-		first = c == separator
+		if first = c == separator; !first {
+			w.skip(len(w.b))
+		}
 	}
 	return false
 }
@@ -82,6 +84,9 @@ func (w *wrapped) packet(start *[2]byte, units int) (n int, c byte, ok bool) {
 			n++
 		}
 		units -= unitsAt(c)
+		if n == len(start) && units > 0 {
+			units -= w.skip(units)
+		}
 		c, ok = w.next()
 	}
 	if units < 0 {

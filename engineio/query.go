@@ -47,13 +47,16 @@ const (
 //
 // The error is always an *Error; the Query beside it is only good for AnswerFor. ParseQuery does not allocate.
 func ParseQuery(raw string) (Query, error) {
+	if !plain(raw) {
+		return Query{Version: 3}, ErrBadRequest
+	}
 	var seen names
 	var p protocolParams
 	for rest, more := raw, true; more; {
 		var param string
 		param, rest, more = strings.Cut(rest, "&")
 		name, value, _ := strings.Cut(param, "=")
-		if !plain(param) || disguised(name) || !seen.add(name) {
+		if disguised(name) || !seen.add(name) {
 			return Query{Version: 3}, ErrBadRequest
 		}
 		p.set(name, value)
@@ -107,16 +110,19 @@ func (s *names) add(name string) bool {
 	return true
 }
 
-// plain reports whether every peer that reads the parameter s reads the same bytes in it: WHATWG's URL parser, which
-// Node uses, drops tabs and line ends and stops at '#'; some frameworks split at ';'.
+// plain reports whether every peer that reads the query s reads the same bytes in it: WHATWG's URL parser, which Node
+// uses, drops tabs and line ends and stops at '#'; some frameworks split at ';'.
 func plain(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == 0x7f || c == ';' || c == '#' {
+		if ambiguous[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// ambiguous marks the bytes that some peer does not read as themselves.
+var ambiguous = byteSet("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f #;\x7f")
 
 // protocolParams are the values of the protocol's own names, with whether they were there where that is not the same
 // as having a value.

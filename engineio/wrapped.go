@@ -1,5 +1,7 @@
 package engineio
 
+import "strings"
+
 // wrapKind is how a payload is wrapped for JSONP.
 type wrapKind uint8
 
@@ -30,6 +32,38 @@ func (w *wrapped) next() (byte, bool) {
 		return w.nextInField()
 	}
 	return w.nextInLiteral()
+}
+
+// asIs marks the bytes that stand for themselves in each kind of wrapping and are neither part of a longer character
+// nor a separator.
+var asIs = [...][256]bool{
+	literalText: asciiBut(`"\`),
+	formField:   asciiBut(`%+&\`),
+}
+
+func asciiBut(escapes string) (set [256]bool) {
+	for c := range 0x80 {
+		set[c] = c != separator && strings.IndexByte(escapes, byte(c)) < 0
+	}
+	return set
+}
+
+// skip passes over at most n bytes that stand for themselves and returns over how many: most of a payload, in a loop
+// that is much shorter than next.
+func (w *wrapped) skip(n int) int {
+	if w.nHeld > 0 {
+		return 0
+	}
+	plain, rest := &asIs[w.kind], w.b[w.i:]
+	rest = rest[:min(n, len(rest))]
+	for i, c := range rest {
+		if !plain[c] {
+			w.i += i
+			return i
+		}
+	}
+	w.i += len(rest)
+	return len(rest)
 }
 
 // hold keeps bytes that follow the one handed out now.
