@@ -1,0 +1,39 @@
+# make            build bin/sidway
+# make test       install what the tests need, then run them with the race detector
+# make lint       formatting, vet, staticcheck, go.mod, and builds for other systems
+# make fuzz       every fuzz target for FUZZTIME
+# make deps       install what the tests need (Debian; elsewhere it says what is missing)
+
+FUZZTIME ?= 20s
+TOOL := go tool -modfile=tools/go.mod
+SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
+# What has to build beyond Unix; the rest may use Unix's own means.
+PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel
+
+.PHONY: build deps test lint fuzz
+build:
+	go build -o bin/ ./cmd/sidway
+
+deps:
+	tools/deps.sh
+
+# One package after the other: the end-to-end tests need both processors of a small machine to themselves.
+test: deps
+	go test -race -p 1 -timeout 20m ./...
+
+lint:
+	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	CGO_ENABLED=0 GOOS=linux go build ./...
+	CGO_ENABLED=0 GOOS=darwin go build ./...
+	CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
+
+fuzz:
+	@set -e; for dir in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go); do \
+			echo "$$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir; \
+		done; \
+	done

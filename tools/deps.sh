@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Go: a Redis server, Node.js with npm, a C compiler for the race detector, and the
+# npm packages of package-lock.json. What is there is left alone, and no service is started.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()
+have() { command -v "$1" >/dev/null 2>&1; }
+have redis-server || packages+=(redis-server)
+have node || packages+=(nodejs)
+have npm || packages+=(npm)
+echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
+
+install() {
+	if ! have apt-get; then
+		echo "deps: this is not Debian; please install: $*" >&2
+		exit 1
+	fi
+	local root=()
+	[ "$(id -u)" = 0 ] || root=(sudo)
+	# Debian starts a service when its package is installed, unless policy-rc.d says no.
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		trap '"${root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+		printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+		"${root[@]}" chmod 755 /usr/sbin/policy-rc.d
+	fi
+	"${root[@]}" apt-get update -qq
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+[ ${#packages[@]} = 0 ] || install "${packages[@]}"
+
+# npm writes this file last, so an interrupted installation is done again.
+installed=node_modules/.package-lock.json
+if [ ! -e $installed ] || [ package-lock.json -nt $installed ]; then
+	npm ci --no-audit --no-fund --ignore-scripts
+	touch $installed
+fi
