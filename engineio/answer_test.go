@@ -113,56 +113,60 @@ func TestErrorsNameTheirCause(t *testing.T) {
 	}
 }
 
+// wireAnswers are answers as they are sent.
+var wireAnswers = []struct {
+	name  string
+	a     engineio.Answer
+	cors  engineio.CORS
+	close bool
+	want  string
+}{
+	{
+		"an error", engineio.AnswerFor(engineio.PollGET, v4, engineio.SIDUnknown),
+		engineio.CORS{Origin: "http://page.example"},
+		false,
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 41\r\nCache-Control: no-store\r\n" +
+			"Access-Control-Allow-Origin: http://page.example\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n\r\n" +
+			`{"code":1,"message":"Session ID unknown"}`,
+	},
+	{
+		"a close packet", engineio.AnswerFor(engineio.PollGET, v3, engineio.SessionGone),
+		engineio.CORS{Origin: "null"},
+		false,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Length: 3\r\nCache-Control: no-store\r\n" +
+			"Access-Control-Allow-Origin: null\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n\r\n1:1",
+	},
+	{
+		"no page asks", engineio.AnswerFor(engineio.WebSocketGET, v4, engineio.NoNode),
+		engineio.CORS{},
+		true,
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: 17\r\nCache-Control: no-store\r\n" +
+			"Retry-After: 5\r\nVary: Origin\r\nConnection: close\r\n\r\nNo node available",
+	},
+	{
+		"a preflight", engineio.AnswerFor(engineio.Preflight, v4, engineio.SessionGone),
+		engineio.CORS{Origin: "http://page.example", Method: "POST", Headers: "content-type,x-a"},
+		false,
+		"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: http://page.example\r\nAccess-Control-Allow-Credentials: true\r\n" +
+			"Access-Control-Allow-Methods: POST\r\nAccess-Control-Allow-Headers: content-type,x-a\r\n" +
+			"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\r\n",
+	},
+	{
+		"an OPTIONS that is no preflight", engineio.AnswerFor(engineio.Preflight, v4, engineio.NoNode),
+		engineio.CORS{},
+		false,
+		"HTTP/1.1 204 No Content\r\nVary: Origin\r\n\r\n",
+	},
+	{
+		"values that would begin other headers", engineio.AnswerFor(engineio.Preflight, v4, engineio.NoNode),
+		engineio.CORS{Origin: "a\r\nb: c", Method: "POST\n", Headers: "\x00"},
+		false,
+		"HTTP/1.1 204 No Content\r\nVary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\r\n",
+	},
+}
+
 func TestAnswersOnTheWire(t *testing.T) {
-	page := engineio.CORS{Origin: "http://page.example"}
-	for _, c := range []struct {
-		name  string
-		a     engineio.Answer
-		cors  engineio.CORS
-		close bool
-		want  string
-	}{
-		{
-			"an error", engineio.AnswerFor(engineio.PollGET, v4, engineio.SIDUnknown), page, false,
-			"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 41\r\nCache-Control: no-store\r\n" +
-				"Access-Control-Allow-Origin: http://page.example\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n\r\n" +
-				`{"code":1,"message":"Session ID unknown"}`,
-		},
-		{
-			"a close packet", engineio.AnswerFor(engineio.PollGET, v3, engineio.SessionGone),
-			engineio.CORS{Origin: "null"},
-			false,
-			"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Length: 3\r\nCache-Control: no-store\r\n" +
-				"Access-Control-Allow-Origin: null\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n\r\n1:1",
-		},
-		{
-			"no page asks", engineio.AnswerFor(engineio.WebSocketGET, v4, engineio.NoNode),
-			engineio.CORS{},
-			true,
-			"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: 17\r\nCache-Control: no-store\r\n" +
-				"Retry-After: 5\r\nVary: Origin\r\nConnection: close\r\n\r\nNo node available",
-		},
-		{
-			"a preflight", engineio.AnswerFor(engineio.Preflight, v4, engineio.SessionGone),
-			engineio.CORS{Origin: "http://page.example", Method: "POST", Headers: "content-type,x-a"},
-			false,
-			"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: http://page.example\r\nAccess-Control-Allow-Credentials: true\r\n" +
-				"Access-Control-Allow-Methods: POST\r\nAccess-Control-Allow-Headers: content-type,x-a\r\n" +
-				"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\r\n",
-		},
-		{
-			"an OPTIONS that is no preflight", engineio.AnswerFor(engineio.Preflight, v4, engineio.NoNode),
-			engineio.CORS{},
-			false,
-			"HTTP/1.1 204 No Content\r\nVary: Origin\r\n\r\n",
-		},
-		{
-			"values that would begin other headers", engineio.AnswerFor(engineio.Preflight, v4, engineio.NoNode),
-			engineio.CORS{Origin: "a\r\nb: c", Method: "POST\n", Headers: "\x00"},
-			false,
-			"HTTP/1.1 204 No Content\r\nVary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\r\n",
-		},
-	} {
+	for _, c := range wireAnswers {
 		if got := string(c.a.Append(nil, c.cors, c.close)); got != c.want {
 			t.Errorf("%s:\n%q\nwant\n%q", c.name, got, c.want)
 		}

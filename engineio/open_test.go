@@ -96,49 +96,52 @@ func TestFindOpenReadsWhatNodesMaySay(t *testing.T) {
 	}
 }
 
+// noOpens begin with no open packet.
+var noOpens = []struct {
+	q    engineio.Query
+	body string
+}{
+	{v4, "40\x1e"},
+	{v4, "<html>"},
+	{v4, `{"code":1,"message":"Session ID unknown"}`},
+	{v4, "\x1f\x8b\x08"},
+	{v4, "00"},
+	{v4, `0[]`},
+	{v4, `0{}`},
+	{v4, `0{"sid":5}`},
+	{v4, `0{"sid":"a",}`},
+	{v4, `0{"sid":"a"x`},
+	{v4, `0{"sid" "a"}`},
+	{v4, `0{sid:"a"}`},
+	{v4, `0{"sid":"a"}x`},
+	{v4, `0{"sid":"a","x":01}`},
+	{v4, `0{"sid":"a","x":-}`},
+	{v4, `0{"sid":"a","x":1.}`},
+	{v4, `0{"sid":"a","x":tru}`},
+	{v4, `0{"sid":"a","x":"\x"}`},
+	{v4, `0{"sid":"a","x":"\u12g4"}`},
+	{v4, "0{\"sid\":\"a\x1e\"}"},
+	{v4, "0{\"sid\":\"a\x00\"}"},
+	{v4, `0{"sid":"a","x":` + strings.Repeat("[", 100)},
+	{v4, `0{"sid":"a","x":"` + strings.Repeat("x", engineio.OpenLimit)},
+	{v3, `11:0{"sid":"a"}2:40`},
+	{v3, `13:0{"sid":"a"}2:40`},
+	{v3, "2:40"},
+	{v3, "1234567890"},
+	{v3, "1x"},
+	{v3, "\x00\x0a\xff"},
+	{v3, "\x00\xff"},
+	{v3, "\x01\x01\xff"},
+	{v3, "\x00\x02\xff40"},
+	{v4j, "___eio[8](\"0"},
+	{v4j, "0" + openJSON},
+	{v4j, `___eio[7]("1");`},
+	{v4j, `___eio[7]("0{");`},
+	{v4j, `___eio[7]("\uzzzz`},
+}
+
 func TestFindOpenFindsNone(t *testing.T) {
-	for _, c := range []struct {
-		q    engineio.Query
-		body string
-	}{
-		{v4, "40\x1e"},
-		{v4, "<html>"},
-		{v4, `{"code":1,"message":"Session ID unknown"}`},
-		{v4, "\x1f\x8b\x08"},
-		{v4, "00"},
-		{v4, `0[]`},
-		{v4, `0{}`},
-		{v4, `0{"sid":5}`},
-		{v4, `0{"sid":"a",}`},
-		{v4, `0{"sid":"a"x`},
-		{v4, `0{"sid" "a"}`},
-		{v4, `0{sid:"a"}`},
-		{v4, `0{"sid":"a"}x`},
-		{v4, `0{"sid":"a","x":01}`},
-		{v4, `0{"sid":"a","x":-}`},
-		{v4, `0{"sid":"a","x":1.}`},
-		{v4, `0{"sid":"a","x":tru}`},
-		{v4, `0{"sid":"a","x":"\x"}`},
-		{v4, `0{"sid":"a","x":"\u12g4"}`},
-		{v4, "0{\"sid\":\"a\x1e\"}"},
-		{v4, "0{\"sid\":\"a\x00\"}"},
-		{v4, `0{"sid":"a","x":` + strings.Repeat("[", 100)},
-		{v4, `0{"sid":"a","x":"` + strings.Repeat("x", engineio.OpenLimit)},
-		{v3, `11:0{"sid":"a"}2:40`},
-		{v3, `13:0{"sid":"a"}2:40`},
-		{v3, "2:40"},
-		{v3, "1234567890"},
-		{v3, "1x"},
-		{v3, "\x00\x0a\xff"},
-		{v3, "\x00\xff"},
-		{v3, "\x01\x01\xff"},
-		{v3, "\x00\x02\xff40"},
-		{v4j, "___eio[8](\"0"},
-		{v4j, "0" + openJSON},
-		{v4j, `___eio[7]("1");`},
-		{v4j, `___eio[7]("0{");`},
-		{v4j, `___eio[7]("\uzzzz`},
-	} {
+	for _, c := range noOpens {
 		if o, err := engineio.FindOpen(c.q, []byte(c.body)); !errors.Is(err, engineio.ErrNoOpen) {
 			t.Errorf("%+v: %.80q: %+v, %v", c.q, c.body, o, err)
 		}

@@ -26,76 +26,79 @@ var (
 
 const client, node = true, false
 
+// closeCases are payloads with and without a close packet.
+var closeCases = []struct {
+	q    engineio.Query
+	body string
+	from bool
+	want bool
+}{
+	{v4, "", client, false},
+	{v4, "1", client, true},
+	{v4, "1", node, true},
+	{v4, "40", client, false},
+	{v4, "41", client, false},
+	{v4, "6\x1e1", node, true},
+	{v4, "4hello\x1e1", client, true},
+	{v4, "4a\x1e1b", client, true}, // a packet is told by its first character alone
+	{v4, "4a\x1eb1==\x1e41", client, false},
+	{v4, "4a\x1e\x1e1", client, false}, // nodes stop at a packet without type
+	{v4, "9\x1e1", client, false},
+	{v4, "\x1f\x8b\x08\x1e1", node, false}, // gzip
+
+	{v3, "1:1", client, true},
+	{v3, "1:6", node, false},
+	{v3, "1:61:1", node, true}, // Node's engine.io 6 to a poll of a session that it has closed
+	{v3, "2:40", client, false},
+	{v3, "2:411:1", client, true},
+	{v3, "5:4\u00e4\u00f6\u00fc!1:1", client, true},
+	{v3, "3:4\U0001f6001:1", client, true}, // two UTF-16 units
+	{v3, "2:4\U0001f6001:1", client, false},
+	{v3, "4:4\u20ac1:1", client, false}, // the length covers "4€1:", not four bytes
+	{v3, "0:1:1", client, true},
+	{v3, "2:1", client, false},
+	{v3, "1:91:1", client, false},
+	{v3, ":1:1", client, false},
+	{v3, "x", client, false},
+	{v3, "1", client, false},
+	{v3, "1:", client, false},
+	{v3, "2:b1", client, true},
+	{v3, "1:b", client, false},
+	{v3, "2:bd1:1", client, true},
+	{v3, "9999999999:1", client, false},
+
+	{v3, "\x00\x01\xff1", client, true},
+	{v3, "\x00\x02\xff40\x00\x01\xff1", client, true},
+	{v3, "\x01\x03\xff\x04ab\x00\x01\xff1", client, true},
+	{v3, "\x01\x03\xff\x041:\x00\x01\xff6", client, false},
+	{v3, "\x00\x01\x00\xff4123456789\x00\x01\xff1", client, true},
+	{v3, "\x00\xff1", client, false},
+	{v3, "\x00\x01", client, false},
+	{v3, "\x00\x05\xff1", client, false},
+
+	{v4j, `___eio[7]("1");`, node, true},
+	{v4j, `___eio[7]("6");`, node, false},
+	{v4j, `___eio[7]("6\u001e1");`, node, true},
+	{v4j, `___eio[8]("1");`, node, false},
+	{v4j, `1`, node, false},
+	{v3j, `___eio[7]("1:1");`, node, true},
+	{v3j, `___eio[7]("1:61:1");`, node, true},
+	{v3j, `___eio[7]("4:4\"\n\u20281:1");`, node, true},
+	{v3j, `___eio[7]("2:4\ud83d1:1");`, node, true}, // half a surrogate pair is a unit
+	{v4j, "d=1", client, true},
+	{v4j, "d=40%1E1", client, true},
+	{v4j, "d=40", client, false},
+	{v3j, "d=1%3A1", client, true},
+	{v3j, "d=3%3A4%5Cn%5C%5Cn", client, false}, // "4", a line end, and a cut "\n"
+	{v3j, "d=3:4%5Cna1:1", client, true},       // "\n" is one unit
+	{v3j, "d=4:4%5C%5Cna1:1", client, true},    // "\\n" is two
+	{v3j, "d=3:4++1:1", client, true},
+	{v3j, "d=1:1&d=1:1", client, false},
+	{v3j, "1:1", client, false},
+}
+
 func TestHasClose(t *testing.T) {
-	for _, c := range []struct {
-		q    engineio.Query
-		body string
-		from bool
-		want bool
-	}{
-		{v4, "", client, false},
-		{v4, "1", client, true},
-		{v4, "1", node, true},
-		{v4, "40", client, false},
-		{v4, "41", client, false},
-		{v4, "6\x1e1", node, true},
-		{v4, "4hello\x1e1", client, true},
-		{v4, "4a\x1e1b", client, true}, // a packet is told by its first character alone
-		{v4, "4a\x1eb1==\x1e41", client, false},
-		{v4, "4a\x1e\x1e1", client, false}, // nodes stop at a packet without type
-		{v4, "9\x1e1", client, false},
-		{v4, "\x1f\x8b\x08\x1e1", node, false}, // gzip
-
-		{v3, "1:1", client, true},
-		{v3, "1:6", node, false},
-		{v3, "1:61:1", node, true}, // Node's engine.io 6 to a poll of a session that it has closed
-		{v3, "2:40", client, false},
-		{v3, "2:411:1", client, true},
-		{v3, "5:4\u00e4\u00f6\u00fc!1:1", client, true},
-		{v3, "3:4\U0001f6001:1", client, true}, // two UTF-16 units
-		{v3, "2:4\U0001f6001:1", client, false},
-		{v3, "4:4\u20ac1:1", client, false}, // the length covers "4€1:", not four bytes
-		{v3, "0:1:1", client, true},
-		{v3, "2:1", client, false},
-		{v3, "1:91:1", client, false},
-		{v3, ":1:1", client, false},
-		{v3, "x", client, false},
-		{v3, "1", client, false},
-		{v3, "1:", client, false},
-		{v3, "2:b1", client, true},
-		{v3, "1:b", client, false},
-		{v3, "2:bd1:1", client, true},
-		{v3, "9999999999:1", client, false},
-
-		{v3, "\x00\x01\xff1", client, true},
-		{v3, "\x00\x02\xff40\x00\x01\xff1", client, true},
-		{v3, "\x01\x03\xff\x04ab\x00\x01\xff1", client, true},
-		{v3, "\x01\x03\xff\x041:\x00\x01\xff6", client, false},
-		{v3, "\x00\x01\x00\xff4123456789\x00\x01\xff1", client, true},
-		{v3, "\x00\xff1", client, false},
-		{v3, "\x00\x01", client, false},
-		{v3, "\x00\x05\xff1", client, false},
-
-		{v4j, `___eio[7]("1");`, node, true},
-		{v4j, `___eio[7]("6");`, node, false},
-		{v4j, `___eio[7]("6\u001e1");`, node, true},
-		{v4j, `___eio[8]("1");`, node, false},
-		{v4j, `1`, node, false},
-		{v3j, `___eio[7]("1:1");`, node, true},
-		{v3j, `___eio[7]("1:61:1");`, node, true},
-		{v3j, `___eio[7]("4:4\"\n\u20281:1");`, node, true},
-		{v3j, `___eio[7]("2:4\ud83d1:1");`, node, true}, // half a surrogate pair is a unit
-		{v4j, "d=1", client, true},
-		{v4j, "d=40%1E1", client, true},
-		{v4j, "d=40", client, false},
-		{v3j, "d=1%3A1", client, true},
-		{v3j, "d=3%3A4%5Cn%5C%5Cn", client, false}, // "4", a line end, and a cut "\n"
-		{v3j, "d=3:4%5Cna1:1", client, true},       // "\n" is one unit
-		{v3j, "d=4:4%5C%5Cna1:1", client, true},    // "\\n" is two
-		{v3j, "d=3:4++1:1", client, true},
-		{v3j, "d=1:1&d=1:1", client, false},
-		{v3j, "1:1", client, false},
-	} {
+	for _, c := range closeCases {
 		if got := engineio.HasClose(c.q, []byte(c.body), c.from); got != c.want {
 			t.Errorf("HasClose(%+v, %q, client %v) = %v", c.q, c.body, c.from, got)
 		}

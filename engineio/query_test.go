@@ -8,7 +8,10 @@ import (
 	"github.com/sidway/sidway/engineio"
 )
 
-const sid = "TO9gdy7dDtqtZNAYAAAB"
+const (
+	sid = "TO9gdy7dDtqtZNAYAAAB"
+	ok  = "EIO=4&transport=polling" // a query to which more is added
+)
 
 func TestParseQueryReads(t *testing.T) {
 	for _, c := range []struct {
@@ -41,72 +44,74 @@ func TestParseQueryReads(t *testing.T) {
 	}
 }
 
+// refusedQueries are refused, each with the error that nodes would give.
+var refusedQueries = []struct {
+	raw  string
+	want *engineio.Error
+}{
+	{"", engineio.ErrTransportUnknown},
+	{"EIO=4", engineio.ErrTransportUnknown},
+	{"EIO=4&transport=", engineio.ErrTransportUnknown},
+	{"EIO=4&transport=Polling", engineio.ErrTransportUnknown},
+	{"EIO=4&transport=webtransport", engineio.ErrTransportUnknown},
+	{"EIO=4&transport=%70olling", engineio.ErrTransportUnknown},
+	{"EIO=4&transport=+polling", engineio.ErrTransportUnknown},
+	{"EIO=5&transport=foo", engineio.ErrTransportUnknown},
+
+	{"EIO=5&transport=polling", engineio.ErrUnsupportedVersion},
+	{"EIO=&transport=polling", engineio.ErrUnsupportedVersion},
+	{"EIO&transport=polling", engineio.ErrUnsupportedVersion},
+	{"EIO=2&transport=polling", engineio.ErrUnsupportedVersion},
+	{"EIO=04&transport=polling", engineio.ErrUnsupportedVersion},
+	{"EIO=%34&transport=polling", engineio.ErrUnsupportedVersion},
+
+	// Two parsers, two sids.
+	{ok + "&sid=a&sid=b", engineio.ErrBadRequest},
+	{ok + "&sid=a&sid=a", engineio.ErrBadRequest},
+	{ok + "&sid=a&b=1;sid=b", engineio.ErrBadRequest},
+	{ok + "&sid=a;b", engineio.ErrBadRequest},
+	{ok + "&transport=websocket", engineio.ErrBadRequest},
+	{ok + "&EIO=3", engineio.ErrBadRequest},
+	{ok + "&a=1&a=2", engineio.ErrBadRequest},
+	{ok + "&sid=a#", engineio.ErrBadRequest},
+	{ok + "&sid=a\t", engineio.ErrBadRequest},
+	{ok + "&s\nid=a", engineio.ErrBadRequest},
+	{ok + "&a b=a", engineio.ErrBadRequest},
+	{ok + "&a=\x7f", engineio.ErrBadRequest},
+	{ok + "&" + strings.Repeat("&", 30) + "a", engineio.ErrBadRequest},
+
+	// The protocol's names in disguise.
+	{ok + "&%73id=a", engineio.ErrBadRequest},
+	{ok + "&sid=a&si%64=b", engineio.ErrBadRequest},
+	{ok + "&%2573id=a", engineio.ErrBadRequest},
+	{ok + "&%25%37%33id=a", engineio.ErrBadRequest},
+	{ok + "&%45IO=3", engineio.ErrBadRequest},
+	{ok + "&%6A=3", engineio.ErrBadRequest},
+	{ok + "&%6a=3", engineio.ErrBadRequest},
+	{ok + "&b%36%34=1", engineio.ErrBadRequest},
+	{"EIO=4&%74%72%61%6e%73%70%6f%72%74=polling", engineio.ErrBadRequest},
+	{"EIO=4&%2574%2572%2561%256e%2573%2570%256f%2572%2574=polling", engineio.ErrBadRequest},
+	{ok + "&a%=1", engineio.ErrBadRequest},
+	{ok + "&a%2=1", engineio.ErrBadRequest},
+	{ok + "&a%zz=1", engineio.ErrBadRequest},
+
+	{ok + "&sid", engineio.ErrBadRequest},
+	{ok + "&sid=", engineio.ErrBadRequest},
+	{ok + "&sid=a%41", engineio.ErrBadRequest},
+	{ok + "&sid=a+b", engineio.ErrBadRequest},
+	{ok + "&sid=a/b", engineio.ErrBadRequest},
+	{ok + "&sid=a=b", engineio.ErrBadRequest},
+	{ok + "&sid=ä", engineio.ErrBadRequest},
+	{ok + "&sid=" + strings.Repeat("a", 129), engineio.ErrBadRequest},
+	{ok + "&j", engineio.ErrBadRequest},
+	{ok + "&j=", engineio.ErrBadRequest},
+	{ok + "&j=1x", engineio.ErrBadRequest},
+	{ok + "&j=-1", engineio.ErrBadRequest},
+	{ok + "&j=01234567890", engineio.ErrBadRequest},
+}
+
 func TestParseQueryRefuses(t *testing.T) {
-	const ok = "EIO=4&transport=polling"
-	for _, c := range []struct {
-		raw  string
-		want *engineio.Error
-	}{
-		{"", engineio.ErrTransportUnknown},
-		{"EIO=4", engineio.ErrTransportUnknown},
-		{"EIO=4&transport=", engineio.ErrTransportUnknown},
-		{"EIO=4&transport=Polling", engineio.ErrTransportUnknown},
-		{"EIO=4&transport=webtransport", engineio.ErrTransportUnknown},
-		{"EIO=4&transport=%70olling", engineio.ErrTransportUnknown},
-		{"EIO=4&transport=+polling", engineio.ErrTransportUnknown},
-		{"EIO=5&transport=foo", engineio.ErrTransportUnknown},
-
-		{"EIO=5&transport=polling", engineio.ErrUnsupportedVersion},
-		{"EIO=&transport=polling", engineio.ErrUnsupportedVersion},
-		{"EIO&transport=polling", engineio.ErrUnsupportedVersion},
-		{"EIO=2&transport=polling", engineio.ErrUnsupportedVersion},
-		{"EIO=04&transport=polling", engineio.ErrUnsupportedVersion},
-		{"EIO=%34&transport=polling", engineio.ErrUnsupportedVersion},
-
-		// Two parsers, two sids.
-		{ok + "&sid=a&sid=b", engineio.ErrBadRequest},
-		{ok + "&sid=a&sid=a", engineio.ErrBadRequest},
-		{ok + "&sid=a&b=1;sid=b", engineio.ErrBadRequest},
-		{ok + "&sid=a;b", engineio.ErrBadRequest},
-		{ok + "&transport=websocket", engineio.ErrBadRequest},
-		{ok + "&EIO=3", engineio.ErrBadRequest},
-		{ok + "&a=1&a=2", engineio.ErrBadRequest},
-		{ok + "&sid=a#", engineio.ErrBadRequest},
-		{ok + "&sid=a\t", engineio.ErrBadRequest},
-		{ok + "&s\nid=a", engineio.ErrBadRequest},
-		{ok + "&a b=a", engineio.ErrBadRequest},
-		{ok + "&a=\x7f", engineio.ErrBadRequest},
-		{ok + "&" + strings.Repeat("&", 30) + "a", engineio.ErrBadRequest},
-
-		// The protocol's names in disguise.
-		{ok + "&%73id=a", engineio.ErrBadRequest},
-		{ok + "&sid=a&si%64=b", engineio.ErrBadRequest},
-		{ok + "&%2573id=a", engineio.ErrBadRequest},
-		{ok + "&%25%37%33id=a", engineio.ErrBadRequest},
-		{ok + "&%45IO=3", engineio.ErrBadRequest},
-		{ok + "&%6A=3", engineio.ErrBadRequest},
-		{ok + "&%6a=3", engineio.ErrBadRequest},
-		{ok + "&b%36%34=1", engineio.ErrBadRequest},
-		{"EIO=4&%74%72%61%6e%73%70%6f%72%74=polling", engineio.ErrBadRequest},
-		{"EIO=4&%2574%2572%2561%256e%2573%2570%256f%2572%2574=polling", engineio.ErrBadRequest},
-		{ok + "&a%=1", engineio.ErrBadRequest},
-		{ok + "&a%2=1", engineio.ErrBadRequest},
-		{ok + "&a%zz=1", engineio.ErrBadRequest},
-
-		{ok + "&sid", engineio.ErrBadRequest},
-		{ok + "&sid=", engineio.ErrBadRequest},
-		{ok + "&sid=a%41", engineio.ErrBadRequest},
-		{ok + "&sid=a+b", engineio.ErrBadRequest},
-		{ok + "&sid=a/b", engineio.ErrBadRequest},
-		{ok + "&sid=a=b", engineio.ErrBadRequest},
-		{ok + "&sid=ä", engineio.ErrBadRequest},
-		{ok + "&sid=" + strings.Repeat("a", 129), engineio.ErrBadRequest},
-		{ok + "&j", engineio.ErrBadRequest},
-		{ok + "&j=", engineio.ErrBadRequest},
-		{ok + "&j=1x", engineio.ErrBadRequest},
-		{ok + "&j=-1", engineio.ErrBadRequest},
-		{ok + "&j=01234567890", engineio.ErrBadRequest},
-	} {
+	for _, c := range refusedQueries {
 		if q, err := engineio.ParseQuery(c.raw); err != error(c.want) {
 			t.Errorf("ParseQuery(%q) = %+v, %v; want %v", c.raw, q, err, c.want)
 		}
@@ -151,7 +156,7 @@ func FuzzParseQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := engineio.ParseQuery(raw)
 		if err != nil {
-			if _, ok := err.(*engineio.Error); !ok {
+			if _, known := err.(*engineio.Error); !known {
 				t.Fatalf("%T", err)
 			}
 			return

@@ -25,9 +25,10 @@ var nodeKinds = []struct {
 	{"2.5", []int{3}},
 }
 
-// exchange sends one request to a node and returns the answer and its body.
-func exchange(t *testing.T, method string, port int, query, body string) (*http.Response, []byte) {
+// exchange sends one request, a method and a query, to a node and returns the answer and its body.
+func exchange(t *testing.T, port int, request, body string) (*http.Response, []byte) {
 	t.Helper()
+	method, query, _ := strings.Cut(request, " ")
 	url := fmt.Sprintf("http://127.0.0.1:%d/socket.io/?%s", port, query)
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -59,6 +60,45 @@ func exchange(t *testing.T, method string, port int, query, body string) (*http.
 	return res, got
 }
 
+// TestNodesReadTheSameQuery asks both generations of Node's engine.io what they read in queries that are accepted.
+func TestNodesReadTheSameQuery(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	parts := strings.Split("EIO=4 EIO=3 transport=polling transport=websocket sid=a sid=b SID=c j=7 b64=1 sid j= %73id=d s%69d=e %2573id=f "+
+		"a%20b=1 a%=2 x;sid=g x#y \t \\ / ? : @ [ ] { } | ^ ` \" < > + = % %zz %00 %23 %26sid=h %3Bsid=i \xff \u00e4 sid[]=k sid[0]=l +sid=m .sid=n", " ")
+	var raws [][]byte
+	var accepted []engineio.Query
+	for range 20_000 {
+		raw := []string{"EIO=4", "transport=polling", "sid=" + sid}
+		for range random.IntN(4) {
+			i := random.IntN(len(raw))
+			part := parts[random.IntN(len(parts))]
+			if random.IntN(2) == 0 {
+				raw = append(raw, part)
+			} else {
+				raw[i] += part
+			}
+		}
+		random.Shuffle(len(raw), func(i, j int) { raw[i], raw[j] = raw[j], raw[i] })
+		text := strings.Join(raw, "&")
+		if q, err := engineio.ParseQuery(text); err == nil {
+			raws, accepted = append(raws, []byte(text)), append(accepted, q)
+		}
+	}
+	if len(raws) < 1_000 {
+		t.Fatalf("only %d queries were accepted", len(raws))
+	}
+	type reading struct{ EIO, Transport, SID, J string }
+	var readings [][]reading
+	startReference(t).ask(map[string]any{"cmd": "query", "cases": raws}, &readings)
+	for i, q := range accepted {
+		for _, r := range readings[i] {
+			if r.SID != q.SID || r.Transport != q.Transport.String() || r.J != q.JSONP || (r.EIO == "4") != (q.Version == 4) {
+				t.Errorf("%q: %+v here, %+v in Node", raws[i], q, r)
+			}
+		}
+	}
+}
+
 // TestRefusalsAreNodes holds the gateway's refusals against those of real nodes, to the byte.
 func TestRefusalsAreNodes(t *testing.T) {
 	r := startReference(t)
@@ -78,7 +118,7 @@ func TestRefusalsAreNodes(t *testing.T) {
 		} {
 			for _, version := range kind.versions {
 				query := fmt.Sprintf("EIO=%d&%s", version, c.query)
-				res, body := exchange(t, c.method, port, query, "")
+				res, body := exchange(t, port, c.method+" "+query, "")
 				q, _ := engineio.ParseQuery(query)
 				a := engineio.AnswerFor(c.kind, q, c.cause)
 				if res.StatusCode != a.Status || string(body) != a.Body || res.Header.Get("Content-Type") != a.ContentType {
@@ -90,7 +130,7 @@ func TestRefusalsAreNodes(t *testing.T) {
 			}
 		}
 	}
-	res, body := exchange(t, "GET", r.serve("4.8"), "EIO=3&transport=polling", "")
+	res, body := exchange(t, r.serve("4.8"), "GET EIO=3&transport=polling", "")
 	if a := engineio.AnswerFor(engineio.PollGET, v3, engineio.UnsupportedVersion); res.StatusCode != a.Status || string(body) != a.Body {
 		t.Errorf("%d %q, here %+v", res.StatusCode, body, a)
 	}
@@ -129,7 +169,7 @@ type nodeSession struct {
 // open makes a session and takes what the node has to say at first.
 func (s nodeSession) open(t *testing.T) (query, sid string) {
 	t.Helper()
-	_, body := exchange(t, "GET", s.port, s.query, "")
+	_, body := exchange(t, s.port, "GET "+s.query, "")
 	o, err := engineio.FindOpen(s.q, body)
 	if err != nil || len(o.SID) != 20 || o.PingInterval != 25*time.Second || o.PingTimeout != 20*time.Second {
 		t.Fatalf("%q: %+v, %v", body, o, err)
@@ -143,7 +183,7 @@ func (s nodeSession) open(t *testing.T) (query, sid string) {
 	query = s.query + "&sid=" + o.SID
 	if s.q.Version == 3 && !bytes.Contains(body, []byte("2:40")) {
 		// Socket.IO 4 greets a client of revision 3 in the next payload.
-		exchange(t, "GET", s.port, query, "")
+		exchange(t, s.port, "GET "+query, "")
 	}
 	return query, o.SID
 }
@@ -151,7 +191,7 @@ func (s nodeSession) open(t *testing.T) (query, sid string) {
 func (s nodeSession) endedByNode(t *testing.T) {
 	query, sid := s.open(t)
 	s.r.end(s.port, sid)
-	_, body := exchange(t, "GET", s.port, query, "")
+	_, body := exchange(t, s.port, "GET "+query, "")
 	if !engineio.HasClose(s.q, body, node) {
 		t.Errorf("no close packet in %q", body)
 	}
@@ -177,11 +217,11 @@ func (s nodeSession) endedByClient(t *testing.T) {
 	if !engineio.HasClose(s.q, []byte(body), client) {
 		t.Errorf("no close packet in %q", body)
 	}
-	exchange(t, "POST", s.port, query, body)
+	exchange(t, s.port, "POST "+query, body)
 	if got, want := poll(), string(engineio.AppendNoop(nil, s.q)); got != want {
 		t.Errorf("a node's noop is %q, ours %q", got, want)
 	}
-	if res, body := exchange(t, "GET", s.port, query, ""); !engineio.IsUnknownSID(res.StatusCode, body) {
+	if res, body := exchange(t, s.port, "GET "+query, ""); !engineio.IsUnknownSID(res.StatusCode, body) {
 		t.Errorf("the session lives on: %d %q", res.StatusCode, body)
 	}
 }

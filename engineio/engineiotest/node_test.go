@@ -36,8 +36,9 @@ func TestReferenceClients(t *testing.T) {
 	}
 }
 
-// fetch sends one request on a connection of its own.
-func fetch(ctx context.Context, n *engineiotest.Node, method, query, body string) (status int, answer string, err error) {
+// fetch sends one request, a method and a query, on a connection of its own.
+func fetch(ctx context.Context, n *engineiotest.Node, request, body string) (status int, answer string, err error) {
+	method, query, _ := strings.Cut(request, " ")
 	req, err := http.NewRequestWithContext(ctx, method, n.URL()+"/socket.io/?"+query, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
@@ -60,7 +61,7 @@ func handshake(t *testing.T, n *engineiotest.Node, query string) (string, string
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, answer, err := fetch(t.Context(), n, "GET", query, "")
+	_, answer, err := fetch(t.Context(), n, "GET "+query, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +73,12 @@ func handshake(t *testing.T, n *engineiotest.Node, query string) (string, string
 }
 
 // poll sends a poll and returns what waits for its answer, once the node has it.
-func poll(t *testing.T, n *engineiotest.Node, ctx context.Context, query, sid string) func() string {
+func poll(ctx context.Context, t *testing.T, n *engineiotest.Node, query string) func() string {
 	t.Helper()
+	sid := query[strings.Index(query, "sid=")+len("sid="):]
 	answered := make(chan string, 1)
 	go func() {
-		status, answer, err := fetch(ctx, n, "GET", query, "")
+		status, answer, err := fetch(ctx, n, "GET "+query, "")
 		answered <- fmt.Sprint(status, " ", answer, " ", err)
 	}()
 	n.WaitUntil("the poll waits", func() bool { return n.Polling(sid) })
@@ -98,7 +100,7 @@ func TestFramingsOnRequest(t *testing.T) {
 	} {
 		c.o.SID = func() string { return "abc" }
 		n := engineiotest.Start(t, c.o)
-		if _, answer, err := fetch(t.Context(), n, "GET", c.query, ""); err != nil || !strings.HasPrefix(answer, c.prefix) {
+		if _, answer, err := fetch(t.Context(), n, "GET "+c.query, ""); err != nil || !strings.HasPrefix(answer, c.prefix) {
 			t.Errorf("%s: %q, %v", c.query, answer, err)
 		}
 	}
@@ -106,17 +108,17 @@ func TestFramingsOnRequest(t *testing.T) {
 
 func TestJSONP(t *testing.T) {
 	n := engineiotest.Start(t, engineiotest.Options{})
-	query, sid := handshake(t, n, "EIO=3&transport=polling&j=0")
-	wait := poll(t, n, t.Context(), query, sid)
-	if _, answer, _ := fetch(t.Context(), n, "POST", query, "d=5%3A4a%5Cnb%5C%5Cn"); answer == "ok" {
+	query, _ := handshake(t, n, "EIO=3&transport=polling&j=0")
+	wait := poll(t.Context(), t, n, query)
+	if _, answer, _ := fetch(t.Context(), n, "POST "+query, "d=5%3A4a%5Cnb%5C%5Cn"); answer == "ok" {
 		t.Errorf("a length that is wrong is %q", answer)
 	}
 	if got, want := wait(), `200 ___eio[0]("1:1"); <nil>`; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	query, sid = handshake(t, n, "EIO=3&transport=polling&j=0")
-	wait = poll(t, n, t.Context(), query, sid)
-	if _, answer, _ := fetch(t.Context(), n, "POST", query, "d=6%3A4a%5Cnb%5C%5Cn"); answer != "ok" {
+	query, sid := handshake(t, n, "EIO=3&transport=polling&j=0")
+	wait = poll(t.Context(), t, n, query)
+	if _, answer, _ := fetch(t.Context(), n, "POST "+query, "d=6%3A4a%5Cnb%5C%5Cn"); answer != "ok" {
 		t.Errorf("%q", answer)
 	}
 	if got, want := wait(), `200 ___eio[0]("6:4a\nb\\n"); <nil>`; got != want || n.Messages(sid)[0] != "a\nb\\n" {
@@ -128,8 +130,8 @@ func TestSessionsAreFragile(t *testing.T) {
 	n := engineiotest.Start(t, engineiotest.Options{})
 
 	query, sid := handshake(t, n, "EIO=4&transport=polling")
-	wait := poll(t, n, t.Context(), query, sid)
-	if status, _, err := fetch(t.Context(), n, "GET", query, ""); status != 400 || err != nil {
+	wait := poll(t.Context(), t, n, query)
+	if status, _, err := fetch(t.Context(), n, "GET "+query, ""); status != 400 || err != nil {
 		t.Errorf("a second poll: %d, %v", status, err)
 	}
 	if got := wait(); got != "200 1 <nil>" || n.Ended(sid) != engineiotest.PollOverlap {
@@ -138,20 +140,20 @@ func TestSessionsAreFragile(t *testing.T) {
 
 	query, sid = handshake(t, n, "EIO=4&transport=polling")
 	ctx, cancel := context.WithCancel(t.Context())
-	wait = poll(t, n, ctx, query, sid)
+	wait = poll(ctx, t, n, query)
 	cancel()
 	n.WaitUntil("the abort is seen", func() bool { return n.Ended(sid) == engineiotest.PollAborted })
 	wait()
 
 	query, sid = handshake(t, n, "EIO=4&transport=polling")
-	wait = poll(t, n, t.Context(), query, sid)
-	if _, answer, _ := fetch(t.Context(), n, "POST", query, "4hello\x1e1"); answer != "ok" {
+	wait = poll(t.Context(), t, n, query)
+	if _, answer, _ := fetch(t.Context(), n, "POST "+query, "4hello\x1e1"); answer != "ok" {
 		t.Errorf("%q", answer)
 	}
 	if got := wait(); n.Ended(sid) != engineiotest.ClientClosed || got != "200 6 <nil>" && got != "200 4hello <nil>" {
 		t.Errorf("%q, %q", got, n.Ended(sid))
 	}
-	if status, answer, _ := fetch(t.Context(), n, "GET", query, ""); !engineio.IsUnknownSID(status, []byte(answer)) {
+	if status, answer, _ := fetch(t.Context(), n, "GET "+query, ""); !engineio.IsUnknownSID(status, []byte(answer)) {
 		t.Errorf("%d %q", status, answer)
 	}
 }
@@ -159,7 +161,7 @@ func TestSessionsAreFragile(t *testing.T) {
 func TestEnd(t *testing.T) {
 	n := engineiotest.Start(t, engineiotest.Options{})
 	query, sid := handshake(t, n, "EIO=3&transport=polling")
-	wait := poll(t, n, t.Context(), query, sid)
+	wait := poll(t.Context(), t, n, query)
 	n.End(sid)
 	if got := wait(); got != "200 1:1 <nil>" || n.Ended(sid) != engineiotest.NodeClosed {
 		t.Errorf("%q, %q", got, n.Ended(sid))
@@ -169,7 +171,7 @@ func TestEnd(t *testing.T) {
 		t.Error("the session is not there")
 	}
 	n.End(sid)
-	if _, answer, _ := fetch(t.Context(), n, "GET", query, ""); answer != "4bye\x1e1" {
+	if _, answer, _ := fetch(t.Context(), n, "GET "+query, ""); answer != "4bye\x1e1" {
 		t.Errorf("%q", answer)
 	}
 }
@@ -199,7 +201,7 @@ func TestRefusals(t *testing.T) {
 		{"OPTIONS", query, "", 204, ""},
 		{"OPTIONS", "EIO=4&transport=polling&sid=x", "", 400, `{"code":1,"message":"Session ID unknown"}`},
 	} {
-		status, answer, err := fetch(t.Context(), n, c.method, c.query, c.body)
+		status, answer, err := fetch(t.Context(), n, c.method+" "+c.query, c.body)
 		if status != c.status || answer != c.answer || err != nil {
 			t.Errorf("%s %s: %d %q, %v", c.method, c.query, status, answer, err)
 		}
@@ -223,7 +225,7 @@ func TestHoldAndScript(t *testing.T) {
 	})
 	answered := make(chan string)
 	go func() {
-		_, answer, _ := fetch(t.Context(), n, "POST", "x", "body")
+		_, answer, _ := fetch(t.Context(), n, "POST x", "body")
 		answered <- answer
 	}()
 	n.WaitUntil("the request is there", func() bool { return len(n.Requests()) == 1 })
@@ -250,7 +252,7 @@ func TestDownAndUp(t *testing.T) {
 	if _, open, err := conn.Read(t.Context()); err != nil || !bytes.HasPrefix(open, []byte("0{")) {
 		t.Fatalf("%q, %v", open, err)
 	}
-	wait := poll(t, n, t.Context(), query, sid)
+	wait := poll(t.Context(), t, n, query)
 	if n.Connections() < 2 {
 		t.Errorf("%d connections", n.Connections())
 	}
@@ -261,11 +263,11 @@ func TestDownAndUp(t *testing.T) {
 	if _, _, err := conn.Read(t.Context()); err == nil {
 		t.Error("the WebSocket lives on")
 	}
-	if _, _, err := fetch(t.Context(), n, "GET", query, ""); err == nil {
+	if _, _, err := fetch(t.Context(), n, "GET "+query, ""); err == nil {
 		t.Error("a node that is down answers")
 	}
 	n.Up()
-	if status, answer, err := fetch(t.Context(), n, "GET", query, ""); !engineio.IsUnknownSID(status, []byte(answer)) {
+	if status, answer, err := fetch(t.Context(), n, "GET "+query, ""); !engineio.IsUnknownSID(status, []byte(answer)) {
 		t.Errorf("%d %q, %v", status, answer, err)
 	}
 }
@@ -273,7 +275,7 @@ func TestDownAndUp(t *testing.T) {
 func TestUpgradeReleasesThePoll(t *testing.T) {
 	n := engineiotest.Start(t, engineiotest.Options{})
 	query, sid := handshake(t, n, "EIO=4&transport=polling")
-	wait := poll(t, n, t.Context(), query, sid)
+	wait := poll(t.Context(), t, n, query)
 	conn, _, err := websocket.Dial(t.Context(), n.URL()+"/socket.io/?EIO=4&transport=websocket&sid="+sid, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -300,7 +302,7 @@ func TestUpgradeReleasesThePoll(t *testing.T) {
 	n.WaitUntil("the session has moved", func() bool { return n.Upgraded(sid) })
 	say("4hello")
 	hear("4hello")
-	if status, _, _ := fetch(t.Context(), n, "GET", query, ""); status != 400 {
+	if status, _, _ := fetch(t.Context(), n, "GET "+query, ""); status != 400 {
 		t.Errorf("a poll of an upgraded session: %d", status)
 	}
 	n.End(sid)

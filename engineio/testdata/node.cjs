@@ -4,7 +4,9 @@
 const fs = require("fs");
 const http = require("http");
 const path = require("path");
+const querystring = require("querystring");
 const readline = require("readline");
+const url = require("url");
 
 const root = path.join(__dirname, "..", "..", "node_modules");
 const load = (name) => require(path.join(root, name));
@@ -90,9 +92,20 @@ function serve(kind) {
   );
 }
 
+// readQuery returns the parameters of a query as engine.io 6 and engine.io 3 read them (prepare in lib/server).
+function readQuery(raw) {
+  const target = "/socket.io/?" + Buffer.from(raw, "base64").toString("latin1");
+  const pick = ({ EIO, transport, sid, j }) => ({ EIO, transport, sid, j });
+  return [
+    pick(Object.fromEntries(new URL(target, "https://socket.io").searchParams.entries())),
+    pick(querystring.parse(url.parse(target).query)),
+  ];
+}
+
 const session = (q) => (servers[q.port].engine || servers[q.port].eio).clients[q.sid];
 
 const commands = {
+  query: (q) => q.cases.map(readQuery),
   close: (q) => q.cases.map((c) => attempt(c.client ? closedByClient : closedByNode, c)),
   encode: (q) => q.cases.map(encode),
   serve: (q) => serve(q.kind),
