@@ -33,6 +33,9 @@ func (x *exchange) reply(a engineio.Answer) after {
 		return hangUp
 	}
 	x.status = a.Status
+	if x.req.Method == "HEAD" {
+		a.Body = ""
+	}
 	if x.refused {
 		x.c.g.Metrics.answered(x.route, x.reason)
 	} else {

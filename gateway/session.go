@@ -26,7 +26,11 @@ func (x *exchange) learnFromBody(n *http1.Conn) error {
 		if err != nil && err != io.EOF {
 			return nodeError(err)
 		}
-		if x.open, err = engineio.FindOpen(x.query, x.early); !errors.Is(err, engineio.ErrShort) {
+		x.open, err = engineio.FindOpen(x.query, x.early)
+		if errors.Is(err, engineio.ErrOpenSID) {
+			x.c.g.Log.Warn("a node makes sessions that cannot be bound", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
+		}
+		if !errors.Is(err, engineio.ErrShort) {
 			return nil
 		}
 	}

@@ -69,6 +69,18 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	for _, c := range r.cfg.Clusters {
 		r.routes = append(r.routes, r.route(c))
 	}
+	for _, address := range r.cfg.Listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		r.listeners = append(r.listeners, l)
+	}
+	if !r.cfg.Admin.Off() {
+		if err := r.openAdmin(registry); err != nil {
+			return err
+		}
+	}
 	limits, err := r.limits()
 	if err != nil {
 		return err
@@ -82,19 +94,10 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 		Log:       r.log,
 		AccessLog: r.cfg.AccessLog,
 	})
-	if err != nil {
-		return err
-	}
-	for _, address := range r.cfg.Listen {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return fmt.Errorf("listen: %w", err)
-		}
-		r.listeners = append(r.listeners, l)
-	}
-	if r.cfg.Admin.Off() {
-		return nil
-	}
+	return err
+}
+
+func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}

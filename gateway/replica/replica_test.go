@@ -1,0 +1,276 @@
+package replica_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+// patience bounds every wait: what has not come by then never comes.
+const patience = 20 * time.Second
+
+// running is a replica that serves.
+type running struct {
+	*replica.Replica
+	stop context.CancelFunc
+	done chan error
+}
+
+// settings returns a configuration for these nodes on free ports, with a quick end.
+func settings(nodes ...*engineiotest.Node) *config.Config {
+	cfg := config.Default()
+	cfg.Listen = []string{"127.0.0.1:0", "[::1]:0"}
+	cfg.Admin.Listen = "127.0.0.1:0"
+	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 5 * time.Second, Waves: 2}
+	c := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions}
+	for i, n := range nodes {
+		c.Nodes = append(c.Nodes, config.Node{Name: fmt.Sprintf("n%d", i+1), URL: n.URL(), Weight: 1})
+	}
+	cfg.Clusters = []config.Cluster{c}
+	return cfg
+}
+
+func start(t *testing.T, cfg *config.Config) *running {
+	t.Helper()
+	rep, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Replica: rep, stop: cancel, done: make(chan error, 1)}
+	go func() { r.done <- rep.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := r.wait(); err != nil {
+			t.Error(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return r
+}
+
+// wait returns what Run returned.
+func (r *running) wait() error {
+	select {
+	case err := <-r.done:
+		r.done <- err
+		return err
+	case <-time.After(patience):
+		return fmt.Errorf("the replica did not end")
+	}
+}
+
+func (r *running) url(path string) string { return "http://" + r.Addrs()[0].String() + path }
+
+func (r *running) adminURL(path string) string { return "http://" + r.AdminAddr().String() + path }
+
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body)
+}
+
+// open makes a WebSocket session and returns it behind its open packet.
+func open(t *testing.T, r *running) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(r.url("/socket.io/?EIO=4&transport=websocket"), "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseNow() })
+	if _, b, err := conn.Read(t.Context()); err != nil || !strings.HasPrefix(string(b), "0{") {
+		t.Fatalf("%q %v", b, err)
+	}
+	return conn
+}
+
+func TestServesOnAllItsAddresses(t *testing.T) {
+	r := start(t, settings(engineiotest.Start(t, engineiotest.Options{})))
+	for _, a := range r.Addrs() {
+		if status, body := fetch(t, "http://"+a.String()+"/socket.io/?EIO=4&transport=polling"); status != 200 || !strings.HasPrefix(body, "0{") {
+			t.Errorf("%s: %d %q", a, status, body)
+		}
+	}
+	if status, _ := fetch(t, r.adminURL("/healthz")); status != 200 {
+		t.Errorf("healthz: %d", status)
+	}
+	if status, _ := fetch(t, r.adminURL("/readyz")); status != 200 {
+		t.Errorf("readyz: %d", status)
+	}
+	_, metrics := fetch(t, r.adminURL("/metrics"))
+	for _, line := range []string{
+		`sidway_sessions{cluster="chat",node="n1"} 2`,
+		`sidway_handshakes_total{cluster="chat",outcome="made",transport="polling"} 2`,
+		`sidway_connections `, `sidway_added_seconds_count{cluster="chat"} 2`, `go_goroutines `, `process_open_fds `,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+}
+
+func TestReplicasShareSessionsThroughRedis(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
+	cfg := settings(nodes...)
+	cfg.Affinity.Redis = rdb.URL()
+	a, b := start(t, cfg), start(t, cfg)
+	for range 10 {
+		_, body := fetch(t, a.url("/socket.io/?EIO=4&transport=polling"))
+		sid := strings.Split(body, `"`)[3]
+		resp, err := http.Post(b.url("/socket.io/?EIO=4&transport=polling&sid="+sid), "text/plain", strings.NewReader("4hello"))
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		resp.Body.Close()
+		if status, body := fetch(t, b.url("/socket.io/?EIO=4&transport=polling&sid="+sid)); status != 200 || body != "4hello" {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	b.stop()
+	if err := b.wait(); err != nil {
+		t.Error(err)
+	}
+	c := start(t, cfg) // it never saw a handshake
+	_, body := fetch(t, a.url("/socket.io/?EIO=4&transport=polling"))
+	sid := strings.Split(body, `"`)[3]
+	resp, err := http.Post(c.url("/socket.io/?EIO=4&transport=polling&sid="+sid), "text/plain", strings.NewReader("4hello"))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+}
+
+func TestEndsGracefully(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	r := start(t, settings(node))
+	tunnel := open(t, r)
+	idle, err := net.Dial("tcp", r.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	_, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
+	sid := strings.Split(body, `"`)[3]
+	poll, err := net.Dial("tcp", r.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer poll.Close()
+	fmt.Fprintf(poll, "GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n\r\n", sid)
+	node.WaitUntil("the poll waits", func() bool { return node.Polling(sid) })
+
+	r.stop()
+	for {
+		if status, _ := fetch(t, r.adminURL("/readyz")); status == 503 {
+			break
+		}
+	}
+	if _, _, err := tunnel.Read(t.Context()); err == nil {
+		t.Error("the tunnel goes on")
+	}
+	select {
+	case err := <-r.done:
+		t.Errorf("ended while a poll was in flight: %v", err)
+		r.done <- err
+	default:
+	}
+	node.Send(sid, "last words")
+	resp, err := http.ReadResponse(bufio.NewReader(poll), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(body) != "4last words" || !resp.Close {
+		t.Errorf("the poll got %d %q, close %v", resp.StatusCode, body, resp.Close)
+	}
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := idle.Read(make([]byte, 1)); err == nil {
+		t.Error("an idle connection is still open")
+	}
+	if _, err := net.Dial("tcp", r.Addrs()[0].String()); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+func TestDeadlineEndsWhatDoesNotEnd(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	cfg := settings(node)
+	cfg.Shutdown.Deadline = 300 * time.Millisecond
+	r := start(t, cfg)
+	_, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
+	sid := strings.Split(body, `"`)[3]
+	poll, err := net.Dial("tcp", r.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer poll.Close()
+	fmt.Fprintf(poll, "GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n\r\n", sid)
+	node.WaitUntil("the poll waits", func() bool { return node.Polling(sid) })
+	r.stop()
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+	if n, _ := poll.Read(make([]byte, 1)); n != 0 {
+		t.Error("the poll got an answer from nowhere")
+	}
+}
+
+func TestConnectionsBeyondTheLimit(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Limits.Connections = 1
+	r := start(t, cfg)
+	open(t, r)
+	resp, err := http.Get(r.url("/socket.io/?EIO=4&transport=polling"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+func TestWhatCannotStartSaysWhy(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for want, change := range map[string]func(*config.Config){
+		"listen: ":       func(c *config.Config) { c.Listen = []string{taken.Addr().String()} },
+		"admin.listen: ": func(c *config.Config) { c.Admin.Listen = taken.Addr().String() },
+		"affinity.redis: ": func(c *config.Config) {
+			c.Affinity.Redis = "rediss://127.0.0.1:1/?ca=" + filepath.Join(t.TempDir(), "none.pem")
+		},
+	} {
+		cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+		change(cfg)
+		if r, err := replica.New(cfg, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%sno error: %v", want, r.Addrs())
+		} else if !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q does not begin with %q", err, want)
+		}
+	}
+}
