@@ -44,8 +44,10 @@ func (x *exchange) anyNode() after {
 			return hangUp
 		case errors.Is(err, errShortage):
 			return x.fail(engineio.NoNode)
-		case isNodeFault(err):
+		case isNodeFault(err) && x.sentAt.IsZero():
 			x.route.Cluster.Failed(x.node)
+		case isNodeFault(err):
+			x.route.Cluster.Suspect(x.node, x.sentAt)
 		}
 		if !x.mayMoveOn(err) {
 			return x.givenUp(err)
@@ -94,6 +96,7 @@ func (x *exchange) choose(t *turn) bool {
 // attempt sends the request to the chosen node and reads as much of the answer as has to be known before the client
 // gets any of it.
 func (x *exchange) attempt() (*http1.Conn, error) {
+	x.sentAt = time.Time{}
 	n, err := x.take()
 	if err != nil {
 		return nil, err
@@ -123,7 +126,7 @@ func (x *exchange) mayMoveOn(err error) bool {
 	if !isNodeFault(err) && !errors.Is(err, errUnsent) {
 		return false
 	}
-	return !x.sent || x.kind == handshake || x.kind == directConnect || x.kind == preflight
+	return x.sentAt.IsZero() || x.kind == handshake || x.kind == directConnect || x.kind == preflight
 }
 
 // givenUp answers a request that may not be sent to another node.

@@ -117,10 +117,10 @@ func (c *client) write(b []byte) error {
 // while, because closing on unread bytes resets the connection and may destroy the answer on its way.
 func (c *client) linger() {
 	half, ok := c.conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(time.Now().Add(2*time.Second)) != nil {
 		return
 	}
-	io.Copy(io.Discard, io.LimitReader(c.conn, 1<<20))
+	io.Copy(io.Discard, io.LimitReader(c.conn, 16<<20))
 }
 
 // sleep waits for d and reports whether the client is still there.

@@ -65,7 +65,7 @@ type exchange struct {
 	began   time.Time     // the head was read
 	ready   time.Time     // what is to be sent to the node was here
 	own     time.Duration // spent here, not on waiting for the client's body or the node's answer
-	sent    bool          // the node may have read of the request
+	sentAt  time.Time     // when the node may have begun to read the request; zero before
 	status  int           // of the answer that the client got; 0 none
 	unread  bool          // the client's body was not read to its end
 	reason  engineio.Cause
@@ -89,8 +89,8 @@ func (x *exchange) reset(c *client) {
 	x.route, x.node, x.kind = nil, nil, ordinary
 	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
-	x.own, x.status = 0, 0
-	x.reserved, x.sent, x.unread, x.refused = false, false, false, false
+	x.own, x.status, x.sentAt = 0, 0, time.Time{}
+	x.reserved, x.unread, x.refused = false, false, false
 }
 
 func (x *exchange) recycle() {

@@ -80,6 +80,33 @@ func TestRefusingNodeIsSeenByNoClient(t *testing.T) {
 	}
 }
 
+func TestSlowRequestTakesNoNodeOut(t *testing.T) {
+	t.Parallel()
+	engine := engine("sid1")
+	slowOnly := func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "slow") {
+			silent(c, r)
+			return
+		}
+		engine(c, r)
+	}
+	a, b := startNode(t, "a", slowOnly), startNode(t, "b", slowOnly)
+	s := startGateway(t, withNodes(a, b), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 300 * time.Millisecond }))
+	for _, n := range []*scriptedNode{a, b} {
+		s.bind("on-"+n.name, n)
+	}
+	slow := raw(t, s.addr, get(handshakeTarget+"&slow=1"))
+	polls := dial(t, s.addr)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		polls.expect(get(pollTarget("on-a")), 200, "6")
+		polls.expect(get(pollTarget("on-b")), 200, "6")
+		if got := s.metric("sidway_node_left_out"); got != 0 {
+			t.Fatal("a node is left out for one slow request")
+		}
+	}
+	slow.Close()
+}
+
 func TestNodeThatComesBackWithinTheQueue(t *testing.T) {
 	t.Parallel()
 	node := engineiotest.Start(t, engineiotest.Options{})

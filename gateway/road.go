@@ -199,10 +199,9 @@ func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
 	if err := x.send(n); err != nil {
 		return err
 	}
-	sent := time.Now()
-	x.own = sent.Sub(x.ready)
+	x.own = x.sentAt.Sub(x.ready)
 	x.c.await(n.Conn)
-	if err := x.head(n, sent.Add(limit)); err != nil {
+	if err := x.head(n, x.sentAt.Add(limit)); err != nil {
 		return x.part(n, err)
 	}
 	return nil
@@ -235,10 +234,11 @@ func (x *exchange) send(n *http1.Conn) error {
 	}
 	n.SetWriteDeadline(time.Now().Add(x.patience()))
 	wrote, err := n.Write(*out)
-	x.sent = wrote > 0
-	switch {
-	case !x.sent:
+	if wrote == 0 {
 		return errUnsent
+	}
+	x.sentAt = time.Now()
+	switch {
 	case err != nil:
 		return nodeError(err)
 	case !x.upload.complete:

@@ -158,8 +158,18 @@ func (c *Cluster) Failed(n *Node) {
 	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
 }
 
+// Suspect tells that n left a request, which it was sent at the given time, without an answer. It counts as a failure
+// unless n has answered another one since: then that request was the cause, and nobody can take a node out of the choice
+// by asking it for what takes long.
+func (c *Cluster) Suspect(n *Node, sent time.Time) {
+	if n.answered.Load() < int64(sent.Sub(c.start)) {
+		c.Failed(n)
+	}
+}
+
 // Answered tells that n answered a request: it may be picked again at once and its failures are forgotten.
 func (c *Cluster) Answered(n *Node) {
+	n.answered.Store(int64(time.Since(c.start)))
 	if !n.failing.Load() {
 		return
 	}

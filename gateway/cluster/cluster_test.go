@@ -159,6 +159,25 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 	})
 }
 
+func TestSuspicionNeedsSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		n := c.Node("n1")
+		sent := time.Now()
+		time.Sleep(time.Second)
+		c.Answered(n)
+		time.Sleep(time.Second)
+		c.Suspect(n, sent)
+		if _, err := c.Pick(nil); err != nil {
+			t.Error("left out although it answered another request meanwhile")
+		}
+		c.Suspect(n, time.Now())
+		if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+			t.Error("picked although it has said nothing since the request was sent")
+		}
+	})
+}
+
 func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
 	c := cluster.New("c", cluster.RoundRobin, nodes(1, 1))
 	c.Failed(c.Node("n2"))

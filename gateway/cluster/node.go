@@ -16,8 +16,9 @@ type Node struct {
 	// Pool holds the node's kept connections.
 	Pool *http1.Pool
 
-	leases  atomic.Int64
-	failing atomic.Bool // has failed and not answered since: lets Answered return without the lock
+	leases   atomic.Int64
+	answered atomic.Int64 // when it last answered, in nanoseconds since the cluster's start
+	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
 	// Guarded by the cluster's mu.
 	sessions int
