@@ -57,7 +57,7 @@ func (x *exchange) reply(a engineio.Answer) after {
 	if !last {
 		return goOn
 	}
-	if body || x.req.Upgrade {
+	if body || x.unread || x.req.Upgrade {
 		x.c.linger()
 	}
 	return hangUp

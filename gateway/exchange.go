@@ -112,6 +112,7 @@ func (x *exchange) run() after {
 
 func (x *exchange) serve() after {
 	if refusal, ok := x.decode(); !ok {
+		x.unread = true // what comes behind a request that readers disagree on is not taken for one
 		return x.reply(refusal)
 	}
 	x.route.metrics.requests[x.kind].Inc()
@@ -139,7 +140,7 @@ func (x *exchange) decode() (engineio.Answer, bool) {
 		return plain(404, "no cluster serves this host"), false
 	}
 	x.route = r
-	if r.hides(q.Path) {
+	if x.c.g.hides(q.Host, q.Path) {
 		return plain(400, "a path to Socket.IO may not be written with escapes, .. or //"), false
 	}
 	if socketIO {

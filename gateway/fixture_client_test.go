@@ -101,6 +101,16 @@ func (c *rawClient) read(n int) string {
 	return string(b)
 }
 
+// refused checks that an answer announces the end of the connection and that it came to its end.
+func (c *rawClient) refused(r reply) {
+	c.t.Helper()
+	if !r.Close || r.Err != nil {
+		c.t.Errorf("the answer does not say Connection: close, or was cut: %v", r.Err)
+		return
+	}
+	c.closed()
+}
+
 // closed checks that the gateway has closed the connection without another byte. It reports whether by a reset.
 func (c *rawClient) closed() (reset bool) {
 	c.t.Helper()

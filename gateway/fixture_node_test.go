@@ -151,6 +151,7 @@ func (c *nodeConn) serve() {
 		start := p.off - br.Buffered()
 		r, err := http.ReadRequest(br)
 		if err != nil {
+			c.send(answer(400, "not a request", "Connection: close")) // as a real node; a gateway that left reads nothing
 			return
 		}
 		head, _, _ := bytes.Cut(c.bytes()[start:], []byte("\r\n\r\n"))

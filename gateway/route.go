@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,24 +63,30 @@ func hostname(host string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// isClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, as
-// socket.io.js, socket.io.min.js, socket.io.esm.min.js, socket.io.msgpack.min.js and their .map.
+// isClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, by the exact
+// names that they look for before they take a request for Engine.IO's.
 func isClientBundle(rest string) bool {
-	rest = strings.TrimSuffix(rest, ".map")
-	return strings.HasPrefix(rest, "socket.io.") && strings.HasSuffix(rest, ".js") && !strings.Contains(rest, "/")
+	switch strings.TrimSuffix(rest, ".map") {
+	case "socket.io.js", "socket.io.esm.js", "socket.io.msgpack.js",
+		"socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js":
+		return true
+	}
+	return false
 }
 
-// hides reports whether a path reaches a Socket.IO path on its nodes by another spelling than the plain one: one that
-// a node resolves or decodes, and that was therefore judged by the wrong rules here.
-func (r *Route) hides(path string) bool {
-	if !strings.Contains(path, "..") && !strings.Contains(path, "//") && !strings.Contains(path, "%") {
+// hides reports whether a path reaches a Socket.IO path of the host's clusters by another spelling than the plain one:
+// one that a node resolves or decodes, and that was therefore judged by the wrong rules here.
+func (g *Gateway) hides(host, path string) bool {
+	if !strings.Contains(path, "/.") && !strings.Contains(path, "..") && !strings.Contains(path, "//") && !strings.Contains(path, "%") {
 		return false
 	}
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		plain = path
-	}
-	dotted := strings.Contains(plain, "..") || strings.Contains(plain, "//")
+	name, plain := hostname(host), unescape(path)
+	return slices.ContainsFunc(g.routes, func(r *route) bool { return r.serves(name) && r.hides(path, plain) })
+}
+
+// hides does so for one route and a path of which plain is the decoded form.
+func (r *Route) hides(path, plain string) bool {
+	dotted := strings.Contains(plain, "..") || strings.Contains(plain, "/./") || strings.Contains(plain, "//")
 	switch inPath, inPlain := strings.Contains(path, r.Path), strings.Contains(plain, r.Path); {
 	case inPath:
 		return dotted
@@ -88,6 +95,22 @@ func (r *Route) hides(path string) bool {
 	default: // such as /x/..//socket.io: the path only appears when dots and slashes are resolved
 		return dotted && strings.Contains(collapse(plain), strings.TrimSuffix(r.Path, "/"))
 	}
+}
+
+// unescape decodes a path as lenient nodes do, which leave a malformed escape as it is and decode the others.
+func unescape(path string) string {
+	plain := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			if v, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
+				c = byte(v)
+				i += 2
+			}
+		}
+		plain = append(plain, c)
+	}
+	return string(plain)
 }
 
 // collapse takes the empty and dot segments out of a path.
