@@ -83,5 +83,11 @@ func engine(sid string) answerer {
 	}
 }
 
+// readAll reads what came of a request's body.
+func readAll(r *nodeRequest) string {
+	b, _ := io.ReadAll(r.Body)
+	return string(b)
+}
+
 // silent never answers; it reads whatever comes until the gateway ends the connection.
 func silent(c *nodeConn, _ *nodeRequest) { <-c.gone }

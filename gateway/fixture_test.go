@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -212,8 +214,12 @@ func (s *site) metric(name string, values ...string) float64 {
 // bind tells the store that a session with the default timers lives on n.
 func (s *site) bind(sid string, n *scriptedNode) {
 	s.t.Helper()
-	b := affinity.Binding{Node: n.name, Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, MaxPayload: 1e6}
-	s.bindAs(sid, b)
+	s.bindAs(sid, sessionOn(n))
+}
+
+// sessionOn is the binding of a session with the default timers.
+func sessionOn(n *scriptedNode) affinity.Binding {
+	return affinity.Binding{Node: n.name, Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, MaxPayload: 1e6}
 }
 
 func (s *site) bindAs(sid string, b affinity.Binding) {
@@ -246,6 +252,18 @@ func request(method, target, body string, lines ...string) string {
 		io.WriteString(&b, l+"\r\n")
 	}
 	return b.String() + "\r\n" + body
+}
+
+// lengthOf announces a body.
+func lengthOf(body string) string { return fmt.Sprintf("Content-Length: %d", len(body)) }
+
+// inChunks frames a body in chunks of up to n bytes.
+func inChunks(body string, n int) string {
+	var b []byte
+	for ; len(body) > n; body = body[n:] {
+		b = http1.AppendChunk(b, []byte(body[:n]))
+	}
+	return string(http1.AppendLastChunk(http1.AppendChunk(b, []byte(body))))
 }
 
 // The targets of Socket.IO's requests, EIO 4.

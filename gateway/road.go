@@ -40,7 +40,7 @@ func (x *exchange) inSession() after {
 	}
 	if x.kind == post {
 		x.upload.limit = x.bodyLimit()
-		if x.req.ContentLength > x.upload.limit {
+		if max(x.req.ContentLength, x.upload.got) > x.upload.limit {
 			return x.fail(engineio.BodyTooLarge)
 		}
 	}
