@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,7 @@ type Replica struct {
 	cfg       *config.Config
 	log       *slog.Logger
 	gateway   *gateway.Gateway
-	tunnels   *tunnel.Goroutines
+	tunnels   *tunnel.Loops
 	metrics   *gateway.Metrics
 	routes    []gateway.Route
 	redis     redis.UniversalClient // nil in memory mode
@@ -51,7 +52,7 @@ type Replica struct {
 func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	r := &Replica{cfg: cfg, log: log, tunnels: tunnel.NewGoroutines(), metrics: gateway.NewMetrics(registry)}
+	r := &Replica{cfg: cfg, log: log, metrics: gateway.NewMetrics(registry)}
 	if err := r.open(registry); err != nil {
 		r.close()
 		return nil, err
@@ -83,6 +84,9 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	}
 	limits, err := r.limits()
 	if err != nil {
+		return err
+	}
+	if r.tunnels, err = tunnel.NewLoops(runtime.GOMAXPROCS(0)); err != nil {
 		return err
 	}
 	r.gateway, err = gateway.New(gateway.Options{
@@ -251,11 +255,21 @@ func (r *Replica) close() {
 	if r.redis != nil {
 		r.redis.Close()
 	}
+	if r.tunnels != nil {
+		r.cutTunnels()
+	}
 	for _, route := range r.routes {
 		for _, n := range route.Cluster.Nodes() {
 			n.Pool.Close()
 		}
 	}
+}
+
+// cutTunnels ends the engine of tunnels; after end it has none.
+func (r *Replica) cutTunnels() {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	r.tunnels.Shutdown(now, 1, 0)
 }
 
 func (r *Replica) stopListening() {

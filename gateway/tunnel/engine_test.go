@@ -21,13 +21,14 @@ type engine interface {
 	Shutdown(ctx context.Context, waves int, over time.Duration) error
 }
 
-// engines are the engines that the whole suite runs with. Each of them takes any net.Conn.
-var engines = []struct {
+// made is an engine under test.
+type made struct {
 	name string
 	make func() engine
-}{
-	{"goroutines", func() engine { return tunnel.NewGoroutines() }},
 }
+
+// engines are the engines that the whole suite runs with. Each of them takes any net.Conn.
+var engines = append([]made{{"goroutines", func() engine { return tunnel.NewGoroutines() }}}, loopEngines...)
 
 // each runs a story with every engine, and ends the engine after it.
 func each(t *testing.T, story func(t *testing.T, e engine)) {

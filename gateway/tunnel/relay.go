@@ -18,7 +18,6 @@ type tunnel struct {
 	up, down     direction // to the node, to the client
 	linger       time.Duration
 	done         func(Result)
-	told         bool // picked by a wave; guarded by the engine's mu
 
 	mu    sync.Mutex
 	cause Cause

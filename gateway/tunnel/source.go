@@ -23,6 +23,22 @@ func newBuffers() *buffers {
 	return b
 }
 
+// lend returns the smallest buffer that holds n bytes, up to a large one.
+func (b *buffers) lend(n int) *[]byte {
+	if n > smallBuffer {
+		return b.large.Get().(*[]byte)
+	}
+	return b.small.Get().(*[]byte)
+}
+
+func (b *buffers) giveBack(buf *[]byte) {
+	if len(*buf) == largeBuffer {
+		b.large.Put(buf)
+	} else {
+		b.small.Put(buf)
+	}
+}
+
 func newBuffer(size int) *[]byte {
 	b := make([]byte, size)
 	return &b
@@ -67,22 +83,17 @@ func (s *source) read() ([]byte, error) {
 }
 
 func (s *source) borrow() {
+	n := smallBuffer
 	if s.busy {
-		s.buf = s.buffers.large.Get().(*[]byte)
-	} else {
-		s.buf = s.buffers.small.Get().(*[]byte)
+		n = largeBuffer
 	}
+	s.buf = s.buffers.lend(n)
 }
 
 // release gives the buffer back, if one is borrowed.
 func (s *source) release() {
-	if s.buf == nil {
-		return
+	if s.buf != nil {
+		s.buffers.giveBack(s.buf)
+		s.buf = nil
 	}
-	if len(*s.buf) == largeBuffer {
-		s.buffers.large.Put(s.buf)
-	} else {
-		s.buffers.small.Put(s.buf)
-	}
-	s.buf = nil
 }

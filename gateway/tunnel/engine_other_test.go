@@ -1,0 +1,5 @@
+//go:build !linux
+
+package tunnel_test
+
+var loopEngines []made // there, Loops are Goroutines
