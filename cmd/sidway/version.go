@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // version says which build this is, as far as the build recorded it.
@@ -11,18 +12,16 @@ func (c command) version(args []string) error {
 	if len(args) > 0 {
 		return &usageError{text: "version takes no arguments"}
 	}
-	version, revision := "(unknown)", ""
+	version := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				revision = " " + s.Value[:min(12, len(s.Value))] + revision
-			case s.Key == "vcs.modified" && s.Value == "true":
-				revision += " with changes"
+			// A build between two releases has the revision in its version already.
+			if short := s.Value[:min(12, len(s.Value))]; s.Key == "vcs.revision" && !strings.Contains(version, short) {
+				version += " " + short
 			}
 		}
 	}
-	_, err := fmt.Fprintf(c.stdout, "sidway %s%s\n%s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(c.stdout, "sidway %s\n%s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
