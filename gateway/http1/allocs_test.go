@@ -54,6 +54,20 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	}
 }
 
+// TestALargeHeadCostsItsCopy: the one allocation is the memory that is not kept for the next head.
+func TestALargeHeadCostsItsCopy(t *testing.T) {
+	near, far := tcpPair(t)
+	r := http1.NewReader(near)
+	var q http1.Request
+	b := []byte(withField("X: " + strings.Repeat("x", 20<<10)))
+	if n := testing.AllocsPerRun(200, func() {
+		write(t, far, b)
+		readRequest(t, r, &q)
+	}); n != 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestResponsesAllocateNothing(t *testing.T) {
 	near, far := tcpPair(t)
 	r := http1.NewReader(near)

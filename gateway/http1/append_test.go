@@ -1,6 +1,8 @@
 package http1_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/sidway/sidway/gateway/http1"
@@ -38,4 +40,28 @@ func TestStringsLiveUntilTheNextHead(t *testing.T) {
 	if a.Path != "" || a.Host != "" || len(a.Fields) != 0 || a.Get(http1.Host) != "" {
 		t.Errorf("something is left: %+v", a)
 	}
+}
+
+// TestResetLetsGoOfLargeHeads counts what requests keep that are idle behind a head of 30 KiB.
+func TestResetLetsGoOfLargeHeads(t *testing.T) {
+	const many = 200
+	in := withField("X: " + strings.Repeat("x", 30<<10))
+	requests := make([]*http1.Request, many)
+	before := heap()
+	for i := range requests {
+		requests[i] = parse(t, in)
+		requests[i].Reset()
+	}
+	if kept := (heap() - before) / many; kept > 8<<10 {
+		t.Errorf("%d bytes are kept by each", kept)
+	}
+	runtime.KeepAlive(requests)
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the second empties what pools kept over the first
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

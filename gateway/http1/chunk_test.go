@@ -81,6 +81,8 @@ func TestChunks(t *testing.T) {
 		{"data longer than its size", "3\r\nabcd\r\n" + last, end},
 		{"data shorter than its size", "3\r\nab\r\n" + last, end},
 		{"no CR LF behind data", "3\r\nabc" + last, end},
+		{"another byte for the CR behind data", "3\r\nabcX\n" + last, end},
+		{"another byte for the LF behind data", "3\r\nabc\rX" + last, end},
 		{"LF behind data", "3\r\nabc\n" + last, end},
 		{"CR behind data", "3\r\nabc\r" + last, end},
 		{"two CR behind data", "3\r\nabc\r\r\n" + last, end},

@@ -205,16 +205,14 @@ func TestPoolRefusesWhatIsNotFinished(t *testing.T) {
 		"bytes behind":     "HTTP/1.1 204 No\r\n\r\nx",
 		"an answer behind": "HTTP/1.1 204 No\r\n\r\n" + kept,
 		"a refused head":   "HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n",
-		"no answer":        "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t)
 			c, far := l.dial(t)
+			answer(t, c, far) // one that is finished before
 			send(t, far, sent)
 			var p http1.Response
-			if sent != "" {
-				c.Reader.Response(&p, "GET") // one of them is refused
-			}
+			c.Reader.Response(&p, "GET") // one of them is refused
 			l.Put(c, time.Hour)
 			if l.take(t, c) {
 				t.Error("taken")
@@ -222,6 +220,16 @@ func TestPoolRefusesWhatIsNotFinished(t *testing.T) {
 			closed(t, far)
 		})
 	}
+}
+
+func TestPoolDoesNotGiveBackWhatNeverAnswered(t *testing.T) {
+	l := newLoopback(t)
+	c, far := l.dial(t)
+	l.Put(c, time.Hour)
+	if l.take(t, c) {
+		t.Error("taken")
+	}
+	closed(t, far)
 }
 
 func TestPoolClearsDeadlines(t *testing.T) {

@@ -11,7 +11,10 @@ import (
 func withField(lines string) string { return "GET / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n\r\n" }
 
 func TestFieldLines(t *testing.T) {
-	const fine = "GET / EOF"
+	const (
+		fine  = "GET / EOF"
+		value = "400 a field value has a control byte"
+	)
 	vectors := []vector{
 		{"none but Host", "GET /" + hostEnd, fine},
 		{"empty value", withField("X:"), fine},
@@ -56,18 +59,20 @@ func TestFieldLines(t *testing.T) {
 		{"bare LF as the empty line", "GET / HTTP/1.1\r\nHost: h\r\n\n", "400 a line of the head ends with a bare LF"},
 		{"bare LFs at the end", "GET / HTTP/1.1\r\nHost: h\n\n", "400 a line of the head ends with a bare LF"},
 		{"bare LF in the first of two", withField("X: y\n") + "GET /b" + hostEnd, "400 a line of the head ends with a bare LF"},
-		{"bare CR in a value", withField("X: y\rZ: z"), "400"},
+		{"bare CR in a value", withField("X: y\rZ: z"), value},
 		{"bare CR in a name", withField("X\rY: z"), "400"},
-		{"bare CR behind the colon", withField("X:\ry"), "400"},
-		{"CR CR LF", withField("X: y\r"), "400"},
+		{"bare CR behind the colon", withField("X:\ry"), value},
+		{"bare CR before a line of its own", withField("X: y\r\rZ: z"), value},
+		{"two control bytes before a line of its own", withField("X: y\x01\x01Z: z"), value},
+		{"CR CR LF", withField("X: y\r"), value},
 		{"CR before the empty line", "GET / HTTP/1.1\r\nHost: h\r\n\r\r\n\r\n", "400"},
 	}
 	for c := range byte(0x20) {
 		if c != '\t' && c != '\n' && c != '\r' {
-			vectors = append(vectors, vector{"control byte in a value", withField("X: a" + string(rune(c)) + "b"), "400"})
+			vectors = append(vectors, vector{"control byte in a value", withField("X: a" + string(rune(c)) + "b"), value})
 		}
 	}
-	vectors = append(vectors, vector{"DEL in a value", withField("X: a\x7fb"), "400"})
+	vectors = append(vectors, vector{"DEL in a value", withField("X: a\x7fb"), value})
 	for i := range vectors {
 		vectors[i].want = strings.Replace(vectors[i].want, "bare LF", "bare LF; it must end with CR LF", 1)
 	}
