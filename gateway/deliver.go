@@ -128,7 +128,7 @@ func (x *exchange) broken(n *http1.Conn) after {
 // framing decides how the client learns where the answer ends.
 func (x *exchange) framing() framing {
 	switch {
-	case x.resp.NoBody || x.resp.ContentLength >= 0:
+	case x.resp.NoBody || !x.resp.Chunked && x.resp.ContentLength >= 0:
 		return asAnnounced
 	case x.req.Minor == 0:
 		return untilClose
@@ -140,11 +140,11 @@ func (x *exchange) framing() framing {
 func (x *exchange) appendAnswer(dst []byte, f framing, last bool) []byte {
 	dst = x.appendStatus(dst)
 	switch {
-	case x.resp.NoBody && !x.resp.Has(http1.ContentLength):
-	case x.resp.ContentLength >= 0: // of an answer to HEAD, and of a 304, too
-		dst = http1.AppendLength(dst, x.resp.ContentLength)
 	case f == inChunks:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case f == asAnnounced && x.resp.Has(http1.ContentLength) && x.resp.Status != 204:
+		// As the node wrote it: an answer to HEAD, and a 304, have a length without a body.
+		dst = http1.AppendField(dst, "Content-Length", x.resp.Get(http1.ContentLength))
 	}
 	switch {
 	case last:
