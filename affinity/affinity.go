@@ -30,9 +30,9 @@ var (
 	// ErrReadOnly is an ErrUnavailable of a store that still answers look-ups: a Redis that is a read-only replica,
 	// is out of memory or cannot save.
 	ErrReadOnly = fmt.Errorf("%w: it refuses writes", ErrUnavailable)
-	// ErrBusy is an ErrUnavailable of our own making: so many operations wait for a connection that this one got none
-	// in time. It says nothing about the store.
-	ErrBusy = fmt.Errorf("%w: no free connection", ErrUnavailable)
+	// ErrBusy is an ErrUnavailable of our own making: so many operations wait that this one was not sent in time. It says
+	// nothing about the store.
+	ErrBusy = fmt.Errorf("%w: too many operations wait for it", ErrUnavailable)
 )
 
 // What an open packet that says nothing about its timers means (Engine.IO, "Timers": the servers' defaults), and the
@@ -83,8 +83,8 @@ func (b Binding) sameFact(o Binding) bool {
 	return b == o
 }
 
-// Store keeps bindings. All methods may be called concurrently, none blocks for much longer than 100 ms, and none
-// keeps the sid's bytes after it returned.
+// Store keeps bindings. All methods may be called concurrently, none blocks for much longer than 100 ms (but see
+// Cached.Lookup), and none keeps the sid's bytes after it returned.
 type Store interface {
 	// Bind records that sid lives on b.Node and restarts its TTL. Binding the same pair again keeps it alive. It
 	// returns when the store has acknowledged, so that the client's next request may hit any replica.
@@ -107,6 +107,6 @@ type Back interface {
 	// BindAll binds a batch in one go. After an error some entries may have been bound: binding them again is harmless.
 	BindAll(ctx context.Context, batch []Entry) error
 	// Probe asks whether the store can be reached and written to, and whether it still holds what it acknowledged up
-	// to the Probe before: intact is false when it came back empty or older. Only one Probe runs at a time.
+	// to the Probe before: intact is false when it may have come back empty or older. Only one Probe runs at a time.
 	Probe(ctx context.Context) (intact bool, err error)
 }

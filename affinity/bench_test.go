@@ -12,7 +12,7 @@ import (
 func BenchmarkCachedHit(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			c := affinity.NewCached(affinity.NewMemory(n), newShelf(), affinity.CachedOptions{})
+			c := affinity.NewCached(affinity.NewMemory(2*n), newShelf(), affinity.CachedOptions{})
 			sids := fill(b, c, n)
 			ctx := context.Background()
 			b.ReportAllocs()
@@ -25,7 +25,7 @@ func BenchmarkCachedHit(b *testing.B) {
 
 func BenchmarkCachedHitParallel(b *testing.B) {
 	const n = 100_000
-	c := affinity.NewCached(affinity.NewMemory(n), newShelf(), affinity.CachedOptions{})
+	c := affinity.NewCached(affinity.NewMemory(2*n), newShelf(), affinity.CachedOptions{})
 	sids := fill(b, c, n)
 	ctx := context.Background()
 	b.ReportAllocs()

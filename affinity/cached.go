@@ -39,6 +39,10 @@ type CachedOptions struct {
 // front, and follows with what is published again.
 const maxKept = 1 << 16
 
+// secondLook is how long after the first look in vain the store is asked again. Another replica may have met a hiccup of
+// the store that we did not notice, have served a handshake with its binding kept, and be about to write it.
+const secondLook = 300 * time.Millisecond
+
 var _ Store = (*Cached)(nil)
 
 // Cached is a Store that keeps in a Memory what it learns from a shared one. Absence is never cached.
@@ -47,7 +51,8 @@ var _ Store = (*Cached)(nil)
 // here go on, and new bindings are kept here. Run notices when the store is back, writes first what was kept, and then,
 // paced, what the store may have lost. So Run must be running.
 //
-// That the store does not know a sid is believed only when a Probe after the look-up shows that it has lost nothing.
+// That the store does not know a sid is believed only when it says so twice, 300 ms apart, and a Probe after that shows
+// that it has lost nothing: the one answer that takes longer than 100 ms, since it ends a session.
 // For some seconds after a loss or an outage, while replicas write what the store lacks, such a Lookup returns
 // ErrUnavailable, and the caller may hold the request and look again.
 type Cached struct {
@@ -115,8 +120,6 @@ func (c *Cached) write(ctx context.Context, sid string, b Binding) error {
 		c.keep(sid, b)
 		return ErrUnavailable
 	}
-	ctx, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
 	if err := c.back.Bind(ctx, sid, b); err != nil {
 		c.tell(Failed)
 		c.keep(sid, b)
@@ -155,7 +158,7 @@ func (c *Cached) keep(sid string, b Binding) {
 	c.rouse()
 }
 
-// Lookup implements Store. A sid known here costs no allocation and no round trip.
+// Lookup implements Store. A sid known here costs no allocation and no round trip; ErrNotFound takes 300 ms.
 func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 	if err := ctx.Err(); err != nil {
 		return Binding{}, err
@@ -174,13 +177,29 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 }
 
 func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
+	b, err := c.look(ctx, sid)
+	if !errors.Is(err, ErrNotFound) {
+		return b, err
+	}
+	again := time.NewTimer(secondLook)
+	defer again.Stop()
+	select {
+	case <-again.C:
+	case <-ctx.Done():
+	}
+	if b, err = c.look(ctx, sid); errors.Is(err, ErrNotFound) {
+		c.tell(Unknown)
+	}
+	return b, err
+}
+
+// look looks once. ErrNotFound means that the store has no binding and has lost none.
+func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 	if b, ok := c.front.get(sid); ok {
 		c.tell(Hit)
 		return b, nil
 	}
 	p := c.phase.Load()
-	ctx, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
 	b, err := c.back.Lookup(ctx, sid)
 	switch {
 	case err == nil:
@@ -196,7 +215,6 @@ func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 		c.tell(Unavailable)
 		return Binding{}, doubt
 	}
-	c.tell(Unknown)
 	return Binding{}, err
 }
 
@@ -206,6 +224,8 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 	if p.state != Here {
 		return ErrUnavailable
 	}
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
 	begun := c.probes.Load()
 	select {
 	case c.probing <- struct{}{}:
@@ -227,8 +247,6 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 // probe asks the store how it is and acts on the answer. The caller holds the token of probing.
 func (c *Cached) probe(ctx context.Context, p *phase) error {
 	n := c.probes.Add(1)
-	ctx, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
 	begun := time.Now()
 	intact, err := c.back.Probe(ctx)
 	if err != nil {
@@ -262,9 +280,7 @@ func (c *Cached) Unbind(ctx context.Context, sid string) error {
 	if !p.state.writes() {
 		return ErrUnavailable
 	}
-	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), opTimeout)
-	defer stop()
-	if err := c.back.Unbind(limited, sid); err != nil {
+	if err := c.back.Unbind(context.WithoutCancel(ctx), sid); err != nil {
 		c.tell(Failed)
 		return c.fail(p, err)
 	}

@@ -86,6 +86,9 @@ func (r *Redis) advance(ctx context.Context) (bool, error) {
 	}
 	grown := true
 	for i, v := range values {
+		if v.Val() == 0 {
+			return false, errUnanswered // see acknowledged
+		}
 		// A Probe that timed out may have been counted: any growth will do.
 		grown = grown && v.Val() > marks[i].last
 		marks[i].last = v.Val()
