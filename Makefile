@@ -31,9 +31,4 @@ lint:
 	CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
 
 fuzz:
-	@set -e; for dir in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go); do \
-			echo "$$dir $$target"; \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir; \
-		done; \
-	done
+	tools/fuzz.sh $(FUZZTIME)
