@@ -29,6 +29,7 @@ func BenchmarkCachedHitParallel(b *testing.B) {
 	sids := fill(b, c, n)
 	ctx := context.Background()
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
 			_, _ = c.Lookup(ctx, sids[i%n])
