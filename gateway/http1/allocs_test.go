@@ -1,4 +1,4 @@
-//go:build !race
+//go:build unix && !race
 
 // The race detector makes sync.Pool forget at random, so that these run without it.
 

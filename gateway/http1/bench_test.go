@@ -1,10 +1,8 @@
 package http1_test
 
 import (
-	"context"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/sidway/sidway/gateway/http1"
 )
@@ -97,21 +95,5 @@ func BenchmarkSocketRequest(b *testing.B) {
 			b.Fatal(err)
 		}
 		readRequest(b, r, &q)
-	}
-}
-
-func BenchmarkTakePut(b *testing.B) {
-	l := newLoopback(b)
-	c, far := l.dial(b)
-	answer(b, c, far)
-	l.Put(c, time.Hour)
-	ctx := context.Background()
-	b.ReportAllocs()
-	for b.Loop() {
-		c, reused, err := l.Take(ctx)
-		if !reused || err != nil {
-			b.Fatal(reused, err)
-		}
-		l.Put(c, time.Hour)
 	}
 }

@@ -2,7 +2,6 @@ package http1_test
 
 import (
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,21 +54,5 @@ func readBody(b *http1.Body) (string, error) {
 			return string(all), err
 		}
 		all = append(all, p...)
-	}
-}
-
-// awaitEvent waits until the socket has something to say: bytes, an end or an error.
-func awaitEvent(t testing.TB, c *http1.Conn) {
-	t.Helper()
-	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
-		return err != syscall.EAGAIN
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package http1_test
 
 import (
@@ -11,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,8 +76,6 @@ func (l *loopback) take(t testing.TB, c *http1.Conn) bool {
 	}
 	return reused
 }
-
-const kept = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: timeout=5\r\n\r\nok"
 
 // answer lets the node answer one request.
 func answer(t testing.TB, c *http1.Conn, far net.Conn) time.Duration {
@@ -336,4 +337,36 @@ func ask(p *http1.Pool, path string) error {
 	}
 	p.Put(c, answer.KeepAlive)
 	return nil
+}
+
+// awaitEvent waits until the socket has something to say: bytes, an end or an error.
+func awaitEvent(t testing.TB, c *http1.Conn) {
+	t.Helper()
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+		return err != syscall.EAGAIN
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func BenchmarkTakePut(b *testing.B) {
+	l := newLoopback(b)
+	c, far := l.dial(b)
+	answer(b, c, far)
+	l.Put(c, time.Hour)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		c, reused, err := l.Take(ctx)
+		if !reused || err != nil {
+			b.Fatal(reused, err)
+		}
+		l.Put(c, time.Hour)
+	}
 }

@@ -115,9 +115,7 @@ func TestWaitingHoldsNoBuffer(t *testing.T) {
 	next = func() { send(t, far, strings.Repeat("x", 1000)) }
 	body := r.RequestBody(&q)
 	for range 3 {
-		if _, err := body.Next(); err != nil {
-			t.Fatal(err)
-		}
+		body.Next() // what it returns is of no interest here
 	}
 	expect("in a body", 0)
 	next = func() { send(t, far, strings.Repeat("x", 100000-3-2000)+poll+poll) }

@@ -12,6 +12,9 @@ import (
 	"github.com/sidway/sidway/gateway/http1"
 )
 
+// kept is an answer behind which a node keeps the connection.
+const kept = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: timeout=5\r\n\r\nok"
+
 // vector is one input, whole, and the transcript of what is read from it.
 type vector struct {
 	name, in, want string
