@@ -46,6 +46,8 @@ func (x *exchange) anyNode() after {
 			return x.fail(engineio.NoNode)
 		case isNodeFault(err) && x.sentAt.IsZero():
 			x.route.Cluster.Failed(x.node)
+		case errors.Is(err, errCut) && x.kind != handshake && x.kind != directConnect:
+			// A node may cut the one request that it cannot take. Any client can send such a request.
 		case isNodeFault(err):
 			x.route.Cluster.Suspect(x.node, x.sentAt)
 		}
@@ -97,6 +99,7 @@ func (x *exchange) choose(t *turn) bool {
 // gets any of it.
 func (x *exchange) attempt() (*http1.Conn, error) {
 	x.sentAt = time.Time{}
+	x.open, x.early = engineio.Open{}, x.early[:0] // of a node that was tried before
 	n, err := x.take()
 	if err != nil {
 		return nil, err
@@ -111,7 +114,7 @@ func (x *exchange) attempt() (*http1.Conn, error) {
 	switch {
 	case x.kind == handshake && x.resp.Status == 200:
 		err = x.learnFromBody(n)
-	case x.kind == directConnect && x.resp.Status == 101:
+	case x.kind == directConnect && x.resp.CheckSwitch(&x.req) == nil:
 		err = x.learnFromFrame(n)
 	}
 	if err != nil {

@@ -123,6 +123,13 @@ func (c *client) linger() {
 	io.Copy(io.Discard, io.LimitReader(c.conn, 16<<20))
 }
 
+// abort makes the close that follows a reset, for a client that takes an orderly end for the end of the answer.
+func (c *client) abort() {
+	if t, ok := c.conn.(interface{ SetLinger(sec int) error }); ok {
+		t.SetLinger(0)
+	}
+}
+
 // sleep waits for d and reports whether the client is still there.
 func (c *client) sleep(d time.Duration) bool {
 	c.g.watcher.add(c)

@@ -104,6 +104,9 @@ func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
 	switch {
 	case !whole:
 		x.route.Cluster.Sessions.End(x.open.SID) // the client never learned of it
+		if x.framing() == untilClose {
+			x.c.abort()
+		}
 		return hangUp
 	case !last && !x.unread:
 		return goOn
