@@ -1,0 +1,185 @@
+package adapter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+
+	enginepacket "github.com/zishang520/engine.io-go-parser/packet"
+	"github.com/zishang520/engine.io/v2/engine"
+	"github.com/zishang520/engine.io/v2/transports"
+	"github.com/zishang520/engine.io/v2/types"
+	"github.com/zishang520/socket.io/v2/socket"
+)
+
+// Handler returns the handler of io, to be mounted at its path for all methods, with a guard in front that mends what
+// lies below Socket.IO and out of Harden's reach:
+//
+//   - a frame that a client sends before the session is complete waits, instead of being lost or killing the process;
+//   - the open packet of a polling session is sent when the session can be found;
+//   - a POST above MaxHttpBufferSize is refused with 413 also when it is chunked;
+//   - packets above 64 KiB arrive by polling (EIO 4; JSONP keeps the library's limit);
+//   - the last packet before a disconnection by the server is written before the connection is closed;
+//   - a client that does not read for 30 seconds is given up;
+//   - a refused origin gets no Access-Control-Allow-Origin at all instead of "false".
+//
+// Call it once per server, in place of ServeHandler or Attach.
+func Handler(io *socket.Server) http.Handler {
+	e := io.ServeHandler(nil)
+	if s, ok := e.(engine.Server); ok {
+		s.Prototype(&pollingEngine{s})
+	}
+	return &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize()}
+}
+
+type guard struct {
+	next  http.Handler
+	limit int64
+}
+
+// ServeHTTP implements http.Handler.
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") {
+		g.upgrade(w, r)
+		return
+	}
+	body, ok := g.body(r)
+	if !ok {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	answer := &heldAnswer{header: maps.Clone(w.Header()), status: http.StatusOK}
+	if survived(func() { g.next.ServeHTTP(answer, r) }) {
+		answer.send(r.Context(), w)
+	} else {
+		w.WriteHeader(http.StatusBadRequest)
+	}
+}
+
+// body reads a request's body whole; ok is false when it is above the limit or does not arrive.
+func (g *guard) body(r *http.Request) (body []byte, ok bool) {
+	if r.Body == nil || r.ContentLength > g.limit {
+		return nil, r.Body == nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, g.limit+1))
+	return body, err == nil && int64(len(body)) <= g.limit
+}
+
+func (g *guard) upgrade(w http.ResponseWriter, r *http.Request) {
+	h := &hijacker{ResponseWriter: w}
+	survived(func() { g.next.ServeHTTP(h, r) })
+	h.release()
+}
+
+// survived runs fn and tells whether it returned; what the library does not survive concerns one request only.
+func survived(fn func()) (ok bool) {
+	defer func() {
+		if !ok {
+			_ = recover()
+		}
+	}()
+	fn()
+	return true
+}
+
+func headerHas(h http.Header, name, token string) bool {
+	for _, line := range h.Values(name) {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// errAnswered is what the library's late goroutines get when their request is over.
+var errAnswered = errors.New("adapter: request is over")
+
+// heldAnswer keeps an answer until its request has been handled whole. The library writes from goroutines that it does
+// not wait for: a client would answer the open packet before its session can be found, and a write behind the request's
+// end would touch the connection's next one.
+type heldAnswer struct {
+	header http.Header
+
+	mu     sync.Mutex
+	status int
+	body   bytes.Buffer
+	over   bool
+}
+
+// Header implements http.ResponseWriter.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *heldAnswer) WriteHeader(status int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status = status
+}
+
+// Write implements http.ResponseWriter.
+func (a *heldAnswer) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return 0, errAnswered
+	}
+	return a.body.Write(b)
+}
+
+func (a *heldAnswer) send(ctx context.Context, w http.ResponseWriter) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	if ctx.Err() != nil {
+		return // the client is gone, and the library may still be writing the header
+	}
+	if a.header.Get("Access-Control-Allow-Origin") == "false" {
+		a.header.Del("Access-Control-Allow-Origin")
+	}
+	maps.Copy(w.Header(), a.header)
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body.Bytes()) // a client that left is seen by its session's timeout
+}
+
+// pollingEngine makes the polling transports of an engine.
+type pollingEngine struct{ engine.Server }
+
+// CreateTransport implements engine.BaseServer.
+func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
+	if name != transports.POLLING || ctx.Query().Has("j") || ctx.Query().Peek("EIO") != "4" {
+		return e.Server.CreateTransport(name, ctx)
+	}
+	p := &wholePolling{transports.MakePolling()}
+	p.Prototype(p)
+	p.Construct(ctx)
+	return p, nil
+}
+
+// wholePolling is a polling transport of EIO 4 that reads packets of any size; the library's reader stops, without a
+// word, at the first above 64 KiB.
+type wholePolling struct{ transports.Polling }
+
+// OnData reads a payload: packets with a record separator between them.
+func (p *wholePolling) OnData(data types.BufferInterface) {
+	for part := range bytes.SplitSeq(data.Bytes(), []byte{0x1e}) {
+		pk, err := p.Parser().DecodePacket(types.NewStringBuffer(part))
+		if err != nil {
+			p.OnPacket(&enginepacket.Packet{Type: enginepacket.ERROR})
+			return
+		}
+		if pk.Type == enginepacket.CLOSE {
+			p.OnClose()
+			return
+		}
+		p.OnPacket(pk)
+	}
+}

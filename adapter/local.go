@@ -1,0 +1,28 @@
+package adapter
+
+import (
+	"context"
+
+	"github.com/zishang520/socket.io/v2/socket"
+)
+
+// Local makes adapters for a server that is alone: the library's in-memory adapter without its defects.
+func Local() socket.AdapterConstructor { return localConstructor{} }
+
+type localConstructor struct{}
+
+// New implements socket.AdapterConstructor.
+func (localConstructor) New(nsp socket.Namespace) socket.Adapter {
+	n := newNode(nsp, Options{}.withDefaults())
+	n.bus = alone{}
+	n.start()
+	return n
+}
+
+// alone is the bus of a node without others.
+type alone struct{}
+
+func (alone) send(_ *message, deliver func(string)) { deliver("") }
+func (alone) answer(string, *message)               {}
+func (alone) nodes(context.Context) int             { return 1 }
+func (alone) close()                                {}
