@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/replica"
 )
@@ -57,7 +59,9 @@ func (c command) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := replica.New(cfg, newLog(c.stderr, cfg.Log))
+	log := newLog(c.stderr, cfg.Log)
+	redis.SetLogger(redisLog{log})
+	r, err := replica.New(cfg, log)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; another process has this address, so end it or choose another one with --listen or --admin", err)
@@ -84,4 +88,12 @@ func newLog(w io.Writer, l config.Log) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// redisLog takes what the Redis client says of its connections. The replica itself tells when Redis goes and comes back.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the client's logging interface.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
 }
