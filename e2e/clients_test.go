@@ -11,14 +11,15 @@ import (
 
 // plan configures a driver of client sessions; see testdata/client.mjs for what its fields do.
 type plan struct {
-	URL         string         `json:"url"`
-	Library     int            `json:"library"`
-	Modes       map[string]int `json:"modes"`
-	Window      int            `json:"window"`
-	Small       int            `json:"small,omitempty"`
-	Large       large          `json:"large"`
-	Stall       int            `json:"stall"`
-	SharedAgent bool           `json:"sharedAgent,omitempty"`
+	URL          string         `json:"url"`
+	Library      int            `json:"library"`
+	Modes        map[string]int `json:"modes"`
+	Window       int            `json:"window"`
+	Small        int            `json:"small,omitempty"`
+	Large        large          `json:"large"`
+	Stall        int            `json:"stall"`
+	SharedAgent  bool           `json:"sharedAgent,omitempty"`
+	UpgradeFirst bool           `json:"upgradeFirst,omitempty"`
 }
 
 type large struct {

@@ -15,8 +15,9 @@ import (
 
 // node counts what its sessions and sockets do.
 type node struct {
-	name string
-	io   *socket.Server
+	name  string
+	io    *socket.Server
+	quiet quiet
 
 	mu      sync.Mutex
 	counts  counts
@@ -49,7 +50,7 @@ func newNode(name string, opts *socket.ServerOptions) *node {
 
 func (n *node) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", completed(n.io.ServeHandler(nil)))
+	mux.Handle("/socket.io/", n.quiet.upgrades(completed(n.io.ServeHandler(nil))))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "a Go node")
 	})
@@ -60,6 +61,7 @@ func (n *node) handler() http.Handler {
 }
 
 func (n *node) count(session engine.Socket) {
+	n.quiet.begin(session.Id())
 	n.change(func(c *counts) {
 		c.Sessions++
 		c.Live++
@@ -71,6 +73,7 @@ func (n *node) count(session engine.Socket) {
 		n.change(func(c *counts) { c.Upgraded++ })
 	})
 	session.Once("close", func(args ...any) {
+		n.quiet.end(session.Id())
 		n.change(func(c *counts) {
 			c.Live--
 			c.Closes[fmt.Sprint(args[0])]++
@@ -115,7 +118,8 @@ func (n *node) serve(s *socket.Socket) {
 		ack := args[0].(socket.Ack)
 		p.settled(func(pushed int) { ack([]any{map[string]any{"pushed": pushed}}, nil) })
 	})
-	_ = s.Emit("hello", map[string]any{"node": n.name})
+	sid := s.Client().Conn().Id()
+	_ = s.Emit("hello", map[string]any{"node": n.name}, func([]any, error) { n.quiet.reached(sid) })
 }
 
 // pusher numbers the messages that the node sends of its own accord.

@@ -1,10 +1,11 @@
 // Drives many sessions of a reference client library. The one argument is its configuration in JSON:
 //   url, library (4 or 2), modes {polling, upgrade, websocket: sessions of each}, window (messages in flight),
 //   small (largest ordinary message), large {every, websocket, polling: characters or bytes},
-//   stall (ms without an answer after which a message is lost), sharedAgent, reconnection, connectTimeout.
+//   upgradeFirst (sessions that upgrade send nothing before they have), stall (ms without an answer after which a message is lost), sharedAgent, reconnection, connectTimeout.
 // It answers these lines: connect (waits until all are connected), exchange {messages}, start {pace}, finish, stats, stop.
 import { createRequire } from "node:module";
 import { Agent } from "node:http";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Session } from "./session.mjs";
 import { say, serve } from "./lines.mjs";
 
@@ -31,6 +32,10 @@ class Slots {
     };
   }
 }
+
+// How long this process was kept from running at worst: on a crowded machine that alone ends sessions.
+const lag = monitorEventLoopDelay({ resolution: 20 });
+lag.enable();
 
 class Driver {
   began = Date.now();
@@ -113,7 +118,7 @@ class Driver {
   }
 
   report() {
-    return { seconds: (Date.now() - this.began) / 1000, sessions: this.sessions.map((s) => s.report()) };
+    return { seconds: (Date.now() - this.began) / 1000, lag: lag.max / 1e9, sessions: this.sessions.map((s) => s.report()) };
   }
 
   async stop() {

@@ -35,13 +35,17 @@ export class Session {
     this.socket.on("connect", () => this.onConnect());
     this.socket.on("connect_error", (err) => this.onConnectError(err));
     this.socket.on("disconnect", (reason) => this.onDisconnect(reason));
-    this.socket.on("hello", ({ node }) => this.nodes.push(node));
+    this.socket.on("hello", ({ node }, ack) => {
+      this.nodes.push(node);
+      ack?.();
+    });
     this.socket.on("push", (head, data) => this.onPush(head, data));
   }
 
   onConnect() {
     this.counts.connects++;
     this.life = { next: 0, acks: new Ledger(), pushes: new Ledger(), waiting: new Map(), large: null };
+    this.socket.io.engine.once("upgrade", () => this.pump());
     this.pump();
   }
 
@@ -80,6 +84,7 @@ export class Session {
   // Keeps `window` messages in flight; a large one goes alone, since two in one polling payload would pass the node's limit.
   pump() {
     const { life, driver } = this;
+    if (driver.config.upgradeFirst && this.mode === "upgrade" && this.transport !== "websocket") return;
     while (life && life === this.life && !this.stalled && !life.large && !life.resting) {
       if (life.waiting.size >= driver.config.window) return;
       if (this.counts.acked + life.waiting.size >= this.wanted) return;

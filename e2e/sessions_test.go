@@ -1,0 +1,111 @@
+package e2e_test
+
+import (
+	"testing"
+)
+
+// thirds is 300 sessions, a third of each mode.
+var thirds = map[string]int{"polling": 100, "upgrade": 100, "websocket": 100}
+
+// full has four messages in flight and each twentieth as large as a node's default limit lets it be: base64 makes
+// 933 kB of 700.
+func full(library int) plan {
+	return plan{Library: library, Modes: thirds, Window: 4, Large: large{Every: 20, Websocket: 900_000, Polling: 700_000}}
+}
+
+// modest is what the Go library bears: one message in flight, no polling payload above 64 KiB, nothing sent while a
+// session upgrades.
+func modest(library int) plan {
+	return plan{
+		Library: library, Modes: thirds, Window: 1, UpgradeFirst: true,
+		Large: large{Every: 10, Websocket: 48_000, Polling: 48_000},
+	}
+}
+
+// kept uses connections again, and for any session, as a browser's and a proxy's do.
+func kept() plan {
+	p := full(4)
+	p.SharedAgent = true
+	return p
+}
+
+// Real clients through two replicas, where every TCP connection goes to the other one in turn: nothing may go wrong.
+func TestSessions(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		nodes []kind
+		plan  plan
+	}{
+		{"client 4.8, nodes 4.8", four(node48), full(4)},
+		{"client 4.8 on kept connections, nodes 4.8", four(node48), kept()},
+		{"client 2.5, nodes 4.8", four(node48), full(2)},
+		{"client 2.5, nodes 2.5", four(node25), full(2)},
+		{"client 4.8, Go nodes", four(nodeGo), modest(4)},
+		{"client 2.5, Go nodes", four(nodeGo), modest(2)},
+		{"client 4.8, Node and Go nodes", []kind{node48, nodeGo, node48, nodeGo}, modest(4)},
+		{"client 2.5, nodes of all kinds", []kind{node48, nodeGo, node25, node48}, modest(2)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startSite(t, pings{}, c.nodes...)
+			c.plan.URL = s.front.url()
+			driver := startClients(t, c.plan)
+			r := driver.exchange(t, 20)
+			after := statsOf(t, s.nodes)
+
+			r.flaws(after).check(t)
+			if got, want := r.acked(), 20*len(r.Sessions); got != want {
+				t.Errorf("%d messages acknowledged, want %d", got, want)
+			}
+			if apart := spread(after); apart > 4 {
+				t.Errorf("fullest and emptiest node differ by %d sessions, want at most 4: %+v", apart, after)
+			}
+			s.checkRedis(t, r)
+			if !c.plan.SharedAgent {
+				s.checkAlternation(t, r)
+			}
+			driver.leave(t)
+			s.checkAllLeft(t)
+			t.Logf("%.1f s", r.Seconds)
+		})
+	}
+}
+
+// rewriteAfter is a third of the time that a binding lives under pings of 25 and 20 s: 67.5 s.
+const rewriteAfter = 22.5
+
+// checkRedis counts what the sessions cost in Redis: one write for each handshake by polling and none for a direct
+// connect, one read by each replica that did not make the binding, and a write in a third of the TTL while they poll.
+func (s *site) checkRedis(t *testing.T, r report) {
+	t.Helper()
+	handshakes := len(r.mode("polling").Sessions) + len(r.mode("upgrade").Sessions)
+	rewrites := int(r.Seconds/rewriteAfter) * handshakes * len(s.replicas)
+	sets, gets := s.redis.Calls("set"), s.redis.Calls("get")
+	if sets < handshakes || sets > handshakes+rewrites {
+		t.Errorf("%d SET for %d handshakes by polling, want that and at most %d more in %.1f s", sets, handshakes, rewrites, r.Seconds)
+	}
+	if limit := handshakes * (len(s.replicas) - 1); gets > limit {
+		t.Errorf("%d GET, want at most %d: one for each polling session and replica that did not make its binding", gets, limit)
+	}
+	t.Logf("%d handshakes by polling cost %d SET and %d GET", handshakes, sets, gets)
+}
+
+// checkAlternation makes sure that the test tested what it says: the polls of each polling session went to both replicas.
+func (s *site) checkAlternation(t *testing.T, r report) {
+	t.Helper()
+	if got, want := s.front.alternated(), len(r.mode("polling").Sessions); got < want {
+		t.Errorf("%d sids were seen by both replicas, want at least the %d polling ones", got, want)
+	}
+}
+
+// checkAllLeft waits until the nodes know of no session: what a client ended has ended at its node.
+func (s *site) checkAllLeft(t *testing.T) {
+	t.Helper()
+	eventually(t, "no session is left at the nodes", func() bool {
+		for _, n := range statsOf(t, s.nodes) {
+			if n.Live != 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
