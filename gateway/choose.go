@@ -43,7 +43,7 @@ func (x *exchange) anyNode() after {
 		case errors.Is(err, errDeparted):
 			return hangUp
 		case errors.Is(err, errShortage):
-			return x.fail(engineio.NoNode)
+			return x.fail(engineio.Full)
 		case isNodeFault(err) && x.sentAt.IsZero():
 			x.route.Cluster.Failed(x.node)
 		case errors.Is(err, errCut) && x.kind != handshake && x.kind != directConnect:

@@ -1,14 +1,20 @@
 package gateway_test
 
 import (
+	"context"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
 )
 
 // Each of these nodes fails a handshake or direct connect in its own way.
@@ -145,6 +151,35 @@ func TestNoNode(t *testing.T) {
 	if status, _ := first.ask(""); status != 503 {
 		t.Errorf("in the queue: %d", status)
 	}
+}
+
+func TestShortageOfDescriptorsIsOursAndNotTheNodes(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine("sid1"))
+	var short atomic.Bool
+	pool := http1.NewPool(func(ctx context.Context) (net.Conn, error) {
+		if short.Load() {
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", node.addr)
+	})
+	s := startGateway(t, func(o *siteOptions) {
+		c := cluster.New("c1", o.method, []cluster.Config{{Name: "n1", Address: node.addr, Weight: 1, Pool: pool}})
+		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
+	})
+	s.bind("sid1", node)
+	short.Store(true)
+	r := raw(t, s.addr, get(handshakeTarget, "Origin: http://a.example")).answer()
+	if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") == "" {
+		t.Errorf("the handshake got %d %v", r.StatusCode, r.Header)
+	}
+	if s.metric("sidway_answers_total", "full") != 1 || s.metric("sidway_node_left_out") != 0 {
+		t.Error("the node is blamed")
+	}
+	poll := raw(t, s.addr, get(pollTarget("sid1")))
+	eventually(t, "the poll is held", func() bool { return s.metric("sidway_leases") == 1 })
+	short.Store(false)
+	poll.expect("", 200, "6")
 }
 
 func TestClientThatLeavesEndsItsPollAtTheNode(t *testing.T) {

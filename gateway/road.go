@@ -300,7 +300,7 @@ func (x *exchange) failed(n *http1.Conn, err error) after {
 		x.route.Cluster.Sessions.End(x.query.SID)
 		return x.fail(engineio.SessionGone)
 	case errors.Is(err, errShortage):
-		return x.fail(engineio.NoNode)
+		return x.fail(engineio.Full)
 	case errors.Is(err, errBadAnswer):
 		return x.fail(engineio.BadNode)
 	}
