@@ -82,3 +82,31 @@ func stall(t *testing.T, g *site, target, framing string) {
 	}
 	c.closed()
 }
+
+// A node may answer a long POST with success before it has read it; what became of the rest is settled before the
+// connection goes on, and nobody reads the upload while it runs.
+func TestEarlySuccess(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		c.send(answer(200, "ok"))
+		readAll(r)
+	})
+	g := startGateway(t, withNodes(n))
+	g.bind(aSID, n)
+	long := strings.Repeat("a", 200_000)
+	for range 30 {
+		for _, h := range []string{
+			request("POST", pollTarget(aSID), long, lengthOf(long)), request("POST", pollTarget(aSID), inChunks(long, 50_000), chunked),
+		} {
+			c := dial(t, g.addr)
+			go c.send(h)
+			r := c.answer()
+			if r.StatusCode != 200 || r.Text != "ok" || r.Err != nil {
+				t.Errorf("answered %d %q, %v", r.StatusCode, r.Text, r.Err)
+			}
+			if r.Close {
+				c.closed()
+			}
+		}
+	}
+}
