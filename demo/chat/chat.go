@@ -1,0 +1,180 @@
+// Package chat is a node of the demo's chat: a Socket.IO server that any number of its like, in Go or in Node, share one
+// Redis with, so that their clients are in the same rooms.
+//
+//	n, err := chat.New(chat.Options{Name: "n1", Redis: rdb})
+//	…
+//	http.Serve(listener, n.Handler())
+//	err = n.Run(ctx) // until ctx is done
+//
+// The Socket.IO events are those of demo/page/chat.js, the client: join, message, history, image, read, typing, status,
+// cluster and act from it; message, read, typing and rooms to it. Requests are acknowledged with {ok: true, …} or
+// {ok: false, error, retry}.
+//
+// A message is acknowledged when it is in the room's log, and only then. Broadcasts through the adapter make the chat
+// quick, but nothing relies on them: each node tells its clients every second where the logs end, and a client that lacks
+// something asks for it.
+package chat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
+	"github.com/zishang520/engine.io/v2/types"
+	"github.com/zishang520/socket.io/v2/socket"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidway/sidway/adapter"
+	"github.com/sidway/sidway/demo/page"
+	"github.com/sidway/sidway/demo/rooms"
+)
+
+const (
+	// MaxImage is the size in bytes above which an image is refused.
+	MaxImage = 1 << 20
+	// MaxBody has room for such an image in base64, as polling carries it, with what is around it. The gateway's limit
+	// for a POST must not be below.
+	MaxBody = 2 << 20
+
+	reportEvery = 3 * time.Second
+	lookEvery   = time.Second
+	storeLimit  = 3 * time.Second // for one request to Redis
+)
+
+// Options says what a node is called and what it works with.
+type Options struct {
+	Name     string                // of the node, as the gateways know it too
+	Redis    redis.UniversalClient // stays the caller's to close
+	Rooms    rooms.Options
+	Replicas []Replica    // the gateways before it, so that it can tell clients which one serves them
+	Control  *Control     // what obeys the panel's buttons; nil where there is nothing to be broken
+	Log      *slog.Logger // nil for none
+	// Pings of the Socket.IO server; zero for the library's own.
+	PingInterval, PingTimeout time.Duration
+}
+
+// Node is a chat node.
+type Node struct {
+	opts  Options
+	log   *slog.Logger
+	rooms *rooms.Rooms
+	io    *socket.Server
+	via   via
+
+	mu      sync.Mutex
+	clients map[*client]struct{}
+
+	view view
+}
+
+// New makes a node. It talks to Redis from now on, and serves when its Handler is mounted and Run runs.
+func New(o Options) (*Node, error) {
+	if o.Name == "" || o.Redis == nil {
+		return nil, errors.New("chat: a node needs a name and a Redis")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}}
+	n.via.replicas = o.Replicas
+	opts := socket.DefaultServerOptions()
+	opts.SetServeClient(false)
+	opts.SetMaxHttpBufferSize(MaxBody)
+	opts.SetAllowRequest(sameOrigin)
+	if o.PingInterval > 0 {
+		opts.SetPingInterval(o.PingInterval)
+	}
+	if o.PingTimeout > 0 {
+		opts.SetPingTimeout(o.PingTimeout)
+	}
+	adapter.Harden(opts)
+	opts.SetAdapter(adapter.PubSub(o.Redis, adapter.Options{Prefix: "demo", Logger: o.Log}))
+	n.io = socket.NewServer(nil, opts)
+	if err := n.io.On("connection", func(args ...any) { n.connected(args[0].(*socket.Socket)) }); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// sameOrigin refuses pages of other sites, which may neither read this chat nor press its buttons. CORS does not do
+// that, because it does not hold for WebSockets.
+func sameOrigin(ctx *types.HttpContext) error {
+	r := ctx.Request()
+	origin := r.Header.Get("Origin")
+	if origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host {
+		return nil
+	}
+	return errors.New("a page of another site")
+}
+
+// Handler serves the page, its Socket.IO and /healthz.
+func (n *Node) Handler() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	io := gin.WrapH(n.via.note(adapter.Handler(n.io)))
+	r.Any("/socket.io/*any", io)
+	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	r.NoRoute(gin.WrapH(page.Handler()))
+	return r
+}
+
+// Run reports who is here and watches the rooms until ctx is done. Then it takes leave and disconnects its clients.
+func (n *Node) Run(ctx context.Context) error {
+	var work errgroup.Group
+	work.Go(func() error { n.every(ctx, reportEvery, n.report); return nil })
+	work.Go(func() error { n.every(ctx, lookEvery, n.look); return nil })
+	err := work.Wait()
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if lerr := n.rooms.Leave(leaving, n.members()); lerr != nil {
+		n.log.Warn("could not take leave", "error", lerr)
+	}
+	n.io.Close(nil)
+	return err
+}
+
+// every calls do now and then, each time with a limit, until ctx is done.
+func (n *Node) every(ctx context.Context, period time.Duration, do func(context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		limited, cancel := context.WithTimeout(ctx, storeLimit)
+		do(limited)
+		cancel()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// report tells the other nodes who is here.
+func (n *Node) report(ctx context.Context) {
+	if err := n.rooms.Report(ctx, rooms.Node{Name: n.opts.Name, Kind: "go"}, n.members()); err != nil && ctx.Err() == nil {
+		n.log.Debug("could not report", "error", err)
+	}
+}
+
+// members lists the clients of this node that are in a room.
+func (n *Node) members() []rooms.Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]rooms.Member, 0, len(n.clients))
+	for c := range n.clients {
+		if m := c.member(); m.Room != "" {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// context bounds one request to Redis on behalf of a client.
+func (n *Node) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), storeLimit)
+}

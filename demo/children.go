@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidway/sidway/demo/chat"
+	"github.com/sidway/sidway/demo/rooms"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+// runNode is one chat node, until ctx is done.
+func runNode(ctx context.Context, s settings, log *slog.Logger) error {
+	if s.redis == "" {
+		return errors.New("--node-only needs --redis or REDIS_URL")
+	}
+	options, err := redis.ParseURL(s.redis)
+	if err != nil {
+		return errors.New("--redis: not a redis:// URL") // the parser's own words may hold the password
+	}
+	options.MaxRetries = -1
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
+	options.ContextTimeoutEnabled = true
+	rdb := redis.NewClient(options)
+	defer rdb.Close()
+	o := chat.Options{Name: s.name, Redis: rdb, Rooms: rooms.Options{Messages: s.history}, Log: log}
+	for _, text := range s.replicaList {
+		known, err := chat.ParseReplica(text)
+		if err != nil {
+			return fmt.Errorf("--replica: %w", err)
+		}
+		o.Replicas = append(o.Replicas, known)
+	}
+	if url := os.Getenv("SIDWAY_DEMO_CONTROL"); url != "" {
+		o.Control = &chat.Control{URL: url, Token: os.Getenv("SIDWAY_DEMO_TOKEN")}
+	}
+	node, err := chat.New(o)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{
+		Handler: node.Handler(), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	var work errgroup.Group
+	work.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	err = node.Run(ctx)
+	server.Close()
+	return errors.Join(err, work.Wait())
+}
+
+// runReplica is one sidway replica, the same that cmd/sidway runs, until ctx is done.
+func runReplica(ctx context.Context, s settings, log *slog.Logger) error {
+	cfg := config.Default()
+	cfg.Listen = []string{s.listen}
+	cfg.Admin.Listen = "off"
+	cfg.Affinity.Redis = s.redis
+	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 3 * time.Second, Waves: 3}
+	c := config.Cluster{Name: "demo", Path: "/socket.io/", Balance: config.LeastSessions, MaxBody: chat.MaxBody}
+	for _, text := range s.nodeList {
+		name, url, ok := strings.Cut(text, "=")
+		if !ok {
+			return fmt.Errorf("--node: %q is not name=http://host:port", text)
+		}
+		c.Nodes = append(c.Nodes, config.Node{Name: name, URL: url, Weight: 1})
+	}
+	cfg.Clusters = []config.Cluster{c}
+	r, err := replica.New(cfg, log)
+	if err != nil {
+		return err
+	}
+	return r.Run(ctx)
+}

@@ -1,0 +1,81 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// away is how long Redis is stopped on purpose.
+const away = 10 * time.Second
+
+// embedded is a Redis inside this process. Stopped and started again, it has its data still.
+type embedded struct {
+	server *miniredis.Miniredis
+	stop   chan struct{}
+
+	mu sync.Mutex
+	on bool
+}
+
+func startEmbedded() (*embedded, error) {
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	e := &embedded{server: miniredis.NewMiniRedis(), stop: make(chan struct{}, 1), on: true}
+	e.server.ClockTTL(true) // otherwise nothing ever expires
+	if err := e.server.StartAddr(ports[0]); err != nil {
+		return nil, fmt.Errorf("embedded redis: %w", err)
+	}
+	return e, nil
+}
+
+func (e *embedded) url() string { return "redis://" + e.server.Addr() + "/0" }
+
+func (e *embedded) up() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.on
+}
+
+// pause stops it for a while; it does nothing while it is stopped.
+func (e *embedded) pause() {
+	select {
+	case e.stop <- struct{}{}:
+	default:
+	}
+}
+
+// run obeys pause until ctx is done.
+func (e *embedded) run(ctx context.Context) error {
+	for {
+		select {
+		case <-e.stop:
+		case <-ctx.Done():
+			return nil
+		}
+		e.set(false)
+		e.server.Close()
+		select {
+		case <-time.After(away):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := e.server.Restart(); err != nil {
+			return fmt.Errorf("embedded redis: %w", err)
+		}
+		e.set(true)
+	}
+}
+
+func (e *embedded) set(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.on = on
+}
+
+func (e *embedded) close() { e.server.Close() }

@@ -1,0 +1,212 @@
+// The page: who we are, which room, and the parts that show it.
+
+import { Chat } from "./chat.js";
+import { Compose } from "./compose.js";
+import { Messages, colour, element, initial } from "./messages.js";
+import { Panel } from "./panel.js";
+
+const $ = (selector) => document.querySelector(selector);
+const typingLasts = 3500;
+
+/** A tab is a member of its own, and stays one when it is loaded again. */
+function ownUID() {
+  let uid = sessionStorage.getItem("uid");
+  if (!uid) {
+    uid = Array.from(crypto.getRandomValues(new Uint8Array(9)), (b) => b.toString(16).padStart(2, "0")).join("");
+    sessionStorage.setItem("uid", uid);
+  }
+  return uid;
+}
+
+class Page {
+  #typists = new Map(); // uid -> {name, timer}
+  #seen = new Map(); // room -> id of its last message when we were there last
+
+  constructor(name, room) {
+    this.chat = new Chat(window.io, { uid: ownUID(), name });
+    this.messages = new Messages(this.chat);
+    this.panel = new Panel(this.chat);
+    this.compose = new Compose(this.chat, (text) => this.#say(text));
+    this.#listen();
+    this.#drawers();
+    $("#my-name").value = name;
+    $("#welcome").hidden = true;
+    $("#app").hidden = false;
+    this.go(room);
+    this.compose.focus();
+  }
+
+  go(room) {
+    sessionStorage.setItem("room", room);
+    this.#seen.set(this.chat.room, this.chat.log().last);
+    this.chat.enter(room);
+    $("#room-title").textContent = room;
+    document.title = `${room} – sidway chat`;
+    for (const { timer } of this.#typists.values()) clearTimeout(timer);
+    this.#typists.clear();
+    this.#showTypists();
+    this.messages.draw();
+    this.#showRooms();
+  }
+
+  #listen() {
+    const { chat } = this;
+    chat.addEventListener("state", () => this.#showState());
+    chat.addEventListener("rooms", () => this.#showRooms());
+    chat.addEventListener("typing", ({ uid, name }) => this.#typist(uid, name));
+    chat.addEventListener("items", ({ items }) => {
+      for (const { message } of items) if (message) this.#forget(message.uid);
+    });
+    $("#new-room").addEventListener("submit", (e) => {
+      e.preventDefault();
+      const name = $("#new-room-name").value.trim();
+      if (!name) return;
+      $("#new-room-name").value = "";
+      this.#close("side");
+      this.go(name);
+    });
+    $("#rename").addEventListener("submit", (e) => {
+      e.preventDefault();
+      $("#my-name").blur();
+    });
+    $("#my-name").addEventListener("change", () => this.#rename());
+    $("#theme").addEventListener("click", () => this.#theme());
+  }
+
+  #rename() {
+    const name = $("#my-name").value.trim();
+    if (!name) {
+      $("#my-name").value = this.chat.name;
+      return;
+    }
+    remember(name);
+    this.chat.rename(name);
+  }
+
+  #theme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+  }
+
+  #drawers() {
+    for (const name of ["side", "panel"]) $(`#open-${name}`).addEventListener("click", () => this.#toggle(name));
+    document.addEventListener("keydown", (e) => {
+      if (e.key !== "Escape") return;
+      for (const name of ["side", "panel"]) this.#close(name);
+    });
+    $("main").addEventListener("pointerdown", () => {
+      if (matchMedia("(max-width: 860px)").matches) this.#close("side");
+    });
+    if (matchMedia("(min-width: 1101px)").matches) this.#toggle("panel");
+  }
+
+  #toggle(name) {
+    const open = $(`#${name}`).classList.toggle("open");
+    $(`#open-${name}`).ariaExpanded = String(open);
+    if (!open) return;
+    const other = name === "side" ? "panel" : "side";
+    if (matchMedia("(max-width: 860px)").matches) this.#close(other);
+  }
+
+  #close(name) {
+    $(`#${name}`).classList.remove("open");
+    $(`#open-${name}`).ariaExpanded = "false";
+  }
+
+  #say(text) {
+    this.panel.tell(text);
+    $("#typing").textContent = text;
+  }
+
+  #showState() {
+    const { joined, socket } = this.chat;
+    $("#state").textContent = joined ? "connected" : socket.connected ? "joining…" : "reconnecting…";
+    $("#state").classList.toggle("away", !joined);
+  }
+
+  #showRooms() {
+    const { chat } = this;
+    const rooms = chat.rooms.filter((r) => r.members.length || r.last || r.name === chat.room);
+    if (!rooms.some((r) => r.name === chat.room)) rooms.unshift({ name: chat.room, last: "", members: [] });
+    let news = false;
+    $("#rooms").replaceChildren(...rooms.map((room) => {
+      const fresh = room.name !== chat.room && this.#seen.has(room.name) && room.last !== this.#seen.get(room.name);
+      news ||= fresh;
+      return this.#room(room, fresh);
+    }));
+    $("#open-side .dot").hidden = !news;
+    const here = rooms.find((r) => r.name === chat.room).members;
+    $("#count").textContent = here.length === 1 ? "1 person here" : `${here.length} people here`;
+    $("#people").replaceChildren(...here.map((m) => this.#person(m)));
+  }
+
+  #room(room, fresh) {
+    const button = element("button");
+    button.type = "button";
+    button.append(element("span", "name", room.name));
+    if (fresh) button.append(element("span", "new"), element("span", "hidden", "new messages"));
+    button.append(element("span", "people", String(room.members.length)), element("span", "hidden", "people"));
+    if (room.name === this.chat.room) button.setAttribute("aria-current", "true");
+    button.addEventListener("click", () => {
+      this.#close("side");
+      if (room.name !== this.chat.room) this.go(room.name);
+    });
+    const li = element("li");
+    li.append(button);
+    return li;
+  }
+
+  #person(member) {
+    const li = element("li");
+    const face = element("span", "face", initial(member.name));
+    face.style.background = colour(member.uid);
+    face.ariaHidden = "true";
+    const you = member.uid === this.chat.uid ? " (you)" : "";
+    li.append(face, element("span", "name", member.name + you), element("span", "node", `on ${member.node}`));
+    return li;
+  }
+
+  #typist(uid, name) {
+    clearTimeout(this.#typists.get(uid)?.timer);
+    this.#typists.set(uid, { name, timer: setTimeout(() => this.#forget(uid), typingLasts) });
+    this.#showTypists();
+  }
+
+  #forget(uid) {
+    clearTimeout(this.#typists.get(uid)?.timer);
+    if (this.#typists.delete(uid)) this.#showTypists();
+  }
+
+  #showTypists() {
+    const names = [...this.#typists.values()].map((t) => t.name);
+    const who = names.length > 3 ? "Several people are" : names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)} are` : `${names[0]} is`;
+    $("#typing").textContent = names.length ? `${who} typing…` : "";
+  }
+}
+
+function remember(name) {
+  localStorage.setItem("name", name);
+  sessionStorage.setItem("name", name);
+}
+
+const name = sessionStorage.getItem("name");
+const asked = decodeURIComponent(location.hash.slice(1));
+if (name) {
+  new Page(name, asked || sessionStorage.getItem("room") || "lobby");
+} else {
+  $("#welcome").hidden = false;
+  $("#name").value = localStorage.getItem("name") ?? "";
+  if (asked) $("#first-room").value = asked;
+  $("#name").focus();
+  $("#name").select();
+  $("#welcome").addEventListener("submit", (e) => {
+    e.preventDefault();
+    const chosen = $("#name").value.trim();
+    const room = $("#first-room").value.trim();
+    if (!chosen || !room) return;
+    remember(chosen);
+    new Page(chosen, room);
+  });
+}
