@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -24,6 +25,7 @@ type upload struct {
 	due      time.Time     // when it must have come, but for what BodyRate allows
 	ended    chan struct{} // closed when the rest was streamed; nil if nothing was
 	err      error         // why streaming ended early; valid after ended
+	halted   atomic.Bool   // the node has answered and nobody wants the rest
 }
 
 // errTooLarge says that a body is longer than its limit.
@@ -74,6 +76,9 @@ func (x *exchange) nextPiece(body *http1.Body) ([]byte, error) {
 	}
 	if err := x.c.conn.SetReadDeadline(u.due.Add(allowed)); err != nil {
 		return nil, err
+	}
+	if u.halted.Load() { // just before the deadline was set, which then ended nothing
+		return nil, errNodeWrite
 	}
 	p, err := body.Next()
 	u.got += int64(len(p))
@@ -174,6 +179,7 @@ func (x *exchange) settle(n net.Conn) error {
 		return nil
 	}
 	if x.uploading() {
+		u.halted.Store(true)
 		n.Close()
 		x.c.conn.SetReadDeadline(time.Unix(1, 0))
 		<-u.ended
