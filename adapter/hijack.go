@@ -14,7 +14,7 @@ const (
 	writeLimit = 30 * time.Second
 	// lastWords is how long a closed connection still takes writes: the library closes it while a goroutine of its own
 	// has yet to write the last packets.
-	lastWords = 100 * time.Millisecond
+	lastWords = 50 * time.Millisecond
 )
 
 // hijacker is the answer to a WebSocket request; the connection that the library takes from it is a heldConn.

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,8 @@ type proc struct {
 	events  map[string][]event // by client
 	ready   bool
 	ended   bool
+	quiet   bool // its death is expected
+	said    bytes.Buffer
 }
 
 // line is what a process says.
@@ -51,11 +54,19 @@ type event struct {
 	Args []any  `json:"args"`
 }
 
+// startProc starts a process and returns when it is ready.
 func startProc(t *testing.T, name string, args ...string) *proc {
+	t.Helper()
+	p := launchProc(t, name, args...)
+	p.until("ready", func() bool { return p.ready })
+	return p
+}
+
+func launchProc(t *testing.T, name string, args ...string) *proc {
 	t.Helper()
 	p := &proc{t: t, name: name, changed: make(chan struct{}), answers: map[int]chan line{}, events: map[string][]event{}}
 	p.cmd = exec.Command(args[0], args[1:]...)
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr = &p.said
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +89,10 @@ func startProc(t *testing.T, name string, args ...string) *proc {
 		_ = p.cmd.Process.Kill()
 		<-read
 		_ = p.cmd.Wait()
+		if t.Failed() && !p.quiet {
+			t.Logf("%s said: %.2000s", name, p.said.String())
+		}
 	})
-	p.until("ready", func() bool { return p.ready })
 	return p
 }
 
@@ -161,7 +174,7 @@ func (p *proc) send(target map[string]any, method string, args ...any) chan line
 		p.t.Fatal(err)
 	}
 	if _, err := p.in.Write(append(b, '\n')); err != nil {
-		p.t.Errorf("%s: %v", p.name, err)
+		c <- line{Error: err.Error()}
 	}
 	return c
 }

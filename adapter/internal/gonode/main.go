@@ -19,6 +19,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter"
+	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -26,6 +27,9 @@ import (
 type settings struct {
 	RequestsTimeout  int64  `json:"requestsTimeout"`
 	SubscriptionMode string `json:"subscriptionMode"`
+	Plain            bool   `json:"plain"`     // the library as it is
+	SlowSetup        int64  `json:"slowSetup"` // ms that a connection handler takes before it listens
+	Origin           string `json:"origin"`    // the only one that CORS allows
 	Server           struct {
 		PingInterval int64 `json:"pingInterval"`
 		PingTimeout  int64 `json:"pingTimeout"`
@@ -52,7 +56,7 @@ func run() error {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port})
 	io := socket.NewServer(nil, options(kind, prefix, set, rdb))
-	s := &server{io: io}
+	s := &server{io: io, slow: time.Duration(set.SlowSetup) * time.Millisecond}
 	s.setup(io.Sockets())
 	s.setup(io.Of("/chat", nil))
 	dynamic := io.Of(regexp.MustCompile(`^/dynamic-\d+$`), nil)
@@ -63,14 +67,24 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	go func() { _ = http.Serve(ln, adapter.Handler(io)) }()
+	handler := io.ServeHandler(nil)
+	if !set.Plain {
+		handler = adapter.Handler(io)
+	}
+	go func() { _ = http.Serve(ln, handler) }()
 	s.say(map[string]any{"ready": true, "port": ln.Addr().(*net.TCPAddr).Port})
 	return s.obey()
 }
 
 func options(kind, prefix string, set settings, rdb redis.UniversalClient) *socket.ServerOptions {
 	opts := socket.DefaultServerOptions()
-	adapter.Harden(opts)
+	opts.SetAllowEIO3(true)
+	if !set.Plain {
+		adapter.Harden(opts)
+	}
+	if set.Origin != "" {
+		opts.SetCors(&types.Cors{Origin: []any{set.Origin}})
+	}
 	ao := adapter.Options{
 		Prefix: prefix, Stream: prefix, SessionPrefix: prefix + ":session:",
 		RequestTimeout: time.Duration(set.RequestsTimeout) * time.Millisecond,
@@ -108,7 +122,9 @@ type server struct {
 
 	mu    sync.Mutex
 	heard []any
+	seqs  []any
 	out   sync.Mutex
+	slow  time.Duration
 }
 
 func (s *server) say(v any) {
@@ -139,6 +155,22 @@ func (s *server) listen(nsp socket.Namespace) {
 
 func (s *server) connected(args ...any) {
 	c := args[0].(*socket.Socket)
+	time.Sleep(s.slow)
+	_ = c.On("seq", func(args ...any) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seqs = append(s.seqs, args[0])
+	})
+	_ = c.On("size", func(args ...any) {
+		if text, ok := args[0].(string); ok {
+			args[len(args)-1].(socket.Ack)([]any{len(text)}, nil)
+		}
+	})
+	_ = c.On("ask-me", func(args ...any) { // waits, in its handler, for an acknowledgement of the same client
+		answer := make(chan any, 1)
+		c.Timeout(2*time.Second).EmitWithAck("ask", "x")(func(list []any, _ error) { answer <- list })
+		args[len(args)-1].(socket.Ack)([]any{<-answer}, nil)
+	})
 	done := func(args []any, values ...any) { args[len(args)-1].(socket.Ack)(values, nil) }
 	_ = c.On("join", func(args ...any) { c.Join(socket.Room(args[0].(string))); done(args) })
 	_ = c.On("leave", func(args ...any) { c.Leave(socket.Room(args[0].(string))); done(args) })
@@ -151,6 +183,7 @@ func (s *server) connected(args ...any) {
 	_ = c.On("whoami", func(args ...any) {
 		done(args, map[string]any{
 			"id": c.Id(), "recovered": c.Recovered(), "rooms": sorted(c.Rooms().Keys()), "data": c.Data(),
+			"auth": c.Handshake().Auth,
 		})
 	})
 }

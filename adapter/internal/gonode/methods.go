@@ -70,6 +70,10 @@ func (s *server) do(r request) (any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return append([]any{}, s.heard...), nil
+	case "seqs":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return append([]any{}, s.seqs...), nil
 	case "cpu":
 		return cpu(), nil
 	case "close":
