@@ -96,6 +96,7 @@ func (c *clients) report(t *testing.T, line map[string]any) report {
 // report is what the client sessions saw.
 type report struct {
 	Seconds  float64
+	Lag      float64 // the longest time in seconds that the process was kept from running
 	Sessions []session
 }
 

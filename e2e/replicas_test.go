@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -73,6 +74,25 @@ func (r *replica) adminPage(path string) (int, string) {
 		return 0, ""
 	}
 	return a.StatusCode, string(body)
+}
+
+// metric returns the value of one series of /metrics, 0 where there is none.
+func (r *replica) metric(t *testing.T, series string) int {
+	t.Helper()
+	status, page := r.adminPage("/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("%s: /metrics: status %d", r.name, status)
+	}
+	for line := range strings.Lines(page) {
+		if value, found := strings.CutPrefix(line, series+" "); found {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatalf("%s: %q: %v", r.name, line, err)
+			}
+			return int(n)
+		}
+	}
+	return 0
 }
 
 // freeAddress finds a loopback port below those that the kernel gives to outgoing connections, of which the tests make

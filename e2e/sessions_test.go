@@ -65,7 +65,7 @@ func TestSessions(t *testing.T) {
 			}
 			driver.leave(t)
 			s.checkAllLeft(t)
-			t.Logf("%.1f s", r.Seconds)
+			t.Logf("%.1f s, the clients' process waited for the processor up to %.1f s", r.Seconds, r.Lag)
 		})
 	}
 }
@@ -75,18 +75,25 @@ const rewriteAfter = 22.5
 
 // checkRedis counts what the sessions cost in Redis: one write for each handshake by polling and none for a direct
 // connect, one read by each replica that did not make the binding, and a write in a third of the TTL while they poll.
+// Where the machine was too crowded for an answer in 100 ms, the replicas did again what they had to, and said so.
 func (s *site) checkRedis(t *testing.T, r report) {
 	t.Helper()
 	handshakes := len(r.mode("polling").Sessions) + len(r.mode("upgrade").Sessions)
-	rewrites := int(r.Seconds/rewriteAfter) * handshakes * len(s.replicas)
+	again := 0
+	for _, r := range s.replicas {
+		for _, outcome := range []string{"kept", "unavailable", "republished", "failed"} {
+			again += r.metric(t, `sidway_bindings_total{cluster="chat",outcome="`+outcome+`"}`)
+		}
+	}
+	rewrites := int(r.Seconds/rewriteAfter)*handshakes*len(s.replicas) + again
 	sets, gets := s.redis.Calls("set"), s.redis.Calls("get")
 	if sets < handshakes || sets > handshakes+rewrites {
 		t.Errorf("%d SET for %d handshakes by polling, want that and at most %d more in %.1f s", sets, handshakes, rewrites, r.Seconds)
 	}
-	if limit := handshakes * (len(s.replicas) - 1); gets > limit {
+	if limit := handshakes*(len(s.replicas)-1) + again; gets > limit {
 		t.Errorf("%d GET, want at most %d: one for each polling session and replica that did not make its binding", gets, limit)
 	}
-	t.Logf("%d handshakes by polling cost %d SET and %d GET", handshakes, sets, gets)
+	t.Logf("%d handshakes by polling cost %d SET and %d GET; %d operations were done again", handshakes, sets, gets, again)
 }
 
 // checkAlternation makes sure that the test tested what it says: the polls of each polling session went to both replicas.
