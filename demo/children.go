@@ -29,7 +29,7 @@ func runNode(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return errors.New("--redis: not a redis:// URL") // the parser's own words may hold the password
 	}
-	options.MaxRetries = -1
+	options.MaxRetries, options.DialerRetries = -1, 1
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	options.ContextTimeoutEnabled = true
 	rdb := redis.NewClient(options)

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/sidway/sidway/demo/launch"
 )
 
@@ -115,7 +117,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})).With("process", s.name)
+	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	redis.SetLogger(redisLog{log})
+	if s.nodeOnly || s.replicaOnly {
+		log = log.With("process", s.name)
+	}
 	if s.child {
 		var stop context.CancelFunc
 		ctx, stop = withParent(ctx)
@@ -131,6 +137,15 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		Listen: s.listen, Nodes: s.nodes, NodeJS: s.nodeJS, Replicas: s.replicas, Redis: s.redis, History: s.history,
 		Out: out, Errors: errs, Log: log,
 	}).Run(ctx)
+}
+
+// redisLog takes what the Redis client says of its connections. Nodes and replicas tell themselves when Redis goes and
+// comes back.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the client's logging interface.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
 }
 
 // withParent ends ctx when the parent is gone: it holds the other end of this process's standard input.

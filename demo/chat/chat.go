@@ -65,6 +65,7 @@ type Node struct {
 	rooms *rooms.Rooms
 	io    *socket.Server
 	via   via
+	nudge chan struct{} // asks for a look before its time
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
@@ -80,7 +81,7 @@ func New(o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}}
+	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}, nudge: make(chan struct{}, 1)}
 	n.via.replicas = o.Replicas
 	opts := socket.DefaultServerOptions()
 	opts.SetServeClient(false)
@@ -126,8 +127,8 @@ func (n *Node) Handler() http.Handler {
 // Run reports who is here and watches the rooms until ctx is done. Then it takes leave and disconnects its clients.
 func (n *Node) Run(ctx context.Context) error {
 	var work errgroup.Group
-	work.Go(func() error { n.every(ctx, reportEvery, n.report); return nil })
-	work.Go(func() error { n.every(ctx, lookEvery, n.look); return nil })
+	work.Go(func() error { n.every(ctx, reportEvery, nil, n.report); return nil })
+	work.Go(func() error { n.every(ctx, lookEvery, n.nudge, n.look); return nil })
 	err := work.Wait()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -138,8 +139,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// every calls do now and then, each time with a limit, until ctx is done.
-func (n *Node) every(ctx context.Context, period time.Duration, do func(context.Context)) {
+// every calls do now and then and when it is asked to, each time with a limit, until ctx is done.
+func (n *Node) every(ctx context.Context, period time.Duration, asked <-chan struct{}, do func(context.Context)) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
@@ -148,6 +149,7 @@ func (n *Node) every(ctx context.Context, period time.Duration, do func(context.
 		cancel()
 		select {
 		case <-tick.C:
+		case <-asked:
 		case <-ctx.Done():
 			return
 		}

@@ -115,7 +115,7 @@ func (c *client) gone() {
 	if err := c.node.rooms.Leave(ctx, []rooms.Member{m}); err != nil {
 		c.node.log.Debug("could not take a client's leave", "error", err)
 	}
-	c.node.lookNow()
+	c.node.lookSoon()
 }
 
 // plain turns structs into the maps that the library's encoder understands.

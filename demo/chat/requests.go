@@ -82,7 +82,7 @@ func (c *client) join(q joining, _ []byte) reply {
 	if err := c.node.rooms.Report(ctx, rooms.Node{Name: c.node.opts.Name, Kind: "go"}, []rooms.Member{c.member()}); err != nil {
 		return c.away(err)
 	}
-	go c.node.lookNow()
+	c.node.lookSoon()
 	page, err := c.node.rooms.After(ctx, room, q.After)
 	if err != nil {
 		return c.away(err)

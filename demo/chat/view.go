@@ -75,11 +75,12 @@ func (v *view) get() (all []rooms.Room, away bool) {
 	return v.all, v.away
 }
 
-// lookNow shows a change that this node made without waiting for the next look.
-func (n *Node) lookNow() {
-	ctx, cancel := n.context()
-	defer cancel()
-	n.look(ctx)
+// lookSoon shows a change that this node made without waiting for the next look.
+func (n *Node) lookSoon() {
+	select {
+	case n.nudge <- struct{}{}:
+	default: // a look is coming already
+	}
 }
 
 // look reads the rooms, and tells this node's clients what has changed: who is here, and where each log ends.

@@ -5,6 +5,9 @@
 //   hush             nobody says anything more; answers when everything said is in the log
 //   settle           answers when every member has everything, and all that was said is known as delivered
 //   say {user, text} one says something
+//   act {what, name} the first user presses a button of the panel
+//   state            what the panel shows of the cluster
+//   where            the node and the replica of each
 //   report           what each said, what was shown as sent and as delivered, and the log that each has
 //   leave            all leave, and the process ends
 
@@ -93,6 +96,12 @@ const commands = {
   async where() {
     const seen = await Promise.all(users.map((u) => u.chat.ask("status").catch(() => ({}))));
     return { nodes: seen.map((s) => s.node ?? ""), replicas: seen.map((s) => s.replica ?? "") };
+  },
+  async act({ what, name }) {
+    return users[0].chat.ask("act", { what, name }).catch(() => ({}));
+  },
+  async state() {
+    return (await users[0].chat.ask("cluster").catch(() => ({}))).state ?? {};
   },
   async leave() {
     for (const user of users) user.chat.leave();

@@ -1,0 +1,171 @@
+package main_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/demo/chat"
+	"github.com/sidway/sidway/demo/rooms"
+)
+
+// report is what the scripted users saw.
+type report struct {
+	Users []struct {
+		Room      string            `json:"room"`
+		UID       string            `json:"uid"`
+		Sent      map[string]string `json:"sent"` // key -> id, of what was shown as sent
+		Delivered []string          `json:"delivered"`
+		Refused   []string          `json:"refused"`
+		Log       []struct {
+			ID     string `json:"id"`
+			Key    string `json:"key"`
+			Notice string `json:"notice"`
+		} `json:"log"`
+	} `json:"users"`
+}
+
+// check demands that everything that was shown as sent is in every member's log, once, where the node said, and that all
+// members of a room have one log without gaps. It returns how many messages there are.
+func (r report) check(t *testing.T) int {
+	t.Helper()
+	logs := map[string][]string{}
+	total := 0
+	for _, u := range r.Users {
+		ids := make([]string, 0, len(u.Log))
+		at := map[string]string{}
+		var before int64
+		for _, e := range u.Log {
+			if e.Notice != "" {
+				t.Errorf("%s was told %q", u.UID, e.Notice)
+			}
+			if at[e.Key] != "" {
+				t.Errorf("%s has %s twice", u.UID, e.Key)
+			}
+			if _, number, _ := rooms.Position(e.ID); number != before+1 {
+				t.Errorf("%s has %s behind number %d", u.UID, e.ID, before)
+			} else {
+				before = number
+			}
+			at[e.Key] = e.ID
+			ids = append(ids, e.ID+" "+e.Key)
+		}
+		if known, ok := logs[u.Room]; !ok {
+			logs[u.Room] = ids
+		} else if strings.Join(known, "\n") != strings.Join(ids, "\n") {
+			t.Errorf("%s has another log than others in %s: %d and %d messages", u.UID, u.Room, len(ids), len(known))
+		}
+		if len(u.Refused) > 0 {
+			t.Errorf("%s was refused: %v", u.UID, u.Refused)
+		}
+		total += len(u.Sent)
+	}
+	for _, u := range r.Users {
+		in := "\n" + strings.Join(logs[u.Room], "\n") + "\n"
+		for key, id := range u.Sent {
+			if !strings.Contains(in, "\n"+id+" "+key+"\n") {
+				t.Errorf("%s of %s was shown as sent at %s and is not there", key, u.UID, id)
+			}
+		}
+		for _, key := range u.Delivered {
+			if u.Sent[key] == "" {
+				t.Errorf("%s was shown as delivered and never as sent", key)
+			}
+		}
+		if len(u.Delivered) != len(u.Sent) {
+			t.Errorf("%s: %d shown as delivered of %d", u.UID, len(u.Delivered), len(u.Sent))
+		}
+	}
+	return total
+}
+
+// breakAll kills a node, restarts a replica and has Redis away, one after the other, each until all is well again.
+func breakAll(t *testing.T, u *users, stopRedis func()) {
+	t.Helper()
+	var where struct{ Nodes, Replicas []string }
+	u.do("where", nil, &where)
+	for what, name := range map[string]string{"kill-node": where.Nodes[0], "restart-replica": where.Replicas[0]} {
+		u.do("act", map[string]any{"what": what, "name": name}, nil)
+		eventually(t, name+" is back", func() bool {
+			var s chat.State
+			u.do("state", nil, &s)
+			for _, p := range append(s.Nodes, s.Replicas...) {
+				if p.Name == name {
+					return p.Up && p.Restarts > 0
+				}
+			}
+			return false
+		})
+	}
+	stopRedis()
+}
+
+// embeddedRedis has the one inside the launcher stopped by the panel's button.
+func embeddedRedis(t *testing.T, u *users) func() {
+	return func() {
+		t.Helper()
+		away := false
+		u.do("act", map[string]any{"what": "stop-redis"}, nil)
+		eventually(t, "Redis was away and is back", func() bool {
+			var s chat.State
+			u.do("state", nil, &s)
+			away = away || (s.Redis.Name != "" && !s.Redis.Up)
+			return away && s.Redis.Up
+		})
+	}
+}
+
+func TestNothingSentIsLost(t *testing.T) {
+	d := startDemo(t, "")
+	u := startUsers(t, usersConfig{URL: d.url, Users: 8, Rooms: 2, Polling: 3})
+	u.do("enter", nil, nil)
+	u.do("talk", map[string]any{"pace": 600}, nil)
+	breakAll(t, u, embeddedRedis(t, u))
+	u.do("hush", nil, nil)
+	u.do("settle", nil, nil)
+	var r report
+	u.do("report", nil, &r)
+	if n := r.check(t); n < 8 {
+		t.Errorf("only %d messages", n)
+	}
+	u.do("leave", nil, nil)
+}
+
+// TestTwoMinutesOfFaults is the long form, with a real Redis that is killed and comes back with its data.
+func TestTwoMinutesOfFaults(t *testing.T) {
+	if os.Getenv("SIDWAY_DEMO_LONG") != "1" {
+		t.Log("two minutes with 50 users run with SIDWAY_DEMO_LONG=1")
+		return
+	}
+	rdb := affinitytest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	d := startDemo(t, rdb.URL(), "--history", "10000")
+	u := startUsers(t, usersConfig{URL: d.url, Users: 50, Rooms: 5, Polling: 17})
+	u.do("enter", nil, nil)
+	u.do("talk", map[string]any{"pace": 1500}, nil)
+	rounds := 0
+	for began := time.Now(); time.Since(began) < 2*time.Minute; rounds++ {
+		breakAll(t, u, func() {
+			rdb.Kill()
+			waitFor(t, 3*time.Second)
+			rdb.Restart()
+			waitFor(t, 2*time.Second)
+		})
+	}
+	u.do("hush", nil, nil)
+	u.do("settle", nil, nil)
+	var r report
+	u.do("report", nil, &r)
+	t.Logf("%d rounds of faults, %d messages, all where they belong unless said otherwise", rounds, r.check(t))
+	u.do("leave", nil, nil)
+}
+
+// waitFor lets the fault last.
+func waitFor(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
