@@ -43,7 +43,7 @@ func (x *exchange) reply(a engineio.Answer) after {
 	}
 	body := x.req.ContentLength > 0 || x.req.Chunked
 	// Behind a request for an upgrade there may be bytes of another protocol.
-	last := x.closes() || x.unread || x.req.Upgrade || body && !x.upload.complete
+	last := x.closes() || x.unread || x.req.Minor == 0 || x.req.Upgrade || body && !x.upload.complete
 	out := buffers.get()
 	defer buffers.put(out)
 	*out = a.Append((*out)[:0], engineio.CORS{

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -31,7 +32,8 @@ type client struct {
 
 	forwardedFor string // ip as RFC 7239, section 6, writes it
 
-	watch watch // its own goroutine's
+	watch watch       // its own goroutine's
+	more  atomic.Bool // further requests have been received behind the one in hand
 
 	mu   sync.Mutex
 	node net.Conn // the connection whose answer is waited for

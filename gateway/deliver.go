@@ -27,6 +27,7 @@ func (x *exchange) deliver(n *http1.Conn) after {
 		return x.tunnel(n)
 	}
 	defer x.leave()
+	x.awaitTail()
 	answered := time.Now()
 	body := n.Reader.ResponseBody(&x.resp)
 	first := x.early

@@ -156,6 +156,50 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
+// A client that sent several requests and closed its side has not left: it waits for their answers.
+func TestPipeliningThenFIN(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		switch r.URL.Path {
+		case "/departs":
+			<-c.gone
+		case "/a":
+			<-release
+			fallthrough
+		default:
+			plainly(c, r)
+		}
+	})
+	g := startGateway(t, withNodes(n))
+	c := raw(t, g.addr, get("/a")+get("/b")+get("/c"))
+	n.conn(0).await("/a")
+	leaver := raw(t, g.addr, get("/departs"))
+	n.conn(1).await("/departs")
+	c.CloseWrite()
+	leaver.Close()
+	n.conn(1).awaitEnd() // the gateway looks at ends in their order: by now it has seen that of c
+	close(release)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		if r := c.answer(); r.StatusCode != 200 || !strings.Contains(r.Text, path) {
+			t.Fatalf("answered %d %q", r.StatusCode, r.Text)
+		}
+	}
+	c.closed()
+}
+
+// A client of HTTP/1.0 that asked for it is told that its connection is kept, or it is not: an answer made here ends it.
+func TestOwnAnswerForOldClient(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, withNodes(startNode(t, "n1", nil)))
+	c := raw(t, g.addr, "GET "+pollTarget("unknown")+" HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	r := c.answer()
+	if r.StatusCode != 400 {
+		t.Errorf("answered %d %q", r.StatusCode, r.Text)
+	}
+	c.refused(r)
+}
+
 // Each request that says close is the last of its connection, and nothing behind it is served.
 func TestClose(t *testing.T) {
 	t.Parallel()

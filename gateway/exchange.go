@@ -123,6 +123,7 @@ func (x *exchange) serve() after {
 		return then
 	}
 	x.ready = time.Now()
+	x.c.more.Store(x.upload.complete && len(x.c.reader.Buffered()) > 0)
 	if x.query.SID != "" {
 		return x.inSession()
 	}

@@ -25,6 +25,7 @@ type upload struct {
 	due      time.Time     // when it must have come, but for what BodyRate allows
 	ended    chan struct{} // closed when the rest was streamed; nil if nothing was
 	err      error         // why streaming ended early; valid after ended
+	last     atomic.Bool   // the last piece is being written
 	halted   atomic.Bool   // the node has answered and nobody wants the rest
 }
 
@@ -135,15 +136,16 @@ func (x *exchange) streamTo(n net.Conn) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
+		done := err == io.EOF || body.Done()
 		switch *out = (*out)[:0]; {
 		case !q.Chunked:
 			*out = append(*out, p...)
-		case len(p) > 0:
+		case done:
+			*out = http1.AppendLastChunk(http1.AppendChunk(*out, p))
+		default:
 			*out = http1.AppendChunk(*out, p)
 		}
-		if err == io.EOF && q.Chunked {
-			*out = http1.AppendLastChunk(*out)
-		}
+		u.last.Store(done)
 		n.SetWriteDeadline(time.Now().Add(x.patience()))
 		if _, werr := n.Write(*out); werr != nil {
 			return errNodeWrite
@@ -152,9 +154,27 @@ func (x *exchange) streamTo(n net.Conn) error {
 		if n.SetReadDeadline(time.Now().Add(x.patience())); x.c.ctx.Err() != nil {
 			return errDeparted
 		}
-		if err == io.EOF {
+		if done {
 			return nil
 		}
+	}
+}
+
+// tailTime is how long an answer waits for the end of the upload before it: see awaitTail.
+const tailTime = 20 * time.Millisecond
+
+// awaitTail lets an upload end whose last piece is being written: the node can have it all and answer before this
+// goroutine hears that it was sent, and the client's connection would be given up for nothing. A node that answers
+// without having read so far holds the answer up for no longer than tailTime.
+func (x *exchange) awaitTail() {
+	if x.upload.ended == nil || !x.upload.last.Load() {
+		return
+	}
+	t := time.NewTimer(tailTime)
+	defer t.Stop()
+	select {
+	case <-x.upload.ended:
+	case <-t.C:
 	}
 }
 

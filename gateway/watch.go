@@ -20,7 +20,7 @@ func (w watch) hup() {
 	w.raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		gone = n <= 0 && err != unix.EAGAIN && err != unix.EINTR
+		gone = n < 0 && err != unix.EAGAIN && err != unix.EINTR || n == 0 && !w.client.more.Load()
 	})
 	if gone {
 		w.client.depart()
