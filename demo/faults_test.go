@@ -118,7 +118,7 @@ func embeddedRedis(t *testing.T, u *users) func() {
 }
 
 func TestNothingSentIsLost(t *testing.T) {
-	d := startDemo(t, "")
+	d := startDemo(t, "", "--node-js", "1")
 	u := startUsers(t, usersConfig{URL: d.url, Users: 8, Rooms: 2, Polling: 3})
 	u.do("enter", nil, nil)
 	u.do("talk", map[string]any{"pace": 600}, nil)
@@ -140,7 +140,7 @@ func TestTwoMinutesOfFaults(t *testing.T) {
 		return
 	}
 	rdb := affinitytest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	d := startDemo(t, rdb.URL(), "--history", "10000")
+	d := startDemo(t, rdb.URL(), "--history", "10000", "--node-js", "1")
 	u := startUsers(t, usersConfig{URL: d.url, Users: 50, Rooms: 5, Polling: 17})
 	u.do("enter", nil, nil)
 	u.do("talk", map[string]any{"pace": 1500}, nil)
