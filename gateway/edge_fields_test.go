@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -239,4 +241,51 @@ func TestPaths(t *testing.T) {
 	if r := raw(t, g.addr, get(handshakeTarget[:len("/socket.io/")]+"anything"+handshakeTarget[len("/socket.io/"):])).answer(); r.StatusCode != 200 {
 		t.Errorf("below the prefix: answered %d %q", r.StatusCode, r.Text)
 	}
+}
+
+// The access log tells what was asked for and what became of it, and no secret: a sid opens its session to everybody.
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	var lines syncBuffer
+	n := startNode(t, "n1", engine(aSID))
+	g := startGateway(t, withNodes(n), withAccessLog(slog.New(slog.NewJSONHandler(&lines, nil))))
+	g.bind(aSID, n)
+	c := dial(t, g.addr)
+	for _, target := range []string{handshakeTarget, pollTarget(aSID), pollTarget("unknownunknown"), "/open?secret=x"} {
+		c.send(get(target, "Cookie: secret=x"))
+		c.answer()
+	}
+	c.Close()
+	eventually(t, "four lines", func() bool { return strings.Count(lines.String(), "\n") == 4 })
+	got := lines.String()
+	for _, want := range []string{
+		`"kind":"handshake"`, `"kind":"poll"`, `"kind":"ordinary"`, `"node":"n1"`, `"cluster":"c1"`, `"status":400`, `"status":200`, `"path":"/open"`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in %s", want, got)
+		}
+	}
+	for _, secret := range []string{aSID, "unknownunknown", "secret"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("%s is in %s", secret, got)
+		}
+	}
+}
+
+// syncBuffer may be read while it is written to.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

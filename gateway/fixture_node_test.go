@@ -48,11 +48,10 @@ type nodeConn struct {
 	node *scriptedNode
 	gone chan struct{} // closed when the gateway closed or reset it, or the test is over
 
-	mu     sync.Mutex
-	more   *sync.Cond
-	got    []byte
-	ended  error // io.EOF: closed; ECONNRESET: reset
-	served int   // requests that were answered
+	mu    sync.Mutex
+	more  *sync.Cond
+	got   []byte
+	ended error // io.EOF: closed; ECONNRESET: reset
 }
 
 // startNode serves until the test ends. Without an answerer it answers like plainly.
@@ -162,10 +161,6 @@ func (c *nodeConn) serve() {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
-		c.mu.Lock()
-		c.served++
-		c.more.Broadcast()
-		c.mu.Unlock()
 	}
 }
 
