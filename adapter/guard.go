@@ -34,12 +34,14 @@ func Handler(io *socket.Server) http.Handler {
 	if s, ok := e.(engine.Server); ok {
 		s.Prototype(&pollingEngine{s})
 	}
-	return &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize()}
+	p, _ := io.Opts().GetRawParser().(*strictParser)
+	return &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize(), parser: p}
 }
 
 type guard struct {
-	next  http.Handler
-	limit int64
+	next   http.Handler
+	limit  int64
+	parser *strictParser // nil without Harden
 }
 
 // ServeHTTP implements http.Handler.
@@ -74,6 +76,12 @@ func (g *guard) body(r *http.Request) (body []byte, ok bool) {
 
 func (g *guard) upgrade(w http.ResponseWriter, r *http.Request) {
 	h := &hijacker{ResponseWriter: w}
+	if sid := r.URL.Query().Get("sid"); g.parser != nil && sid != "" {
+		h.taken = func(c *heldConn) {
+			g.parser.upgrades.Store(sid, c)
+			c.forget = func() { g.parser.upgrades.CompareAndDelete(sid, c) }
+		}
+	}
 	survived(func() { g.next.ServeHTTP(h, r) })
 	h.release()
 }

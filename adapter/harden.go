@@ -37,7 +37,10 @@ func Harden(opts socket.ServerOptionsInterface) {
 }
 
 // strictParser makes decoders that refuse what the library would take and not survive.
-type strictParser struct{ inner parser.Parser }
+type strictParser struct {
+	inner    parser.Parser
+	upgrades sync.Map // from Engine.IO session id to the *heldConn that it is about to move to
+}
 
 var _ parser.Parser = (*strictParser)(nil)
 

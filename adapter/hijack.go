@@ -12,6 +12,7 @@ import (
 const (
 	// writeLimit is how long a client may leave a write blocked.
 	writeLimit = 30 * time.Second
+	gatherSize = 16 << 10 // bytes that a batch gathers before they are written
 	// lastWords is how long a closed connection still takes writes: the library closes it while a goroutine of its own
 	// has yet to write the last packets.
 	lastWords = 50 * time.Millisecond
@@ -20,7 +21,8 @@ const (
 // hijacker is the answer to a WebSocket request; the connection that the library takes from it is a heldConn.
 type hijacker struct {
 	http.ResponseWriter
-	conn *heldConn
+	conn  *heldConn
+	taken func(*heldConn) // if set: called with the connection
 }
 
 // Hijack implements http.Hijacker.
@@ -30,6 +32,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.conn = &heldConn{Conn: c, open: make(chan struct{})}
+	if h.taken != nil {
+		h.taken(h.conn)
+	}
 	return h.conn, rw, nil
 }
 
@@ -44,8 +49,15 @@ func (h *hijacker) release() {
 type heldConn struct {
 	net.Conn
 	open   chan struct{}
+	forget func() // if set: called at Close
 	once   sync.Once
 	closed atomic.Bool
+
+	mu      sync.Mutex
+	corked  bool
+	pending []byte
+	limited time.Time // when the write deadline was last set
+	failed  error
 }
 
 // Read implements net.Conn.
@@ -61,12 +73,54 @@ func (c *heldConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. Between cork and uncork it gathers, so that a batch of frames costs one system call.
 func (c *heldConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
-		return 0, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return 0, c.failed
+	}
+	if !c.corked {
+		return c.write(b)
+	}
+	c.pending = append(c.pending, b...)
+	if len(c.pending) < gatherSize {
+		return len(b), nil
+	}
+	return len(b), c.flush()
+}
+
+// write is called with mu held. Moving the deadline for each frame would cost more than the frame.
+func (c *heldConn) write(b []byte) (int, error) {
+	if now := time.Now(); now.Sub(c.limited) > writeLimit/4 {
+		if err := c.SetWriteDeadline(now.Add(writeLimit)); err != nil {
+			return 0, err
+		}
+		c.limited = now
 	}
 	return c.Conn.Write(b)
+}
+
+func (c *heldConn) flush() error {
+	if len(c.pending) > 0 && c.failed == nil {
+		_, c.failed = c.write(c.pending)
+	}
+	c.pending = nil
+	return c.failed
+}
+
+// cork announces a batch of frames, uncork its end. An error is the next Write's.
+func (c *heldConn) cork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corked = true
+}
+
+func (c *heldConn) uncork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corked = false
+	_ = c.flush()
 }
 
 // Close ends reading at once and writing a moment later. It does not wait.
@@ -74,6 +128,9 @@ func (c *heldConn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		c.closed.Store(true)
+		if c.forget != nil {
+			c.forget()
+		}
 		err = c.SetReadDeadline(time.Unix(1, 0))
 		time.AfterFunc(lastWords, func() { _ = c.Conn.Close() })
 	})

@@ -147,9 +147,9 @@ func (o *ordered) Emit(name events.EventName, args ...any) {
 
 // line puts a socket's events in order. It is called before the client knows that it is connected, and again for each
 // room that the socket joins.
-func line(s *socket.Socket) {
+func line(s *socket.Socket) (fresh bool) {
 	if _, done := s.StrictEventEmitter.EventEmitter.(*ordered); done {
-		return
+		return false
 	}
 	l := &lane{ready: make(chan struct{}), gone: make(chan struct{})}
 	s.StrictEventEmitter.EventEmitter = &ordered{s.StrictEventEmitter.EventEmitter, l}
@@ -159,6 +159,7 @@ func line(s *socket.Socket) {
 		limit.Stop()
 	})
 	s.Use(l.gate)
+	return true
 }
 
 // begin lets the events of s go to its handlers.
@@ -189,13 +190,14 @@ func (e *space) Emit(name events.EventName, args ...any) {
 // harden puts the sockets of n's namespace in order if Harden was called for its server.
 func (n *node) harden() {
 	nsp := n.Nsp()
-	if _, strict := nsp.Server().Opts().GetRawParser().(*strictParser); !strict {
+	p, strict := nsp.Server().Opts().GetRawParser().(*strictParser)
+	if !strict {
 		return
 	}
 	nsp.EventEmitter().EventEmitter = &space{nsp.EventEmitter().EventEmitter}
 	n.joining = func(id socket.SocketId) {
-		if s, ok := nsp.Sockets().Load(id); ok {
-			line(s)
+		if s, ok := nsp.Sockets().Load(id); ok && line(s) {
+			p.gatherFrames(s.Conn())
 		}
 	}
 }
