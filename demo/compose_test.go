@@ -1,0 +1,225 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// readCompose reads the repository's file with compose's own parser, as `docker compose` would.
+func readCompose(t *testing.T) *types.Project {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "docker-compose.yml")
+	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir: root, ConfigFiles: []types.ConfigFile{{Filename: file}}, Environment: types.Mapping{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestComposeIsWhole(t *testing.T) {
+	p := readCompose(t)
+	want := []string{"front", "node-1", "node-2", "node-3", "redis", "sidway-1", "sidway-2"}
+	if names := p.ServiceNames(); !slices.Equal(slices.Sorted(slices.Values(names)), want) {
+		t.Fatalf("services: %v", names)
+	}
+	for name, s := range p.Services {
+		if s.HealthCheck == nil || len(s.HealthCheck.Test) == 0 {
+			t.Errorf("%s has no health check", name)
+		}
+		for dependency := range s.DependsOn {
+			if s.DependsOn[dependency].Condition != types.ServiceConditionHealthy {
+				t.Errorf("%s does not wait until %s is healthy", name, dependency)
+			}
+		}
+		if s.Build == nil {
+			continue
+		}
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) {
+			t.Errorf("%s may do more than it needs", name)
+		}
+		dockerfile := filepath.Join(s.Build.Context, s.Build.Dockerfile)
+		text, err := os.ReadFile(dockerfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkDockerfile(t, s.Build.Dockerfile, string(text))
+	}
+	if front := p.Services["front"]; len(front.Ports) != 1 || front.Ports[0].Published != "8080" || front.Ports[0].Target != 8080 {
+		t.Errorf("front publishes %v", front.Ports)
+	}
+	for name, s := range p.Services {
+		if name != "front" && len(s.Ports) > 0 {
+			t.Errorf("%s is published", name)
+		}
+	}
+}
+
+// checkDockerfile demands that the last stage runs as somebody else than root and that what is copied from the
+// repository is there.
+func checkDockerfile(t *testing.T, name, text string) {
+	t.Helper()
+	_, last, _ := cutLast(text, "\nFROM ")
+	if !strings.Contains(last, "\nUSER ") || strings.Contains(last, "\nUSER root") {
+		t.Errorf("%s runs as root", name)
+	}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] != "COPY" || strings.HasPrefix(words[1], "--from") {
+			continue
+		}
+		for _, source := range words[1 : len(words)-1] {
+			if found, _ := filepath.Glob(filepath.Join("..", source)); len(found) == 0 {
+				t.Errorf("%s copies %s, which is not there", name, source)
+			}
+		}
+	}
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(text, separator)
+	if i < 0 {
+		return "", text, false
+	}
+	return text[:i], text[i+len(separator):], true
+}
+
+// byHand starts the services without an engine: each has an address of its own on the loopback instead of a name in a
+// network, and the program that its Dockerfile puts into its image.
+type byHand struct {
+	t         *testing.T
+	addresses map[string]string
+	dir       string
+}
+
+// with puts addresses in place of names.
+func (h *byHand) with(service, text string) string {
+	text = strings.ReplaceAll(text, "0.0.0.0:", h.addresses[service]+":")
+	text = strings.ReplaceAll(text, "127.0.0.1:", h.addresses[service]+":")
+	for name, address := range h.addresses {
+		for _, before := range []string{"//", "=", " "} {
+			text = strings.ReplaceAll(text, before+name+":", before+address+":")
+		}
+	}
+	return text
+}
+
+func (h *byHand) start(s types.ServiceConfig, program ...string) {
+	h.t.Helper()
+	env := []string{}
+	for key, value := range s.Environment {
+		env = append(env, key+"="+h.with(s.Name, *value))
+	}
+	for _, arg := range s.Command {
+		program = append(program, h.with(s.Name, arg))
+	}
+	start(h.t, env, program...)
+	if i := slices.IndexFunc(s.HealthCheck.Test, func(arg string) bool { return strings.HasPrefix(arg, "http://") }); i >= 0 {
+		url := h.with(s.Name, s.HealthCheck.Test[i])
+		eventually(h.t, s.Name+" is healthy", func() bool { return healthy(h.t.Context(), url) })
+	}
+}
+
+func healthy(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// TestComposeByHand runs what docker-compose.yml says, but for the engine, and chats.
+func TestComposeByHand(t *testing.T) {
+	p := readCompose(t)
+	h := &byHand{t: t, addresses: map[string]string{}, dir: t.TempDir()}
+	subnet := fmt.Sprintf("127.%d.%d", 64+os.Getpid()%64, os.Getpid()/64%256)
+	for i, name := range slices.Sorted(slices.Values(p.ServiceNames())) {
+		h.addresses[name] = fmt.Sprintf("%s.%d", subnet, i+1)
+	}
+	demo, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidway := filepath.Join(buildDir, "sidway")
+	if out, err := exec.Command("go", "build", "-o", sidway, "../cmd/sidway").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+
+	redis := p.Services["redis"]
+	redis.Command = append(redis.Command, "--bind", "0.0.0.0:", "--dir", h.dir)
+	for i, arg := range redis.Command {
+		redis.Command[i] = strings.TrimSuffix(h.with("redis", arg), ":")
+	}
+	start(t, nil, redis.Command...)
+	eventually(t, "Redis listens", func() bool {
+		c, err := net.Dial("tcp", h.addresses["redis"]+":6379")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	h.start(p.Services["node-1"], demo)
+	h.start(p.Services["node-2"], demo)
+	h.start(p.Services["node-3"], "node", "node/server.mjs")
+	h.start(p.Services["sidway-1"], sidway, "serve")
+	h.start(p.Services["sidway-2"], sidway, "serve")
+
+	config, err := os.ReadFile("compose/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(h.dir, "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(h.with("front", string(config))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("haproxy", "-c", "-f", file).CombinedOutput(); err != nil {
+		t.Fatalf("haproxy: %v\n%s", err, out)
+	}
+	start(t, nil, "haproxy", "-db", "-f", file)
+
+	u := startUsers(t, usersConfig{URL: "http://" + h.addresses["front"] + ":8080", Users: 6, Rooms: 1, Polling: 2})
+	u.do("enter", nil, nil)
+	var where struct{ Nodes []string }
+	u.do("where", nil, &where)
+	for _, node := range []string{"node-1", "node-2", "node-3"} {
+		if !slices.Contains(where.Nodes, node) {
+			t.Errorf("nobody is on %s: %v", node, where.Nodes)
+		}
+	}
+	for i := range 6 {
+		u.do("say", map[string]any{"user": i, "text": fmt.Sprintf("hello from %d", i)}, nil)
+	}
+	u.do("hush", nil, nil)
+	u.do("settle", nil, nil)
+	var r report
+	u.do("report", nil, &r)
+	if n := r.check(t); n != 6 {
+		t.Errorf("%d messages", n)
+	}
+	u.do("leave", nil, nil)
+}
