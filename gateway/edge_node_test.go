@@ -53,7 +53,7 @@ func TestBadAnswer(t *testing.T) {
 		})
 		g := startGateway(t, withNodes(n))
 		g.bind(aSID, n)
-		for i, target := range []string{"/open", pollTarget(aSID), handshakeTarget} {
+		for _, target := range []string{"/open", pollTarget(aSID), handshakeTarget} {
 			t.Run(name+" "+target, func(t *testing.T) {
 				c := raw(t, g.addr, get(target, "Origin: https://page.example"))
 				r := c.answer()
@@ -69,9 +69,12 @@ func TestBadAnswer(t *testing.T) {
 				if target != "/open" && r.Text != `{"message":"Node failed"}` {
 					t.Errorf("answered %q", r.Text)
 				}
-				n.conn(2 * i).awaitEnd()
+				for _, nc := range n.all() {
+					if strings.Contains(string(nc.bytes()), "GET "+target+" ") {
+						nc.awaitEnd()
+					}
+				}
 				c.kept()
-				g.dropIdle()
 			})
 		}
 	}

@@ -229,15 +229,6 @@ func (s *site) bindAs(sid string, b affinity.Binding) {
 	}
 }
 
-// dropIdle closes the kept connections to nodes.
-func (s *site) dropIdle() {
-	for _, c := range s.clusters {
-		for _, n := range c.Nodes() {
-			n.Pool.Sweep(time.Now().Add(time.Hour))
-		}
-	}
-}
-
 // eventually waits until a condition holds that nothing announces.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
