@@ -103,6 +103,7 @@ type report struct {
 // session is one client session. A session that reconnects has several nodes and connects, and is judged in each of its lives.
 type session struct {
 	Name, Mode, Transport string
+	SID                   string // of its present connection
 	Nodes, Events         []string
 	Connected, Idle       bool
 

@@ -96,7 +96,7 @@ func TestRedisKilledAndBackEmpty(t *testing.T) {
 	old.connect(t)
 	old.begin(t, pace)
 	eventually(t, "both replicas know every polling session", func() bool {
-		return s.front.alternated() >= busy["polling"]
+		return s.front.alternated(old.stats(t).mode("polling").Sessions)
 	})
 
 	s.redis.Kill()

@@ -155,17 +155,16 @@ func (f *front) note(head []byte, target string) {
 	f.seen[string(m[1])][target]++
 }
 
-// alternated counts the sids whose connections went to at least two targets.
-func (f *front) alternated() int {
+// alternated reports whether the connections of every one of the sessions went to at least two targets.
+func (f *front) alternated(sessions []session) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := 0
-	for _, targets := range f.seen {
-		if len(targets) > 1 {
-			n++
+	for _, s := range sessions {
+		if len(f.seen[s.SID]) < 2 {
+			return false
 		}
 	}
-	return n
+	return true
 }
 
 // servedBy counts the sids that had a connection to the target.

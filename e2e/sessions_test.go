@@ -60,8 +60,9 @@ func TestSessions(t *testing.T) {
 				t.Errorf("fullest and emptiest node differ by %d sessions, want at most 4: %+v", apart, after)
 			}
 			s.checkRedis(t, r)
-			if !c.plan.SharedAgent {
-				s.checkAlternation(t, r)
+			// Of a kept connection the front knows only the first request.
+			if !c.plan.SharedAgent && !s.front.alternated(r.mode("polling").Sessions) {
+				t.Error("the polls of some session did not go to both replicas: this test did not test what it says")
 			}
 			driver.leave(t)
 			s.checkAllLeft(t)
@@ -94,14 +95,6 @@ func (s *site) checkRedis(t *testing.T, r report) {
 		t.Errorf("%d GET, want at most %d: one for each polling session and replica that did not make its binding", gets, limit)
 	}
 	t.Logf("%d handshakes by polling cost %d SET and %d GET; %d operations were done again", handshakes, sets, gets, again)
-}
-
-// checkAlternation makes sure that the test tested what it says: the polls of each polling session went to both replicas.
-func (s *site) checkAlternation(t *testing.T, r report) {
-	t.Helper()
-	if got, want := s.front.alternated(), len(r.mode("polling").Sessions); got < want {
-		t.Errorf("%d sids were seen by both replicas, want at least the %d polling ones", got, want)
-	}
 }
 
 // checkAllLeft waits until the nodes know of no session: what a client ended has ended at its node.

@@ -195,6 +195,7 @@ export class Session {
       sums.lost += ledger.lost();
     }
     const { name, mode, nodes, events, transport } = this;
-    return { name, mode, nodes, events, transport, connected: this.socket.connected, idle: !!this.idle, ...sums };
+    const sid = this.socket.io.engine?.id ?? "";
+    return { name, mode, sid, nodes, events, transport, connected: this.socket.connected, idle: !!this.idle, ...sums };
   }
 }
