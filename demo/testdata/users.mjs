@@ -8,9 +8,12 @@
 //   act {what, name} the first user presses a button of the panel
 //   state            what the panel shows of the cluster
 //   where            the node and the replica of each
+//   picture {user, size}  one sends an image of this many bytes
+//   look {user, key} one gets the image that came with a message
 //   report           what each said, what was shown as sent and as delivered, and the log that each has
 //   leave            all leave, and the process ends
 
+import { createHash, randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { Chat } from "../page/chat.js";
@@ -61,6 +64,8 @@ class User {
   }
 }
 
+const digest = (bytes) => createHash("sha256").update(Buffer.from(bytes)).digest("hex");
+
 const users = Array.from({ length: config.users }, (_, i) => new User(i));
 
 const until = async (condition) => {
@@ -96,6 +101,19 @@ const commands = {
   async where() {
     const seen = await Promise.all(users.map((u) => u.chat.ask("status").catch(() => ({}))));
     return { nodes: seen.map((s) => s.node ?? ""), replicas: seen.map((s) => s.replica ?? "") };
+  },
+  async picture({ user, size }) {
+    const bytes = randomBytes(size);
+    Buffer.from("\x89PNG\r\n\x1a\n", "latin1").copy(bytes);
+    const { chat } = users[user];
+    const entry = chat.say("a picture", bytes);
+    const refused = users[user].refused.length;
+    await until(() => !chat.outbox.entries.includes(entry));
+    return { key: entry.key, digest: digest(bytes), refused: users[user].refused.slice(refused) };
+  },
+  async look({ user, key }) {
+    const got = await users[user].chat.image(users[user].room, key);
+    return { type: got?.type ?? "", digest: got ? digest(got.data) : "" };
   },
   async act({ what, name }) {
     return users[0].chat.ask("act", { what, name }).catch(() => ({}));
