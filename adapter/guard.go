@@ -22,8 +22,10 @@ import (
 //
 //   - a frame that a client sends before the session is complete waits, instead of being lost or killing the process;
 //   - the open packet of a polling session is sent when the session can be found;
-//   - a POST above MaxHttpBufferSize is refused with 413 also when it is chunked;
-//   - packets above 64 KiB arrive by polling (EIO 4; JSONP keeps the library's limit);
+//   - a POST above MaxHttpBufferSize is refused with 413 also when it is chunked, and a binary one of EIO 4, which the
+//     library would leave without an answer, with 400;
+//   - packets above 64 KiB arrive by polling (in EIO 4; JSONP keeps the library's limit), and a payload that cannot be
+//     read ends its session;
 //   - the last packet before a disconnection by the server is written before the connection is closed;
 //   - a client that does not read for 30 seconds is given up;
 //   - a refused origin gets no Access-Control-Allow-Origin at all instead of "false".
@@ -54,6 +56,13 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	if r.Method == http.MethodPost && r.Header.Get("Content-Type") == "application/octet-stream" &&
+		r.URL.Query().Get("EIO") == "4" {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"code":3,"message":"Bad request"}`) // a client that left needs no answer
 		return
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -163,7 +172,7 @@ type pollingEngine struct{ engine.Server }
 
 // CreateTransport implements engine.BaseServer.
 func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
-	if name != transports.POLLING || ctx.Query().Has("j") || ctx.Query().Peek("EIO") != "4" {
+	if name != transports.POLLING || ctx.Query().Has("j") {
 		return e.Server.CreateTransport(name, ctx)
 	}
 	p := &wholePolling{transports.MakePolling()}
@@ -172,12 +181,16 @@ func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (tr
 	return p, nil
 }
 
-// wholePolling is a polling transport of EIO 4 that reads packets of any size; the library's reader stops, without a
-// word, at the first above 64 KiB.
+// wholePolling is a polling transport that reads packets of any size and ends a session that sends no packets at all; the
+// library's stops, without a word, at the first packet above 64 KiB and at what it cannot read.
 type wholePolling struct{ transports.Polling }
 
-// OnData reads a payload: packets with a record separator between them.
+// OnData reads a payload: in EIO 4, packets with a record separator between them.
 func (p *wholePolling) OnData(data types.BufferInterface) {
+	if p.Protocol() == 3 {
+		p.onData3(data)
+		return
+	}
 	for part := range bytes.SplitSeq(data.Bytes(), []byte{0x1e}) {
 		pk, err := p.Parser().DecodePacket(types.NewStringBuffer(part))
 		if err != nil {
@@ -189,5 +202,19 @@ func (p *wholePolling) OnData(data types.BufferInterface) {
 			return
 		}
 		p.OnPacket(pk)
+	}
+}
+
+func (p *wholePolling) onData3(data types.BufferInterface) {
+	packets, err := p.Parser().DecodePayload(data)
+	for _, pk := range packets {
+		if pk.Type == enginepacket.CLOSE {
+			p.OnClose()
+			return
+		}
+		p.OnPacket(pk)
+	}
+	if err != nil {
+		p.OnPacket(&enginepacket.Packet{Type: enginepacket.ERROR})
 	}
 }

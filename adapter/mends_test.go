@@ -27,7 +27,6 @@ var mends = []mend{
 	{"event without payload", "", false, frameSurvived("42")},
 	{"binary event without payload", "", false, frameSurvived("450-")},
 	{"acknowledgement without payload", "", false, emptyAcknowledgement},
-	{"empty event list", "", true, frameSurvived("42[]")},
 	{"order of events", "", false, eventsInOrder},
 	{"last events before the disconnection", "", true, lastEvents},
 	{"burst of broadcasts", "", false, burst},
@@ -38,6 +37,8 @@ var mends = []mend{
 	{"chunked body above the limit", "", false, chunkedAboveLimit},
 	{"refused origin", `"origin":"http://good.example"`, false, refusedOrigin},
 	{"last packet of the server", "", true, farewell},
+	{"unreadable payload of EIO 3", "", false, unreadable3},
+	{"binary POST of EIO 4", "", false, binaryPost},
 	{"session found at once", "", true, fastClient},
 	{"recovery on this Go version", `"server":{"connectionStateRecovery":{"maxDisconnectionDuration":1000}}`, false, connects},
 }
@@ -368,6 +369,48 @@ func fastClient(_ *testing.T, server *proc) error {
 		}
 	}
 	return nil
+}
+
+// unreadable3 sends what is no payload and polls again.
+func unreadable3(_ *testing.T, server *proc) error {
+	url, err := handshake3(server)
+	if err != nil {
+		return err
+	}
+	_, _, _ = post(url, strings.NewReader("abc"))
+	status, text, err := get(url)
+	if err == nil && status != http.StatusBadRequest {
+		return fmt.Errorf("the session goes on: %d %q", status, text)
+	}
+	return err
+}
+
+func get(url string) (status int, text string, err error) {
+	client := http.Client{Timeout: patienceLimit / 10}
+	a, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	return a.StatusCode, string(b), err
+}
+
+// binaryPost sends a body of a type that EIO 4 does not have.
+func binaryPost(_ *testing.T, server *proc) error {
+	url, _, err := handshake(server, nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Timeout: patienceLimit / 10}
+	a, err := client.Post(url, "application/octet-stream", strings.NewReader("4"))
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != http.StatusBadRequest {
+		err = fmt.Errorf("status %d", a.StatusCode)
+	}
+	return errors.Join(err, a.Body.Close())
 }
 
 func connects(t *testing.T, server *proc) error { return alive(t, server) }

@@ -30,6 +30,9 @@ const heard = [];
 function setup(nsp) {
   nsp.on("connection", (socket) => {
     socket.on("join", (room, done) => { socket.join(room); done(); });
+    socket.on("message", (...args) => socket.emit("message-back", ...args));
+    socket.on("message-with-ack", (...args) => args.pop()(...args));
+    socket.on("auth", (done) => done(socket.handshake.auth));
     socket.on("leave", (room, done) => { socket.leave(room); done(); });
     socket.on("data", (data, done) => { socket.data = data; done(); });
     socket.on("relay", (ev, ...args) => socket.broadcast.emit(ev, ...args));

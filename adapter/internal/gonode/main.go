@@ -33,6 +33,7 @@ type settings struct {
 	Server           struct {
 		PingInterval int64 `json:"pingInterval"`
 		PingTimeout  int64 `json:"pingTimeout"`
+		Connect      int64 `json:"connectTimeout"`
 		Recovery     *struct {
 			MaxDisconnectionDuration int64 `json:"maxDisconnectionDuration"`
 		} `json:"connectionStateRecovery"`
@@ -109,6 +110,9 @@ func options(kind, prefix string, set settings, rdb redis.UniversalClient) *sock
 	if set.Server.PingTimeout > 0 {
 		opts.SetPingTimeout(time.Duration(set.Server.PingTimeout) * time.Millisecond)
 	}
+	if set.Server.Connect > 0 {
+		opts.SetConnectTimeout(time.Duration(set.Server.Connect) * time.Millisecond)
+	}
 	if r := set.Server.Recovery; r != nil {
 		recovery := &socket.ConnectionStateRecovery{}
 		recovery.SetMaxDisconnectionDuration(r.MaxDisconnectionDuration)
@@ -173,6 +177,8 @@ func (s *server) connected(args ...any) {
 	})
 	done := func(args []any, values ...any) { args[len(args)-1].(socket.Ack)(values, nil) }
 	_ = c.On("join", func(args ...any) { c.Join(socket.Room(args[0].(string))); done(args) })
+	_ = c.On("message", func(args ...any) { _ = c.Emit("message-back", args...) })
+	_ = c.On("message-with-ack", func(args ...any) { done(args, args[:len(args)-1]...) })
 	_ = c.On("leave", func(args ...any) { c.Leave(socket.Room(args[0].(string))); done(args) })
 	_ = c.On("data", func(args ...any) { c.SetData(args[0]); done(args) })
 	_ = c.On("relay", func(args ...any) { _ = c.Broadcast().Emit(args[0].(string), args[1:]...) })
@@ -186,6 +192,7 @@ func (s *server) connected(args ...any) {
 			"auth": c.Handshake().Auth,
 		})
 	})
+	_ = c.On("auth", func(args ...any) { done(args, c.Handshake().Auth) })
 }
 
 // request is one line of stdin.
