@@ -1,6 +1,9 @@
 package engineio
 
-import "strconv"
+import (
+	"net/http"
+	"strconv"
+)
 
 // CORS is what a browser says of the page that makes a request: the values of the headers Origin,
 // Access-Control-Request-Method and Access-Control-Request-Headers, "" for one that is not there.
@@ -22,7 +25,7 @@ func (a Answer) Append(dst []byte, c CORS, close bool) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(a.Status), 10)
 	dst = append(dst, ' ')
-	dst = append(dst, reason(a.Status)...)
+	dst = append(dst, http.StatusText(a.Status)...)
 	dst = append(dst, "\r\n"...)
 	dst = appendField(dst, "Content-Type", a.ContentType)
 	if a.Status != 204 {
@@ -81,31 +84,4 @@ func fieldValue(s string) bool {
 		}
 	}
 	return true
-}
-
-// reason returns the phrase of the statuses that are answered here (RFC 9110, 15).
-func reason(status int) string {
-	switch status {
-	case 200:
-		return "OK"
-	case 204:
-		return "No Content"
-	case 400:
-		return "Bad Request"
-	case 403:
-		return "Forbidden"
-	case 408:
-		return "Request Timeout"
-	case 413:
-		return "Content Too Large"
-	case 429:
-		return "Too Many Requests"
-	case 502:
-		return "Bad Gateway"
-	case 503:
-		return "Service Unavailable"
-	case 504:
-		return "Gateway Timeout"
-	}
-	return "Internal Server Error"
 }

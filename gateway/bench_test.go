@@ -57,10 +57,12 @@ func benchRoad(b *testing.B, request []byte) {
 	node := listen(b, answerAll)
 	store := affinity.NewMemory(100)
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
+	pool := gateway.NewPool(node)
+	defer pool.Close()
 	g, err := gateway.New(gateway.Options{
 		Routes: []gateway.Route{{
 			Path:    "/socket.io/",
-			Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1, Pool: gateway.NewPool(node)}}),
+			Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1, Pool: pool}}),
 			Store:   store,
 		}},
 		Limits: gateway.Limits{

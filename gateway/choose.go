@@ -46,9 +46,8 @@ func (x *exchange) anyNode() after {
 			return x.fail(engineio.Full)
 		case isNodeFault(err) && x.sentAt.IsZero():
 			x.route.Cluster.Failed(x.node)
-		case errors.Is(err, errCut) && x.kind != handshake && x.kind != directConnect:
-			// A node may cut the one request that it cannot take. Any client can send such a request.
-		case isNodeFault(err):
+		case isNodeFault(err) && x.kind.makesSession():
+			// Only these: any client can send an ordinary request that a node cuts, or answers late.
 			x.route.Cluster.Suspect(x.node, x.sentAt)
 		}
 		if !x.mayMoveOn(err) {
@@ -68,7 +67,7 @@ func isNodeFault(err error) bool {
 // to come back. It reports whether there is one.
 func (x *exchange) choose(t *turn) bool {
 	g, c := x.c.g, x.route.Cluster
-	x.reserved = x.kind == handshake || x.kind == directConnect
+	x.reserved = x.kind.makesSession()
 	for {
 		var err error
 		if x.reserved {
@@ -129,7 +128,7 @@ func (x *exchange) mayMoveOn(err error) bool {
 	if !isNodeFault(err) && !errors.Is(err, errUnsent) {
 		return false
 	}
-	return x.sentAt.IsZero() || x.kind == handshake || x.kind == directConnect || x.kind == preflight
+	return x.sentAt.IsZero() || x.kind.makesSession() || x.kind == preflight
 }
 
 // givenUp answers a request that may not be sent to another node.

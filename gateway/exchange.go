@@ -46,6 +46,9 @@ func (k kind) wantsTunnel() bool {
 	return k == upgrade || k == directConnect || k == ordinaryWebSocket
 }
 
+// makesSession reports whether the node answers with a session of its own making.
+func (k kind) makesSession() bool { return k == handshake || k == directConnect }
+
 // exchange is one request on its road. It belongs to its connection's goroutine and is used again for the next request.
 type exchange struct {
 	c       *client

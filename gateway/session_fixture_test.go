@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -147,17 +146,6 @@ func (w *wrapStore) Lookup(ctx context.Context, sid string) (affinity.Binding, e
 		w.onLookup(&b)
 	}
 	return b, err
-}
-
-// deadAddress is one that refuses connections.
-func deadAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // ended reads until the gateway ends the connection, however it does.
