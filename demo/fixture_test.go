@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds each wait of a test; it is reached only when something is broken.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // buildDir holds the binary that the tests run; TestMain makes and removes it.
 var buildDir string

@@ -35,7 +35,7 @@ export class Compose {
   }
 
   focus() {
-    if (matchMedia("(pointer: fine)").matches) this.#text.focus();
+    if (!matchMedia("(pointer: coarse)").matches) this.#text.focus();
   }
 
   #grow() {
