@@ -103,7 +103,7 @@ type report struct {
 // session is one client session. A session that reconnects has several nodes and connects, and is judged in each of its lives.
 type session struct {
 	Name, Mode, Transport string
-	SID                   string // of its present connection
+	SIDs                  []string // one for each connection, the present one last
 	Nodes, Events         []string
 	Connected, Idle       bool
 
@@ -125,6 +125,13 @@ func (r report) where(keep func(session) bool) report {
 
 func (r report) mode(mode string) report {
 	return r.where(func(s session) bool { return s.Mode == mode })
+}
+
+// without leaves out the sessions that had one of these sids.
+func (r report) without(sids []string) report {
+	return r.where(func(s session) bool {
+		return !slices.ContainsFunc(s.SIDs, func(sid string) bool { return slices.Contains(sids, sid) })
+	})
 }
 
 func (r report) acked() int {

@@ -160,7 +160,7 @@ func (f *front) alternated(sessions []session) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range sessions {
-		if len(f.seen[s.SID]) < 2 {
+		if len(s.SIDs) == 0 || len(f.seen[s.SIDs[len(s.SIDs)-1]]) < 2 {
 			return false
 		}
 	}

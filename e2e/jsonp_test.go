@@ -119,7 +119,7 @@ func TestJSONP(t *testing.T) {
 			if received := after[0].Received + after[1].Received; received != 12 {
 				t.Errorf("the nodes received %d messages, want 12", received)
 			}
-			if !s.front.alternated([]session{{SID: r.sid}}) {
+			if !s.front.alternated([]session{{SIDs: []string{r.sid}}}) {
 				t.Error("the session's requests did not go to both replicas")
 			}
 			r.post("1")

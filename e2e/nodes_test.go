@@ -77,6 +77,7 @@ type stats struct {
 	Reordered  int
 	Corrupt    int
 	Closes     map[string]int
+	Broken     []string // sids of the sessions that the node's library broke by itself; see gonode
 }
 
 func (n *node) stats(t *testing.T) stats {
@@ -93,6 +94,15 @@ func statsOf(t *testing.T, nodes []*node) []stats {
 		all = append(all, n.stats(t))
 	}
 	return all
+}
+
+// brokenBy collects the sids that the nodes' own libraries broke.
+func brokenBy(all []stats) []string {
+	var sids []string
+	for _, s := range all {
+		sids = append(sids, s.Broken...)
+	}
+	return sids
 }
 
 // spread is how many sessions the fullest node made more than the emptiest.

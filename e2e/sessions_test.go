@@ -52,14 +52,18 @@ func TestSessions(t *testing.T) {
 			r := driver.exchange(t, 20)
 			after := statsOf(t, s.nodes)
 
-			r.flaws(after).check(t)
+			broken := brokenBy(after)
+			if len(broken) > len(r.Sessions)/20 {
+				t.Errorf("the nodes' library broke %d sessions, so that little can be said", len(broken))
+			}
+			r.without(broken).flaws(after).check(t)
 			if got, want := r.acked(), 20*len(r.Sessions); got != want {
 				t.Errorf("%d messages acknowledged, want %d", got, want)
 			}
 			if apart := spread(after); apart > 4 {
 				t.Errorf("fullest and emptiest node differ by %d sessions, want at most 4: %+v", apart, after)
 			}
-			s.checkRedis(t, r)
+			s.checkRedis(t, r, len(broken))
 			// Of a kept connection the front knows only the first request.
 			if !c.plan.SharedAgent && !s.front.alternated(r.mode("polling").Sessions) {
 				t.Error("the polls of some session did not go to both replicas: this test did not test what it says")
@@ -77,10 +81,10 @@ const rewriteAfter = 22.5
 // checkRedis counts what the sessions cost in Redis: one write for each handshake by polling and none for a direct
 // connect, one read by each replica that did not make the binding, and a write in a third of the TTL while they poll.
 // Where the machine was too crowded for an answer in 100 ms, the replicas did again what they had to, and said so.
-func (s *site) checkRedis(t *testing.T, r report) {
+// So did the sessions that made `again` handshakes more.
+func (s *site) checkRedis(t *testing.T, r report, again int) {
 	t.Helper()
 	handshakes := len(r.mode("polling").Sessions) + len(r.mode("upgrade").Sessions)
-	again := 0
 	for _, r := range s.replicas {
 		for _, outcome := range []string{"kept", "unavailable", "republished", "failed"} {
 			again += r.metric(t, `sidway_bindings_total{cluster="chat",outcome="`+outcome+`"}`)

@@ -38,6 +38,9 @@ type counts struct {
 	Reordered  int            `json:"reordered"`
 	Corrupt    int            `json:"corrupt"`
 	Closes     map[string]int `json:"closes"`
+	// Broken are the sessions that the library ended because two of its goroutines wrote to the same poll. Nothing that
+	// comes over the wire can bring that about.
+	Broken []string `json:"broken"`
 }
 
 func newNode(name string, opts *socket.ServerOptions) *node {
@@ -77,6 +80,9 @@ func (n *node) count(session engine.Socket) {
 		n.change(func(c *counts) {
 			c.Live--
 			c.Closes[fmt.Sprint(args[0])]++
+			if err, ok := args[1].(error); ok && strings.Contains(err.Error(), "polling write error") {
+				c.Broken = append(c.Broken, session.Id())
+			}
 		})
 	})
 }

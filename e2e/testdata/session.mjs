@@ -11,6 +11,7 @@ const sizes = [16, 300, 2000, 60, 9000, 700, 40];
  */
 export class Session {
   events = [];
+  sids = [];
   nodes = [];
   counts = { connects: 0, connectErrors: 0, disconnects: 0, sent: 0, acked: 0, lost: 0, doubled: 0, reordered: 0, corrupt: 0, cut: 0, pushes: 0 };
   wanted = 0;
@@ -44,6 +45,7 @@ export class Session {
 
   onConnect() {
     this.counts.connects++;
+    this.sids.push(this.socket.io.engine.id);
     this.life = { next: 0, acks: new Ledger(), pushes: new Ledger(), waiting: new Map(), large: null };
     this.socket.io.engine.once("upgrade", () => this.pump());
     this.pump();
@@ -194,8 +196,7 @@ export class Session {
       sums.corrupt += ledger.corrupt;
       sums.lost += ledger.lost();
     }
-    const { name, mode, nodes, events, transport } = this;
-    const sid = this.socket.io.engine?.id ?? "";
-    return { name, mode, sid, nodes, events, transport, connected: this.socket.connected, idle: !!this.idle, ...sums };
+    const { name, mode, sids, nodes, events, transport } = this;
+    return { name, mode, sids, nodes, events, transport, connected: this.socket.connected, idle: !!this.idle, ...sums };
   }
 }
