@@ -20,22 +20,25 @@ func TestEmitter(t *testing.T) {
 		{"node's into go", "go", "go", "node"},
 		{"node's into go and node", "go", "node", "node"},
 	} {
-		t.Run(c.name, func(t *testing.T) { emitterInto(t, c.a, c.b, c.emitter, redis.Port()) })
+		t.Run(c.name, func(t *testing.T) {
+			cl := newCluster(t, "pubsub", [2]string{c.a, c.b}, redis.Port())
+			prefix := "pubsub-" + c.a + "-" + c.b
+			send := ourSender(redis.Port(), prefix)
+			if c.emitter == "node" {
+				p := startProc(t, "emitter", "node", "testdata/emitter.mjs", redis.Addr(), prefix)
+				send = func(t *testing.T, target m, method string, args ...any) { p.do(target, method, args...) }
+			}
+			emitEvents(t, cl, send)
+			manageSockets(t, cl, send)
+		})
 	}
 }
 
 // sender is an emitter under test: what to do, on which target, with which arguments.
 type sender func(t *testing.T, target m, method string, args ...any)
 
-func emitterInto(t *testing.T, a, b, emitter string, port int) {
+func emitEvents(t *testing.T, c *cluster, send sender) {
 	t.Helper()
-	c := newCluster(t, "pubsub", a, b, port)
-	prefix := "pubsub-" + a + "-" + b
-	send := ourSender(port, prefix)
-	if emitter == "node" {
-		p := startProc(t, "emitter", "node", "testdata/emitter.mjs", redisClient(t, port).Options().Addr, prefix)
-		send = func(t *testing.T, target m, method string, args ...any) { p.do(target, method, args...) }
-	}
 	all := []any{"x", 1.0, nil, []byte{1, 2}}
 	for _, e := range []struct {
 		name   string
@@ -61,6 +64,10 @@ func emitterInto(t *testing.T, a, b, emitter string, port int) {
 	for _, name := range []string{"a-chat", "b-chat"} {
 		c.clients.await(name, "emitted-nsp", 1)
 	}
+}
+
+func manageSockets(t *testing.T, c *cluster, send sender) {
+	t.Helper()
 	send(t, m{"rooms": []any{"two"}}, "socketsJoin", "three")
 	affinitytest.Eventually(t, "two sockets in room three", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"three"}})

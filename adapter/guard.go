@@ -10,10 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	enginepacket "github.com/zishang520/engine.io-go-parser/packet"
 	"github.com/zishang520/engine.io/v2/engine"
-	"github.com/zishang520/engine.io/v2/transports"
-	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -24,8 +21,8 @@ import (
 //   - the open packet of a polling session is sent when the session can be found;
 //   - a POST above MaxHttpBufferSize is refused with 413 also when it is chunked, and a binary one of EIO 4, which the
 //     library would leave without an answer, with 400;
-//   - packets above 64 KiB arrive by polling (in EIO 4; JSONP keeps the library's limit), and a payload that cannot be
-//     read ends its session;
+//   - packets above 64 KiB arrive by polling (in EIO 4; JSONP keeps the library's limit), a payload that cannot be
+//     read ends its session, and one of EIO 3 cannot keep a processor busy;
 //   - the last packet before a disconnection by the server is written before the connection is closed;
 //   - a client that does not read for 30 seconds is given up;
 //   - a refused origin gets no Access-Control-Allow-Origin at all instead of "false".
@@ -165,56 +162,4 @@ func (a *heldAnswer) send(ctx context.Context, w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body.Bytes()) // a client that left is seen by its session's timeout
-}
-
-// pollingEngine makes the polling transports of an engine.
-type pollingEngine struct{ engine.Server }
-
-// CreateTransport implements engine.BaseServer.
-func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
-	if name != transports.POLLING || ctx.Query().Has("j") {
-		return e.Server.CreateTransport(name, ctx)
-	}
-	p := &wholePolling{transports.MakePolling()}
-	p.Prototype(p)
-	p.Construct(ctx)
-	return p, nil
-}
-
-// wholePolling is a polling transport that reads packets of any size and ends a session that sends no packets at all; the
-// library's stops, without a word, at the first packet above 64 KiB and at what it cannot read.
-type wholePolling struct{ transports.Polling }
-
-// OnData reads a payload: in EIO 4, packets with a record separator between them.
-func (p *wholePolling) OnData(data types.BufferInterface) {
-	if p.Protocol() == 3 {
-		p.onData3(data)
-		return
-	}
-	for part := range bytes.SplitSeq(data.Bytes(), []byte{0x1e}) {
-		pk, err := p.Parser().DecodePacket(types.NewStringBuffer(part))
-		if err != nil {
-			p.OnPacket(&enginepacket.Packet{Type: enginepacket.ERROR})
-			return
-		}
-		if pk.Type == enginepacket.CLOSE {
-			p.OnClose()
-			return
-		}
-		p.OnPacket(pk)
-	}
-}
-
-func (p *wholePolling) onData3(data types.BufferInterface) {
-	packets, err := p.Parser().DecodePayload(data)
-	for _, pk := range packets {
-		if pk.Type == enginepacket.CLOSE {
-			p.OnClose()
-			return
-		}
-		p.OnPacket(pk)
-	}
-	if err != nil {
-		p.OnPacket(&enginepacket.Packet{Type: enginepacket.ERROR})
-	}
 }

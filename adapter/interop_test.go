@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
@@ -24,12 +25,17 @@ var everybody = []string{"a1", "a2", "b1", "b2"}
 
 type m = map[string]any
 
-func newCluster(t *testing.T, kind, from, to string, redisPort int) *cluster {
+func newCluster(t *testing.T, kind string, pair [2]string, redisPort int) *cluster {
 	t.Helper()
-	prefix := fmt.Sprintf("%s-%s-%s", kind, from, to)
+	prefix := strings.ReplaceAll(fmt.Sprintf("%s-%s-%s", kind, pair[0], pair[1]), " ", "")
+	kind, mode, _ := strings.Cut(kind, " ")
+	options := `{"requestsTimeout":3000}`
+	if mode != "" {
+		options = fmt.Sprintf(`{"requestsTimeout":3000,"subscriptionMode":%q}`, mode)
+	}
 	c := &cluster{t: t, ids: map[string]string{}}
-	c.a = startServer(t, from, kind, redisPort, prefix, `{"requestsTimeout":3000}`)
-	c.b = startServer(t, to, kind, redisPort, prefix, `{"requestsTimeout":3000}`)
+	c.a = startServer(t, serverSpec{pair[0], kind, redisPort, prefix, options})
+	c.b = startServer(t, serverSpec{pair[1], kind, redisPort, prefix, options})
 	c.clients = startClients(t)
 	for _, name := range everybody {
 		c.connect(name, "/")
@@ -173,14 +179,18 @@ var nodeFails = map[string][]string{
 
 func TestInterop(t *testing.T) {
 	redis := affinitytest.StartRedis(t)
-	for _, kind := range []string{"pubsub", "sharded", "streams"} {
+	for _, kind := range []string{"pubsub", "sharded", "streams", "sharded static", "sharded dynamic-private"} {
 		for _, pair := range [][2]string{{"go", "go"}, {"go", "node"}, {"node", "go"}, {"node", "node"}} {
+			name, mode, _ := strings.Cut(kind, " ")
+			if mode != "" && pair[0] == pair[1] {
+				continue // of the modes of the sharded adapter, only what the other language makes of them
+			}
 			t.Run(kind+"/"+pair[0]+"-"+pair[1], func(t *testing.T) {
-				c := newCluster(t, kind, pair[0], pair[1], redis.Port())
+				c := newCluster(t, kind, pair, redis.Port())
 				passed := 0
 				for _, op := range interop {
 					err := op.run(c)
-					expected := pair[0] == "node" && slices.Contains(nodeFails[kind], op.name)
+					expected := pair[0] == "node" && slices.Contains(nodeFails[name], op.name)
 					switch {
 					case err == nil && expected:
 						t.Errorf("%s: passes, though Node's adapter is listed as failing", op.name)

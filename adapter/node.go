@@ -189,7 +189,7 @@ func (n *node) ServerSideEmit(args []any) error {
 	}
 	n.spawn(func() {
 		r := n.ask(m, n.opts.RequestTimeout)
-		ack(r.values, r.err)
+		go ack(r.values, r.err) // which may close the adapter, and that waits for this goroutine
 	})
 	return nil
 }

@@ -282,6 +282,32 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestOverflow keeps fewer messages than are sent while Redis is away, and counts the rest as lost.
+func TestOverflow(t *testing.T) {
+	for kind, make := range map[string]func(redis.UniversalClient, adapter.Options) socket.AdapterConstructor{
+		"pubsub": adapter.PubSub, "streams": adapter.Streams,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			server := affinitytest.StartRedis(t)
+			metrics := adapter.NewMetrics()
+			h := serveHere(t, make(redisClient(t, server.Port()), adapter.Options{Queue: 5, Metrics: metrics}))
+			l := h.dial(t)
+			_ = h.io.Emit("before")
+			l.await(t, `42["before"`, 1)
+			server.Kill()
+			_ = h.io.Emit("first") // under way when the rest comes: kept or, where its fate is unknown, lost
+			affinitytest.Eventually(t, "the queue is empty", func() bool { return gather(t, metrics)["sidway_adapter_queued_messages"] == 0 })
+			for i := range 200 {
+				_ = h.io.Emit("n", i)
+			}
+			l.await(t, `42["n"`, 200)
+			if lost := gather(t, metrics)["sidway_adapter_lost_total"]; lost < 60 || lost > 201 {
+				t.Errorf("%v messages counted as lost", lost)
+			}
+		})
+	}
+}
+
 // gather sums the samples of each metric.
 func gather(t *testing.T, m *adapter.Metrics) map[string]float64 {
 	t.Helper()

@@ -33,15 +33,7 @@ func outage(t *testing.T, kind string, stop bool) {
 	if kind == "streams with recovery" {
 		kind, options = "streams", recovering
 	}
-	a := startServer(t, "go", kind, redis.Port(), "outage", options)
-	b := startServer(t, "go", kind, redis.Port(), "outage", options)
-	clients := startClients(t)
-	for name, p := range map[string]*proc{"a": a, "b": b} {
-		clients.do(nil, "connect", name, p.url(), m{"transports": []any{"websocket"}})
-		clients.await(name, "connect", 1)
-	}
-	affinitytest.Eventually(t, "two servers", func() bool { return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0 })
-
+	a, clients := outageServers(t, kind, redis.Port(), options)
 	sent := a.send(nil, "flood", "n", outageMessages, 100)
 	clients.await("a", "n", outageBegins)
 	before, began := a.do(nil, "cpu").(float64), time.Now()
@@ -77,6 +69,22 @@ func outage(t *testing.T, kind string, stop bool) {
 		t.Errorf("%.1f %% of a processor while Redis was away", 100*share)
 	}
 	t.Logf("lost %d, CPU while away %.2f %%, received again after %v", lost, 100*share, again.Round(time.Millisecond))
+}
+
+// outageServers starts two servers, each with a client of its name, and returns the first.
+func outageServers(t *testing.T, kind string, port int, options string) (a, clients *proc) {
+	t.Helper()
+	a = startServer(t, serverSpec{"go", kind, port, "outage", options})
+	b := startServer(t, serverSpec{"go", kind, port, "outage", options})
+	clients = startClients(t)
+	for name, p := range map[string]*proc{"a": a, "b": b} {
+		clients.do(nil, "connect", name, p.url(), m{"transports": []any{"websocket"}})
+		clients.await(name, "connect", 1)
+	}
+	affinitytest.Eventually(t, "two servers", func() bool {
+		return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0
+	})
+	return a, clients
 }
 
 // ascending checks that events came in order and none twice, and returns how many are missing.

@@ -246,21 +246,28 @@ var goNode = sync.OnceValues(func() (string, error) {
 	return dir + "/gonode", nil
 })
 
+// serverSpec is a Socket.IO server: its language (go or node), adapter, Redis, prefix and further options in JSON.
+type serverSpec struct {
+	language, kind  string
+	port            int
+	prefix, options string
+}
+
 // startServer starts a Socket.IO server, in Go or in Node.
-func startServer(t *testing.T, language, kind string, redisPort int, prefix, options string) *proc {
+func startServer(t *testing.T, s serverSpec) *proc {
 	t.Helper()
-	if options == "" {
-		options = "{}"
+	if s.options == "" {
+		s.options = "{}"
 	}
-	args := []string{kind, strconv.Itoa(redisPort), prefix, options}
-	if language == "node" {
-		return startProc(t, language, append([]string{"node", "testdata/server.mjs"}, args...)...)
+	args := []string{s.kind, strconv.Itoa(s.port), s.prefix, s.options}
+	if s.language == "node" {
+		return startProc(t, s.language, append([]string{"node", "testdata/server.mjs"}, args...)...)
 	}
 	path, err := goNode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startProc(t, language, append([]string{path}, args...)...)
+	return startProc(t, s.language, append([]string{path}, args...)...)
 }
 
 func startClients(t *testing.T) *proc {

@@ -28,8 +28,8 @@ func TestRecovery(t *testing.T) {
 
 func recovery(t *testing.T, pair [2]string, how string, port int) {
 	prefix := strings.ReplaceAll(fmt.Sprintf("recovery-%s-%s-%s", pair[0], pair[1], how), " ", "")
-	a := startServer(t, pair[0], "streams", port, prefix, recovering)
-	b := startServer(t, pair[1], "streams", port, prefix, recovering)
+	a := startServer(t, serverSpec{pair[0], "streams", port, prefix, recovering})
+	b := startServer(t, serverSpec{pair[1], "streams", port, prefix, recovering})
 	clients := startClients(t)
 	affinitytest.Eventually(t, "two servers", func() bool { return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0 })
 
@@ -67,6 +67,12 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	}
 	affinitytest.Eventually(t, "all entries are written", func() bool { return rdb.XLen(t.Context(), prefix).Val() >= 10 })
 	clients.do(nil, "reopen", "c", back.url()+"/")
+	recovered(t, clients, back, id)
+}
+
+// recovered checks what the client finds at the server to which it comes back.
+func recovered(t *testing.T, clients, back *proc, id any) {
+	t.Helper()
 	connects := clients.await("c", "connect", 2)
 	if !reflect.DeepEqual(connects[1], []any{id, true}) {
 		t.Fatalf("connected as %v, want %v recovered", connects[1], id)

@@ -262,6 +262,14 @@ var scenarios = []scenario{
 	{"engine.io v3: several packets by polling", polled(3, "", `15:42["message",1]15:42["message",2]`, "")},
 	{"engine.io v3: characters beyond ASCII", polled(3, "", `19:42["message","é🎉"]`, "")},
 	{"engine.io v3: invalid payload", polled(3, "", "abc", "")},
+	{"engine.io v3: binary payload", func(p *peer) {
+		p.eio = 3
+		p.open()
+		p.poll()
+		body := "\x00\x02\x04\xff42[\"message\",\"é🎉\",1]"
+		p.note("%s", p.request("POST", p.session(), "application/octet-stream", body))
+		p.note("%s", p.poll())
+	}},
 	{"engine.io v3: ping by polling", polled(3, "", "1:2", "")},
 	{"engine.io v3: ping by WebSocket", framed(ws3, "2", "2")},
 	{"engine.io v3: binary by WebSocket", framed(ws3, `451-["message",{"_placeholder":true,"num":0}]`, "\x00\x04\x01\x02")},
@@ -293,7 +301,7 @@ func TestSuites(t *testing.T) {
 	redis := affinitytest.StartRedis(t)
 	servers := map[string]*proc{}
 	for _, language := range []string{"go", "node"} {
-		servers[language] = startServer(t, language, "pubsub", redis.Port(), "suite-"+language, suiteOptions)
+		servers[language] = startServer(t, serverSpec{language, "pubsub", redis.Port(), "suite-" + language, suiteOptions})
 	}
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
