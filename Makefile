@@ -17,11 +17,12 @@ build:
 deps:
 	tools/deps.sh
 
-# What may not allocate is counted without the race detector, which makes pools forget. Then one package after the other:
-# the end-to-end tests need both processors of a small machine to themselves.
+# What may not allocate is counted without the race detector, which makes pools forget. The last packages start clusters
+# of processes and need both processors of a small machine to themselves.
 test: deps
 	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway/http1 ./gateway/tunnel
-	go test -race -p 1 -timeout 20m ./...
+	go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')
+	go test -race -p 1 -timeout 15m ./e2e ./adapter ./demo
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: a Redis server, Node.js with npm, a C compiler for the race detector, and the
-# npm packages of package-lock.json. What is there is left alone, and no service is started.
+# Installs what the tests need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's file for it is
+# tried), a C compiler for the race detector, and the npm packages of package-lock.json. What is there is left alone, and
+# no service is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +10,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 have redis-server || packages+=(redis-server)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
+have chromium || packages+=(chromium)
+have haproxy || packages+=(haproxy)
 echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 
 install() {
