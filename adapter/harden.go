@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zishang520/engine.io/v2/events"
@@ -21,7 +22,8 @@ import (
 //   - broadcasts in bursts arrive, and sockets whose connection broke while they connected are swept: both by the
 //     adapters of this package, of which Local is set where opts has none.
 //
-// It keeps a parser that opts already has and checks what that decodes. Defects below Socket.IO are mended by Handler.
+// It keeps a parser that opts already has and checks what that decodes. With an adapter that is not of this package, only
+// the first and the third of these hold. Defects below Socket.IO are mended by Handler.
 func Harden(opts socket.ServerOptionsInterface) {
 	inner := opts.GetRawParser()
 	if _, done := inner.(*strictParser); done {
@@ -39,7 +41,8 @@ func Harden(opts socket.ServerOptionsInterface) {
 // strictParser makes decoders that refuse what the library would take and not survive.
 type strictParser struct {
 	inner    parser.Parser
-	upgrades sync.Map // from Engine.IO session id to the *heldConn that it is about to move to
+	upgrades sync.Map    // from Engine.IO session id to the *heldConn that it is about to move to
+	ordered  atomic.Bool // the adapter is ours and puts sockets in order
 }
 
 var _ parser.Parser = (*strictParser)(nil)
@@ -50,7 +53,7 @@ func (p *strictParser) NewEncoder() parser.Encoder { return p.inner.NewEncoder()
 // NewDecoder implements parser.Parser.
 func (p *strictParser) NewDecoder() parser.Decoder {
 	d := &strictDecoder{
-		EventEmitter: events.New(), inner: p.inner.NewDecoder(),
+		EventEmitter: events.New(), parser: p, inner: p.inner.NewDecoder(),
 		gone: make(chan struct{}), slots: make(chan struct{}, maxPending),
 	}
 	_ = d.inner.On("decoded", d.decoded) // fails only without a listener
@@ -76,10 +79,11 @@ var (
 // strictDecoder is the decoder of one client. Add is called for one packet at a time.
 type strictDecoder struct {
 	events.EventEmitter
-	inner parser.Decoder
-	err   error
-	slots chan struct{}
-	last  *turn
+	parser *strictParser
+	inner  parser.Decoder
+	err    error
+	slots  chan struct{}
+	last   *turn
 
 	once sync.Once
 	gone chan struct{}
@@ -142,6 +146,10 @@ func (d *strictDecoder) event(p *parser.Packet) {
 	}
 	if _, ok := data[0].(string); !ok {
 		d.err = errPayload
+		return
+	}
+	if !d.parser.ordered.Load() {
+		d.Emit("decoded", p)
 		return
 	}
 	select {

@@ -101,6 +101,20 @@ func TestOrderHere(t *testing.T) {
 	}
 }
 
+// TestForeignAdapter hardens a server whose adapter knows nothing of it.
+func TestForeignAdapter(t *testing.T) {
+	h := serveHere(t, &socket.AdapterBuilder{})
+	_ = h.io.On("connection", func(args ...any) {
+		s := args[0].(*socket.Socket)
+		_ = s.On("echo", func(args ...any) { _ = s.Emit("echoed", args...) })
+	})
+	l := h.dial(t)
+	affinitytest.Eventually(t, "an answer", func() bool { // the library may lose the first, before the handler listens
+		l.send(t, `42["echo",1]`)
+		return len(l.with(`42["echoed",1]`)) > 0
+	})
+}
+
 // TestGhost closes a connection at the one moment at which the library forgets its socket.
 func TestGhost(t *testing.T) {
 	metrics := adapter.NewMetrics()

@@ -194,6 +194,7 @@ func (n *node) harden() {
 	if !strict {
 		return
 	}
+	p.ordered.Store(true)
 	nsp.EventEmitter().EventEmitter = &space{nsp.EventEmitter().EventEmitter}
 	n.joining = func(id socket.SocketId) {
 		if s, ok := nsp.Sockets().Load(id); ok && line(s) {
