@@ -161,46 +161,7 @@ func TestComposeByHand(t *testing.T) {
 	for i, name := range slices.Sorted(slices.Values(p.ServiceNames())) {
 		h.addresses[name] = fmt.Sprintf("%s.%d", subnet, i+1)
 	}
-	demo, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sidway := filepath.Join(buildDir, "sidway")
-	if out, err := exec.Command("go", "build", "-o", sidway, "../cmd/sidway").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-
-	redis := p.Services["redis"]
-	redis.Command = append(redis.Command, "--bind", "0.0.0.0:", "--dir", h.dir)
-	for i, arg := range redis.Command {
-		redis.Command[i] = strings.TrimSuffix(h.with("redis", arg), ":")
-	}
-	start(t, nil, redis.Command...)
-	eventually(t, "Redis listens", func() bool {
-		c, err := net.Dial("tcp", h.addresses["redis"]+":6379")
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	h.start(p.Services["node-1"], demo)
-	h.start(p.Services["node-2"], demo)
-	h.start(p.Services["node-3"], "node", "node/server.mjs")
-	h.start(p.Services["sidway-1"], sidway, "serve")
-	h.start(p.Services["sidway-2"], sidway, "serve")
-
-	config, err := os.ReadFile("compose/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(h.dir, "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(h.with("front", string(config))), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("haproxy", "-c", "-f", file).CombinedOutput(); err != nil {
-		t.Fatalf("haproxy: %v\n%s", err, out)
-	}
-	start(t, nil, "haproxy", "-db", "-f", file)
+	h.all(p)
 
 	u := startUsers(t, usersConfig{URL: "http://" + h.addresses["front"] + ":8080", Users: 6, Rooms: 1, Polling: 2})
 	u.do("enter", nil, nil)
@@ -222,4 +183,59 @@ func TestComposeByHand(t *testing.T) {
 		t.Errorf("%d messages", n)
 	}
 	u.do("leave", nil, nil)
+}
+
+// all starts every service, in the order in which they wait for each other.
+func (h *byHand) all(p *types.Project) {
+	t := h.t
+	t.Helper()
+	demo, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidway := filepath.Join(buildDir, "sidway")
+	if out, err := exec.Command("go", "build", "-o", sidway, "../cmd/sidway").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	h.redis(p.Services["redis"])
+	h.start(p.Services["node-1"], demo)
+	h.start(p.Services["node-2"], demo)
+	h.start(p.Services["node-3"], "node", "node/server.mjs")
+	h.start(p.Services["sidway-1"], sidway, "serve")
+	h.start(p.Services["sidway-2"], sidway, "serve")
+	h.front()
+}
+
+func (h *byHand) redis(redis types.ServiceConfig) {
+	t := h.t
+	t.Helper()
+	redis.Command = append(redis.Command, "--bind", "0.0.0.0:", "--dir", h.dir)
+	for i, arg := range redis.Command {
+		redis.Command[i] = strings.TrimSuffix(h.with("redis", arg), ":")
+	}
+	start(t, nil, redis.Command...)
+	eventually(t, "Redis listens", func() bool {
+		c, err := net.Dial("tcp", h.addresses["redis"]+":6379")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (h *byHand) front() {
+	t := h.t
+	t.Helper()
+	config, err := os.ReadFile("compose/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(h.dir, "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(h.with("front", string(config))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("haproxy", "-c", "-f", file).CombinedOutput(); err != nil {
+		t.Fatalf("haproxy: %v\n%s", err, out)
+	}
+	start(t, nil, "haproxy", "-db", "-f", file)
 }

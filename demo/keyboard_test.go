@@ -98,9 +98,8 @@ func TestByKeyboardAlone(t *testing.T) {
 	press(kb.Tab, `document.activeElement?.dataset.act === "kill-node"`)
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.until(`document.querySelector("#told").textContent.includes("was killed")`)
-	b.until(`document.querySelector("#cluster .down")`)
+	b.until(`document.querySelector("#cluster .down") && document.querySelector("#state").textContent === "connected"`)
 	b.shoot("node-killed")
-	b.until(`document.querySelector("#state").textContent === "connected"`)
 	b.do(chromedp.KeyEvent(kb.Escape))
 	b.until(`!document.querySelector("#panel").classList.contains("open")`)
 }

@@ -49,16 +49,15 @@ func (d *demo) childOf(name string) int {
 	return 0
 }
 
-func TestTwoBrowsersThroughFaults(t *testing.T) {
-	rdb := affinitytest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	d := startDemo(t, rdb.URL())
-	ada, bob := startBrowser(t, 1280, 800), startBrowser(t, 1280, 800)
-	ada.enter(d.url, "Ada", "lobby")
-	eval[any](ada, `(document.querySelector("#polling").click(), 1)`)
-	bob.enter(d.url, "Bob", "lobby")
-	ada.until(`document.querySelector("#state").textContent === "connected" && document.querySelector("#my-transport").textContent === "polling"`)
-	bob.until(`document.querySelector("#my-transport").textContent === "websocket"`)
-	const node, replica = `document.querySelector("#my-node").textContent.slice(0, 2)`, `document.querySelector("#my-replica").textContent`
+// Where a page says that it is.
+const (
+	node    = `document.querySelector("#my-node").textContent.slice(0, 2)`
+	replica = `document.querySelector("#my-replica").textContent`
+)
+
+// apart gets them onto different nodes.
+func apart(t *testing.T, ada, bob *browser) {
+	t.Helper()
 	ready := func(b *browser) {
 		b.until(`document.querySelector("#state").textContent === "connected" && /^n/.test(` + node + `) && /^r/.test(` + replica + `)`)
 	}
@@ -72,6 +71,18 @@ func TestTwoBrowsersThroughFaults(t *testing.T) {
 		waitFor(t, 2*time.Second)
 		return false
 	})
+}
+
+func TestTwoBrowsersThroughFaults(t *testing.T) {
+	rdb := affinitytest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	d := startDemo(t, rdb.URL())
+	ada, bob := startBrowser(t, 1280, 800), startBrowser(t, 1280, 800)
+	ada.enter(d.url, "Ada", "lobby")
+	eval[any](ada, `(document.querySelector("#polling").click(), 1)`)
+	bob.enter(d.url, "Bob", "lobby")
+	ada.until(`document.querySelector("#state").textContent === "connected" && document.querySelector("#my-transport").textContent === "polling"`)
+	bob.until(`document.querySelector("#my-transport").textContent === "websocket"`)
+	apart(t, ada, bob)
 
 	eval[any](ada, fmt.Sprintf(talk, "ada"))
 	eval[any](bob, fmt.Sprintf(talk, "bob"))
@@ -97,6 +108,13 @@ func TestTwoBrowsersThroughFaults(t *testing.T) {
 	eval[any](ada, `(document.querySelector("[data-act=kill-node]").click(), 1)`)
 	more("behind another node's death")
 
+	compare(t, ada, bob)
+	ada.shoot("faults-end")
+}
+
+// compare ends the talk and demands one log on both sides, with everything that was ever shown as sent in it once.
+func compare(t *testing.T, ada, bob *browser) {
+	t.Helper()
 	for _, b := range []*browser{ada, bob} {
 		eval[any](b, `(clearInterval(talking), 1)`)
 		b.until(`document.querySelectorAll("#pending li").length === 0`)
@@ -118,5 +136,4 @@ func TestTwoBrowsersThroughFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages", total)
-	ada.shoot("faults-end")
 }
