@@ -1,6 +1,8 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
 # make lint       formatting, vet, staticcheck, go.mod, and builds for other systems
+# make demo       the chat on three nodes behind two replicas
+# make soak       the chat under two minutes of faults, with 50 users
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
@@ -10,7 +12,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # What has to build beyond Unix; the rest may use Unix's own means.
 PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel
 
-.PHONY: build deps test lint fuzz
+.PHONY: build demo deps test soak lint fuzz
 build:
 	go build -o bin/ ./cmd/sidway
 
@@ -23,6 +25,12 @@ test: deps
 	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway/http1 ./gateway/tunnel
 	go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')
 	go test -race -p 1 -timeout 15m ./e2e ./adapter ./demo
+
+demo:
+	go run ./demo
+
+soak: deps
+	go test -tags soak -run TwoMinutes -v -timeout 15m ./demo
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }

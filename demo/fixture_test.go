@@ -2,7 +2,7 @@
 // and in headless Chromium.
 //
 // It needs node with the modules of package.json, chromium, redis-server, haproxy and the Go tool, and fails without them.
-// SIDWAY_DEMO_LONG=1 adds the run of two minutes with 50 users (make demo-soak).
+// The tag soak adds the run of two minutes with 50 users (make soak).
 package main_test
 
 import (
