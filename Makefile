@@ -6,7 +6,7 @@
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
-FUZZTIME ?= 20s
+FUZZTIME ?= 1m
 TOOL := go tool -modfile=tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # What has to build beyond Unix; the rest may use Unix's own means.
