@@ -1,0 +1,71 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The kinds of work.
+const (
+	Poll      = "poll"      // GET of a session's next packets; the node answers at once
+	Post      = "post"      // POST of a session's packets
+	Frame     = "frame"     // a frame through a tunnel and its echo
+	Connect   = "connect"   // TCP connection, direct connect, open packet, close
+	Handshake = "handshake" // polling handshake on a kept connection
+	Fanout    = "fanout"    // one frame from the node to every tunnel at once
+	Idle      = "idle"      // tunnels that only stay open
+)
+
+// Job says what a run does. The zero values of Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
+// Post, Frame and Fanout.
+type Job struct {
+	Kind    string  `json:"kind"`
+	Addr    string  `json:"addr"`    // host:port of the proxy, or of the node itself
+	Trigger string  `json:"trigger"` // host:port of the node's control port
+	Conns   int     `json:"conns"`   // kept connections, tunnels, or connects at a time
+	Size    int     `json:"size"`    // bytes of a frame's payload or of a POST's body
+	Seconds float64 `json:"seconds"` // length of the measured window
+	Warmup  float64 `json:"warmup"`  // seconds of the same work before the window; 0: a tenth of Seconds
+	Rate    float64 `json:"rate"`    // operations per second, evenly spread; 0: each connection begins the next one at once
+}
+
+// Result is what was seen in the window, and the errors since the first connection.
+type Result struct {
+	Ops        int64     `json:"ops"`                  // operations that ended well; of Fanout, frames that arrived
+	Errors     int64     `json:"errors"`               // operations and connections that failed
+	FirstError string    `json:"firsterror,omitempty"` // what the first of them said
+	Foreign    int64     `json:"foreign"`              // answers by a node that does not have the session
+	Reopened   int64     `json:"reopened"`             // connections that ended after an answer with Connection: close
+	Open       int       `json:"open"`                 // connections that stand, and stay until the input ends
+	Elapsed    float64   `json:"elapsed"`              // seconds from the window's begin to its last operation's end
+	CPU        float64   `json:"cpu"`                  // seconds of processor time this process took in Elapsed
+	Latency    Quantiles `json:"latency"`              // of operations; of Fanout, from the trigger to the last frame of a burst
+}
+
+// Quantiles are in microseconds, each at most 1 % above the true value, Max exact.
+type Quantiles struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+func (j Job) check() error {
+	switch j.Kind {
+	case Poll, Post, Frame, Connect, Handshake, Fanout, Idle:
+	default:
+		return fmt.Errorf("load: unknown kind %q", j.Kind)
+	}
+	switch {
+	case j.Conns < 1:
+		return errors.New("load: conns must be at least 1")
+	case j.Seconds <= 0:
+		return errors.New("load: seconds must be more than 0")
+	case j.Rate < 0 || j.Warmup < 0 || j.Size < 0:
+		return errors.New("load: rate, warmup and size must not be negative")
+	case j.Kind == Fanout && j.Trigger == "":
+		return errors.New("load: fanout needs a trigger")
+	}
+	return nil
+}
