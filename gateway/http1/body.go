@@ -78,6 +78,18 @@ func (b *Body) Next() ([]byte, error) {
 	return nil, b.err
 }
 
+// Whole returns what is left of the body where its length is known and all of it has been received: in one piece, as Next
+// would. Otherwise it reports false and has read nothing.
+func (b *Body) Whole() ([]byte, bool) {
+	switch r := b.r; {
+	case b.err == io.EOF:
+		return nil, true
+	case b.err != nil, b.kind != bodyLength, int64(r.hi-r.lo) < b.left:
+		return nil, false
+	}
+	return b.plain(), true
+}
+
 // fill gets more bytes, or notes that there are none to come.
 func (b *Body) fill() error {
 	r := b.r

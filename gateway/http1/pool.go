@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +33,7 @@ type Conn struct {
 // does not allocate. It starts no goroutine: somebody calls Sweep now and then.
 type Pool struct {
 	dial func(context.Context) (net.Conn, error)
+	peer atomic.Pointer[peer]
 
 	mu     sync.Mutex
 	idle   []*Conn // the newest last
@@ -71,9 +74,44 @@ func (p *Pool) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		p.peer.Store(&peer{addr: a.AddrPort(), until: time.Now().Add(peerTime)})
+	}
+	return Adopt(nc, nil), nil
+}
+
+// Adopt returns a connection to a node that was opened elsewhere, of whose answer early has been received already.
+func Adopt(nc net.Conn, early []byte) *Conn {
 	c := &Conn{Conn: nc, Reader: NewReader(nc)}
+	c.Reader.Preload(early)
 	c.seen.watch(nc)
-	return c, nil
+	return c
+}
+
+// peerTime is how long the address behind a node's name is taken to stay the same.
+const peerTime = 5 * time.Second
+
+type peer struct {
+	addr  netip.AddrPort
+	until time.Time
+}
+
+// Peer returns the address that Dial reached, if that is not long ago: for one who connects without looking names up.
+func (p *Pool) Peer(now time.Time) (netip.AddrPort, bool) {
+	last := p.peer.Load()
+	if last == nil || now.After(last.until) {
+		return netip.AddrPort{}, false
+	}
+	return last.addr, true
+}
+
+// KeepFor returns how long a node's connection may be idle and still be used again, by what the node announced: 0 where
+// it announced nothing.
+func KeepFor(announced time.Duration) time.Duration {
+	if announced > 0 {
+		return announced - idleMargin
+	}
+	return silentIdle
 }
 
 // Put gives a connection back, for keepAlive as Response.KeepAlive has it: 0 where nothing was announced. The caller promises
@@ -81,10 +119,7 @@ func (p *Pool) Dial(ctx context.Context) (*Conn, error) {
 // as idle since its answer ended, however late Put is called. A connection that cannot be used again is closed: bytes
 // are unread, its body was not finished, it is kept for too short, or its socket cannot be looked at (TLS, net.Pipe).
 func (p *Pool) Put(c *Conn, keepAlive time.Duration) {
-	keep := silentIdle
-	if keepAlive > 0 {
-		keep = keepAlive - idleMargin
-	}
+	keep := KeepFor(keepAlive)
 	if keep <= 0 || !c.seen.able() || !c.Reader.body.Done() || len(c.Reader.Buffered()) > 0 ||
 		c.SetDeadline(time.Time{}) != nil {
 		c.discard()

@@ -54,6 +54,25 @@ func (r *Reader) Request(q *Request, idle, head time.Duration) error {
 	if err != nil {
 		return err
 	}
+	return r.request(q, n)
+}
+
+// TryRequest is Request without waiting: it reports false, and has read nothing, where the head is not all there.
+func (r *Reader) TryRequest(q *Request) (bool, error) {
+	q.Reset()
+	if err := r.begin(); err != nil {
+		return false, err
+	}
+	r.skipEmptyLine()
+	n, e := r.scan(requestStart)
+	if n == 0 || e != nil {
+		return false, r.refuse(e)
+	}
+	return true, r.request(q, n)
+}
+
+// request reads a head of n bytes.
+func (r *Reader) request(q *Request, n int) error {
 	e := q.parse(r.mem.b[r.lo : r.lo+n])
 	r.consume(n)
 	if e != nil {
@@ -75,6 +94,27 @@ func (r *Reader) Response(p *Response, method string) error {
 	if err != nil {
 		return err
 	}
+	return r.response(p, method, n)
+}
+
+// TryResponse is Response without waiting: it reports false, and has read nothing, where the head is not all there.
+func (r *Reader) TryResponse(p *Response, method string) (bool, error) {
+	p.Reset()
+	if err := r.begin(); err != nil {
+		return false, err
+	}
+	n, e := r.scan(responseStart)
+	if e != nil {
+		return false, r.refuse(e.fromNode())
+	}
+	if n == 0 {
+		return false, nil
+	}
+	return true, r.response(p, method, n)
+}
+
+// response reads a head of n bytes.
+func (r *Reader) response(p *Response, method string, n int) error {
 	e := p.parse(r.mem.b[r.lo:r.lo+n], method)
 	r.consume(n)
 	if e != nil {
@@ -93,6 +133,24 @@ func (r *Reader) ResponseBody(*Response) *Body { return &r.body }
 // Buffered returns the bytes that were received and not yet read, without reading more. They are valid until the next
 // call of a method of r or of its Body.
 func (r *Reader) Buffered() []byte { return r.mem.b[r.lo:r.hi] }
+
+// Load gives r bytes that somebody else has received, in place of whatever it held, as if the connection began with them. They
+// are read where they are: nothing may change them before the last is read or Discard is called. A Reader that is only
+// loaded needs no connection, and reads with TryRequest, TryResponse and Body.Whole.
+func (r *Reader) Load(b []byte) {
+	r.mem.giveBack()
+	r.mem.b, r.lo, r.hi = b, 0, len(b)
+	r.body.err = io.EOF
+}
+
+// Preload gives r a copy of bytes that were received from its connection before it was made, up to 64 KiB.
+func (r *Reader) Preload(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	r.mem.borrow(len(b) > smallSize)
+	r.lo, r.hi = 0, copy(r.mem.b, b)
+}
 
 // Detach returns a copy of the unread bytes, nil where there are none, and gives the buffer back: for one who takes the
 // connection over, as a tunnel does. Nothing may be read through r afterwards.
