@@ -29,6 +29,7 @@ import (
 	"github.com/sidway/sidway/gateway/admin"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -37,6 +38,7 @@ type Replica struct {
 	cfg       *config.Config
 	log       *slog.Logger
 	gateway   *gateway.Gateway
+	loops     []*loop.Loop // none where the system has no epoll
 	tunnels   *tunnel.Loops
 	metrics   *gateway.Metrics
 	routes    []gateway.Route
@@ -86,9 +88,10 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
-	if r.tunnels, err = tunnel.NewLoops(runtime.GOMAXPROCS(0)); err != nil {
+	if r.loops, err = loop.Start(runtime.GOMAXPROCS(0)); err != nil {
 		return err
 	}
+	r.tunnels = tunnel.NewLoops(r.loops)
 	r.gateway, err = gateway.New(gateway.Options{
 		Routes:    r.routes,
 		Limits:    limits,
@@ -257,6 +260,9 @@ func (r *Replica) close() {
 	}
 	if r.tunnels != nil {
 		r.cutTunnels()
+	}
+	for _, l := range r.loops {
+		l.End()
 	}
 	for _, route := range r.routes {
 		for _, n := range route.Cluster.Nodes() {

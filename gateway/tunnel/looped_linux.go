@@ -6,20 +6,27 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/loop"
 )
+
+var _ loop.Handler = (*looped)(nil)
+
+// turn is how many reads a tunnel may make before the others come first.
+const turn = 8
 
 // looped is a tunnel on a loop: two descriptors, what waits to be written, and a few facts.
 type looped struct {
-	loop *loop
-	fds  [2]int // of the client and of the node
-	ways [2]way // from the client to the node, and back
+	loop.Seat
+	loop    *loop.Loop
+	roster  *roster
+	buffers *buffers
+	fds     [2]int // of the client and of the node
+	tokens  [2]loop.Token
+	ways    [2]way // from the client to the node, and back
 
-	slot   int32
-	at     int           // its place among the deadlines, one more than the index; 0: none
-	when   time.Duration // it is due
-	queued bool          // it stands in loop.ready
-	known  bool          // the loop has it
-	gone   bool          // its descriptors are closed
+	known bool // the loop watches its descriptors
+	gone  bool // they are closed
 
 	idle, block, linger time.Duration
 	heard               time.Duration // when the client was last heard, or its grace allows to think so
@@ -47,46 +54,72 @@ const (
 	orderCut
 )
 
-func newLooped(l *loop, o Options, fds [2]int) *looped {
-	t := &looped{loop: l, fds: fds, idle: o.Idle, block: o.Block, linger: o.Linger, done: o.Done}
+func newLooped(e *Loops, on *loop.Loop, o Options) *looped {
+	t := &looped{
+		loop: on, roster: e.roster, buffers: e.plain.buffers,
+		idle: o.Idle, block: o.Block, linger: o.Linger, done: o.Done,
+	}
+	t.Sit(t)
 	if t.linger <= 0 {
 		t.linger = DefaultLinger
 	}
 	t.ways[0].waiting, t.ways[1].waiting = o.ToNode, o.ToClient
-	t.heard = time.Since(l.start) + o.Grace
+	t.heard = on.Since() + o.Grace
 	return t
 }
 
 // stop implements member.
 func (t *looped) stop() {
 	t.order.CompareAndSwap(0, orderStop)
-	t.loop.send(t)
+	t.loop.Send(t)
 }
 
 // cut implements member.
 func (t *looped) cut(Cause) {
 	t.order.Store(orderCut)
-	t.loop.send(t)
+	t.loop.Send(t)
 }
 
-// receive is the loop's side of send.
-func (t *looped) receive() {
-	if t.gone {
-		return
+// Receive implements loop.Handler: the tunnel is new, or has an order.
+func (t *looped) Receive() {
+	switch {
+	case t.gone:
+	case t.known:
+		t.obey()
+	case t.watch() != nil:
+		t.because(Failed)
+		t.close()
+	default:
+		t.begin()
 	}
-	if !t.known {
-		t.known = true
-		for i := range t.ways {
-			t.ways[i].readable = true
-			t.ways[i].blocked = t.loop.now
-		}
-		if err := t.loop.enter(t); err != nil {
-			t.because(Failed)
-			t.close()
-			return
-		}
-		t.arm()
+}
+
+// watch has the loop watch both descriptors.
+func (t *looped) watch() error {
+	var err error
+	if t.tokens[0], err = t.loop.Watch(t.fds[0], t, 0); err != nil {
+		return err
 	}
+	if t.tokens[1], err = t.loop.Watch(t.fds[1], t, 1); err != nil {
+		t.loop.Forget(t.tokens[0])
+		return err
+	}
+	t.known = true
+	return nil
+}
+
+// begin moves what is there already.
+func (t *looped) begin() {
+	for i := range t.ways {
+		t.ways[i].readable = true
+		t.ways[i].blocked = t.loop.Now()
+	}
+	t.arm()
+	t.obey()
+}
+
+// obey does what another goroutine has ordered, if anything, and goes on.
+func (t *looped) obey() {
 	switch t.order.Load() {
 	case orderCut:
 		t.because(Shutdown)
@@ -99,8 +132,8 @@ func (t *looped) receive() {
 	t.pump()
 }
 
-// event tells what epoll saw at one side.
-func (t *looped) event(side int, events uint32) {
+// Event implements loop.Handler.
+func (t *looped) Event(side int, events uint32) {
 	w := &t.ways[side]
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		w.readable = true
@@ -115,9 +148,15 @@ func (t *looped) pump() {
 	if !t.gone {
 		more = t.move(1) || more
 	}
-	if more && !t.gone && !t.queued {
-		t.queued = true
-		t.loop.ready = append(t.loop.ready, t)
+	if more && !t.gone {
+		t.loop.Again(&t.Seat)
+	}
+}
+
+// Turn implements loop.Handler.
+func (t *looped) Turn() {
+	if !t.gone {
+		t.pump()
 	}
 }
 
@@ -150,14 +189,14 @@ func (t *looped) move(i int) bool {
 
 // read reads once and writes what came.
 func (t *looped) read(i int) {
-	w, b := &t.ways[i], t.loop.shared
-	n, err := receive(t.fds[i], b)
+	w, b := &t.ways[i], t.loop.Shared
+	n, err := loop.Receive(t.fds[i], b)
 	switch {
 	case n > 0:
 		// A read that leaves room has emptied the socket; more will be told by another event, but not what came with this one.
 		w.readable = n == len(b) || w.hup
 		if i == 0 {
-			t.heard = max(t.heard, t.loop.now)
+			t.heard = max(t.heard, t.loop.Now())
 		}
 		t.write(i, b[:n])
 	case err == unix.EAGAIN:
@@ -171,7 +210,7 @@ func (t *looped) read(i int) {
 // write passes b on. What the other side does not take is kept, and nothing more is read until it has.
 func (t *looped) write(i int, b []byte) {
 	w := &t.ways[i]
-	n, err := send(t.fds[1-i], b)
+	n, err := loop.Send(t.fds[1-i], b)
 	if n > 0 {
 		w.passed += int64(n)
 	}
@@ -179,9 +218,9 @@ func (t *looped) write(i int, b []byte) {
 	case err != nil && err != unix.EAGAIN:
 		t.refused(i, err)
 	case len(rest) > 0:
-		w.borrowed = t.loop.buffers.lend(len(rest))
+		w.borrowed = t.buffers.lend(len(rest))
 		w.waiting = (*w.borrowed)[:copy(*w.borrowed, rest)]
-		w.blocked = t.loop.now
+		w.blocked = t.loop.Now()
 		t.arm()
 	}
 }
@@ -189,11 +228,11 @@ func (t *looped) write(i int, b []byte) {
 // flush writes what waits and reports whether nothing does any more.
 func (t *looped) flush(i int) bool {
 	w := &t.ways[i]
-	n, err := send(t.fds[1-i], w.waiting)
+	n, err := loop.Send(t.fds[1-i], w.waiting)
 	if n > 0 {
 		w.passed += int64(n)
 		w.waiting = w.waiting[n:]
-		w.blocked = t.loop.now
+		w.blocked = t.loop.Now()
 	}
 	if err != nil && err != unix.EAGAIN {
 		t.refused(i, err)
@@ -204,7 +243,7 @@ func (t *looped) flush(i int) bool {
 	}
 	t.giveBack(w)
 	if i == 0 { // the time that the node took is not the client's silence
-		t.heard = max(t.heard, t.loop.now)
+		t.heard = max(t.heard, t.loop.Now())
 		t.arm()
 	}
 	return true
@@ -213,7 +252,7 @@ func (t *looped) flush(i int) bool {
 func (t *looped) giveBack(w *way) {
 	w.waiting = nil
 	if w.borrowed != nil {
-		t.loop.buffers.giveBack(w.borrowed)
+		t.buffers.giveBack(w.borrowed)
 		w.borrowed = nil
 	}
 }
@@ -234,7 +273,7 @@ func (t *looped) end(i int) {
 		t.close()
 		return
 	}
-	t.lingers = t.loop.now + t.linger
+	t.lingers = t.loop.Now() + t.linger
 	t.arm()
 }
 
@@ -248,8 +287,9 @@ func (t *looped) because(c Cause) {
 // arm sets the tunnel's deadline to the first of its limits. The client's silence is looked at lazily: bytes that come
 // move no deadline, which is found to be early when it is due.
 func (t *looped) arm() {
-	if when, _ := t.first(); when < math.MaxInt64 && (t.at == 0 || when < t.when) {
-		t.loop.due.set(t, when)
+	when, _ := t.first()
+	if set, ok := t.Timer(); when < math.MaxInt64 && (!ok || when < set) {
+		t.loop.SetTimer(&t.Seat, when)
 	}
 }
 
@@ -271,16 +311,13 @@ func (t *looped) first() (time.Duration, func()) {
 	return when, act
 }
 
-// expire is called when the deadline has come.
-func (t *looped) expire() {
-	when, act := t.first()
-	switch {
-	case when <= t.loop.now:
+// Expire implements loop.Handler. Where no limit runs, the next one to begin sets the timer again.
+func (t *looped) Expire() {
+	switch when, act := t.first(); {
+	case when <= t.loop.Now():
 		act()
 	case when < math.MaxInt64:
-		t.loop.due.set(t, when)
-	default: // the next limit to begin arms it again
-		t.loop.due.drop(t)
+		t.loop.SetTimer(&t.Seat, when)
 	}
 }
 
@@ -300,12 +337,14 @@ func (t *looped) close() {
 		t.giveBack(&t.ways[i])
 	}
 	if t.known {
-		t.loop.leave(t)
+		t.loop.Forget(t.tokens[0])
+		t.loop.Forget(t.tokens[1])
+		t.loop.StopTimer(&t.Seat)
 	}
 	unix.Close(t.fds[0])
 	unix.Close(t.fds[1])
 	if t.done != nil {
 		t.done(Result{FromClient: t.ways[0].passed, FromNode: t.ways[1].passed, Cause: t.cause})
 	}
-	t.loop.roster.remove(t)
+	t.roster.remove(t)
 }

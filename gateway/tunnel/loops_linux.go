@@ -1,51 +1,28 @@
 package tunnel
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/loop"
 )
 
-// Loops is an engine that carries tunnels over bare TCP and Unix sockets in a few epoll loops: a tunnel that waits costs its
+// Loops is an engine that carries tunnels over bare TCP and Unix sockets on epoll loops: a tunnel that waits costs its
 // two descriptors and a small record, no goroutine and no buffer. Tunnels over other connections, TLS for one, get goroutines.
 // It is safe for concurrent use.
 type Loops struct {
 	*roster
 	plain *Goroutines
-	loops []*loop
+	loops []*loop.Loop
 	next  atomic.Uint32
 }
 
-// NewLoops returns an engine with n loops, which run until Shutdown has returned. The error is the system's want of
-// descriptors.
-func NewLoops(n int) (*Loops, error) {
+// NewLoops returns an engine on these loops, which must outlive its Shutdown.
+func NewLoops(loops []*loop.Loop) *Loops {
 	r := newRoster()
-	l := &Loops{roster: r, plain: &Goroutines{roster: r, buffers: newBuffers()}}
-	for range max(n, 1) {
-		one, err := newLoop(r, l.plain.buffers)
-		if err != nil {
-			l.end()
-			return nil, err
-		}
-		l.loops = append(l.loops, one)
-	}
-	return l, nil
-}
-
-// Shutdown ends all tunnels in waves, as Goroutines does, and then the loops.
-func (l *Loops) Shutdown(ctx context.Context, waves int, over time.Duration) error {
-	err := l.roster.Shutdown(ctx, waves, over)
-	l.end()
-	return err
-}
-
-func (l *Loops) end() {
-	for _, one := range l.loops {
-		one.end()
-	}
+	return &Loops{roster: r, plain: &Goroutines{roster: r, buffers: newBuffers()}, loops: loops}
 }
 
 // Start takes both connections over and returns at once. After Shutdown has ended it closes them and calls Done before it
@@ -56,18 +33,48 @@ func (l *Loops) Start(o Options) {
 		l.plain.Start(o)
 		return
 	}
-	one := l.loops[int(l.next.Add(1))%len(l.loops)]
-	t := newLooped(one, o, fds)
+	t := newLooped(l, l.loops[int(l.next.Add(1))%len(l.loops)], o)
+	t.fds = fds
+	if l.enter(t) {
+		t.loop.Send(t)
+	} else {
+		t.close()
+	}
+}
+
+// Socket is a socket that a loop watches already.
+type Socket struct {
+	FD    int
+	Token loop.Token
+}
+
+// Adopt is Start for two sockets that the loop on watches, which stands in for the connections in o. It is called on that
+// loop's goroutine.
+func (l *Loops) Adopt(on *loop.Loop, client, node Socket, o Options) {
+	t := newLooped(l, on, o)
+	t.fds = [2]int{client.FD, node.FD}
+	t.tokens = [2]loop.Token{client.Token, node.Token}
+	t.known = true
+	if !l.enter(t) {
+		t.close()
+		return
+	}
+	for side, token := range t.tokens {
+		on.HandOver(token, t, side)
+	}
+	t.begin()
+}
+
+// enter puts t on the roster and reports whether it may live.
+func (l *Loops) enter(t *looped) bool {
 	switch l.add(t) {
 	case closed:
 		t.because(Shutdown)
-		t.close()
+		return false
 	case ending:
 		t.order.Store(orderStop)
-		fallthrough
-	default:
-		one.send(t)
 	}
+	return true
 }
 
 // detach takes both descriptors from the runtime's own poller: it duplicates them and closes the originals. It takes none

@@ -2,8 +2,10 @@
 
 package tunnel
 
+import "github.com/sidway/sidway/gateway/loop"
+
 // Loops is Goroutines on this system, which has no epoll.
 type Loops struct{ *Goroutines }
 
-// NewLoops returns an engine; the number of loops means nothing here, and there is no error.
-func NewLoops(int) (*Loops, error) { return &Loops{NewGoroutines()}, nil }
+// NewLoops returns an engine; there are no loops on this system.
+func NewLoops([]*loop.Loop) *Loops { return &Loops{NewGoroutines()} }

@@ -1,4 +1,4 @@
-package tunnel
+package loop
 
 import (
 	"io"
@@ -10,8 +10,8 @@ import (
 
 // These calls never block, so they are made without telling the scheduler, which costs as much as a small one of them.
 
-// receive reads what is there: io.EOF at the end, unix.EAGAIN where nothing is.
-func receive(fd int, b []byte) (int, error) {
+// Receive reads what is there: io.EOF at the end, unix.EAGAIN where nothing is.
+func Receive(fd int, b []byte) (int, error) {
 	for {
 		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
 		switch {
@@ -26,8 +26,8 @@ func receive(fd int, b []byte) (int, error) {
 	}
 }
 
-// send writes what the socket takes, which may be less than b.
-func send(fd int, b []byte) (int, error) {
+// Send writes what the socket takes, which may be less than b.
+func Send(fd int, b []byte) (int, error) {
 	for {
 		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		switch {

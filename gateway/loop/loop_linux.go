@@ -1,0 +1,278 @@
+package loop
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Handler is what a loop calls, on its own goroutine. None of the methods may block.
+type Handler interface {
+	// Event tells what epoll saw at the descriptor that was watched as that side. Events are edges: what is not read or
+	// written to its end is not told again.
+	Event(side int, events uint32)
+	// Turn is called once after Again, when the others have had their turn.
+	Turn()
+	// Expire is called when the timer's time has come; the timer is not set any more.
+	Expire()
+	// Receive is called once for each Send.
+	Receive()
+}
+
+// Loop calls the handlers of many sockets on one goroutine. All its methods but Send and End are for that goroutine.
+type Loop struct {
+	// Shared is a buffer for whichever handler is being called; what it holds does not outlast the call.
+	Shared []byte
+
+	epoll int
+	bell  int // an eventfd that ends a wait
+	start time.Time
+	now   time.Duration // since start; as of the last wait
+
+	slots []slot
+	free  []int32
+	ready []*Seat // have more to do than one turn allows
+	spare []*Seat // ready's other half: one is gone through while the other is filled
+	due   timers
+
+	mu      sync.Mutex
+	inbox   []Handler
+	emptied []Handler // inbox's other half
+	waiting bool      // the loop sleeps or is about to: ring the bell
+	ending  bool
+	ended   chan struct{}
+}
+
+// Token is a watched descriptor.
+type Token int32
+
+// slot is where events find their handler. The generation tells an event of an earlier tenant, which may be in the same batch
+// as that tenant's end: without it one user's bytes could reach another.
+type slot struct {
+	handler    Handler
+	side       int32
+	generation int32
+}
+
+// bufferSize is the size of Shared.
+const bufferSize = 64 << 10
+
+// spin is how many batches of events are dealt with before the scheduler may run something else on this processor.
+const spin = 16
+
+// Start returns n running loops. The error is the system's want of descriptors.
+func Start(n int) ([]*Loop, error) {
+	var loops []*Loop
+	for range n {
+		l, err := start()
+		if err != nil {
+			for _, l := range loops {
+				l.End()
+			}
+			return nil, err
+		}
+		loops = append(loops, l)
+	}
+	return loops, nil
+}
+
+func start() (*Loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1})
+	}
+	if err != nil {
+		unix.Close(epoll)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	l := &Loop{
+		epoll: epoll, bell: bell, Shared: make([]byte, bufferSize),
+		start: time.Now(), ended: make(chan struct{}),
+	}
+	go l.run()
+	return l, nil
+}
+
+// Send has h.Receive called on the loop soon. It may be called from any goroutine, as often as there is something to tell.
+// After End it does nothing.
+func (l *Loop) Send(h Handler) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox = append(l.inbox, h)
+	l.wake()
+}
+
+// wake needs mu, under which the bell is closed as well: its number may be another's by then.
+func (l *Loop) wake() {
+	if l.waiting {
+		l.waiting = false
+		unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
+// End stops the loop when what was sent has been received, and waits for it. It closes no socket that is still watched.
+func (l *Loop) End() {
+	l.mu.Lock()
+	l.ending = true
+	l.wake()
+	l.mu.Unlock()
+	<-l.ended
+}
+
+// Now returns the time since the loop's start, as of the present batch of events.
+func (l *Loop) Now() time.Duration { return l.now }
+
+// Since returns the time since the loop's start. It may be called from any goroutine.
+func (l *Loop) Since() time.Duration { return time.Since(l.start) }
+
+func (l *Loop) run() {
+	defer close(l.ended)
+	events := make([]unix.EpollEvent, 512)
+	for batch := 1; ; batch++ {
+		if !l.receive() {
+			break
+		}
+		for _, e := range events[:l.wait(events)] {
+			l.dispatch(e)
+		}
+		l.turns()
+		l.expire()
+		if batch%spin == 0 {
+			runtime.Gosched()
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = false
+	unix.Close(l.bell)
+	unix.Close(l.epoll)
+}
+
+// receive hands on what was sent, and reports whether the loop goes on.
+func (l *Loop) receive() bool {
+	l.mu.Lock()
+	inbox := l.inbox
+	l.inbox, l.emptied = l.emptied[:0], nil
+	ending := l.ending
+	l.mu.Unlock()
+	for i, h := range inbox {
+		inbox[i] = nil
+		h.Receive()
+	}
+	l.mu.Lock()
+	l.emptied = inbox
+	l.mu.Unlock()
+	return !ending || len(inbox) > 0
+}
+
+// wait returns the number of events. It looks first without sleeping, because a sleep gives the processor away and costs more
+// than the look; then it sleeps until something comes or is due.
+func (l *Loop) wait(events []unix.EpollEvent) int {
+	n := pollNow(l.epoll, events)
+	if n == 0 && len(l.ready) == 0 {
+		l.mu.Lock()
+		l.waiting = len(l.inbox) == 0 && !l.ending
+		sleep := l.waiting
+		l.mu.Unlock()
+		if sleep {
+			n, _ = unix.EpollWait(l.epoll, events, l.due.in(time.Since(l.start)))
+			l.mu.Lock()
+			l.waiting = false
+			l.mu.Unlock()
+		}
+	}
+	l.now = time.Since(l.start)
+	return max(n, 0)
+}
+
+func (l *Loop) dispatch(e unix.EpollEvent) {
+	if e.Fd < 0 {
+		var b [8]byte
+		unix.Read(l.bell, b[:])
+		return
+	}
+	if s := l.slots[e.Fd]; s.handler != nil && s.generation == e.Pad {
+		s.handler.Event(int(s.side), e.Events)
+	}
+}
+
+// turns gives another turn to those that asked for it.
+func (l *Loop) turns() {
+	ready := l.ready
+	l.ready = l.spare[:0]
+	for i, s := range ready {
+		ready[i] = nil
+		s.queued = false
+		s.handler.Turn()
+	}
+	l.spare = ready
+}
+
+// expire calls those that are due.
+func (l *Loop) expire() {
+	for len(l.due) > 0 && l.due[0].when <= l.now {
+		s := l.due[0]
+		l.StopTimer(s)
+		s.handler.Expire()
+	}
+}
+
+// Watch has h told what happens at fd, a socket that does not block, under the number side. Of what has happened already
+// it is told at once.
+func (l *Loop) Watch(fd int, h Handler, side int) (Token, error) {
+	return l.watch(fd, h, side, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
+}
+
+// WatchListener has h told, time and again, that connections wait at the listening socket fd.
+func (l *Loop) WatchListener(fd int, h Handler) (Token, error) {
+	return l.watch(fd, h, 0, unix.EPOLLIN)
+}
+
+func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) {
+	if len(l.free) == 0 {
+		l.free = append(l.free, int32(len(l.slots)))
+		l.slots = append(l.slots, slot{})
+	}
+	i := l.free[len(l.free)-1]
+	s := &l.slots[i]
+	s.generation++
+	e := unix.EpollEvent{Events: events, Fd: i, Pad: s.generation}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return 0, os.NewSyscallError("epoll_ctl", err)
+	}
+	l.free = l.free[:len(l.free)-1]
+	s.handler, s.side = h, int32(side)
+	return Token(i), nil
+}
+
+// HandOver has h told from now on what happens at the descriptor. What was told before is not told again.
+func (l *Loop) HandOver(t Token, h Handler, side int) {
+	l.slots[t].handler, l.slots[t].side = h, int32(side)
+}
+
+// Forget ends the watch over a descriptor that is closed at once, in all its duplicates. The token is another's afterwards.
+func (l *Loop) Forget(t Token) {
+	l.slots[t].handler = nil
+	l.free = append(l.free, int32(t))
+}
+
+// Release ends the watch over a descriptor that lives on.
+func (l *Loop) Release(t Token, fd int) {
+	l.Forget(t)
+	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
+// Again has the handler's Turn called after this batch of events.
+func (l *Loop) Again(s *Seat) {
+	if !s.queued {
+		s.queued = true
+		l.ready = append(l.ready, s)
+	}
+}
