@@ -69,3 +69,10 @@ func (j Job) check() error {
 	}
 	return nil
 }
+
+func (j Job) warmup() float64 {
+	if j.Warmup > 0 {
+		return j.Warmup
+	}
+	return j.Seconds / 10
+}
