@@ -19,7 +19,7 @@ type trigger struct {
 func openTrigger(addr string) (*trigger, error) {
 	conn, err := net.DialTimeout("tcp", addr, burstTime)
 	if err != nil {
-		return nil, fmt.Errorf("load: trigger: %w", err)
+		return nil, fmt.Errorf("trigger: %w", err)
 	}
 	return &trigger{conn: conn, in: bufio.NewReader(conn)}, nil
 }
@@ -47,23 +47,27 @@ func (t *trigger) check(tunnels int) error {
 	return nil
 }
 
-// bursts has one frame after the other sent to all tunnels.
+// bursts has one frame after the other sent to all tunnels, until one burst fails.
 func (r *runner) bursts(until int64) {
+	if err := r.burstsBefore(until); err != nil {
+		r.note(1, err)
+	}
+	r.rest(until)
+}
+
+func (r *runner) burstsBefore(until int64) error {
 	t, err := openTrigger(r.job.Trigger)
 	if err != nil {
-		r.note(1, err)
-		return
+		return err
 	}
 	defer t.conn.Close()
 	for r.now() < until {
 		if err := r.burst(t); err != nil {
-			r.note(1, err)
-			return
+			return err
 		}
-		for pause := r.now() + int64(burstPause); r.now() < pause; {
-			r.step(time.Duration(pause - r.now()))
-		}
+		r.rest(r.now() + int64(burstPause))
 	}
+	return nil
 }
 
 // burst has one frame sent to all tunnels and waits until it has arrived at the last.

@@ -16,6 +16,7 @@ const (
 	openings    = 64                    // connections that open at a time, so that no backlog overflows
 	openRate    = 1000                  // connections that begin to open in a second
 	openTime    = 10 * time.Second      // for the slowest, after the last one has begun
+	firstTime   = time.Second           // for the first
 	retryPause  = 10 * time.Millisecond // before a broken connection opens again
 	drainTime   = 2 * time.Second       // for operations under way when the window ends
 	burstTime   = 5 * time.Second       // for a frame to arrive at all tunnels
@@ -120,11 +121,11 @@ func (r *runner) open() error {
 		r.standing = len(r.conns)
 		return nil
 	}
-	last := r.now() + int64(len(r.conns))*int64(time.Second)/openRate + int64(openTime)
 	begin := r.now()
+	last := begin + int64(len(r.conns))*int64(time.Second)/openRate + int64(openTime)
 	for begun := 0; r.standing < len(r.conns); {
 		now := r.now()
-		if now > last {
+		if now > last || r.standing == 0 && now > begin+int64(firstTime) {
 			return fmt.Errorf("load: %d of %d connections opened: %s", r.standing, len(r.conns), r.firstErr)
 		}
 		may := min(len(r.conns), r.standing+openings, 1+int((now-begin)*openRate/int64(time.Second)))
@@ -179,7 +180,7 @@ func (r *runner) stands(c *conn) error {
 // follow begins c's next operation if it is time for that.
 func (r *runner) follow(c *conn) error {
 	switch {
-	case r.job.Kind == Fanout || r.job.Kind == Idle:
+	case r.job.Kind == Fanout:
 		return nil
 	case r.job.Rate > 0 && c.next < r.due:
 		began := r.dueAt(c.next)

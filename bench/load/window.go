@@ -20,6 +20,8 @@ func (r *runner) run(seconds float64) Result {
 	switch {
 	case r.job.Kind == Fanout:
 		r.bursts(until)
+	case r.job.Kind == Idle:
+		r.rest(until)
 	case r.job.Rate > 0:
 		r.pace(until)
 	default:
@@ -45,10 +47,15 @@ func (r *runner) chase(until int64) {
 			}
 		}
 	}
+	r.rest(until)
+	r.running = false
+}
+
+// rest only serves what happens.
+func (r *runner) rest(until int64) {
 	for now := r.now(); now < until; now = r.now() {
 		r.step(time.Duration(until - now))
 	}
-	r.running = false
 }
 
 // pace is the open loop: operations become due at an even rate, whatever became of those before. One that is due while

@@ -7,8 +7,8 @@
 //	err = p.Add(fd, socket.Both, socket.Token{Slot: 7})
 //	for _, event := range p.Wait(time.Second) { … }
 //
-// Nothing here allocates per operation. A Poller and its descriptors belong to one thread; the short system calls do
-// not tell Go's scheduler, so only a wait gives the processor back.
+// Nothing here allocates per operation. A Poller and its descriptors belong to one thread, which keeps its processor:
+// see Wait.
 package socket
 
 import (
