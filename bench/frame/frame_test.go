@@ -41,3 +41,21 @@ func TestFramesBeyondTheLimitAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte{frame.Text, 3, 'a', 'b', 'c'})
+	f.Add(frame.Masked(frame.Message(200), [4]byte{1, 2, 3, 4}))
+	f.Add(frame.Plain(frame.Message(70_000))[:20])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := frame.Parse(b)
+		if err != nil || h.Size == 0 {
+			return
+		}
+		if h.Size > len(b) || h.Payload < 0 || h.Payload > frame.MaxPayload {
+			t.Fatalf("%+v of %d bytes", h, len(b))
+		}
+		if head := frame.AppendHead(nil, h.First, h.Payload); !h.Masked && len(head) == h.Size && !bytes.HasPrefix(b, head) {
+			t.Fatalf("%x is read as %x", b[:h.Size], head)
+		}
+	})
+}

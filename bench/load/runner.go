@@ -76,7 +76,7 @@ func newRunner(j Job) (*runner, error) {
 		broken: make([]*conn, 0, j.Conns),
 		epoch:  time.Now(),
 	}
-	if j.Kind == Connect && addr.Addr[0] == 127 {
+	if r.work.brief && addr.Addr[0] == 127 {
 		r.from = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	}
 	for i := range r.conns {
@@ -114,7 +114,7 @@ func (r *runner) note(n int64, err error) {
 
 // open opens all connections. It fails if not all of them stand in time.
 func (r *runner) open() error {
-	if r.job.Kind == Connect {
+	if r.work.brief {
 		for i := range r.conns {
 			r.conns[i].phase = ready
 		}
@@ -162,7 +162,7 @@ func (r *runner) mend() {
 	for range len(r.broken) {
 		c := r.broken[0]
 		r.broken = append(r.broken[:0], r.broken[1:]...)
-		if r.job.Kind != Connect {
+		if !r.work.brief {
 			r.reopen(c)
 		} else if err := r.stands(c); err != nil {
 			r.fail(c, err)
@@ -196,7 +196,7 @@ func (r *runner) follow(c *conn) error {
 func (r *runner) start(c *conn, began int64) error {
 	c.phase, c.began = busy, began
 	r.flying++
-	if r.job.Kind != Connect {
+	if !r.work.brief {
 		return c.send(c.ask)
 	}
 	if err := r.dial(c); err != nil {
@@ -221,7 +221,7 @@ func (r *runner) finish(c *conn) error {
 	if c.foreign {
 		r.foreign++
 	}
-	if r.job.Kind == Connect {
+	if r.work.brief {
 		r.shut(c)
 		return r.stands(c)
 	}

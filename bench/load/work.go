@@ -16,6 +16,7 @@ type work struct {
 	ask     []byte // what each operation sends, unless opened makes a request of c's own
 	opened  reader // reads the answer to opening
 	reads   reader // reads the answer to ask
+	brief   bool   // each operation opens a connection of its own, and closes it
 }
 
 // reader takes what it understands of b, and tells whether the answer is complete.
@@ -44,7 +45,7 @@ func (j Job) work() work {
 	case Handshake:
 		return work{ask: handshake, reads: shaken}
 	case Connect:
-		return work{ask: upgrade, reads: tunnelled}
+		return work{ask: upgrade, reads: tunnelled, brief: true}
 	case Frame:
 		return work{opening: upgrade, opened: j.echo, reads: matched}
 	case Fanout:

@@ -70,7 +70,7 @@ func Accept(listener int) (int, error) {
 	switch errno {
 	case 0:
 		return int(fd), nil
-	case unix.EAGAIN, unix.EINTR, unix.ECONNABORTED:
+	case unix.EAGAIN, unix.ECONNABORTED:
 		return -1, nil
 	}
 	return -1, fmt.Errorf("socket: accept: %w", errno)
@@ -120,7 +120,7 @@ func Close(fd int) {
 func Read(fd int, b []byte) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno == unix.EAGAIN:
 		return 0, nil
 	case errno != 0:
 		return 0, errno
@@ -136,7 +136,7 @@ func Write(fd int, b []byte) (int, error) {
 	switch errno {
 	case 0:
 		return int(n), nil
-	case unix.EAGAIN, unix.EINTR:
+	case unix.EAGAIN:
 		return 0, nil
 	}
 	return 0, errno
