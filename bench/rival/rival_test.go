@@ -3,7 +3,6 @@
 package rival_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -133,7 +132,11 @@ func TestRefusedConfiguration(t *testing.T) {
 		if err := r.Check(t.Context(), p); err == nil || !strings.Contains(err.Error(), "refuses its configuration") {
 			t.Errorf("%s: %v", r.Name, err)
 		}
-		if _, err := r.Start(context.WithoutCancel(t.Context()), p); err == nil || !strings.Contains(err.Error(), "ended at once") {
+		process, err := r.Start(t.Context(), p)
+		if err == nil {
+			process.Stop()
+		}
+		if err == nil || !strings.Contains(err.Error(), "ended at once") {
 			t.Errorf("%s: %v", r.Name, err)
 		}
 	}

@@ -139,13 +139,14 @@ func kibibytes(file string) (map[string]int64, error) {
 	return values, nil
 }
 
-// Kernel is memory that the kernel of the whole machine holds and that connections move, in bytes.
+// Kernel is what the kernel of the whole machine holds for connections, in bytes.
 type Kernel struct {
 	Slab    int64 `json:"slab"`    // sockets with their inodes, files, epoll items
 	Sockets int64 `json:"sockets"` // pages of TCP buffers
+	Waiting int   `json:"waiting"` // connections in TIME_WAIT: a number, and each takes slab too
 }
 
-// Total is both together.
+// Total is the memory of both kinds.
 func (k Kernel) Total() int64 { return k.Slab + k.Sockets }
 
 // ReadKernel reads it. Whatever else runs on the machine is in it too.
@@ -160,13 +161,18 @@ func ReadKernel() (Kernel, error) {
 	}
 	k := Kernel{Slab: info["Slab"]}
 	for line := range strings.Lines(string(text)) {
+		// TCP: inuse 9 orphan 0 tw 2 alloc 9 mem 1
 		fields := strings.Fields(line)
-		if len(fields) > 2 && fields[0] == "TCP:" && fields[len(fields)-2] == "mem" {
-			pages, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-			if err != nil {
-				return Kernel{}, fmt.Errorf("rival: /proc/net/sockstat: %w", err)
-			}
-			k.Sockets = pages * int64(os.Getpagesize())
+		if len(fields) < 11 || fields[0] != "TCP:" || fields[5] != "tw" || fields[9] != "mem" {
+			continue
+		}
+		pages, err := strconv.ParseInt(fields[10], 10, 64)
+		if err != nil {
+			return Kernel{}, fmt.Errorf("rival: /proc/net/sockstat: %w", err)
+		}
+		k.Sockets = pages * int64(os.Getpagesize())
+		if k.Waiting, err = strconv.Atoi(fields[6]); err != nil {
+			return Kernel{}, fmt.Errorf("rival: /proc/net/sockstat: %w", err)
 		}
 	}
 	return k, nil

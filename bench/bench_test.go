@@ -1,0 +1,140 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sidway/sidway/bench/report"
+	"github.com/sidway/sidway/bench/rival"
+)
+
+// TestMain lets the test's own binary be the load and the nodes, as the command's is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == "load" || os.Args[1] == "node") {
+		main()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// measured runs the command and returns what it wrote.
+func measured(t *testing.T, args ...string) (dir string, r *report.Run) {
+	t.Helper()
+	dir = t.TempDir()
+	o, err := parse(append(args, "-rounds", "1", "-seconds", "0.2", "-out", dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := measure(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = report.Load(filepath.Join(dir, "run.json")); err != nil {
+		t.Fatal(err)
+	}
+	return dir, r
+}
+
+// TestSessionsAreFound drives HAProxy and nginx with the bench's own load: the stick table finds each session's node, the
+// hash does not.
+func TestSessionsAreFound(t *testing.T) {
+	dir, r := measured(t, "-only", "poll64,frame200", "-proxies", "direct,nginx-1,haproxy-1")
+	if len(r.Samples) != 6 || len(r.Failures) > 0 {
+		t.Fatalf("%d samples, failures %q", len(r.Samples), r.Failures)
+	}
+	for _, s := range r.Samples {
+		if s.Result.Ops == 0 || s.Result.Errors > 0 {
+			t.Errorf("%s, %s: %+v", s.Workload, s.Proxy, s.Result)
+		}
+		if wrong := s.Result.Foreign > 0; wrong != (s.Proxy == "nginx-1" && s.Workload == "poll64") {
+			t.Errorf("%s, %s: %d of %d at a wrong node", s.Workload, s.Proxy, s.Result.Foreign, s.Result.Ops)
+		}
+		if (s.CPU > 0) == (s.Proxy == rival.Direct) {
+			t.Errorf("%s, %s: %v s of CPU", s.Workload, s.Proxy, s.CPU)
+		}
+	}
+	page, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "page.md")
+	if err := os.WriteFile(file, page, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run([]string{"-out", dir, "-page", file}); err != nil {
+		t.Fatal(err)
+	}
+	if filled, err := os.ReadFile(file); err != nil || !bytes.Contains(filled, []byte("haproxy-1")) {
+		t.Errorf("the page was not filled: %v", err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct{ args, problem string }{
+		{"-only nothing", "no workload"},
+		{"-proxies nobody", "no proxy"},
+		{"-sidway /bin/sidway", "name=path"},
+		{"-rounds -1", "negative"},
+		{"more", "unknown argument"},
+	} {
+		o, err := parse(append(strings.Fields(c.args), "-out", t.TempDir()))
+		if err == nil {
+			err = (&bench{dir: t.TempDir()}).prepare(t.Context(), withBuild(o))
+		}
+		if err == nil || !strings.Contains(err.Error(), c.problem) {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+// withBuild saves the time of a build, for options that are refused anyway.
+func withBuild(o options) options {
+	if o.sidway == "" {
+		o.sidway = "sidway=/bin/false"
+	}
+	return o
+}
+
+func TestTurnsAreComplete(t *testing.T) {
+	b := &bench{run: report.Run{Workloads: workloads()}, rivals: []*rival.Rival{nil}}
+	for _, r := range rival.All("") {
+		b.rivals = append(b.rivals, &r)
+	}
+	first := map[*rival.Rival]bool{}
+	for round := range len(b.rivals) {
+		turns := b.turns(round)
+		for _, w := range b.run.Workloads {
+			for _, r := range b.rivals {
+				if !slices.ContainsFunc(turns, func(u turn) bool { return u.work == w && u.rival == r }) {
+					t.Fatalf("round %d leaves %s out", round, w.Name)
+				}
+			}
+		}
+		if len(turns) != len(b.run.Workloads)*len(b.rivals) {
+			t.Errorf("%d turns", len(turns))
+		}
+		first[turns[slices.IndexFunc(turns, func(u turn) bool { return u.work.Name == "poll64" })].rival] = true
+	}
+	if len(first) != len(b.rivals) {
+		t.Errorf("only %d proxies came first in some round", len(first))
+	}
+}
+
+func TestParsePerf(t *testing.T) {
+	counts, err := parsePerf("109,,raw_syscalls:sys_enter,977422,100.00,,\n3,,syscalls:sys_enter_read,977422,100.00,,\n")
+	if err != nil || len(counts) != 2 || counts["total"] != 109 || counts["read"] != 3 {
+		t.Errorf("%v, %v", counts, err)
+	}
+	for _, text := range []string{"", "<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n"} {
+		if _, err := parsePerf(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+// Bench measures sidway beside nginx, HAProxy, Caddy and a line without a proxy, in alternating rounds with one load
+// generator and one set of nodes, and tells what each of them spends for the same work.
+//
+//	go run ./bench                                   everything, 5 rounds: more than an hour
+//	go run ./bench -quick                            what two minutes can tell
+//	go run ./bench -only poll64,frame200 -proxies direct,sidway,nginx-1
+//	go run ./bench -syscalls                         system calls for a poll and for a frame, by perf
+//	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
+//	go run ./bench -page docs/performance.md         fill the page from bench/out/run.json, without a measurement
+//
+// It prints tables, and writes into -out the raw samples (run.json), charts, and for each build of sidway its samples as
+// benchstat reads them (<name>.txt). It needs nginx, haproxy, caddy, redis-server and Go, and perf for -syscalls; on
+// loopback, with 20,000 file descriptors. Every process that it starts it also ends, and the exit status is 1 when
+// something was not measured or answered wrongly.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/sidway/sidway/bench/load"
+	"github.com/sidway/sidway/bench/node"
+	"github.com/sidway/sidway/bench/report"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the command, or one of the processes that the command starts: the load and the nodes are this program too.
+func run(args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "load":
+			return load.Main(os.Stdin, os.Stdout)
+		case "node":
+			return node.Main(args[1:])
+		}
+	}
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.page != "" {
+		return writePage(o)
+	}
+	return measure(ctx, o)
+}
+
+// options are what the flags say.
+type options struct {
+	quick, syscalls bool
+	rounds          int
+	seconds         float64
+	only, proxies   string
+	sidway          string
+	out, page       string
+	command         string // all of them, for the page
+}
+
+func parse(args []string) (options, error) {
+	o := options{command: strings.Join(append([]string{"go run ./bench"}, args...), " ")}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.BoolVar(&o.quick, "quick", false, "fewer workloads, one round, short windows: two minutes")
+	f.BoolVar(&o.syscalls, "syscalls", false, "count system calls instead, by perf")
+	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -quick 1)")
+	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1)")
+	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(workloads()))
+	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,…")
+	f.StringVar(&o.sidway, "sidway", "", "builds of sidway to measure, as name=path,name=path; otherwise it is built")
+	f.StringVar(&o.out, "out", filepath.Join("bench", "out"), "folder for run.json, charts and lines for benchstat")
+	f.StringVar(&o.page, "page", "", "measure nothing: fill this page from the run.json in -out")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	if o.rounds == 0 {
+		o.rounds = pick(o.quick, 1, 5)
+	}
+	if o.seconds == 0 {
+		o.seconds = pick(o.quick, 1.0, 5.0)
+	}
+	if o.rounds < 0 || o.seconds < 0 {
+		return o, errors.New("rounds and seconds cannot be negative")
+	}
+	return o, nil
+}
+
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
+}
+
+// writePage fills a page from what an earlier run measured; system calls are counted by a run of their own.
+func writePage(o options) error {
+	r, err := report.Load(filepath.Join(o.out, "run.json"))
+	if err != nil {
+		return err
+	}
+	calls, err := report.Load(filepath.Join(o.out, "syscalls.json"))
+	switch {
+	case err == nil:
+		r.Calls = calls.Calls
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	return r.WritePage(o.page)
+}

@@ -1,0 +1,68 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/sidway/sidway/bench/load"
+	"github.com/sidway/sidway/bench/report"
+	"github.com/sidway/sidway/bench/rival"
+)
+
+// reading is what the memory of a stage was at one time.
+type reading struct {
+	proxy  rival.Usage
+	kernel rival.Kernel
+}
+
+func (s *stage) read() (r reading, err error) {
+	if s.proxy != nil {
+		if r.proxy, err = s.proxy.Usage(); err != nil {
+			return r, err
+		}
+	}
+	r.kernel, err = rival.ReadKernel()
+	return r, err
+}
+
+// clocks are the processor time that was taken until now.
+type clocks struct{ proxy, redis time.Duration }
+
+func (s *stage) cpu() (c clocks, err error) {
+	if s.proxy != nil {
+		if c.proxy, err = s.proxy.CPU(); err != nil {
+			return c, err
+		}
+	}
+	if s.redis != nil {
+		c.redis, err = s.redis.CPU()
+	}
+	return c, err
+}
+
+// job is a workload's job with this stage's addresses, and a fifth of its window before it to warm up.
+func (s *stage) job(w report.Workload) load.Job {
+	j := w.Job
+	j.Addr, j.Trigger, j.Warmup = s.address, s.control, j.Seconds/5
+	return j
+}
+
+// settle waits until the kernel has forgotten earlier connections, which it does after a minute: several thousand of them
+// that go while others are counted would be seen as memory that a proxy gave back. A few do not matter.
+func settle(ctx context.Context) error {
+	const few = 1500
+	for range 75 {
+		k, err := rival.ReadKernel()
+		if err != nil || k.Waiting <= few {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil // others keep them coming; the rounds' spread tells
+}

@@ -1,0 +1,123 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidway/sidway/bench/load"
+	"github.com/sidway/sidway/bench/report"
+)
+
+// The sizes of what is sent. A frame of 60 B and a POST of 200 B hold a short Socket.IO event, as most do.
+const (
+	frameSize = 60
+	bodySize  = 200
+	bigSize   = 16 << 10
+)
+
+// The paces at which latency is measured: what the slowest proxy bears on two processors that it shares with the load,
+// the nodes and Redis, with room to spare. A faster one would measure queues.
+const (
+	pollPace  = 2000
+	framePace = 4000
+)
+
+// workloads are all that can be measured, in the order of the page.
+func workloads() []report.Workload {
+	list := []report.Workload{
+		closed("poll64", "poll, 64 connections", load.Job{Kind: load.Poll, Conns: 64}),
+		closed("poll512", "poll, 512 connections", load.Job{Kind: load.Poll, Conns: 512}),
+		closed("post64", "POST of 200 B, 64 connections", load.Job{Kind: load.Post, Conns: 64, Size: bodySize}),
+		closed("post512", "POST of 200 B, 512 connections", load.Job{Kind: load.Post, Conns: 512, Size: bodySize}),
+		closed("frame200", "frame of 60 B, 200 tunnels", load.Job{Kind: load.Frame, Conns: 200, Size: frameSize}),
+		closed("frame2000", "frame of 60 B, 2,000 tunnels", load.Job{Kind: load.Frame, Conns: 2000, Size: frameSize}),
+		closed("big", "frame of 16 KiB, 64 tunnels", load.Job{Kind: load.Frame, Conns: 64, Size: bigSize}),
+		closed("connect", "WebSocket connect + close", load.Job{Kind: load.Connect, Conns: 32}),
+		closed("handshake", "polling handshake", load.Job{Kind: load.Handshake, Conns: 64}),
+	}
+	for _, tunnels := range []int{2000, 5000} {
+		list = append(list, closed(fmt.Sprint("fanout", tunnels), fmt.Sprintf("fan-out to %d,000 tunnels", tunnels/1000),
+			load.Job{Kind: load.Fanout, Conns: tunnels, Size: frameSize}))
+	}
+	for _, tunnels := range []int{2000, 9000} {
+		list = append(list, closed(fmt.Sprint("idle", tunnels), fmt.Sprintf("%d,000 idle tunnels", tunnels/1000),
+			load.Job{Kind: load.Idle, Conns: tunnels}))
+	}
+	return append(list,
+		paced(list[0], pollPace), paced(list[1], pollPace), paced(list[4], framePace), paced(list[5], framePace))
+}
+
+func closed(name, title string, job load.Job) report.Workload {
+	w := report.Workload{Name: name, Title: title, Unit: "request", PerOp: 1, Job: job}
+	switch job.Kind {
+	case load.Frame:
+		w.Unit, w.PerOp = "frame", 2 // the echo is relayed too
+	case load.Fanout:
+		w.Unit = "frame"
+	case load.Connect:
+		w.Unit = "connection"
+	case load.Idle:
+		w.Unit = "tunnel"
+	}
+	return w
+}
+
+// paced is the same work at a fixed rate.
+func paced(w report.Workload, rate float64) report.Workload {
+	w.Name += "-paced"
+	w.Title += fmt.Sprintf(", %.0f operations/s", rate)
+	w.Job.Rate = rate
+	return w
+}
+
+// The workloads of a run that asks for none: idle2000 is what -quick has time for in place of idle9000.
+var (
+	quickWorkloads = []string{"poll64", "frame200", "connect", "fanout2000", "idle2000", "poll64-paced"}
+	callWorkloads  = []string{"poll64", "frame200"}
+)
+
+// chosen are the workloads that the options ask for, with their windows.
+func chosen(o options) ([]report.Workload, error) {
+	all := workloads()
+	wanted := split(o.only)
+	switch {
+	case len(wanted) > 0:
+	case o.syscalls:
+		wanted = callWorkloads
+	case o.quick:
+		wanted = quickWorkloads
+	default:
+		for _, w := range all {
+			if w.Name != "idle2000" {
+				wanted = append(wanted, w.Name)
+			}
+		}
+	}
+	var list []report.Workload
+	for _, name := range wanted {
+		i := slices.IndexFunc(all, func(w report.Workload) bool { return w.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no workload %q; there are %s", name, names(all))
+		}
+		w := all[i]
+		w.Job.Seconds = o.seconds
+		list = append(list, w)
+	}
+	return list, nil
+}
+
+func names(list []report.Workload) string {
+	var s []string
+	for _, w := range list {
+		s = append(s, w.Name)
+	}
+	return strings.Join(s, ", ")
+}
+
+// split cuts at commas; of nothing it makes nothing.
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
