@@ -13,7 +13,6 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
-	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 const benchSID = "TO9gdy7dDtqtZNAYAAAB"
@@ -59,6 +58,7 @@ func benchRoad(b *testing.B, request []byte) {
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
 	pool := gateway.NewPool(node)
 	defer pool.Close()
+	tunnels, loops := carriers(b)
 	g, err := gateway.New(gateway.Options{
 		Routes: []gateway.Route{{
 			Path:    "/socket.io/",
@@ -69,15 +69,26 @@ func benchRoad(b *testing.B, request []byte) {
 			Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
 			WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
 		},
-		Tunnels: tunnel.NewGoroutines(),
+		Tunnels: tunnels,
+		Loops:   loops,
 		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),
 		Log:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer g.Close()
-	conn, err := net.Dial("tcp", listen(b, g.Serve))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	g.Listen(l)
+	b.Cleanup(func() {
+		g.Close()
+		for _, l := range loops {
+			l.End()
+		}
+	})
+	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -23,40 +23,66 @@ func (x *exchange) anyNode() after {
 		return x.fail(engineio.BodyTooLarge)
 	}
 	var t turn
-	defer func() {
-		if !t.since.IsZero() {
-			x.c.g.held.Add(-1)
-		}
-	}()
-	for x.choose(&t) {
+	defer x.endTurn(&t)
+	return x.tryNodes(&t)
+}
+
+// concludeAny deals with what the first node that was tried answered on n, or with why it did not.
+func (x *exchange) concludeAny(n *http1.Conn, err error) after {
+	var t turn
+	defer x.endTurn(&t)
+	if then, settled := x.settled(&t, n, err); settled {
+		return then
+	}
+	return x.tryNodes(&t)
+}
+
+// endTurn leaves the queue of those that wait for a node.
+func (x *exchange) endTurn(t *turn) {
+	if !t.since.IsZero() {
+		x.c.g.held.Add(-1)
+	}
+}
+
+func (x *exchange) tryNodes(t *turn) after {
+	for x.choose(t) {
 		x.node.Acquire()
 		n, err := x.attempt()
-		if err == nil {
-			x.route.Cluster.Answered(x.node)
-			return x.deliver(n)
+		if then, settled := x.settled(t, n, err); settled {
+			return then
 		}
-		if n != nil {
-			n.Close()
-		}
-		x.leave()
-		switch {
-		case errors.Is(err, errDeparted):
-			return hangUp
-		case errors.Is(err, errShortage):
-			return x.fail(engineio.Full)
-		case isNodeFault(err) && x.sentAt.IsZero():
-			x.route.Cluster.Failed(x.node)
-		case isNodeFault(err) && x.kind.makesSession():
-			// Only these: any client can send an ordinary request that a node cuts, or answers late.
-			x.route.Cluster.Suspect(x.node, x.sentAt)
-		}
-		if !x.mayMoveOn(err) {
-			return x.givenUp(err)
-		}
-		t.tried = append(t.tried, x.node)
-		x.ready = time.Now()
 	}
 	return x.fail(engineio.NoNode)
+}
+
+// settled deals with what the node in turn answered on n, or with why it did not. It reports false where the next one is to
+// be tried.
+func (x *exchange) settled(t *turn, n *http1.Conn, err error) (after, bool) {
+	if err == nil {
+		x.route.Cluster.Answered(x.node)
+		return x.deliver(n), true
+	}
+	if n != nil {
+		n.Close()
+	}
+	x.leave()
+	switch {
+	case errors.Is(err, errDeparted):
+		return hangUp, true
+	case errors.Is(err, errShortage):
+		return x.fail(engineio.Full), true
+	case isNodeFault(err) && x.sentAt.IsZero():
+		x.route.Cluster.Failed(x.node)
+	case isNodeFault(err) && x.kind.makesSession():
+		// Only these: any client can send an ordinary request that a node cuts, or answers late.
+		x.route.Cluster.Suspect(x.node, x.sentAt)
+	}
+	if !x.mayMoveOn(err) {
+		return x.givenUp(err), true
+	}
+	t.tried = append(t.tried, x.node)
+	x.ready = time.Now()
+	return 0, false
 }
 
 func isNodeFault(err error) bool {
@@ -103,13 +129,23 @@ func (x *exchange) attempt() (*http1.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := x.patience()
-	if x.reserved && !x.route.Cluster.Alone() {
-		limit = x.c.g.Limits.HandshakeTime
-	}
-	if err := x.ask(n, limit); err != nil {
+	if err := x.ask(n, x.answerTime()); err != nil {
 		return n, err
 	}
+	return n, x.learn(n)
+}
+
+// answerTime is how long the node may take to answer.
+func (x *exchange) answerTime() time.Duration {
+	if x.reserved && !x.route.Cluster.Alone() {
+		return x.c.g.Limits.HandshakeTime
+	}
+	return x.patience()
+}
+
+// learn reads the open packet, where the answer on n should hold one.
+func (x *exchange) learn(n *http1.Conn) error {
+	var err error
 	switch {
 	case x.kind == handshake && x.resp.Status == 200:
 		err = x.learnFromBody(n)
@@ -117,9 +153,9 @@ func (x *exchange) attempt() (*http1.Conn, error) {
 		err = x.learnFromFrame(n)
 	}
 	if err != nil {
-		return n, x.part(n, err)
+		return x.part(n, err)
 	}
-	return n, nil
+	return nil
 }
 
 // mayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. A

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,16 +20,22 @@ var errDeparted = errors.New("gateway: the client is gone")
 // client is one client connection and what is known of it.
 type client struct {
 	g       *Gateway
-	conn    net.Conn
-	reader  *http1.Reader
-	ctx     context.Context // done when the client is gone
-	cancel  context.CancelCauseFunc
+	lane    *lane  // that it was accepted on, nil: none
 	trusted bool   // a proxy whose word on where requests come from is taken
 	surplus bool   // above the limit of connections
 	ip      string // the client's address
-	port    string // ours, that the client connected to
+	port    uint16 // ours, that the client connected to
 
 	forwardedFor string // ip as RFC 7239, section 6, writes it
+
+	waits atomic.Bool // it half-closed its connection behind requests that were still to be read
+
+	// What follows is of a client that a goroutine serves.
+
+	conn   net.Conn
+	reader *http1.Reader
+	ctx    context.Context // done when the client is gone
+	cancel context.CancelCauseFunc
 
 	watch watch       // its own goroutine's
 	more  atomic.Bool // further requests have been received behind the one in hand
@@ -39,29 +44,38 @@ type client struct {
 	node net.Conn // the connection whose answer is waited for
 }
 
-func newClient(g *Gateway, conn net.Conn) *client {
-	c := &client{g: g, conn: conn, reader: http1.NewReader(conn)}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	var addr netip.Addr
-	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		addr = a.AddrPort().Addr().Unmap()
-	}
-	c.ip, c.forwardedFor = "unknown", "for=unknown"
+// newClient returns the client at addr, which has connected to that port of ours.
+func newClient(g *Gateway, addr netip.Addr, port uint16) *client {
+	addr = addr.Unmap()
+	c := &client{g: g, port: port, forwardedFor: "for=unknown"}
+	quotes := 0
 	switch {
 	case addr.Is4():
-		c.ip = addr.String()
-		c.forwardedFor = "for=" + c.ip
+		c.forwardedFor = "for=" + addr.String()
 	case addr.IsValid():
-		c.ip = addr.WithZone("").String()
-		c.forwardedFor = `for="[` + c.ip + `]"`
+		c.forwardedFor = `for="[` + addr.WithZone("").String() + `]"`
+		quotes = 2
 	}
-	if a, ok := conn.LocalAddr().(*net.TCPAddr); ok {
-		c.port = strconv.Itoa(a.Port)
-	}
+	c.ip = c.forwardedFor[len("for=")+quotes : len(c.forwardedFor)-quotes]
 	for _, p := range g.Trusted {
 		c.trusted = c.trusted || p.Contains(addr)
 	}
 	return c
+}
+
+// hold gives c its connection, of which early has been received already.
+func (c *client) hold(conn net.Conn, early []byte) {
+	c.conn, c.reader = conn, http1.NewReader(conn)
+	c.reader.Preload(early)
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+}
+
+// addrPort returns the zero AddrPort for what is not TCP's.
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort()
+	}
+	return netip.AddrPort{}
 }
 
 // after says what becomes of a client's connection when a request has been dealt with.
@@ -69,28 +83,38 @@ type after uint8
 
 const (
 	hangUp after = iota // close it
-	goOn                // read the next request
+	goOn                // the next request may come
 	took                // a tunnel has it
 )
 
-// serve deals with the connection's requests one after the other, and reports whether a tunnel took it over.
-func (c *client) serve() bool {
-	x := exchanges.Get().(*exchange)
+// serve deals with the connection's requests one after the other, until it ends or waits for a request on behalf of a lane.
+// The first request may be in hand already, with the rest of what is to be done for it.
+func (c *client) serve(x *exchange, rest func(*exchange) after) after {
+	if x == nil {
+		x = exchanges.Get().(*exchange)
+	}
 	defer x.recycle()
 	for {
-		x.reset(c)
-		err := c.reader.Request(&x.req, c.g.Limits.IdleTime, c.g.Limits.HeaderTime)
-		if err != nil {
-			c.refuse(err)
-			return false
+		if rest == nil {
+			x.reset(c)
+			err := c.reader.Request(&x.req, c.g.Limits.IdleTime, c.g.Limits.HeaderTime)
+			if err != nil {
+				c.refuse(err)
+				return hangUp
+			}
+			c.g.active.Add(1)
+			x.began = time.Now()
+			rest = (*exchange).serve
 		}
-		c.g.active.Add(1)
-		then := x.run()
+		then := rest(x)
+		x.logAccess()
 		c.g.active.Add(-1)
-		if then != goOn {
-			return then == took
+		if rest = nil; then != goOn {
+			return then
 		}
-		c.reader.Release()
+		if c.reader.Release(); c.lane != nil && len(c.reader.Buffered()) == 0 {
+			return goOn
+		}
 	}
 }
 

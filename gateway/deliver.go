@@ -37,20 +37,18 @@ func (x *exchange) deliver(n *http1.Conn) after {
 			return x.broken(n)
 		}
 	}
-	if x.query.Transport == engineio.Polling && body.Done() {
-		x.observe(first)
+	if body.Done() && x.observe(first) {
+		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
 	}
-	switch x.kind {
-	case handshake:
-		x.bind()
-	case upgrade, directConnect:
-		x.route.metrics.outcome(x.kind, false)
+	if x.kind == handshake {
+		x.bind(x.c.ctx)
 	}
+	x.count()
 
 	out := buffers.get()
 	defer buffers.put(out)
 	f := x.framing()
-	last := x.closes() || f == untilClose || x.kind.wantsTunnel() || x.uploading()
+	last := x.lasts(f)
 	*out = x.appendAnswer((*out)[:0], f, last)
 	*out = appendPiece(*out, f, first, body.Done())
 	x.status = x.resp.Status
@@ -140,6 +138,11 @@ func (x *exchange) framing() framing {
 	return inChunks
 }
 
+// lasts reports whether the client's connection ends with this answer.
+func (x *exchange) lasts(f framing) bool {
+	return x.closes() || f == untilClose || x.kind.wantsTunnel() || x.uploading()
+}
+
 // appendAnswer writes the node's head for the client, without what concerned only the node's connection.
 func (x *exchange) appendAnswer(dst []byte, f framing, last bool) []byte {
 	dst = x.appendStatus(dst)
@@ -168,15 +171,16 @@ func (x *exchange) appendStatus(dst []byte) []byte {
 var framingFields = http1.SetOf(http1.ContentLength, http1.TransferEncoding)
 
 // observe looks into a poll or POST and its answer for the end of the session: the close packet of either side, or a
-// node that does not know the sid, because it was started anew.
-func (x *exchange) observe(answer []byte) {
+// node that does not know the sid, because it was started anew. Then it reports true, and the binding is of no use.
+func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.resp.Status == 200; {
-	case x.query.SID == "":
+	case x.query.SID == "" || x.query.Transport != engineio.Polling:
 	case ok && x.kind == poll && engineio.HasClose(x.query, answer, false),
 		ok && x.kind == post && !x.uploading() && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
 		x.route.Cluster.Sessions.End(x.query.SID)
 	case engineio.IsUnknownSID(x.resp.Status, answer):
 		x.route.Cluster.Sessions.End(x.query.SID)
-		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
+		return true
 	}
+	return false
 }

@@ -103,16 +103,7 @@ func (x *exchange) recycle() {
 	exchanges.Put(x)
 }
 
-// run takes the request down the road and says what becomes of the connection.
-func (x *exchange) run() after {
-	x.began = time.Now()
-	then := x.serve()
-	if x.c.g.AccessLog {
-		x.logAccess()
-	}
-	return then
-}
-
+// serve takes the request down the road and says what becomes of the connection.
 func (x *exchange) serve() after {
 	if refusal, ok := x.decode(); !ok {
 		x.unread = true // what comes behind a request that readers disagree on is not taken for one
@@ -125,6 +116,11 @@ func (x *exchange) serve() after {
 	if then, ok := x.receive(); !ok {
 		return then
 	}
+	return x.proceed()
+}
+
+// proceed deals with a request that has been decoded and received.
+func (x *exchange) proceed() after {
 	x.ready = time.Now()
 	x.c.more.Store(x.upload.complete && len(x.c.reader.Buffered()) > 0)
 	if x.query.SID != "" {
@@ -199,8 +195,11 @@ func (x *exchange) decodeSocketIO() *engineio.Error {
 	return nil
 }
 
-// logAccess writes the access log's line. A sid is a secret, so only its beginning is told.
+// logAccess writes the access log's line, if there is one. A sid is a secret, so only its beginning is told.
 func (x *exchange) logAccess() {
+	if !x.c.g.AccessLog {
+		return
+	}
 	clusterName, node, sid := "", "", x.query.SID
 	if x.route != nil {
 		clusterName = x.route.Cluster.Name

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -31,7 +31,8 @@ type site struct {
 	addr     string // where it serves
 	port     string
 	registry *prometheus.Registry
-	tunnels  *tunnel.Goroutines
+	tunnels  gateway.Tunnels
+	loops    []*loop.Loop
 	store    affinity.Store // of the first cluster
 	clusters []*cluster.Cluster
 }
@@ -121,7 +122,8 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	for _, option := range options {
 		option(&o)
 	}
-	s := &site{t: t, registry: prometheus.NewRegistry(), tunnels: tunnel.NewGoroutines(), store: o.store}
+	s := &site{t: t, registry: prometheus.NewRegistry(), store: o.store}
+	s.tunnels, s.loops = carriers(t)
 	for i := range o.routes {
 		if o.routes[i].Store == nil {
 			o.routes[i].Store = o.store
@@ -129,7 +131,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		s.clusters = append(s.clusters, o.routes[i].Cluster)
 	}
 	g, err := gateway.New(gateway.Options{
-		Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Tunnels: s.tunnels,
+		Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Tunnels: s.tunnels, Loops: s.loops,
 		Metrics: gateway.NewMetrics(s.registry), Log: o.log, AccessLog: o.access,
 	})
 	if err != nil {
@@ -142,22 +144,21 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	}
 	s.addr = l.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.addr)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { g.Serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		s.end()
-		serving.Wait()
-	})
+	g.Listen(l)
+	t.Cleanup(s.end)
 	return s
+}
+
+// carriers returns what carries tunnels in this run, with the loops that it runs on.
+func carriers(t testing.TB) (gateway.Tunnels, []*loop.Loop) {
+	if !onLoops {
+		return tunnel.NewGoroutines(), nil
+	}
+	loops, err := loop.Start(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tunnel.NewLoops(loops), loops
 }
 
 // end closes the gateway and looks for what it left behind.
@@ -166,6 +167,9 @@ func (s *site) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.tunnels.Shutdown(ctx, 1, 0)
+	for _, l := range s.loops {
+		l.End()
+	}
 	if n := s.metric("sidway_connections"); n != 0 {
 		s.t.Errorf("%v connections are still counted", n)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/sidway/sidway/gateway/http1"
@@ -80,7 +81,11 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 	if host != "" {
 		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", host)
 	}
-	return x.appendFirst(dst, http1.XForwardedPort, "X-Forwarded-Port", c.port)
+	if earlier := x.req.Get(http1.XForwardedPort); c.trusted && earlier != "" {
+		return http1.AppendField(dst, "X-Forwarded-Port", earlier)
+	}
+	dst = append(dst, "X-Forwarded-Port: "...)
+	return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
 }
 
 // appendFirst writes a field in which the first proxy that a client met has the say.

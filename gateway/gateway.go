@@ -1,18 +1,21 @@
 // Package gateway is the road of one request: decode, resolve, acquire, forward, release, in that order and once.
 //
-// A client's connection is given to Serve, which reads its requests one after the other. What Engine.IO says in the
+// A client's requests are read one after the other. What Engine.IO says in the
 // query decides where a request goes: a sid to the node that made it (affinity.Store), a handshake or direct connect to
 // the node that the cluster picks, anything else to a node in turn. After a checked 101 both connections belong to a
 // tunnel.
 //
-//	g := gateway.New(gateway.Options{Routes: routes, …})
-//	for {
-//		conn, err := listener.Accept()
-//		…
-//		go g.Serve(conn)
-//	}
+//	g, err := gateway.New(gateway.Options{Routes: routes, …})
+//	g.Listen(listener)
+//	…
+//	g.Drain(ctx)
+//	g.Close()
 //
-// It opens no listener, reads no configuration and speaks no TLS; package replica does the first two.
+// The road is written once, for a goroutine that waits wherever there is something to wait for. On Linux the requests
+// that Socket.IO is made of take the same steps on epoll loops (see lane): there nothing waits, and what would have to
+// goes on in a goroutine.
+//
+// It reads no configuration and speaks no TLS.
 package gateway
 
 import (
@@ -26,6 +29,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -70,6 +74,7 @@ type Options struct {
 	Limits    Limits
 	Trusted   []netip.Prefix // proxies whose forwarded headers are kept and appended to
 	Tunnels   Tunnels
+	Loops     []*loop.Loop // they must outlive Close; none: each connection has a goroutine
 	Metrics   *Metrics
 	Log       *slog.Logger
 	AccessLog bool
@@ -80,16 +85,19 @@ type Gateway struct {
 	Options
 	routes  []*route
 	watcher *watcher
+	lanes   lanes
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
 	held     atomic.Int64 // requests that wait for a node
 
-	mu      sync.Mutex
-	clients map[*client]struct{} // connections that no tunnel took over
-	ended   bool                 // Close was called
-	serving sync.WaitGroup       // one for each of clients
+	mu        sync.Mutex
+	listeners []net.Listener
+	deaf      bool                 // Listen closes what it is given
+	clients   map[*client]struct{} // connections that a goroutine serves
+	ended     bool                 // Close was called
+	serving   sync.WaitGroup       // one for each of clients and listeners
 }
 
 // New returns a Gateway. Close ends it.
@@ -102,6 +110,7 @@ func New(o Options) (*Gateway, error) {
 	for i := range o.Routes {
 		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
 	}
+	g.lanes = newLanes(g)
 	return g, nil
 }
 
@@ -109,25 +118,48 @@ func New(o Options) (*Gateway, error) {
 // more than that are closed unread.
 const overflow = 64
 
-// Serve runs one client connection until it ends or a tunnel takes it over, and closes it.
+// Serve runs one client connection on this goroutine until it ends or a tunnel takes it over, and closes it.
 func (g *Gateway) Serve(conn net.Conn) {
-	open := g.open.Add(1)
-	g.Metrics.connections.Inc()
-	c := newClient(g, conn)
-	c.surplus = open > int64(g.Limits.Connections)
-	if open > int64(g.Limits.Connections+overflow) || !g.enter(c) {
+	c := newClient(g, addrPort(conn.RemoteAddr()).Addr(), addrPort(conn.LocalAddr()).Port())
+	if !g.admit(c) {
 		conn.Close()
+		return
+	}
+	c.hold(conn, nil)
+	g.serve(c, nil, nil)
+}
+
+// admit counts a new connection and reports whether there is room for it.
+func (g *Gateway) admit(c *client) bool {
+	open := g.open.Add(1)
+	c.surplus = open > int64(g.Limits.Connections)
+	if open > int64(g.Limits.Connections+overflow) {
+		g.open.Add(-1)
+		return false
+	}
+	g.Metrics.connections.Inc()
+	return true
+}
+
+// serve runs c, which has a connection, on this goroutine. Where a request is in hand already, x, the goroutine begins
+// with what is left to do for it.
+func (g *Gateway) serve(c *client, x *exchange, rest func(*exchange) after) {
+	if !g.enter(c) {
+		c.conn.Close()
 		g.closed()
 		return
 	}
-	took := c.serve()
+	defer g.leave(c)
+	then := c.serve(x, rest)
 	g.watcher.remove(c)
 	c.cancel(nil)
-	if !took {
-		conn.Close()
+	if then == goOn && c.lane.takeBack(c) {
+		return
+	}
+	if then != took {
+		c.conn.Close()
 		g.closed()
 	}
-	g.leave(c)
 }
 
 // enter reports whether c may be served; leave must follow.
@@ -155,9 +187,10 @@ func (g *Gateway) closed() {
 	g.Metrics.connections.Dec()
 }
 
-// Drain makes each kept connection end with its next answer and waits, without closing any, until no request is in
-// flight, or ctx is done.
+// Drain closes the listeners, makes each kept connection end with its next answer and waits, without closing any, until
+// no request is in flight, or ctx is done.
 func (g *Gateway) Drain(ctx context.Context) {
+	g.stopListening()
 	g.draining.Store(true)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -170,10 +203,12 @@ func (g *Gateway) Drain(ctx context.Context) {
 	}
 }
 
-// Close closes every client connection that no tunnel has, and returns when none of them is being served. Connections
-// that are given to Serve afterwards are closed at once.
+// Close closes the listeners and every client connection that no tunnel has, and returns when none of them is being
+// served. Connections that are given to Serve afterwards are closed at once.
 func (g *Gateway) Close() {
+	g.stopListening()
 	g.draining.Store(true)
+	g.lanes.close()
 	g.mu.Lock()
 	g.ended = true
 	for c := range g.clients {

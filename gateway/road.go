@@ -38,11 +38,8 @@ func (x *exchange) inSession() after {
 	if cause, ok := x.resolve(); !ok {
 		return x.fail(cause)
 	}
-	if x.kind == post {
-		x.upload.limit = x.bodyLimit()
-		if max(x.req.ContentLength, x.upload.got) > x.upload.limit {
-			return x.fail(engineio.BodyTooLarge)
-		}
+	if x.tooLarge() {
+		return x.fail(engineio.BodyTooLarge)
 	}
 	x.node.Acquire()
 	n, err := x.connect()
@@ -55,12 +52,26 @@ func (x *exchange) inSession() after {
 			err = x.ask(n, x.patience())
 		}
 	}
+	return x.conclude(n, err)
+}
+
+// conclude deals with what the session's node answered on n, or with why it did not.
+func (x *exchange) conclude(n *http1.Conn, err error) after {
 	if err != nil {
 		x.leave()
 		return x.failed(n, err)
 	}
 	x.route.Cluster.Answered(x.node)
 	return x.deliver(n)
+}
+
+// tooLarge settles how many bytes a POST of the session may have, and reports whether it has more.
+func (x *exchange) tooLarge() bool {
+	if x.kind != post {
+		return false
+	}
+	x.upload.limit = x.bodyLimit()
+	return max(x.req.ContentLength, x.upload.got) > x.upload.limit
 }
 
 // leave ends the lease on the node, and gives the session's place back where one is still reserved.
@@ -82,7 +93,9 @@ func (x *exchange) resolve() (engineio.Cause, bool) {
 		switch {
 		case err == nil:
 			x.binding = b
-			x.rebind()
+			if x.renews() {
+				store.Bind(x.c.ctx, sid, b) // a store that is away writes it later
+			}
 			if x.node = x.route.Cluster.Node(b.Node); x.node == nil {
 				return engineio.SessionGone, false
 			}
@@ -101,13 +114,9 @@ func (x *exchange) resolve() (engineio.Cause, bool) {
 	}
 }
 
-// rebind writes a binding again that has lived for a third of its time, so that the store keeps it for as long as polls
-// come. A tunnel needs none.
-func (x *exchange) rebind() {
-	if x.kind != upgrade && x.binding.Due(time.Now()) {
-		x.route.Store.Bind(x.c.ctx, x.query.SID, x.binding) // a store that is away writes it later
-	}
-}
+// renews reports whether the binding has lived for a third of its time and is to be written again, so that the store keeps
+// it for as long as polls come. A tunnel needs none.
+func (x *exchange) renews() bool { return x.kind != upgrade && x.binding.Due(x.began) }
 
 // patience is how long the session's node may be silent before the protocol's own timers have ended the session.
 func (x *exchange) patience() time.Duration {
@@ -200,6 +209,11 @@ func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
 		return err
 	}
 	x.own = x.sentAt.Sub(x.ready)
+	return x.hear(n, limit)
+}
+
+// hear reads the head of the answer to a request that was sent on n.
+func (x *exchange) hear(n *http1.Conn, limit time.Duration) error {
 	x.c.await(n.Conn)
 	if err := x.head(n, x.sentAt.Add(limit)); err != nil {
 		return x.part(n, err)

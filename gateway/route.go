@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +18,17 @@ import (
 type route struct {
 	*Route
 	metrics *routeMetrics
+	known   func(sid string) (affinity.Binding, bool) // by the store without asking anybody
 }
 
 func newRoute(r *Route, m *Metrics) *route {
-	return &route{Route: r, metrics: m.route(r.Cluster)}
+	known := func(string) (affinity.Binding, bool) { return affinity.Binding{}, false }
+	if s, ok := r.Store.(interface {
+		Known(sid string) (affinity.Binding, bool)
+	}); ok {
+		known = s.Known
+	}
+	return &route{Route: r, metrics: m.route(r.Cluster), known: known}
 }
 
 // match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
@@ -145,5 +153,9 @@ func (r *Route) RunSessions(ctx context.Context) error {
 // NewPool returns a pool of connections to the node at that address.
 func NewPool(address string) *http1.Pool {
 	d := net.Dialer{Timeout: dialTime}
-	return http1.NewPool(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) })
+	p := http1.NewPool(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) })
+	if a, err := netip.ParseAddrPort(address); err == nil {
+		p.Pin(a)
+	}
+	return p
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"time"
@@ -28,7 +29,7 @@ func (x *exchange) learnFromBody(n *http1.Conn) error {
 		}
 		x.open, err = engineio.FindOpen(x.query, x.early)
 		if errors.Is(err, engineio.ErrOpenSID) {
-			x.c.g.Log.Warn("a node makes sessions that cannot be bound", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
+			x.warnOfSID(err)
 		}
 		if !errors.Is(err, engineio.ErrShort) {
 			return nil
@@ -37,18 +38,31 @@ func (x *exchange) learnFromBody(n *http1.Conn) error {
 	return nil
 }
 
+func (x *exchange) warnOfSID(err error) {
+	x.c.g.Log.Warn("a node makes sessions that cannot be bound", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
+}
+
 // bind records where the new session lives, before the client learns its sid: the client's next request may reach
 // another replica. While the store is away the binding is kept here and written later.
-func (x *exchange) bind() {
-	sid := x.open.SID
-	x.route.metrics.outcome(handshake, sid != "")
-	if sid == "" {
-		return
+func (x *exchange) bind(ctx context.Context) {
+	if x.open.SID != "" {
+		x.route.Store.Bind(ctx, x.open.SID, x.bindingOf(x.open))
 	}
-	b := x.bindingOf(x.open)
-	x.route.Store.Bind(x.c.ctx, sid, b)
-	x.route.Cluster.Sessions.Open(sid, x.node, time.Now().Add(b.TTL()))
-	x.reserved = false
+}
+
+// count counts the answer to a request for a session or an upgrade that made no tunnel. A new session takes the place that
+// is reserved on its node.
+func (x *exchange) count() {
+	switch made := x.open.SID != ""; x.kind {
+	case handshake:
+		x.route.metrics.outcome(handshake, made)
+		if made {
+			x.route.Cluster.Sessions.Open(x.open.SID, x.node, time.Now().Add(x.bindingOf(x.open).TTL()))
+			x.reserved = false
+		}
+	case upgrade, directConnect:
+		x.route.metrics.outcome(x.kind, false)
+	}
 }
 
 func (x *exchange) bindingOf(o engineio.Open) affinity.Binding {

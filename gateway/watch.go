@@ -20,7 +20,14 @@ func (w watch) hup() {
 	w.raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		gone = n < 0 && err != unix.EAGAIN && err != unix.EINTR || n == 0 && !w.client.more.Load()
+		switch c := w.client; {
+		case n > 0:
+			c.waits.Store(true)
+		case n == 0:
+			gone = !c.more.Load() && !c.waits.Load()
+		default:
+			gone = err != unix.EAGAIN && err != unix.EINTR
+		}
 	})
 	if gone {
 		w.client.depart()

@@ -24,6 +24,9 @@ const (
 	openTime = 10 * time.Second
 )
 
+// switched ends the head of a 101.
+const switched = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
 // learnFromFrame reads from a direct connect's node until the open packet is there. A node speaks first, so the client
 // misses nothing by hearing of the 101 only then. Bytes that are no open packet are passed on as they are.
 func (x *exchange) learnFromFrame(n *http1.Conn) error {
@@ -61,7 +64,7 @@ func (x *exchange) tunnel(n *http1.Conn) after {
 		return x.fail(engineio.BadNode)
 	}
 	c := x.c
-	head := append(x.appendStatus(nil), "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
+	head := append(x.appendStatus(nil), switched...)
 	head = append(append(head, x.early...), n.Reader.Detach()...)
 	o := tunnel.Options{
 		Client:   c.conn,

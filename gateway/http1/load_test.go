@@ -47,11 +47,11 @@ func TestLoadedAnswers(t *testing.T) {
 	r := http1.NewReader(nil)
 	var p http1.Response
 	for answer, whole := range map[string]bool{
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":                   true,
-		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                     true,
-		"HTTP/1.1 204 No Content\r\n\r\n":                                  true,
-		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok":                   false,
-		"HTTP/1.1 200 OK\r\n\r\nok":                                        false,
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":                 true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                   true,
+		"HTTP/1.1 204 No Content\r\n\r\n":                                true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok":                 false,
+		"HTTP/1.1 200 OK\r\n\r\nok":                                      false,
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": false,
 	} {
 		r.Load([]byte(answer))

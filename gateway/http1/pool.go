@@ -74,10 +74,16 @@ func (p *Pool) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		p.peer.Store(&peer{addr: a.AddrPort(), until: time.Now().Add(peerTime)})
-	}
+	p.reached(nc.RemoteAddr())
 	return Adopt(nc, nil), nil
+}
+
+// reached notes the address that a name stands for.
+func (p *Pool) reached(a net.Addr) {
+	t, ok := a.(*net.TCPAddr)
+	if last := p.peer.Load(); ok && (last == nil || !last.until.IsZero()) {
+		p.peer.Store(&peer{addr: t.AddrPort(), until: time.Now().Add(peerTime)})
+	}
 }
 
 // Adopt returns a connection to a node that was opened elsewhere, of whose answer early has been received already.
@@ -93,17 +99,20 @@ const peerTime = 5 * time.Second
 
 type peer struct {
 	addr  netip.AddrPort
-	until time.Time
+	until time.Time // zero: for good
 }
 
 // Peer returns the address that Dial reached, if that is not long ago: for one who connects without looking names up.
 func (p *Pool) Peer(now time.Time) (netip.AddrPort, bool) {
 	last := p.peer.Load()
-	if last == nil || now.After(last.until) {
+	if last == nil || !last.until.IsZero() && now.After(last.until) {
 		return netip.AddrPort{}, false
 	}
 	return last.addr, true
 }
+
+// Pin tells that the node's address is not a name, so that Peer knows it for good. It comes before any other use of p.
+func (p *Pool) Pin(addr netip.AddrPort) { p.peer.Store(&peer{addr: addr}) }
 
 // KeepFor returns how long a node's connection may be idle and still be used again, by what the node announced: 0 where
 // it announced nothing.

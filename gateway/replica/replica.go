@@ -44,7 +44,8 @@ type Replica struct {
 	routes    []gateway.Route
 	redis     redis.UniversalClient // nil in memory mode
 	stores    []*affinity.Cached    // one for each cluster, none in memory mode
-	listeners []net.Listener
+	listeners []net.Listener        // until the gateway takes them
+	addrs     []net.Addr            // theirs
 	admin     *http.Server
 	adminAt   net.Listener
 	stopping  atomic.Bool
@@ -78,6 +79,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 			return fmt.Errorf("listen: %w", err)
 		}
 		r.listeners = append(r.listeners, l)
+		r.addrs = append(r.addrs, l.Addr())
 	}
 	if !r.cfg.Admin.Off() {
 		if err := r.openAdmin(registry); err != nil {
@@ -97,6 +99,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 		Limits:    limits,
 		Trusted:   r.cfg.TrustedProxies,
 		Tunnels:   r.tunnels,
+		Loops:     r.loops,
 		Metrics:   r.metrics,
 		Log:       r.log,
 		AccessLog: r.cfg.AccessLog,
@@ -156,11 +159,7 @@ func (r *Replica) store(cluster string) affinity.Store {
 
 // Addrs returns the addresses that clients are served on.
 func (r *Replica) Addrs() []net.Addr {
-	addrs := make([]net.Addr, 0, len(r.listeners))
-	for _, l := range r.listeners {
-		addrs = append(addrs, l.Addr())
-	}
-	return addrs
+	return r.addrs
 }
 
 // AdminAddr returns the admin address, nil where there is none.
@@ -194,8 +193,9 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	work.Go(func() error { return r.sweep(running) })
 	for _, l := range r.listeners {
-		work.Go(func() error { return r.accept(l) })
+		r.gateway.Listen(l)
 	}
+	r.listeners = nil
 	if r.admin != nil {
 		work.Go(r.serveAdmin)
 	}
@@ -208,7 +208,6 @@ func (r *Replica) Run(ctx context.Context) error {
 	case <-failed.Done():
 	}
 	r.stopping.Store(true)
-	r.stopListening()
 	r.gateway.Close()
 	if r.admin != nil {
 		r.admin.Close()
@@ -251,7 +250,9 @@ func (r *Replica) sweep(ctx context.Context) error {
 
 // close gives back what New opened.
 func (r *Replica) close() {
-	r.stopListening()
+	for _, l := range r.listeners {
+		l.Close()
+	}
 	if r.adminAt != nil {
 		r.adminAt.Close()
 	}
@@ -276,10 +277,4 @@ func (r *Replica) cutTunnels() {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	r.tunnels.Shutdown(now, 1, 0)
-}
-
-func (r *Replica) stopListening() {
-	for _, l := range r.listeners {
-		l.Close()
-	}
 }

@@ -2,32 +2,8 @@ package replica
 
 import (
 	"context"
-	"errors"
-	"net"
 	"time"
 )
-
-// accept gives each connection of a listener to the gateway, until the listener is closed. Want of descriptors ends
-// nothing: the connections wait in the kernel until some are free.
-func (r *Replica) accept(l net.Listener) error {
-	pause := time.Duration(0)
-	for {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			go r.gateway.Serve(conn)
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		default:
-			if pause == 0 {
-				r.log.Warn("no connection can be accepted", "error", err)
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), 500*time.Millisecond)
-			time.Sleep(pause)
-		}
-	}
-}
 
 // end stops in the order that loses the least: balancers are told and given time to notice, then no connection is
 // accepted, and requests in flight and tunnels end side by side, polls by themselves and tunnels in waves.
@@ -37,7 +13,6 @@ func (r *Replica) end() {
 	s := r.cfg.Shutdown
 	r.log.Info("stopping", "notice", s.Notice, "deadline", s.Deadline, "tunnels", r.tunnels.Len())
 	time.Sleep(s.Notice)
-	r.stopListening()
 
 	deadline, cancel := context.WithTimeout(context.Background(), s.Deadline)
 	defer cancel()

@@ -1,0 +1,318 @@
+package gateway
+
+import (
+	"bytes"
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/loop"
+)
+
+// laneClient is a client on a lane.
+type laneClient struct {
+	loop.Seat
+	*client
+	fd    int
+	token loop.Token
+	stage stage
+	limit time.Duration // when the stage ends by itself
+
+	readable bool   // there may be bytes to read
+	hup      bool   // the client sends no more than what waits to be read
+	behind   []byte // received behind the request in hand
+	unsent   []byte // of the answer
+	last     bool   // the connection ends with the answer in hand
+
+	x      *exchange // the request in hand
+	n      *laneNode // that it was sent on
+	leased bool      // a lease on x's node is held
+}
+
+// stage is what a client on a lane waits for.
+type stage uint8
+
+const (
+	resting  stage = iota // for a request
+	storing               // for the store
+	asking                // for a node's answer
+	learning              // for the open packet behind a node's 101
+	flushing              // until the client takes the answer
+	left                  // for nothing: it is closed, a tunnel's or a goroutine's
+)
+
+// forever is the limit of a stage that something else ends.
+const forever = time.Duration(math.MaxInt64)
+
+func newLaneClient(c *client, fd int) *laneClient {
+	lc := &laneClient{client: c, fd: fd}
+	lc.Sit(lc)
+	return lc
+}
+
+// Receive implements loop.Handler: the client comes from another goroutine.
+func (c *laneClient) Receive() { c.arrive() }
+
+// arrive puts the client on its lane.
+func (c *laneClient) arrive() {
+	err := errDeparted
+	if !c.lane.closed {
+		c.token, err = c.lane.loop.Watch(c.fd, c, 0)
+	}
+	if err != nil {
+		c.stage = left
+		unix.Close(c.fd)
+		c.g.closed()
+		return
+	}
+	c.lane.clients[c] = struct{}{}
+	c.rest()
+}
+
+// enter begins a stage that ends after d by itself. The timer is moved only towards sooner: one that comes too early is
+// set anew then, so that the stages of a request do not cost a timer each.
+func (c *laneClient) enter(s stage, d time.Duration) {
+	c.stage, c.limit = s, forever
+	if d == forever {
+		return
+	}
+	c.limit = c.lane.loop.Now() + d
+	if when, set := c.Timer(); !set || c.limit < when {
+		c.lane.loop.SetTimer(&c.Seat, c.limit)
+	}
+}
+
+// rest waits for the next request.
+func (c *laneClient) rest() { c.enter(resting, c.g.Limits.IdleTime) }
+
+// Event implements loop.Handler.
+func (c *laneClient) Event(_ int, events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.hup, c.readable = true, true
+	}
+	if events&unix.EPOLLIN != 0 {
+		c.readable = true
+	}
+	switch c.stage {
+	case resting:
+		c.read()
+	case flushing:
+		c.flush()
+	case left:
+	default:
+		if c.hup {
+			c.lookForEnd()
+		}
+	}
+}
+
+// read takes up what has been received while no request is in hand.
+func (c *laneClient) read() {
+	for c.stage == resting && c.readable {
+		b := c.lane.loop.Shared
+		n, err := loop.Receive(c.fd, b)
+		switch {
+		case err == unix.EAGAIN:
+			c.readable = false
+		case err != nil:
+			c.depart()
+		default:
+			// A read that leaves room has emptied the socket, but for an end that was told already.
+			c.readable = n == len(b) || c.hup
+			c.begin(b[:n])
+		}
+	}
+}
+
+// lookForEnd ends the request of a client that closed its connection. One that only half-closed it and left bytes that are
+// still to be read has asked for more and waits for the answers.
+func (c *laneClient) lookForEnd() {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR || err == nil && c.waits.Load():
+	case err == nil && (n > 0 || len(c.behind) > 0):
+		c.waits.Store(true)
+	default:
+		c.depart()
+	}
+}
+
+// Turn implements loop.Handler.
+func (c *laneClient) Turn() {}
+
+// Expire implements loop.Handler.
+func (c *laneClient) Expire() {
+	if now := c.lane.loop.Now(); now < c.limit {
+		if c.limit != forever {
+			c.lane.loop.SetTimer(&c.Seat, c.limit)
+		}
+		return
+	}
+	switch c.stage {
+	case resting, flushing:
+		c.depart()
+	case asking, learning:
+		if c.x.sentAt.IsZero() {
+			c.n.close()
+			c.n = nil
+			c.handOver((*exchange).proceed)
+			return
+		}
+		c.lost(errSilent)
+	}
+}
+
+// write sends b, and keeps what the client does not take. It reports whether the client is still there.
+func (c *laneClient) write(b []byte) bool {
+	n, err := loop.Send(c.fd, b)
+	if err != nil && err != unix.EAGAIN {
+		return false
+	}
+	if n < len(b) {
+		c.unsent = bytes.Clone(b[n:])
+	}
+	return true
+}
+
+// flush writes what the client did not take. As long as it takes some, it has time for the rest.
+func (c *laneClient) flush() {
+	n, err := loop.Send(c.fd, c.unsent)
+	if err != nil && err != unix.EAGAIN {
+		c.depart()
+		return
+	}
+	if c.unsent = c.unsent[n:]; len(c.unsent) > 0 {
+		if n > 0 {
+			c.enter(flushing, c.g.Limits.WriteTime)
+		}
+		return
+	}
+	c.unsent = nil
+	c.done()
+}
+
+// done ends the request, whose answer has been written, and takes up what follows.
+func (c *laneClient) done() {
+	c.endRequest()
+	if c.last {
+		c.depart()
+		return
+	}
+	c.rest()
+	if len(c.behind) > 0 {
+		b := c.lane.loop.Shared
+		b = b[:copy(b, c.behind)]
+		c.behind = nil
+		c.begin(b)
+	}
+	c.read()
+}
+
+// endRequest lets go of the request in hand.
+func (c *laneClient) endRequest() {
+	c.x.logAccess()
+	c.x.recycle()
+	c.x = nil
+	c.g.active.Add(-1)
+}
+
+// release ends the lease on the node, and gives back what comes with it.
+func (c *laneClient) release() {
+	if c.leased {
+		c.leased = false
+		c.x.leave()
+	}
+}
+
+// depart closes the connection and ends what is done for the client.
+func (c *laneClient) depart() {
+	if c.stage == left {
+		return
+	}
+	waits := c.stage == storing
+	if c.n != nil {
+		c.n.close()
+		c.n = nil
+	}
+	c.getOff()
+	c.lane.loop.Forget(c.token)
+	unix.Close(c.fd)
+	c.g.closed()
+	if c.x != nil && !waits { // what waits for the store is let go of when that has answered
+		c.release()
+		c.endRequest()
+	}
+}
+
+// getOff takes the client off its lane.
+func (c *laneClient) getOff() {
+	c.stage = left
+	c.lane.loop.StopTimer(&c.Seat)
+	delete(c.lane.clients, c)
+}
+
+// store has a goroutine do something with the store for the request in hand, and then goes on, if the client is still
+// there.
+func (c *laneClient) store(work func(), then func()) {
+	c.enter(storing, forever)
+	c.g.serving.Add(1)
+	go func() {
+		work()
+		c.lane.loop.Send(task(func() {
+			defer c.g.serving.Done()
+			if c.stage == left {
+				c.release()
+				c.endRequest()
+				return
+			}
+			then()
+		}))
+	}()
+	if c.hup {
+		c.lookForEnd()
+	}
+}
+
+// handOver leaves the client to a goroutine, with the rest of what is to be done for its request.
+func (c *laneClient) handOver(rest func(*exchange) after) {
+	if c.x.sentAt.IsZero() { // the goroutine chooses anew
+		c.release()
+	}
+	c.toGoroutine(rest, c.behind)
+}
+
+// toGoroutine gives the client a goroutine, which begins with what is left to do for the request in hand, if there is one,
+// and reads on with early.
+func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) {
+	c.getOff()
+	c.lane.loop.Release(c.token, c.fd)
+	conn, err := loop.Conn(c.fd)
+	if err != nil {
+		c.g.Log.Warn("a connection cannot be served", "error", err)
+		c.g.closed()
+		if c.x != nil {
+			c.release()
+			c.endRequest()
+		}
+		return
+	}
+	c.hold(conn, early)
+	go c.g.serve(c.client, c.x, rest)
+}
+
+// nodeToGoroutine returns the connection to the node, on which b was received last, for a goroutine; nil where no
+// descriptor is left.
+func (c *laneClient) nodeToGoroutine(b []byte) *http1.Conn {
+	n := c.n
+	c.n, n.client = nil, nil
+	c.lane.loop.StopTimer(&n.Seat)
+	c.lane.loop.Release(n.token, n.fd)
+	conn, err := loop.Conn(n.fd)
+	if err != nil {
+		return nil
+	}
+	return http1.Adopt(conn, b)
+}

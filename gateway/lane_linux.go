@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/loop"
+)
+
+// lane is the part of a gateway that runs on one loop: clients, and connections to nodes that only
+// they use. A request that is whole, asks for what Socket.IO asks for and is answered as nodes answer goes its road there,
+// by the same steps as in a goroutine, and never waits: not for a lock, nor for a name to be resolved. Anything else, and
+// whatever goes wrong, is left to a goroutine from where it stands; see laneClient.handOver.
+//
+// All that is below a lane belongs to its loop's goroutine.
+type lane struct {
+	g      *Gateway
+	loop   *loop.Loop
+	engine adopter
+
+	reader *http1.Reader // of the bytes in hand, whosever they are
+	out    []byte        // what is being written
+
+	entrances []*entrance
+	clients   map[*laneClient]struct{}
+	idle      map[*cluster.Node][]*laneNode // idle, the newest last
+	closed    bool
+}
+
+func newLane(g *Gateway, l *loop.Loop, engine adopter) *lane {
+	return &lane{
+		g: g, loop: l, engine: engine, reader: http1.NewReader(nil),
+		clients: map[*laneClient]struct{}{}, idle: map[*cluster.Node][]*laneNode{},
+	}
+}
+
+// task is something to be done on a loop.
+type task func()
+
+// Receive implements loop.Handler.
+func (t task) Receive() { t() }
+
+// Event implements loop.Handler.
+func (task) Event(int, uint32) {}
+
+// Turn implements loop.Handler.
+func (task) Turn() {}
+
+// Expire implements loop.Handler.
+func (task) Expire() {}
+
+// do does f on the loop and returns when it is done. It is not for the loop's own goroutine.
+func (l *lane) do(f func()) {
+	done := make(chan struct{})
+	l.loop.Send(task(func() {
+		defer close(done)
+		f()
+	}))
+	<-done
+}
+
+func (l *lane) stopListening() {
+	for _, e := range l.entrances {
+		e.close()
+	}
+	l.entrances = nil
+}
+
+func (l *lane) close() {
+	l.closed = true
+	for r := range l.clients {
+		r.depart()
+	}
+	for _, idle := range l.idle {
+		for _, s := range idle {
+			s.close()
+		}
+	}
+	clear(l.idle)
+}
+
+// takeBack puts a client whose goroutine has nothing to do any more back on the lane, and reports whether that went well.
+func (l *lane) takeBack(c *client) bool {
+	t, ok := c.conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fd, err := loop.Duplicate(raw)
+	if err != nil {
+		return false
+	}
+	c.conn.Close()
+	c.conn, c.reader, c.ctx, c.cancel = nil, nil, nil, nil
+	l.loop.Send(newLaneClient(c, fd))
+	return true
+}
+
+// take returns an idle connection to a node, the one used last, nil where there is none. One that a node may have closed
+// in the meantime is looked at once more: its end may be among the events that have not been dealt with yet.
+func (l *lane) take(n *cluster.Node) *laneNode {
+	idle := l.idle[n]
+	for len(idle) > 0 {
+		s := idle[len(idle)-1]
+		idle[len(idle)-1] = nil
+		idle = idle[:len(idle)-1]
+		l.idle[n] = idle
+		if now := l.loop.Now(); now < s.until && (now-s.since < fresh || s.quiet()) {
+			return s
+		}
+		s.close()
+	}
+	return nil
+}
+
+// fresh is how short a time a connection is idle that is used again unseen.
+const fresh = time.Millisecond
+
+// dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
+// not so, or where it fails at once.
+func (l *lane) dial(n *cluster.Node) *laneNode {
+	addr, ok := n.Pool.Peer(time.Now())
+	if !ok {
+		return nil
+	}
+	to, family := sockaddr(addr)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	s := &laneNode{lane: l, node: n, fd: fd}
+	s.Sit(s)
+	if err = unix.Connect(fd, to); err == nil || err == unix.EINPROGRESS {
+		s.token, err = l.loop.Watch(fd, s, 0)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil
+	}
+	return s
+}
+
+func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
+	if ip := a.Addr().Unmap(); ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, unix.AF_INET
+	}
+	to := &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	if i, err := net.InterfaceByName(a.Addr().Zone()); err == nil {
+		to.ZoneId = uint32(i.Index)
+	}
+	return to, unix.AF_INET6
+}

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// lanes are what a gateway has on its loops, one on each; none where it has no loops.
+type lanes []*lane
+
+// adopter carries tunnels on the loops on which their sockets are already.
+type adopter interface {
+	Adopt(on *loop.Loop, client, node tunnel.Socket, o tunnel.Options)
+}
+
+func newLanes(g *Gateway) lanes {
+	engine, ok := g.Tunnels.(adopter)
+	if !ok {
+		return nil
+	}
+	var all lanes
+	for _, l := range g.Loops {
+		all = append(all, newLane(g, l, engine))
+	}
+	return all
+}
+
+// listen takes l over and reports true if its connections can be served on loops.
+func (all lanes) listen(l net.Listener) bool {
+	t, ok := l.(*net.TCPListener)
+	if !ok || len(all) == 0 {
+		return false
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fd, err := loop.Duplicate(raw)
+	if err != nil {
+		return false
+	}
+	inherit(fd)
+	entrance := &entrance{lanes: all, lane: all[0], fd: fd, port: addrPort(l.Addr()).Port()}
+	entrance.Sit(entrance)
+	l.Close()
+	all[0].do(entrance.open)
+	return true
+}
+
+// inherit sets what every accepted connection takes over from its listening socket: no delay, and probes of silent peers
+// as package net sets them.
+func inherit(fd int) {
+	for _, o := range [...]struct{ level, name, value int }{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+	} {
+		_ = unix.SetsockoptInt(fd, o.level, o.name, o.value) // without it, it is the system's usual
+	}
+}
+
+func (all lanes) stopListening() {
+	for _, l := range all {
+		l.do(l.stopListening)
+	}
+}
+
+// close closes every connection on the lanes. Those whose request waits for the store are gone when that has answered.
+func (all lanes) close() {
+	for _, l := range all {
+		l.do(l.close)
+	}
+}
+
+// entrance is a listening socket. It accepts on one lane and gives the connections to all lanes in turn, so that each
+// carries as many.
+type entrance struct {
+	loop.Seat
+	lanes   lanes
+	lane    *lane
+	fd      int
+	token   loop.Token
+	watched bool // the loop watches it
+	port    uint16
+	next    int
+	pause   time.Duration
+}
+
+// acceptTurn is how many connections are accepted before other sockets have their turn.
+const acceptTurn = 64
+
+func (e *entrance) open() {
+	var err error
+	if e.lane.closed {
+		err = net.ErrClosed
+	} else {
+		e.token, err = e.lane.loop.WatchListener(e.fd, e)
+	}
+	if err != nil {
+		unix.Close(e.fd)
+		return
+	}
+	e.watched = true
+	e.lane.entrances = append(e.lane.entrances, e)
+}
+
+// Event implements loop.Handler.
+func (e *entrance) Event(int, uint32) {
+	for range acceptTurn {
+		fd, from, err := unix.Accept4(e.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+			e.pause = 0
+			e.admit(fd, from)
+		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EAGAIN:
+			return
+		default:
+			e.rest(err)
+			return
+		}
+	}
+}
+
+// rest lets connections wait in the kernel until there are descriptors again.
+func (e *entrance) rest(err error) {
+	if e.pause == 0 {
+		e.lane.g.Log.Warn("no connection can be accepted", "error", err)
+	}
+	e.pause = min(max(2*e.pause, acceptPause), acceptPauseMost)
+	e.lane.loop.Release(e.token, e.fd)
+	e.watched = false
+	e.lane.loop.SetTimer(&e.Seat, e.lane.loop.Now()+e.pause)
+}
+
+// Expire implements loop.Handler.
+func (e *entrance) Expire() {
+	var err error
+	if e.token, err = e.lane.loop.WatchListener(e.fd, e); err != nil {
+		e.lane.loop.SetTimer(&e.Seat, e.lane.loop.Now()+acceptPauseMost)
+		return
+	}
+	e.watched = true
+}
+
+// Turn implements loop.Handler.
+func (e *entrance) Turn() {}
+
+// Receive implements loop.Handler.
+func (e *entrance) Receive() {}
+
+func (e *entrance) admit(fd int, from unix.Sockaddr) {
+	to := e.lanes[e.next]
+	e.next = (e.next + 1) % len(e.lanes)
+	var addr netip.Addr
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		addr = netip.AddrFrom4(a.Addr)
+	case *unix.SockaddrInet6:
+		addr = netip.AddrFrom16(a.Addr)
+	}
+	c := newClient(e.lane.g, addr, e.port)
+	c.lane = to
+	if !e.lane.g.admit(c) {
+		unix.Close(fd)
+		return
+	}
+	if lc := newLaneClient(c, fd); to == e.lane {
+		lc.arrive()
+	} else {
+		to.loop.Send(lc)
+	}
+}
+
+func (e *entrance) close() {
+	if e.watched {
+		e.lane.loop.Forget(e.token)
+	}
+	e.lane.loop.StopTimer(&e.Seat)
+	unix.Close(e.fd)
+}
