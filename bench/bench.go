@@ -91,7 +91,7 @@ func (b *bench) find(ctx context.Context, o options) ([]*rival.Rival, error) {
 		return nil, err
 	}
 	all := append([]*rival.Rival{nil}, builds...)
-	for _, r := range rival.All("")[1:] {
+	for _, r := range append(rival.All("")[1:], rival.Floor(b.exe)) {
 		all = append(all, &r)
 	}
 	wanted := split(o.proxies)
@@ -100,7 +100,7 @@ func (b *bench) find(ctx context.Context, o options) ([]*rival.Rival, error) {
 	}
 	for _, name := range wanted {
 		if !slices.ContainsFunc(all, func(r *rival.Rival) bool { return called(r, name) }) {
-			return nil, fmt.Errorf("no proxy %q; there are direct, sidway, nginx, nginx-1, nginx-2, haproxy, …, caddy", name)
+			return nil, fmt.Errorf("no proxy %q; there are direct, sidway, nginx, nginx-1, nginx-2, haproxy, haproxy-1, haproxy-2, caddy, floor", name)
 		}
 	}
 	if len(wanted) == 0 {

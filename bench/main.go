@@ -1,7 +1,8 @@
 //go:build linux
 
-// Bench measures sidway beside nginx, HAProxy, Caddy and a line without a proxy, in alternating rounds with one load
-// generator and one set of nodes, and tells what each of them spends for the same work.
+// Bench measures sidway beside nginx, HAProxy, Caddy, a relay that only copies bytes (the floor) and a line without a
+// proxy, in alternating rounds with one load generator and one set of nodes, and tells what each of them spends for the
+// same work.
 //
 //	go run ./bench                                   everything, 5 rounds: more than an hour
 //	go run ./bench -quick                            what two minutes can tell
@@ -29,6 +30,7 @@ import (
 
 	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/node"
+	"github.com/sidway/sidway/bench/relay"
 	"github.com/sidway/sidway/bench/report"
 )
 
@@ -47,6 +49,8 @@ func run(args []string) error {
 			return load.Main(os.Stdin, os.Stdout)
 		case "node":
 			return node.Main(args[1:])
+		case "relay":
+			return relay.Main(args[1:])
 		}
 	}
 	o, err := parse(args)
@@ -83,7 +87,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -quick 1)")
 	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1)")
 	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(workloads()))
-	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,…")
+	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,caddy,floor")
 	f.StringVar(&o.sidway, "sidway", "", "builds of sidway to measure, as name=path,name=path; otherwise it is built")
 	f.StringVar(&o.out, "out", filepath.Join("bench", "out"), "folder for run.json, charts and lines for benchstat")
 	f.StringVar(&o.page, "page", "", "measure nothing: fill this page from the run.json in -out")

@@ -81,6 +81,15 @@ func Build(name, path string) Rival {
 	}
 }
 
+// Floor is a relay that copies bytes and knows nothing, which is package relay: bench is the path of the benchmark's own
+// program. It is no rival, but what all of them can be held to.
+func Floor(bench string) Rival {
+	return Rival{
+		Name: "floor", Family: "floor", Program: bench, template: "floor.json.tmpl",
+		run: func(file string) []string { return []string{"relay", file} },
+	}
+}
+
 func nginx(workers int) Rival {
 	return Rival{
 		Name: fmt.Sprint("nginx-", workers), Family: "nginx", Program: "nginx", Workers: workers,
@@ -127,10 +136,10 @@ func (r Rival) Config(p Plan) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Check lets the program itself judge its configuration.
+// Check lets the program itself judge its configuration, if it can.
 func (r Rival) Check(ctx context.Context, p Plan) error {
 	file, err := r.write(p)
-	if err != nil {
+	if err != nil || r.check == nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, r.Program, r.check(file)...)
@@ -141,8 +150,11 @@ func (r Rival) Check(ctx context.Context, p Plan) error {
 	return nil
 }
 
-// Version is the first line of what the program says of its version.
+// Version is the first line of what the program says of its version; the floor says nothing.
 func (r Rival) Version(ctx context.Context) (string, error) {
+	if r.version == nil {
+		return "", nil
+	}
 	out, err := exec.CommandContext(ctx, r.Program, r.version...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("rival: %s: %w", r.Name, err)
