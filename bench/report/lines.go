@@ -22,7 +22,7 @@ func (r *Run) Lines(proxy string) string {
 			fmt.Fprintf(&b, " %.1f user-B/%s\n", 1024*user.of(w, &s, nil), w.Unit)
 		case w.Paced():
 			l := s.Result.Latency
-			fmt.Fprintf(&b, " %.1f p50-µs %.1f p99-µs %.1f p99.9-µs\n", l.P50, l.P99, l.P999)
+			fmt.Fprintf(&b, " %.0f p50-ns %.0f p99-ns %.0f p99.9-ns\n", 1000*l.P50, 1000*l.P99, 1000*l.P999)
 		default:
 			fmt.Fprintf(&b, " %.1f cpu-ns/%s %.0f %ss/s\n", 1000*cpu.of(w, &s, nil), w.Unit, rate.of(w, &s, nil), w.Unit)
 		}
