@@ -160,7 +160,10 @@ func (r Rival) Version(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("rival: %s: %w", r.Name, err)
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSpace(first), nil
+	if first = strings.TrimSpace(first); !strings.Contains(strings.ToLower(first), r.Family) {
+		first = r.Family + " " + first // Caddy says only the number
+	}
+	return first, nil
 }
 
 // Start starts the proxy and returns when it takes connections.
