@@ -121,8 +121,9 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 	return nil
 }
 
-// fresh is how short a time a connection is idle that is used again unseen.
-const fresh = time.Millisecond
+// fresh is how short a time a connection is idle that is used again unseen: far shorter than any node keeps it. On a busy
+// lane all are used again within that.
+const fresh = 100 * time.Millisecond
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
 // not so, or where it fails at once.

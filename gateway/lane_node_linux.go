@@ -15,15 +15,16 @@ import (
 // laneNode is a connection to a node on a lane: idle, or with the request of one c.
 type laneNode struct {
 	loop.Seat
-	lane   *lane
-	node   *cluster.Node
-	client *laneClient // nil: idle
-	fd     int
-	token  loop.Token
-	unsent []byte        // of the request
-	hup    bool          // the node sends no more than what waits to be read
-	since  time.Duration // it is idle
-	until  time.Duration // it may be used again
+	lane     *lane
+	node     *cluster.Node
+	client   *laneClient // nil: idle
+	fd       int
+	token    loop.Token
+	unsent   []byte        // of the request
+	readable bool          // the last read left no room: there may be more
+	hup      bool          // the node sends no more than what waits to be read
+	since    time.Duration // it is idle
+	until    time.Duration // it may be used again
 }
 
 // Event implements loop.Handler.
@@ -79,6 +80,7 @@ func (s *laneNode) read() {
 			r.lost(errCut)
 			return
 		}
+		s.readable = n == len(s.lane.loop.Shared)
 		r.hear(s.lane.loop.Shared[:n])
 		if !s.hup || s.client != r || r.n != s {
 			return

@@ -324,5 +324,7 @@ func (c *laneClient) tunnel() {
 	c.endRequest()
 	c.getOff()
 	l.loop.StopTimer(&n.Seat)
-	l.engine.Adopt(l.loop, tunnel.Socket{FD: c.fd, Token: c.token}, tunnel.Socket{FD: n.fd, Token: n.token}, o)
+	l.engine.Adopt(l.loop,
+		tunnel.Socket{FD: c.fd, Token: c.token, Readable: c.readable, Hup: c.hup},
+		tunnel.Socket{FD: n.fd, Token: n.token, Readable: n.readable, Hup: n.hup}, o)
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,7 +116,8 @@ func (e *entrance) open() {
 // Event implements loop.Handler.
 func (e *entrance) Event(int, uint32) {
 	for range acceptTurn {
-		fd, from, err := unix.Accept4(e.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		// Not the x/sys form, which asks for the protocol of each socket.
+		fd, from, err := syscall.Accept4(e.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 			e.pause = 0
@@ -157,14 +159,14 @@ func (e *entrance) Turn() {}
 // Receive implements loop.Handler.
 func (e *entrance) Receive() {}
 
-func (e *entrance) admit(fd int, from unix.Sockaddr) {
+func (e *entrance) admit(fd int, from syscall.Sockaddr) {
 	to := e.lanes[e.next]
 	e.next = (e.next + 1) % len(e.lanes)
 	var addr netip.Addr
 	switch a := from.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		addr = netip.AddrFrom4(a.Addr)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		addr = netip.AddrFrom16(a.Addr)
 	}
 	c := newClient(e.lane.g, addr, e.port)

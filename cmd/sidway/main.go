@@ -12,6 +12,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -25,6 +26,8 @@ func main() {
 		signal.Stop(signals)
 		cancel()
 	}()
+	// One loop for each processor, and as much again for the rest of the program; see replica.
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	c := command{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

@@ -40,10 +40,10 @@ func (b *Body) start(h *Head, node bool) {
 	}
 }
 
-// finish notes that the body is read, and of a node's answer when: its connection is idle from now on.
+// finish notes that the body is read, and of a node's answer when: its connection, if it is known, is idle from now on.
 func (b *Body) finish() {
 	b.err = io.EOF
-	if b.node {
+	if b.node && b.r.conn != nil {
 		b.r.ended = time.Now()
 	}
 }

@@ -28,7 +28,8 @@ type Loop struct {
 	Shared []byte
 
 	epoll int
-	bell  int // an eventfd that ends a wait
+	keeps bool // it may keep its processor while it naps
+	bell  int  // an eventfd that ends a wait
 	start time.Time
 	now   time.Duration // since start; as of the last wait
 
@@ -60,14 +61,23 @@ type slot struct {
 // bufferSize is the size of Shared.
 const bufferSize = 64 << 10
 
-// spin is how many batches of events are dealt with before the scheduler may run something else on this processor.
+// spin is how many batches of events are dealt with before the scheduler may run something else on this processor. A loop
+// that may keep its processor leaves that to the scheduler, which interrupts it every 10 ms: each offer wakes another thread,
+// and the loop moves there with nothing of what it needs in the cache.
 const spin = 16
 
-// Start returns n running loops. The error is the system's want of descriptors.
+// nap is how many milliseconds a loop waits without telling the scheduler. To tell it costs more than a small event, and
+// makes the runtime's monitor look around every 20 µs; a loop that has had nothing to do for so long can afford it.
+const nap = 2
+
+// Start returns n running loops. The error is the system's want of descriptors. Where GOMAXPROCS is larger than n when it is
+// called, a loop that is busy keeps one of its processors even while it waits for a moment: leave it one or two for the rest of
+// the program.
 func Start(n int) ([]*Loop, error) {
 	var loops []*Loop
+	keeps := runtime.GOMAXPROCS(0) > n
 	for range n {
-		l, err := start()
+		l, err := start(keeps)
 		if err != nil {
 			for _, l := range loops {
 				l.End()
@@ -79,7 +89,7 @@ func Start(n int) ([]*Loop, error) {
 	return loops, nil
 }
 
-func start() (*Loop, error) {
+func start(keeps bool) (*Loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -93,7 +103,7 @@ func start() (*Loop, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &Loop{
-		epoll: epoll, bell: bell, Shared: make([]byte, bufferSize),
+		epoll: epoll, keeps: keeps, bell: bell, Shared: make([]byte, bufferSize),
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	go l.run()
@@ -144,7 +154,7 @@ func (l *Loop) run() {
 		}
 		l.turns()
 		l.expire()
-		if batch%spin == 0 {
+		if !l.keeps && batch%spin == 0 {
 			runtime.Gosched()
 		}
 	}
@@ -172,24 +182,35 @@ func (l *Loop) receive() bool {
 	return !ending || len(inbox) > 0
 }
 
-// wait returns the number of events. It looks first without sleeping, because a sleep gives the processor away and costs more
-// than the look; then it sleeps until something comes or is due.
+// wait returns the number of events. It sleeps until something comes or is due.
 func (l *Loop) wait(events []unix.EpollEvent) int {
-	n := pollNow(l.epoll, events)
-	if n == 0 && len(l.ready) == 0 {
-		l.mu.Lock()
-		l.waiting = len(l.inbox) == 0 && !l.ending
-		sleep := l.waiting
-		l.mu.Unlock()
-		if sleep {
-			n, _ = unix.EpollWait(l.epoll, events, l.due.in(time.Since(l.start)))
-			l.mu.Lock()
-			l.waiting = false
-			l.mu.Unlock()
+	n := 0
+	if len(l.ready) > 0 || !l.mayWait() {
+		n = pollFor(l.epoll, events, 0)
+	} else {
+		due := l.due.in(time.Since(l.start))
+		if l.keeps && due != 0 {
+			n = pollFor(l.epoll, events, nap)
+		} else {
+			n = pollFor(l.epoll, events, 0)
 		}
+		if n == 0 && (due < 0 || due > nap || !l.keeps) {
+			n, _ = unix.EpollWait(l.epoll, events, due)
+		}
+		l.mu.Lock()
+		l.waiting = false
+		l.mu.Unlock()
 	}
 	l.now = time.Since(l.start)
 	return max(n, 0)
+}
+
+// mayWait reports whether nothing was sent, and asks for the bell from now on.
+func (l *Loop) mayWait() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = len(l.inbox) == 0 && !l.ending
+	return l.waiting
 }
 
 func (l *Loop) dispatch(e unix.EpollEvent) {

@@ -90,7 +90,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
-	if r.loops, err = loop.Start(runtime.GOMAXPROCS(0)); err != nil {
+	if r.loops, err = loop.Start(loopCount()); err != nil {
 		return err
 	}
 	r.tunnels = tunnel.NewLoops(r.loops)
@@ -106,6 +106,10 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	})
 	return err
 }
+
+// loopCount gives half of GOMAXPROCS to loops and leaves the rest of it to whatever else there is to do. A busy loop keeps
+// its share even while it waits for a moment.
+func loopCount() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {

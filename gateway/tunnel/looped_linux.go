@@ -90,6 +90,7 @@ func (t *looped) Receive() {
 		t.because(Failed)
 		t.close()
 	default:
+		t.ways[0].readable, t.ways[1].readable = true, true
 		t.begin()
 	}
 }
@@ -111,7 +112,6 @@ func (t *looped) watch() error {
 // begin moves what is there already.
 func (t *looped) begin() {
 	for i := range t.ways {
-		t.ways[i].readable = true
 		t.ways[i].blocked = t.loop.Now()
 	}
 	t.arm()
@@ -172,7 +172,9 @@ func (t *looped) move(i int) bool {
 			return false
 		}
 		if w.eof {
-			unix.Shutdown(t.fds[1-i], unix.SHUT_WR) // fails only where that side has gone, which the other way finds out
+			if !t.ways[1-i].over { // else the close that follows tells it
+				unix.Shutdown(t.fds[1-i], unix.SHUT_WR) // fails only where that side has gone, which the other way finds out
+			}
 			t.end(i)
 			return false
 		}

@@ -44,8 +44,10 @@ func (l *Loops) Start(o Options) {
 
 // Socket is a socket that a loop watches already.
 type Socket struct {
-	FD    int
-	Token loop.Token
+	FD       int
+	Token    loop.Token
+	Readable bool // there may be bytes to read of which the loop has told before
+	Hup      bool // the end that is behind them has been told as well
 }
 
 // Adopt is Start for two sockets that the loop on watches, which stands in for the connections in o. It is called on that
@@ -61,6 +63,9 @@ func (l *Loops) Adopt(on *loop.Loop, client, node Socket, o Options) {
 	}
 	for side, token := range t.tokens {
 		on.HandOver(token, t, side)
+	}
+	for i, s := range [...]Socket{client, node} {
+		t.ways[i].readable, t.ways[i].hup = s.Readable || s.Hup, s.Hup
 	}
 	t.begin()
 }

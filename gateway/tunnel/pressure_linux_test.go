@@ -110,7 +110,6 @@ func TestLastWordsBeforeAReset(t *testing.T) {
 		node, gatewayNode := narrowPair(t)
 		fromClient, toGateway, fromNode := watch(t, client), watch(t, gatewayClient), watch(t, gatewayNode)
 		defer toGateway.close()
-		defer fromNode.close()
 		x := start(t, e, tunnel.Options{Client: gatewayClient, Node: gatewayNode}, ends{client: client, node: node})
 
 		words := strings.Repeat("last words", 10<<10)
@@ -125,6 +124,7 @@ func TestLastWordsBeforeAReset(t *testing.T) {
 		client.Close()
 		send(t, node, "to nobody")
 		eventually(t, "taken by the tunnel", func() bool { return fromNode.unread(t) == 0 })
+		fromNode.close() // the engine's is the last now, and ends the connection
 
 		receive(t, node, words)
 		receiveEnd(t, node)
