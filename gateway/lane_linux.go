@@ -128,7 +128,7 @@ const fresh = 100 * time.Millisecond
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
 // not so, or where it fails at once.
 func (l *lane) dial(n *cluster.Node) *laneNode {
-	addr, ok := n.Pool.Peer(time.Now())
+	addr, ok := n.Pool.Peer(l.loop.Clock())
 	if !ok {
 		return nil
 	}

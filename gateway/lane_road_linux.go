@@ -34,7 +34,7 @@ func (c *laneClient) begin(b []byte) {
 	r.Discard()
 	c.x = x
 	c.g.active.Add(1)
-	x.began = time.Now()
+	x.began = c.lane.loop.Clock() // so that the time spent here includes the wait for those that came in the same batch
 	x.ready = x.began
 	x.route.metrics.requests[x.kind].Inc()
 	if x.query.SID == "" {
@@ -266,7 +266,6 @@ func (c *laneClient) answered(body []byte) {
 // deliver writes the answer and ends the lease.
 func (c *laneClient) deliver(body []byte) {
 	x, l := c.x, c.lane
-	answered := time.Now()
 	x.count()
 	f := x.framing()
 	c.last = x.lasts(f)
@@ -277,7 +276,7 @@ func (c *laneClient) deliver(body []byte) {
 		c.depart()
 		return
 	}
-	x.own += time.Since(answered)
+	x.own += time.Since(l.loop.Clock())
 	x.route.metrics.added.Observe(x.own.Seconds())
 	c.release()
 	if len(c.unsent) > 0 {

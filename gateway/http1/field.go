@@ -155,7 +155,7 @@ func fieldID(name string) FieldID {
 	}
 	first := name[0] | 0x20
 	for _, id := range fieldsByLength[len(name)] {
-		if known := fieldNames[id]; known[0]|0x20 == first && equalFold(known, name) {
+		if known := fieldNames[id]; known == name || known[0]|0x20 == first && equalFold(known, name) {
 			return id
 		}
 	}

@@ -31,7 +31,8 @@ type Loop struct {
 	keeps bool // it may keep its processor while it naps
 	bell  int  // an eventfd that ends a wait
 	start time.Time
-	now   time.Duration // since start; as of the last wait
+	clock time.Time     // as of the last wait
+	now   time.Duration // since start, likewise
 
 	slots []slot
 	free  []int32
@@ -106,6 +107,7 @@ func start(keeps bool) (*Loop, error) {
 		epoll: epoll, keeps: keeps, bell: bell, Shared: make([]byte, bufferSize),
 		start: time.Now(), ended: make(chan struct{}),
 	}
+	l.clock = l.start
 	go l.run()
 	return l, nil
 }
@@ -138,6 +140,9 @@ func (l *Loop) End() {
 
 // Now returns the time since the loop's start, as of the present batch of events.
 func (l *Loop) Now() time.Duration { return l.now }
+
+// Clock is Now as a time. What is being dealt with has been waiting since then at the latest.
+func (l *Loop) Clock() time.Time { return l.clock }
 
 // Since returns the time since the loop's start. It may be called from any goroutine.
 func (l *Loop) Since() time.Duration { return time.Since(l.start) }
@@ -201,7 +206,8 @@ func (l *Loop) wait(events []unix.EpollEvent) int {
 		l.waiting = false
 		l.mu.Unlock()
 	}
-	l.now = time.Since(l.start)
+	l.clock = time.Now()
+	l.now = l.clock.Sub(l.start)
 	return max(n, 0)
 }
 
