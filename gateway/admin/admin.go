@@ -1,9 +1,10 @@
 // Package admin answers what operators, load balancers and Prometheus ask a replica, on an address of its own that is
 // not for clients.
 //
-//	GET /healthz   200 while the process lives
-//	GET /readyz    200 where a load balancer may send clients here, else 503 with the reasons
-//	GET /metrics   Prometheus
+//	GET /healthz        200 while the process lives
+//	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons
+//	GET /metrics        Prometheus
+//	GET /debug/pprof/   profiles of the running process, for `go tool pprof`
 //
 // It only reports: it changes nothing, starts no goroutine and does not listen; the caller serves the handler.
 package admin
@@ -11,6 +12,7 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,9 +43,22 @@ func New(o Options) http.Handler {
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
 		e.GET("/metrics", gin.WrapH(h))
 	}
+	e.GET("/debug/pprof/*name", gin.WrapF(profile))
 	e.NoRoute(func(c *gin.Context) { c.JSON(http.StatusNotFound, failure{Error: "not found"}) })
 	e.NoMethod(func(c *gin.Context) { c.JSON(http.StatusMethodNotAllowed, failure{Error: "method not allowed"}) })
 	return headOfGet(e)
+}
+
+// profile serves net/http/pprof, whose index knows all profiles but these by name.
+func profile(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/debug/pprof/profile":
+		pprof.Profile(w, r)
+	case "/debug/pprof/trace":
+		pprof.Trace(w, r)
+	default:
+		pprof.Index(w, r)
+	}
 }
 
 type status struct {

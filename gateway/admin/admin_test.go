@@ -120,3 +120,16 @@ func TestABrokenMetricHidesNoOther(t *testing.T) {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 }
+
+func TestProfiles(t *testing.T) {
+	ask := serve(t, admin.Options{})
+	for path, want := range map[string]string{
+		"/debug/pprof/":                  "goroutine",
+		"/debug/pprof/goroutine?debug=1": "goroutine profile: total",
+		"/debug/pprof/profile?seconds=1": "\x1f\x8b", // gzip
+	} {
+		if res, body := ask("GET", path); res.StatusCode != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, without %q", path, res.StatusCode, want)
+		}
+	}
+}
