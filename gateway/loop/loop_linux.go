@@ -33,6 +33,7 @@ type Loop struct {
 	start time.Time
 	clock time.Time     // as of the last wait
 	now   time.Duration // since start, likewise
+	busy  time.Duration // when there was an event last
 
 	slots []slot
 	free  []int32
@@ -67,9 +68,10 @@ const bufferSize = 64 << 10
 // and the loop moves there with nothing of what it needs in the cache.
 const spin = 16
 
-// nap is how many milliseconds a loop waits without telling the scheduler. To tell it costs more than a small event, and
-// makes the runtime's monitor look around every 20 µs; a loop that has had nothing to do for so long can afford it.
-const nap = 2
+// nap is for how many milliseconds after the last event a loop waits without telling the scheduler. To tell it costs more
+// than a small event, and makes the runtime's monitor look around every 20 µs; a loop that has had nothing to do for so
+// long can afford it.
+const nap = 30
 
 // Start returns n running loops. The error is the system's want of descriptors. Where GOMAXPROCS is larger than n when it is
 // called, a loop that is busy keeps one of its processors even while it waits for a moment: leave it one or two for the rest of
@@ -193,22 +195,32 @@ func (l *Loop) wait(events []unix.EpollEvent) int {
 	if len(l.ready) > 0 || !l.mayWait() {
 		n = pollFor(l.epoll, events, 0)
 	} else {
-		due := l.due.in(time.Since(l.start))
-		if l.keeps && due != 0 {
-			n = pollFor(l.epoll, events, nap)
-		} else {
-			n = pollFor(l.epoll, events, 0)
-		}
-		if n == 0 && (due < 0 || due > nap || !l.keeps) {
-			n, _ = unix.EpollWait(l.epoll, events, due)
-		}
+		n = l.sleep(events, l.due.in(time.Since(l.start)))
 		l.mu.Lock()
 		l.waiting = false
 		l.mu.Unlock()
 	}
 	l.clock = time.Now()
 	l.now = l.clock.Sub(l.start)
+	if n > 0 {
+		l.busy = l.now
+	}
 	return max(n, 0)
+}
+
+// sleep waits for events, or for so many milliseconds, -1 being forever. A signal may end it early.
+func (l *Loop) sleep(events []unix.EpollEvent, due int) int {
+	if rest := nap - int((l.now-l.busy)/time.Millisecond); l.keeps && rest > 0 {
+		if due >= 0 {
+			rest = min(rest, due)
+		}
+		return pollFor(l.epoll, events, rest)
+	}
+	if n := pollFor(l.epoll, events, 0); n > 0 {
+		return n
+	}
+	n, _ := unix.EpollWait(l.epoll, events, due)
+	return n
 }
 
 // mayWait reports whether nothing was sent, and asks for the bell from now on.
