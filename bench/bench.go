@@ -66,6 +66,9 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if b.run.Workloads, err = chosen(o); err != nil {
 		return err
 	}
+	if o.growth {
+		_, b.run.Series = growth()
+	}
 	if b.rivals, err = b.find(ctx, o); err != nil {
 		return err
 	}
@@ -143,7 +146,11 @@ func (b *bench) builds(ctx context.Context, o options) ([]*rival.Rival, error) {
 // rounds takes every sample.
 func (b *bench) rounds(ctx context.Context) error {
 	for round := range b.run.Rounds {
-		for _, t := range b.turns(round) {
+		turns := b.turns
+		if len(b.run.Series) > 0 {
+			turns = b.sizes
+		}
+		for _, t := range turns(round) {
 			s, err := b.sample(ctx, t.rival, t.work)
 			if ctx.Err() != nil {
 				return errors.New("interrupted")
@@ -173,12 +180,13 @@ func (b *bench) sample(ctx context.Context, r *rival.Rival, w report.Workload) (
 	if r != nil {
 		s.Proxy = r.Name
 	}
-	if w.Job.Kind == load.Idle && !b.quick {
+	// The kernel's memory is told only beside the direct line's.
+	if w.Job.Kind == load.Idle && !b.quick && slices.Contains(b.rivals, nil) {
 		if err := settle(ctx); err != nil {
 			return s, err
 		}
 	}
-	st, err := b.open(ctx, r)
+	st, err := b.open(ctx, r, w)
 	if err != nil {
 		return s, err
 	}
@@ -213,13 +221,16 @@ func (b *bench) sample(ctx context.Context, r *rival.Rival, w report.Workload) (
 	return s, nil
 }
 
-// write puts everything into a folder. System calls have a file of their own, as they are counted by another run.
+// write puts everything into a folder. System calls and growth have files of their own, as they come from other runs.
 func (b *bench) write(o options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	if o.syscalls {
 		return b.run.Save(filepath.Join(o.out, "syscalls.json"))
+	}
+	if o.growth {
+		return b.run.Save(filepath.Join(o.out, "growth.json"))
 	}
 	if err := b.run.Save(filepath.Join(o.out, "run.json")); err != nil {
 		return err

@@ -36,7 +36,7 @@ func measured(t *testing.T, args ...string) (dir string, r *report.Run) {
 	if err := measure(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = report.Load(filepath.Join(dir, "run.json")); err != nil {
+	if r, err = report.Load(filepath.Join(dir, pick(o.growth, "growth.json", "run.json"))); err != nil {
 		t.Fatal(err)
 	}
 	return dir, r
@@ -45,6 +45,7 @@ func measured(t *testing.T, args ...string) (dir string, r *report.Run) {
 // TestSessionsAreFound drives HAProxy and nginx with the bench's own load: the stick table finds each session's node, the
 // hash does not.
 func TestSessionsAreFound(t *testing.T) {
+	t.Parallel()
 	dir, r := measured(t, "-only", "poll64", "-proxies", "direct,nginx-1,haproxy-1,floor")
 	if len(r.Samples) != 4 || len(r.Failures) > 0 {
 		t.Fatalf("%d samples, failures %q", len(r.Samples), r.Failures)
@@ -83,6 +84,8 @@ func TestOptions(t *testing.T) {
 		{"-sidway /bin/sidway", "name=path"},
 		{"-rounds -1", "negative"},
 		{"more", "unknown argument"},
+		{"-growth -only poll64", "no workload"},
+		{"-growth -syscalls", "two runs"},
 	} {
 		o, err := parse(append(strings.Fields(c.args), "-out", t.TempDir()))
 		if err == nil {
@@ -124,6 +127,55 @@ func TestTurnsAreComplete(t *testing.T) {
 	}
 	if len(first) != len(b.rivals) {
 		t.Errorf("only %d proxies came first in some round", len(first))
+	}
+}
+
+// TestGrowth measures two of the sizes, by the floor, which needs no build.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	_, r := measured(t, "-growth", "-only", "poll-2000-nodes-64,idle-500-nodes-4", "-proxies", "floor")
+	if len(r.Samples) != 2 || len(r.Failures) > 0 {
+		t.Fatalf("%d samples, failures %q", len(r.Samples), r.Failures)
+	}
+	for _, s := range r.Samples {
+		if idle := strings.HasPrefix(s.Workload, "idle"); s.Result.Errors > 0 || (s.Result.Ops == 0) != idle {
+			t.Errorf("%s, %s: %+v", s.Workload, s.Proxy, s.Result)
+		}
+	}
+	if text := r.Text(); !strings.Contains(text, "64 nodes") || !strings.Contains(text, "500 tunnels") {
+		t.Error(text)
+	}
+	if o, err := parse([]string{"-growth"}); err != nil || o.proxies != rival.Sidway {
+		t.Errorf("-growth alone measures %q, %v", o.proxies, err)
+	}
+}
+
+// TestSizesAreComplete holds a run about growth to the sizes that the project has set itself.
+func TestSizesAreComplete(t *testing.T) {
+	list, series := growth()
+	for _, s := range series {
+		for i, p := range s.Points {
+			j := slices.IndexFunc(list, func(w report.Workload) bool { return w.Name == p.Workload })
+			if j < 0 {
+				t.Fatalf("%s: nobody measures %s", s.Title, p.Workload)
+			}
+			w, want := list[j], [2]int{sessionSizes[min(i, 2)], nodes}
+			if len(s.Points) == len(nodeSizes) {
+				want = [2]int{sessionsKept, nodeSizes[i]}
+			}
+			if got := [2]int{w.Job.Conns, w.Nodes}; got != want {
+				t.Errorf("%s: %v, want %v", s.Title, got, want)
+			}
+			if j := w.Job; j.Kind != "idle" && (j.Active > 0) == (j.Rate > 0) {
+				t.Errorf("%s: %+v", s.Title, j)
+			}
+		}
+	}
+	b := &bench{run: report.Run{Workloads: list}, rivals: []*rival.Rival{nil}}
+	there, back := b.sizes(0), b.sizes(1)
+	slices.Reverse(back)
+	if len(there) != len(list) || !slices.Equal(there, back) {
+		t.Error("the second round does not go the other way")
 	}
 }
 

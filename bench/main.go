@@ -8,13 +8,14 @@
 //	go run ./bench -quick                            what two minutes can tell
 //	go run ./bench -only poll64,frame200 -proxies direct,sidway,nginx-1
 //	go run ./bench -syscalls                         system calls for a poll and for a frame, by perf
+//	go run ./bench -growth                           sidway with more sessions and more nodes: half an hour
 //	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
-//	go run ./bench -page docs/performance.md         fill the page from bench/out/run.json, without a measurement
+//	go run ./bench -page docs/performance.md         fill the page from what is in bench/out, without a measurement
 //
 // It prints tables, and writes into -out the raw samples (run.json), charts, and for each build of sidway its samples as
-// benchstat reads them (<name>.txt). It needs nginx, haproxy, caddy, redis-server and Go, and perf for -syscalls; on
-// loopback, with 20,000 file descriptors. Every process that it starts it also ends, and the exit status is 1 when
-// something was not measured or answered wrongly.
+// benchstat reads them (<name>.txt). It needs nginx, haproxy, caddy, redis-server and Go, and perf for -syscalls, all of
+// which tools/deps.sh installs; on loopback, with 20,000 file descriptors. Every process that it starts it also ends, and
+// the exit status is 1 when something was not measured or answered wrongly.
 package main
 
 import (
@@ -71,6 +72,7 @@ func run(args []string) error {
 // options are what the flags say.
 type options struct {
 	quick, syscalls bool
+	growth          bool
 	rounds          int
 	seconds         float64
 	only, proxies   string
@@ -84,6 +86,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.quick, "quick", false, "fewer workloads, one round, short windows: two minutes")
 	f.BoolVar(&o.syscalls, "syscalls", false, "count system calls instead, by perf")
+	f.BoolVar(&o.growth, "growth", false, "measure instead what sidway spends with more sessions and with more nodes")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -quick 1)")
 	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1)")
 	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(workloads()))
@@ -103,6 +106,10 @@ func parse(args []string) (options, error) {
 	if o.seconds == 0 {
 		o.seconds = pick(o.quick, 1.0, 5.0)
 	}
+	o.proxies = alone(o)
+	if o.growth && o.syscalls {
+		return o, errors.New("-growth and -syscalls are two runs")
+	}
 	if o.rounds < 0 || o.seconds < 0 {
 		return o, errors.New("rounds and seconds cannot be negative")
 	}
@@ -116,7 +123,7 @@ func pick[T any](first bool, a, b T) T {
 	return b
 }
 
-// writePage fills a page from what an earlier run measured; system calls are counted by a run of their own.
+// writePage fills a page from what earlier runs measured: system calls and growth have runs of their own.
 func writePage(o options) error {
 	r, err := report.Load(filepath.Join(o.out, "run.json"))
 	if err != nil {
@@ -127,6 +134,9 @@ func writePage(o options) error {
 	case err == nil:
 		r.Calls = calls.Calls
 	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if r.Growth, err = report.Load(filepath.Join(o.out, "growth.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return r.WritePage(o.page)

@@ -42,13 +42,16 @@ func (s *stage) cpu() (c clocks, err error) {
 	return c, err
 }
 
-// job is a workload's job with this stage's addresses, and a fifth of its window before it to warm up. At a slow pace each
-// connection has its turn before the window only after a while, and until then the proxy's connections to the nodes are
-// still being made.
+// job is a workload's job with this stage's addresses, and a fifth of its window before it to warm up. Where not all
+// connections are busy at once each has its turn before the window only after a while, and until then the proxy's
+// connections to the nodes are still being made.
 func (s *stage) job(w report.Workload) load.Job {
 	j := w.Job
 	j.Addr, j.Trigger, j.Warmup = s.address, s.control, j.Seconds/5
 	if w.Paced() {
+		j.Warmup = max(j.Warmup, 1, float64(j.Conns)/j.Rate)
+	}
+	if j.Active > 0 {
 		j.Warmup = max(j.Warmup, 1)
 	}
 	return j

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +11,11 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/sidway/sidway/bench/report"
 	"github.com/sidway/sidway/bench/rival"
 )
 
-// nodes is how many stand behind each proxy.
+// nodes is how many stand behind each proxy, where the workload does not say.
 const nodes = 4
 
 // stage is one proxy with its nodes and its Redis, all of them fresh: whatever one sample left behind, in memory or in
@@ -27,8 +29,9 @@ type stage struct {
 	all     []*rival.Process
 }
 
-// open starts everything for a proxy, nil for the direct line. The caller closes the stage.
-func (b *bench) open(ctx context.Context, r *rival.Rival) (s *stage, err error) {
+// open starts everything for a proxy, nil for the direct line, and a workload. The caller closes the stage.
+func (b *bench) open(ctx context.Context, r *rival.Rival, w report.Workload) (s *stage, err error) {
+	nodes := cmp.Or(w.Nodes, nodes)
 	free, err := rival.Addresses(nodes + 4)
 	if err != nil {
 		return nil, err

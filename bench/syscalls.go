@@ -43,7 +43,7 @@ func (b *bench) count(ctx context.Context) error {
 // The kernel itself counts, by its tracepoints. strace would stop the proxy twice at each call; it would then find more
 // events at each epoll_wait, and the numbers would be those of another program.
 func (b *bench) calls(ctx context.Context, r *rival.Rival, w report.Workload) (c report.Calls, err error) {
-	st, err := b.open(ctx, r)
+	st, err := b.open(ctx, r, w)
 	if err != nil {
 		return c, err
 	}
@@ -108,13 +108,21 @@ func startPerf(ctx context.Context, st *stage) (*perf, error) {
 	p.cmd.Stderr = &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("perf: %w", err)
+		return nil, fmt.Errorf("perf: %w%s", err, missing(err, "linux-perf"))
 	}
 	if err := p.tell("enable"); err != nil {
 		_, stopErr := p.stop()
 		return nil, errors.Join(err, stopErr)
 	}
 	return p, nil
+}
+
+// missing tells, where a program was not found, which of Debian's packages has it.
+func missing(err error, pkg string) string {
+	if !errors.Is(err, exec.ErrNotFound) {
+		return ""
+	}
+	return fmt.Sprintf(" (Debian has it in the package %s: tools/deps.sh perf)", pkg)
 }
 
 // tell gives a command and waits for its acknowledgement; a perf that has ended gives none.

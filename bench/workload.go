@@ -82,22 +82,11 @@ var (
 // chosen are the workloads that the options ask for, with their windows.
 func chosen(o options) ([]report.Workload, error) {
 	all := workloads()
-	wanted := split(o.only)
-	switch {
-	case len(wanted) > 0:
-	case o.syscalls:
-		wanted = callWorkloads
-	case o.quick:
-		wanted = quickWorkloads
-	default:
-		for _, w := range all {
-			if w.Name != "idle2000" {
-				wanted = append(wanted, w.Name)
-			}
-		}
+	if o.growth {
+		all, _ = growth()
 	}
 	var list []report.Workload
-	for _, name := range wanted {
+	for _, name := range wanted(o, all) {
 		i := slices.IndexFunc(all, func(w report.Workload) bool { return w.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no workload %q; there are %s", name, names(all))
@@ -107,6 +96,25 @@ func chosen(o options) ([]report.Workload, error) {
 		list = append(list, w)
 	}
 	return list, nil
+}
+
+// wanted are the names of the workloads that the options ask for.
+func wanted(o options, all []report.Workload) []string {
+	switch list := split(o.only); {
+	case len(list) > 0:
+		return list
+	case o.syscalls:
+		return callWorkloads
+	case o.quick && !o.growth:
+		return quickWorkloads
+	}
+	var list []string
+	for _, w := range all {
+		if w.Name != "idle2000" && !(o.growth && o.quick && w.Paced()) {
+			list = append(list, w.Name)
+		}
+	}
+	return list
 }
 
 func names(list []report.Workload) string {

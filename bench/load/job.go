@@ -16,13 +16,14 @@ const (
 	Idle      = "idle"      // tunnels that only stay open
 )
 
-// Job says what a run does. The zero values of Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
+// Job says what a run does. The zero values of Active, Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
 // Post, Frame and Fanout.
 type Job struct {
 	Kind    string  `json:"kind"`
 	Addr    string  `json:"addr"`    // host:port of the proxy, or of the node itself
 	Trigger string  `json:"trigger"` // host:port of the node's control port
 	Conns   int     `json:"conns"`   // kept connections, tunnels, or connects at a time
+	Active  int     `json:"active"`  // of them, busy at a time in a closed loop, in turn; 0: all
 	Size    int     `json:"size"`    // bytes of a frame's payload or of a POST's body
 	Seconds float64 `json:"seconds"` // length of the measured window
 	Warmup  float64 `json:"warmup"`  // seconds of the same work before the window; 0: a tenth of Seconds
@@ -62,8 +63,8 @@ func (j Job) check() error {
 		return errors.New("load: conns must be at least 1")
 	case j.Seconds <= 0:
 		return errors.New("load: seconds must be more than 0")
-	case j.Rate < 0 || j.Warmup < 0 || j.Size < 0:
-		return errors.New("load: rate, warmup and size must not be negative")
+	case j.Rate < 0 || j.Warmup < 0 || j.Size < 0 || j.Active < 0:
+		return errors.New("load: rate, warmup, size and active must not be negative")
 	case j.Kind == Fanout && j.Trigger == "":
 		return errors.New("load: fanout needs a trigger")
 	}

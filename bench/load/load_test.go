@@ -4,10 +4,15 @@ package load_test
 
 import (
 	"io"
+	"maps"
 	"math"
+	"net/http"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/node"
@@ -28,6 +33,7 @@ func TestEveryKindAgainstTheNode(t *testing.T) {
 		"handshake": {load.Job{Kind: load.Handshake, Conns: 8}, func(s node.Stats) int64 { return s.Handshakes }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			nodes := startNodes(t, 2)
 			c.job.Addr, c.job.Seconds, c.job.Warmup = nodes.addrs[1], 0.15, 0.02
 			r := run(t, c.job, nil, nil)
@@ -50,6 +56,37 @@ func TestPacedOperationsComeAtTheirRate(t *testing.T) {
 		if math.Abs(float64(r.Ops)-100) > 1 || r.Errors != 0 {
 			t.Errorf("%s: %+v", kind, r)
 		}
+	}
+}
+
+// TestOnlySomeAreBusyInTurn watches the server's side: never more requests than asked for, and each session as often as
+// the others.
+func TestOnlySomeAreBusyInTurn(t *testing.T) {
+	t.Parallel()
+	const conns, active = 7, 3
+	var mu sync.Mutex
+	busy, most, polls := 0, 0, map[string]int{}
+	addr := serve(t, pollServer(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		busy++
+		most = max(most, busy)
+		polls[r.RemoteAddr]++
+		mu.Unlock()
+		<-time.After(time.Millisecond)
+		mu.Lock()
+		busy--
+		mu.Unlock()
+		_, _ = io.WriteString(w, "4")
+	}))
+	r := run(t, load.Job{Kind: load.Poll, Addr: addr, Conns: conns, Active: active, Seconds: 0.2, Warmup: 0.02}, nil, nil)
+	if r.Ops == 0 || r.Errors != 0 || r.Open != conns {
+		t.Errorf("%+v", r)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	counts := slices.Collect(maps.Values(polls))
+	if most != active || len(counts) != conns || slices.Max(counts) > slices.Min(counts)+active {
+		t.Errorf("%d busy at a time, %v polls", most, counts)
 	}
 }
 
@@ -99,6 +136,7 @@ func TestJobsThatCannotBeDone(t *testing.T) {
 		`{"kind":"poll","conns":-1}`: "conns",
 		`{"kind":"fanout","conns":1,"seconds":1}`:                       "trigger",
 		`{"kind":"poll","conns":1,"seconds":1,"rate":-1}`:               "rate",
+		`{"kind":"poll","conns":1,"seconds":1,"active":-1}`:             "active",
 		`{"kind":"poll","conns":1,"seconds":1,"addr":"nowhere"}`:        "nowhere",
 		`{"kind":"poll","conns":1,"seconds":0.01,"addr":"127.0.0.1:1"}`: "refused",
 	} {

@@ -5,7 +5,7 @@
 //
 //	bench load <<< '{"kind":"poll","addr":"127.0.0.1:8080","conns":64,"seconds":5}'
 //
-// A closed loop has one operation under way on each connection. An open loop begins them when they are due, however long
+// A closed loop has one operation under way on each connection, or on so many of them in turn. An open loop begins them when they are due, however long
 // the earlier ones take, and measures from then; it waits with the kernel's high-resolution timers and no timer slack,
 // without spinning. What an answer holds is checked; that it is the right session's only by the node (see Foreign).
 package load

@@ -40,6 +40,7 @@ type runner struct {
 	retry    int64 // when those open again
 	standing int   // connections that are ready or busy
 	flying   int   // operations under way
+	turn     int   // the slot of the next one, where not all are busy
 
 	epoch   time.Time
 	running bool  // a new operation follows a finished one
@@ -186,10 +187,30 @@ func (r *runner) follow(c *conn) error {
 		began := r.dueAt(c.next)
 		c.next += int64(len(r.conns))
 		return r.start(c, began)
+	case r.job.Active > 0 && r.running:
+		r.rotate()
 	case r.job.Rate == 0 && r.running:
 		return r.start(c, r.now())
 	}
 	return nil
+}
+
+// rotate begins operations until as many are under way as there should be, on those connections whose latest operation is
+// the longest ago.
+func (r *runner) rotate() {
+	for range r.conns {
+		if r.flying >= r.job.Active {
+			return
+		}
+		c := &r.conns[r.turn]
+		r.turn = (r.turn + 1) % len(r.conns)
+		if c.phase != ready {
+			continue
+		}
+		if err := r.start(c, r.now()); err != nil {
+			r.fail(c, err)
+		}
+	}
 }
 
 // start begins an operation, which counts from began.

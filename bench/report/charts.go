@@ -57,7 +57,7 @@ func (r *Run) has(m metric, w Workload) bool {
 func (r *Run) relative(workload, family string) Summary {
 	nginx, _ := r.best(cpu, workload, Nginx)
 	name, _ := r.best(cpu, workload, family)
-	return r.ratio(cpu, workload, name, nginx)
+	return r.ratio(cpu, cell{workload, name}, cell{workload, nginx})
 }
 
 func (r *Run) plain(m metric) func(workload, family string) Summary {

@@ -137,21 +137,24 @@ func (m metric) better(a, b float64) bool {
 	return cmp.Less(a, b)
 }
 
-// ratio compares two proxies: the median's ratio of medians, Min and Max from the rounds' own ratios. It is empty where
-// the second one's median is not above zero, as an added latency within the noise can be.
-func (r *Run) ratio(m metric, workload, proxy, to string) Summary {
-	a, b := r.summary(m, workload, proxy), r.summary(m, workload, to)
-	if a.N == 0 || b.N == 0 || b.Median <= 0 {
+// cell is where a metric was measured.
+type cell struct{ workload, proxy string }
+
+// ratio compares a with b: the median's ratio of medians, Min and Max from the rounds' own ratios. It is empty where b's
+// median is not above zero, as an added latency within the noise can be.
+func (r *Run) ratio(m metric, a, b cell) Summary {
+	of, to := r.summary(m, a.workload, a.proxy), r.summary(m, b.workload, b.proxy)
+	if of.N == 0 || to.N == 0 || to.Median <= 0 {
 		return Summary{}
 	}
 	var each []float64
-	over := r.values(m, workload, to)
-	for i, v := range r.values(m, workload, proxy) {
+	over := r.values(m, b.workload, b.proxy)
+	for i, v := range r.values(m, a.workload, a.proxy) {
 		if q := v / over[i]; over[i] > 0 && !math.IsNaN(q) {
 			each = append(each, q)
 		}
 	}
 	s := Summarize(each)
-	s.Median = a.Median / b.Median
+	s.Median = of.Median / to.Median
 	return s
 }

@@ -25,6 +25,7 @@ func full() *report.Run {
 		PerUnit: map[string]float64{"read": 1.5, "recvfrom": 0.5, "writev": 2, "epoll_wait": 0.25, "total": 4.5},
 	}}
 	r.Samples[3].Result.Errors, r.Samples[3].Result.FirstError = 2, "status 502"
+	r.Growth = newGrowth()
 	return r
 }
 
@@ -46,7 +47,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-const parts = "machine targets charts cpu throughput share latency memory peak redis foreign calls failures"
+const parts = "machine targets charts cpu throughput share latency memory peak redis foreign calls growth failures"
 
 func TestPage(t *testing.T) {
 	dir := t.TempDir()

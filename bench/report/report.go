@@ -27,7 +27,10 @@ type Run struct {
 	Workloads []Workload `json:"workloads"`
 	Samples   []Sample   `json:"samples"`
 	Calls     []Calls    `json:"calls,omitempty"`
+	Series    []Series   `json:"series,omitempty"`   // makes it a run about growth
 	Failures  []string   `json:"failures,omitempty"` // samples that could not be taken, and why
+
+	Growth *Run `json:"-"` // the run about growth that belongs on the same page, if there is one
 }
 
 // Machine is where it ran.
@@ -63,6 +66,7 @@ type Workload struct {
 	Unit  string   `json:"unit"`  // what is counted: request, frame, connection, tunnel
 	PerOp int      `json:"perop"` // units in an operation: an echo is two frames
 	Job   load.Job `json:"job"`
+	Nodes int      `json:"nodes,omitempty"` // behind the proxy; 0: as many as everywhere
 }
 
 // Paced reports whether operations came at a fixed rate, which measures latency; otherwise as fast as they could.

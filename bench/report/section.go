@@ -14,11 +14,18 @@ type section struct {
 	text        string // for a terminal
 }
 
-// sections are all parts, in the page's order. One for which nothing was measured is empty.
+// sections are all parts, in the page's order. One for which nothing was measured is empty. A run about growth has parts
+// of its own.
 func (r *Run) sections() []section {
 	list := []section{{name: "machine", title: "Machine", body: r.machine(), text: r.machine()}}
 	add := func(name, title string, t table) {
 		list = append(list, section{name, title, t.markdown(), t.text()})
+	}
+	if len(r.Series) > 0 {
+		add("growth", "Growth", r.growthTable())
+		add("further", "User memory of each further tunnel, KiB", r.furtherTable())
+		add("failures", "What went wrong", r.failureTable())
+		return list
 	}
 	add("targets", "Targets: ratios to the better form of each rival", r.targetTable())
 	add("cpu", "CPU of the proxy, µs for one unit of work (= seconds for a million)", r.grid(cpu, closed))
@@ -30,6 +37,7 @@ func (r *Run) sections() []section {
 	add("redis", "CPU of Redis beside sidway's, µs for one unit of work", r.redisTable())
 	add("foreign", "Requests that came to a node without their session, %", r.grid(foreign, sessions))
 	add("calls", "System calls for one unit of work", r.callTable())
+	list = append(list, section{name: "growth", body: r.growth()})
 	add("failures", "What went wrong", r.failureTable())
 	return list
 }

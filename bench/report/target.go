@@ -65,7 +65,7 @@ func (r *Run) against(g target, own, family string) []string {
 	}
 	_, form, _ := strings.Cut(name, "-")
 	row := []string{quantity(s.Median, g.m.unit) + " (" + form + ")"}
-	ratio := r.ratio(g.m, g.workload, own, name)
+	ratio := r.ratio(g.m, cell{g.workload, own}, cell{g.workload, name})
 	if ratio.N == 0 {
 		return append(row, "–", sign+number(limit), "not comparable")
 	}
