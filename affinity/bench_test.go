@@ -3,24 +3,68 @@ package affinity_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
-func BenchmarkCachedHit(b *testing.B) {
-	for _, n := range []int{1_000, 1_000_000} {
+// BenchmarkLookup looks bindings up in no order, so that a large number of them costs what the processor's caches do not
+// hold. It reports what one takes. The last size needs some GiB.
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			c := affinity.NewCached(affinity.NewMemory(2*n), newShelf(), affinity.CachedOptions{})
-			sids := fill(b, c, n)
-			ctx := context.Background()
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				_, _ = c.Lookup(ctx, sids[i%n])
+			all, before := newSIDs(n), heap()
+			m := affinity.NewMemory(2 * n)
+			for i := range n {
+				must(b, m.Bind(context.Background(), all.at(i), affinitytest.Example))
 			}
+			each := float64(heap()-before) / float64(n)
+			b.Run("Memory", func(b *testing.B) { lookUpAll(b, m, all, each) })
+			c := affinity.NewCached(m, newShelf(), affinity.CachedOptions{})
+			b.Run("Cached", func(b *testing.B) { lookUpAll(b, c, all, each) })
 		})
 	}
+}
+
+// lookUpAll looks up what all of them name in s, where each takes so many bytes.
+func lookUpAll(b *testing.B, s affinity.Store, all sids, each float64) {
+	ctx, n := context.Background(), len(all)/sidSize
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := s.Lookup(ctx, all.at(i*stride%n)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(each, "B/binding")
+}
+
+// sidSize is the length of a sid of engine.io, stride a prime, far from one sid to the next.
+const (
+	sidSize = 20
+	stride  = 7_368_787
+)
+
+// sids are many sids in one string, since ten million would take more memory than their bindings.
+type sids string
+
+func newSIDs(n int) sids {
+	all := make([]byte, 0, sidSize*n)
+	for i := range n {
+		all = fmt.Appendf(all, "%0*d", sidSize, i)
+	}
+	return sids(all)
+}
+
+func (s sids) at(i int) string { return string(s[i*sidSize : (i+1)*sidSize]) }
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func BenchmarkCachedHitParallel(b *testing.B) {
@@ -71,6 +115,43 @@ func BenchmarkRedis(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkRedisFootprint tells what a binding takes in Redis and on the wire: its SET and the answer to it, and a first
+// look-up (GET, PTTL) and its answers.
+func BenchmarkRedisFootprint(b *testing.B) {
+	const n = 50_000
+	server := affinitytest.StartRedis(b)
+	client := open(b, server.URL())
+	s := affinity.NewRedis(client, "sidway:chat:")
+	ctx := context.Background()
+	info := func() (memory, wire int64) {
+		text, err := client.InfoMap(ctx, "memory", "stats").Result()
+		must(b, err)
+		number := func(section, name string) int64 {
+			v, err := strconv.ParseInt(text[section][name], 10, 64)
+			must(b, err)
+			return v
+		}
+		return number("Memory", "used_memory"), number("Stats", "total_net_input_bytes") + number("Stats", "total_net_output_bytes")
+	}
+	memory, wire := info()
+	all := newSIDs(n)
+	for i := range n {
+		must(b, s.Bind(ctx, all.at(i), affinitytest.Example))
+	}
+	bound, bindWire := info()
+	for i := range n {
+		_, err := s.Lookup(ctx, all.at(i))
+		must(b, err)
+	}
+	_, lookupWire := info()
+	for b.Loop() {
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(bound-memory)/n, "B/binding")
+	b.ReportMetric(float64(bindWire-wire)/n, "wire-B/bind")
+	b.ReportMetric(float64(lookupWire-bindWire)/n, "wire-B/lookup")
 }
 
 func fill(b *testing.B, s affinity.Store, n int) []string {
