@@ -21,6 +21,7 @@ import (
 // TestRivals lets each program judge its configuration, starts it before four real nodes, and sees what it does with
 // sessions: with a binding for each sid every request finds its node, by a hash or in turn most do not.
 func TestRivals(t *testing.T) {
+	t.Parallel()
 	redis := affinitytest.StartRedis(t)
 	for _, r := range rival.All(buildSidway(t)) {
 		t.Run(r.Name, func(t *testing.T) {
@@ -125,6 +126,7 @@ func connect(t *testing.T, address string) {
 }
 
 func TestRefusedConfiguration(t *testing.T) {
+	t.Parallel()
 	p := newPlan(t)
 	p.Nodes = []string{"127.0.0.1:1"}
 	p.Listen = "127.0.0.1:nowhere"
