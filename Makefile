@@ -3,6 +3,10 @@
 # make lint       formatting, vet, staticcheck, go.mod, and builds for other systems
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
+# make bench      sidway beside nginx, HAProxy and Caddy: two hours, and then docs/performance.md is new
+# make bench-quick    what two minutes can tell
+# make bench-growth   more sessions and more nodes: half an hour
+# make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
@@ -12,7 +16,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # What has to build beyond Unix; the rest may use Unix's own means.
 PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel
 
-.PHONY: build demo deps test soak lint fuzz
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
 build:
 	go build -o bin/ ./cmd/sidway
 
@@ -44,3 +48,19 @@ lint:
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)
+
+# perf counts the system calls; nothing else needs it.
+bench:
+	tools/deps.sh perf
+	go run ./bench
+	go run ./bench -syscalls
+	go run ./bench -page docs/performance.md
+
+bench-quick: deps
+	go run ./bench -quick
+
+bench-growth: deps
+	go run ./bench -growth
+
+bench-compare: deps
+	tools/bench-compare.sh "$(BASE)"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's file for it is
-# tried), a C compiler for the race detector, and the npm packages of package-lock.json. What is there is left alone, and
-# no service is started.
+# Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's
+# file for it is tried, too), nginx, Caddy, a C compiler for the race detector, and the npm packages of package-lock.json;
+# "deps.sh perf" also perf, which counts system calls. What is there is left alone, and no service is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,9 @@ have node || packages+=(nodejs)
 have npm || packages+=(npm)
 have chromium || packages+=(chromium)
 have haproxy || packages+=(haproxy)
+have nginx || packages+=(nginx)
+have caddy || packages+=(caddy)
+[ "${1:-}" != perf ] || have perf || packages+=(linux-perf)
 echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 
 install() {
