@@ -47,17 +47,26 @@ func answerAll(conn net.Conn) {
 // BenchmarkRoad measures a poll and a POST of a known session on a kept connection, over loopback, client and node
 // included.
 func BenchmarkRoad(b *testing.B) {
-	for name, request := range map[string]string{"poll": benchPoll, "post": benchPost} {
-		b.Run(name, func(b *testing.B) { benchRoad(b, []byte(request)) })
+	for name, request := range benchRequests {
+		b.Run(name, func(b *testing.B) {
+			ask := benchRoad(b, []byte(request))
+			b.ReportAllocs()
+			for b.Loop() {
+				ask()
+			}
+		})
 	}
 }
 
-func benchRoad(b *testing.B, request []byte) {
+var benchRequests = map[string]string{"poll": benchPoll, "post": benchPost}
+
+// benchRoad starts a node and a gateway until b ends, and returns a function that sends the request and reads its answer.
+func benchRoad(b testing.TB, request []byte) (ask func()) {
 	node := listen(b, answerAll)
 	store := affinity.NewMemory(100)
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
 	pool := gateway.NewPool(node)
-	defer pool.Close()
+	b.Cleanup(pool.Close)
 	tunnels, loops := carriers(b)
 	g, err := gateway.New(gateway.Options{
 		Routes: []gateway.Route{{
@@ -92,10 +101,9 @@ func benchRoad(b *testing.B, request []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close()
+	b.Cleanup(func() { conn.Close() })
 	answer := make([]byte, 4<<10)
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		if _, err := conn.Write(request); err != nil {
 			b.Fatal(err)
 		}
@@ -106,7 +114,7 @@ func benchRoad(b *testing.B, request []byte) {
 }
 
 // listen serves each connection to a loopback address in a goroutine until the benchmark ends.
-func listen(b *testing.B, serve func(net.Conn)) string {
+func listen(b testing.TB, serve func(net.Conn)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -1,0 +1,43 @@
+package gateway_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// TestWaitingPollsHaveNoGoroutine holds many polls at a node and counts what they cost.
+func TestWaitingPollsHaveNoGoroutine(t *testing.T) {
+	if !onLoops {
+		return // this story is the loops' alone
+	}
+	const polls = 200
+	release := make(chan struct{})
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		<-release
+		plainly(c, r)
+	})
+	s := startGateway(t, withNodes(node))
+	clients := make([]*rawClient, polls)
+	for i := range clients {
+		s.bind(fmt.Sprint("sid", i), node)
+		clients[i] = dial(t, s.addr)
+	}
+	eventually(t, "all are accepted", func() bool { return s.metric("sidway_connections") == polls })
+	before := runtime.NumGoroutine()
+	for i, c := range clients {
+		c.send(get(pollTarget(fmt.Sprint("sid", i))))
+	}
+	eventually(t, "all wait at the node", func() bool { return s.metric("sidway_leases") == polls })
+	eventually(t, "the node has accepted all", func() bool { return len(node.all()) == polls })
+	// The node of this test has two goroutines for each connection, the gateway none.
+	if more := runtime.NumGoroutine() - before; more > 2*polls+polls/10 {
+		t.Errorf("%d goroutines more for %d polls", more, polls)
+	}
+	close(release)
+	for _, c := range clients {
+		if r := c.answer(); r.StatusCode != 200 {
+			t.Fatalf("got %d %q", r.StatusCode, r.Text)
+		}
+	}
+}

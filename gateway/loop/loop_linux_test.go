@@ -1,0 +1,285 @@
+package loop_test
+
+import (
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/loop"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of these tests: what has not come by then never comes.
+const patience = 20 * time.Second
+
+// start returns a loop that runs until the test ends.
+func start(t *testing.T) *loop.Loop {
+	t.Helper()
+	loops, err := loop.Start(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(loops[0].End)
+	return loops[0]
+}
+
+// probe is a handler that calls functions; those that are nil are not expected.
+type probe struct {
+	loop.Seat
+	event   func(side int, events uint32)
+	turn    func()
+	expire  func()
+	receive func()
+}
+
+func newProbe() *probe {
+	p := &probe{}
+	p.Sit(p)
+	return p
+}
+
+func (p *probe) Event(side int, events uint32) { p.event(side, events) }
+func (p *probe) Turn()                         { p.turn() }
+func (p *probe) Expire()                       { p.expire() }
+func (p *probe) Receive()                      { p.receive() }
+
+// do does f on the loop and waits for it.
+func do(t *testing.T, l *loop.Loop, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	l.Send(&probe{receive: func() { f(); close(done) }})
+	await(t, done)
+}
+
+func await[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatal("it never came")
+		panic("unreachable")
+	}
+}
+
+func TestSend(t *testing.T) {
+	l := start(t)
+	var running, most, count atomic.Int32
+	var senders sync.WaitGroup
+	for range 8 {
+		senders.Go(func() {
+			for range 1000 {
+				l.Send(&probe{receive: func() {
+					most.Store(max(most.Load(), running.Add(1)))
+					count.Add(1)
+					running.Add(-1)
+				}})
+			}
+		})
+	}
+	senders.Wait()
+	do(t, l, func() {})
+	if count.Load() != 8000 || most.Load() != 1 {
+		t.Errorf("%d of 8000 received, %d at a time", count.Load(), most.Load())
+	}
+}
+
+// TestSendWakes sends to a loop that naps, and to one that sleeps.
+func TestSendWakes(t *testing.T) {
+	l := start(t)
+	for _, rest := range []time.Duration{time.Millisecond, 100 * time.Millisecond} {
+		for range 5 {
+			<-time.After(rest)
+			do(t, l, func() {})
+		}
+	}
+}
+
+func TestTimers(t *testing.T) {
+	l := start(t)
+	expired := make(chan int, 10)
+	do(t, l, func() {
+		now := l.Now()
+		var probes []*probe
+		for i := range 5 {
+			p := newProbe()
+			p.expire = func() { expired <- i }
+			l.SetTimer(&p.Seat, now+time.Duration(50-10*i)*time.Millisecond)
+			probes = append(probes, p)
+		}
+		l.StopTimer(&probes[1].Seat)
+		l.SetTimer(&probes[4].Seat, now+70*time.Millisecond) // put off
+		l.SetTimer(&probes[0].Seat, now+5*time.Millisecond)  // and brought forward
+		if when, set := probes[4].Timer(); !set || when != now+70*time.Millisecond {
+			t.Errorf("the timer is set: %v, for %v", set, when)
+		}
+		if _, set := probes[1].Timer(); set {
+			t.Error("a timer that was stopped is set")
+		}
+	})
+	var order []int
+	for range 4 {
+		order = append(order, await(t, expired))
+	}
+	if want := []int{0, 3, 2, 4}; !slices.Equal(order, want) {
+		t.Errorf("expired %v, want %v", order, want)
+	}
+	do(t, l, func() {})
+	if len(expired) > 0 {
+		t.Errorf("%d expired that should not have", <-expired)
+	}
+}
+
+// TestTurns gives each handler one turn per batch, however often it asks for it; who waits for its turn already gets no second one.
+func TestTurns(t *testing.T) {
+	l := start(t)
+	turns := make(chan int, 100)
+	done := make(chan struct{})
+	do(t, l, func() {
+		left := 3
+		a, b := newProbe(), newProbe()
+		a.turn = func() {
+			turns <- 0
+			if left--; left > 0 {
+				l.Again(&a.Seat)
+				l.Again(&a.Seat)
+				l.Again(&b.Seat)
+				return
+			}
+			close(done)
+		}
+		b.turn = func() { turns <- 1 }
+		l.Again(&a.Seat)
+		l.Again(&b.Seat)
+	})
+	await(t, done)
+	var order []int
+	for len(turns) > 0 {
+		order = append(order, <-turns)
+	}
+	if want := []int{0, 1, 0, 0, 1}; !slices.Equal(order, want) {
+		t.Errorf("turns %v, want %v", order, want)
+	}
+}
+
+// socket returns a connection's descriptor for a loop, and its peer.
+func socket(t *testing.T) (int, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := loop.Duplicate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, peer
+}
+
+// TestWatch echoes on a loop, hands the descriptor to another handler, which closes it, and lets its slot to a new one.
+func TestWatch(t *testing.T) {
+	l := start(t)
+	fd, peer := socket(t)
+	var token loop.Token
+	closed := make(chan int, 1)
+	closer := newProbe()
+	closer.event = func(side int, events uint32) {
+		if events&unix.EPOLLIN != 0 {
+			l.Forget(token)
+			unix.Close(fd)
+			closed <- side
+		}
+	}
+	echo := newProbe()
+	echo.event = func(side int, events uint32) {
+		n, err := loop.Receive(fd, l.Shared)
+		if err == unix.EAGAIN {
+			return
+		}
+		if m, err := loop.Send(fd, l.Shared[:n]); m != n || err != nil || side != 7 {
+			t.Errorf("side %d: echoed %d of %d: %v", side, m, n, err)
+		}
+		l.HandOver(token, closer, 8)
+	}
+	do(t, l, func() {
+		var err error
+		if token, err = l.Watch(fd, echo, 7); err != nil {
+			t.Error(err)
+		}
+	})
+	peer.SetDeadline(time.Now().Add(patience))
+	io.WriteString(peer, "hello")
+	b := make([]byte, 5)
+	if _, err := io.ReadFull(peer, b); err != nil || string(b) != "hello" {
+		t.Fatalf("%q %v", b, err)
+	}
+	io.WriteString(peer, "bye")
+	if side := await(t, closed); side != 8 {
+		t.Errorf("told as side %d", side)
+	}
+	next, nextPeer := socket(t)
+	told := make(chan struct{}, 100)
+	do(t, l, func() {
+		p := newProbe()
+		p.event = func(int, uint32) { told <- struct{}{} }
+		again, err := l.Watch(next, p, 0)
+		if err != nil || again != token {
+			t.Errorf("token %d and %v, want the free one, %d", again, err, token)
+		}
+		token = again
+	})
+	io.WriteString(nextPeer, "x")
+	await(t, told)
+	do(t, l, func() { l.Release(token, next) })
+	c, err := loop.Conn(next) // it lives on without the loop
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if n, err := c.Read(b); n != 1 || err != nil {
+		t.Errorf("%d %v", n, err)
+	}
+}
+
+// TestEnd receives what was sent before, and nothing after.
+func TestEnd(t *testing.T) {
+	loops, err := loop.Start(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for range 100 {
+		loops[0].Send(&probe{receive: func() { count++ }})
+	}
+	for _, l := range loops {
+		l.End()
+	}
+	if count != 100 {
+		t.Errorf("received %d of 100", count)
+	}
+	loops[0].Send(&probe{receive: func() { t.Error("received after the end") }})
+}
