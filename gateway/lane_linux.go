@@ -3,7 +3,6 @@ package gateway
 import (
 	"net"
 	"net/netip"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -104,8 +103,8 @@ func (l *lane) takeBack(c *client) bool {
 	return true
 }
 
-// take returns an idle connection to a node, the one used last, nil where there is none. One that a node may have closed
-// in the meantime is looked at once more: its end may be among the events that have not been dealt with yet.
+// take returns an idle connection to a node, the one used last, nil where there is none. It is looked at once more: its
+// end, or bytes that belong to no answer, may be among the events that have not been dealt with yet.
 func (l *lane) take(n *cluster.Node) *laneNode {
 	idle := l.idle[n]
 	for len(idle) > 0 {
@@ -113,17 +112,13 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
-		if now := l.loop.Now(); now < s.until && (now-s.since < fresh || s.quiet()) {
+		if l.loop.Now() < s.until && loop.Quiet(s.fd) {
 			return s
 		}
 		s.close()
 	}
 	return nil
 }
-
-// fresh is how short a time a connection is idle that is used again unseen: far shorter than any node keeps it. On a busy
-// lane all are used again within that.
-const fresh = 100 * time.Millisecond
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
 // not so, or where it fails at once.

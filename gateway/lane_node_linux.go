@@ -23,7 +23,6 @@ type laneNode struct {
 	unsent   []byte        // of the request
 	readable bool          // the last read left no room: there may be more
 	hup      bool          // the node sends no more than what waits to be read
-	since    time.Duration // it is idle
 	until    time.Duration // it may be used again
 }
 
@@ -39,7 +38,7 @@ func (s *laneNode) Event(_ int, events uint32) {
 	case events&unix.EPOLLIN == 0 && !s.hup:
 	case s.client != nil:
 		s.read()
-	case !s.quiet():
+	case !loop.Quiet(s.fd):
 		s.drop()
 	}
 }
@@ -88,13 +87,6 @@ func (s *laneNode) read() {
 	}
 }
 
-// quiet reports whether there is nothing to be read, be it the end.
-func (s *laneNode) quiet() bool {
-	var b [1]byte
-	_, _, err := unix.Recvfrom(s.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == unix.EAGAIN
-}
-
 // free ends the c's use of the connection. It is kept if it can carry another request: if whole, which says that the
 // answer was read to its end and nothing behind it, and if the node keeps it as well.
 func (s *laneNode) free(p *http1.Response, whole bool) {
@@ -104,8 +96,7 @@ func (s *laneNode) free(p *http1.Response, whole bool) {
 		s.close()
 		return
 	}
-	s.since = s.lane.loop.Now()
-	s.until = s.since + keep
+	s.until = s.lane.loop.Now() + keep
 	s.lane.idle[s.node] = append(s.lane.idle[s.node], s)
 	if _, set := s.Timer(); !set {
 		s.lane.loop.SetTimer(&s.Seat, s.until)

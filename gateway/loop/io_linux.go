@@ -28,6 +28,13 @@ func Receive(fd int, b []byte) (int, error) {
 	}
 }
 
+// Quiet reports whether there is nothing to be read, be it the end or an error. It takes nothing away.
+func Quiet(fd int) bool {
+	var b [1]byte
+	_, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
+	return e == unix.EAGAIN
+}
+
 // Send writes what the socket takes, which may be less than b.
 func Send(fd int, b []byte) (int, error) {
 	for {

@@ -27,6 +27,13 @@ func Receive(fd int, b []byte) (int, error) {
 	}
 }
 
+// Quiet reports whether there is nothing to be read, be it the end or an error. It takes nothing away.
+func Quiet(fd int) bool {
+	var b [1]byte
+	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == unix.EAGAIN
+}
+
 // Send writes what the socket takes, which may be less than b.
 func Send(fd int, b []byte) (int, error) {
 	for {
