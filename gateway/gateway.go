@@ -190,8 +190,8 @@ func (g *Gateway) closed() {
 // Drain closes the listeners, makes each kept connection end with its next answer and waits, without closing any, until
 // no request is in flight, or ctx is done.
 func (g *Gateway) Drain(ctx context.Context) {
-	g.stopListening()
 	g.draining.Store(true)
+	g.stopListening()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for g.active.Load() > 0 {
@@ -206,8 +206,8 @@ func (g *Gateway) Drain(ctx context.Context) {
 // Close closes the listeners and every client connection that no tunnel has, and returns when none of them is being
 // served. Connections that are given to Serve afterwards are closed at once.
 func (g *Gateway) Close() {
-	g.stopListening()
 	g.draining.Store(true)
+	g.stopListening()
 	g.lanes.close()
 	g.mu.Lock()
 	g.ended = true
