@@ -14,7 +14,7 @@ FUZZTIME ?= 1m
 TOOL := go tool -modfile=tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # What has to build beyond Unix; the rest may use Unix's own means.
-PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel
+PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel ./gateway/loop
 
 .PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
 build:
@@ -27,7 +27,7 @@ deps:
 # of processes and need both processors of a small machine to themselves; what those processes are made of is not known to
 # go's cache of results.
 test: deps
-	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway/http1 ./gateway/tunnel
+	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway ./gateway/http1 ./gateway/tunnel
 	go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')
 	go test -race -count=1 -p 1 -timeout 15m ./e2e ./adapter ./demo
 
@@ -37,13 +37,14 @@ demo:
 soak: deps
 	go test -tags soak -run TwoMinutes -v -timeout 15m ./demo
 
+# What is built for other systems is thrown away, so it need not be fast.
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
 	go mod tidy -diff
 	go vet ./...
 	$(TOOL) staticcheck ./...
-	CGO_ENABLED=0 GOOS=linux go build ./...
-	CGO_ENABLED=0 GOOS=darwin go build ./...
+	CGO_ENABLED=0 GOOS=linux go build -pgo=off ./...
+	CGO_ENABLED=0 GOOS=darwin go build -pgo=off ./...
 	CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
 
 fuzz:
