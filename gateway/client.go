@@ -70,6 +70,13 @@ func (c *client) hold(conn net.Conn, early []byte) {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 }
 
+// anew returns the same client as if it had just come, with no connection yet.
+func (c *client) anew() *client {
+	n := &client{g: c.g, lane: c.lane, trusted: c.trusted, surplus: c.surplus, ip: c.ip, port: c.port, forwardedFor: c.forwardedFor}
+	n.waits.Store(c.waits.Load())
+	return n
+}
+
 // addrPort returns the zero AddrPort for what is not TCP's.
 func addrPort(a net.Addr) netip.AddrPort {
 	if tcp, ok := a.(*net.TCPAddr); ok {
@@ -83,11 +90,11 @@ type after uint8
 
 const (
 	hangUp after = iota // close it
-	goOn                // the next request may come
+	goOn                // the next request may come, and a lane waits for it
 	took                // a tunnel has it
 )
 
-// serve deals with the connection's requests one after the other, until it ends or waits for a request on behalf of a lane.
+// serve deals with the connection's requests one after the other, until it ends or a lane may wait for the next one.
 // The first request may be in hand already, with the rest of what is to be done for it.
 func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 	if x == nil {

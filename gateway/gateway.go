@@ -125,7 +125,10 @@ func (g *Gateway) Serve(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	c.hold(conn, nil)
+	if !g.enter(c, conn, nil) {
+		g.closed()
+		return
+	}
 	g.serve(c, nil, nil)
 }
 
@@ -141,32 +144,30 @@ func (g *Gateway) admit(c *client) bool {
 	return true
 }
 
-// serve runs c, which has a connection, on this goroutine. Where a request is in hand already, x, the goroutine begins
-// with what is left to do for it.
+// serve runs c, which has entered, on this goroutine. Where a request is in hand already, x, the goroutine begins with
+// what is left to do for it.
 func (g *Gateway) serve(c *client, x *exchange, rest func(*exchange) after) {
-	if !g.enter(c) {
-		c.conn.Close()
-		g.closed()
-		return
-	}
 	defer g.leave(c)
 	then := c.serve(x, rest)
+	for then == goOn && !c.lane.takeBack(c) {
+		then = c.serve(nil, nil)
+	}
 	g.watcher.remove(c)
 	c.cancel(nil)
-	if then == goOn && c.lane.takeBack(c) {
-		return
-	}
-	if then != took {
+	if then == hangUp {
 		c.conn.Close()
 		g.closed()
 	}
 }
 
-// enter reports whether c may be served; leave must follow.
-func (g *Gateway) enter(c *client) bool {
+// enter gives c its connection, of which early has been received already, and reports whether a goroutine may serve it;
+// serve must follow then. Otherwise it closes the connection.
+func (g *Gateway) enter(c *client, conn net.Conn, early []byte) bool {
+	c.hold(conn, early)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
+		conn.Close()
 		return false
 	}
 	g.clients[c] = struct{}{}

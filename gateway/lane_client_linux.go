@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
 )
@@ -155,12 +156,6 @@ func (c *laneClient) Expire() {
 	case resting, flushing:
 		c.depart()
 	case asking, learning:
-		if c.x.sentAt.IsZero() {
-			c.n.close()
-			c.n = nil
-			c.handOver((*exchange).proceed)
-			return
-		}
 		c.lost(errSilent)
 	}
 }
@@ -177,7 +172,7 @@ func (c *laneClient) write(b []byte) bool {
 	return true
 }
 
-// flush writes what the client did not take. As long as it takes some, it has time for the rest.
+// flush writes what the client did not take.
 func (c *laneClient) flush() {
 	n, err := loop.Send(c.fd, c.unsent)
 	if err != nil && err != unix.EAGAIN {
@@ -185,9 +180,6 @@ func (c *laneClient) flush() {
 		return
 	}
 	if c.unsent = c.unsent[n:]; len(c.unsent) > 0 {
-		if n > 0 {
-			c.enter(flushing, c.g.Limits.WriteTime)
-		}
 		return
 	}
 	c.unsent = nil
@@ -233,10 +225,10 @@ func (c *laneClient) depart() {
 		return
 	}
 	waits := c.stage == storing
-	if c.n != nil {
-		c.n.close()
-		c.n = nil
+	if c.stage == flushing {
+		c.x.route.Cluster.Sessions.End(c.x.open.SID) // the client never learned of it
 	}
+	c.dropNode()
 	c.getOff()
 	c.lane.loop.Forget(c.token)
 	unix.Close(c.fd)
@@ -244,6 +236,14 @@ func (c *laneClient) depart() {
 	if c.x != nil && !waits { // what waits for the store is let go of when that has answered
 		c.release()
 		c.endRequest()
+	}
+}
+
+// dropNode closes the connection to the node, whose answer is not waited for any more.
+func (c *laneClient) dropNode() {
+	if c.n != nil {
+		c.n.close()
+		c.n = nil
 	}
 }
 
@@ -276,31 +276,41 @@ func (c *laneClient) store(work func(), then func()) {
 	}
 }
 
-// handOver leaves the client to a goroutine, with the rest of what is to be done for its request.
-func (c *laneClient) handOver(rest func(*exchange) after) {
-	if c.x.sentAt.IsZero() { // the goroutine chooses anew
-		c.release()
-	}
-	c.toGoroutine(rest, c.behind)
+// handOver leaves the client to a goroutine, with the rest of what is to be done for its request and the lease on its node.
+// It reports false where that cannot be; the client is gone then.
+func (c *laneClient) handOver(rest func(*exchange) after) bool { return c.toGoroutine(rest, c.behind) }
+
+// anew has a goroutine send the request, of which no node can have read anything.
+func (c *laneClient) anew() {
+	c.release()
+	c.handOver((*exchange).proceed)
+}
+
+// fail has a goroutine answer the request, for the given cause.
+func (c *laneClient) fail(cause engineio.Cause) {
+	c.handOver(func(x *exchange) after { return x.fail(cause) })
 }
 
 // toGoroutine gives the client a goroutine, which begins with what is left to do for the request in hand, if there is one,
-// and reads on with early.
-func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) {
+// and reads on with early. It reports as handOver does.
+func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool {
 	c.getOff()
 	c.lane.loop.Release(c.token, c.fd)
-	conn, err := loop.Conn(c.fd)
+	conn, err := c.lane.loop.Conn(c.fd)
 	if err != nil {
 		c.g.Log.Warn("a connection cannot be served", "error", err)
+	}
+	c.more.Store(c.x != nil && len(early) > 0)
+	if err != nil || !c.g.enter(c.client, conn, early) {
 		c.g.closed()
 		if c.x != nil {
 			c.release()
 			c.endRequest()
 		}
-		return
+		return false
 	}
-	c.hold(conn, early)
 	go c.g.serve(c.client, c.x, rest)
+	return true
 }
 
 // nodeToGoroutine returns the connection to the node, on which b was received last, for a goroutine; nil where no
@@ -310,7 +320,7 @@ func (c *laneClient) nodeToGoroutine(b []byte) *http1.Conn {
 	c.n, n.client = nil, nil
 	c.lane.loop.StopTimer(&n.Seat)
 	c.lane.loop.Release(n.token, n.fd)
-	conn, err := loop.Conn(n.fd)
+	conn, err := c.lane.loop.Conn(n.fd)
 	if err != nil {
 		return nil
 	}

@@ -26,8 +26,9 @@ type lane struct {
 	out    []byte        // what is being written
 
 	entrances []*entrance
+	deaf      bool // no entrance is opened any more
 	clients   map[*laneClient]struct{}
-	idle      map[*cluster.Node][]*laneNode // idle, the newest last
+	idle      map[*cluster.Node][]*laneNode // the newest last
 	closed    bool
 }
 
@@ -64,6 +65,7 @@ func (l *lane) do(f func()) {
 }
 
 func (l *lane) stopListening() {
+	l.deaf = true
 	for _, e := range l.entrances {
 		e.close()
 	}
@@ -72,18 +74,19 @@ func (l *lane) stopListening() {
 
 func (l *lane) close() {
 	l.closed = true
-	for r := range l.clients {
-		r.depart()
+	for c := range l.clients {
+		c.depart()
 	}
 	for _, idle := range l.idle {
-		for _, s := range idle {
-			s.close()
+		for _, n := range idle {
+			n.close()
 		}
 	}
 	clear(l.idle)
 }
 
-// takeBack puts a client whose goroutine has nothing to do any more back on the lane, and reports whether that went well.
+// takeBack puts a client whose goroutine has nothing to do for the moment back on the lane. It reports false, and leaves
+// the client as it is, where no descriptor is left. The goroutine's own is ended: who still holds it finds it closed.
 func (l *lane) takeBack(c *client) bool {
 	t, ok := c.conn.(*net.TCPConn)
 	if !ok {
@@ -97,9 +100,9 @@ func (l *lane) takeBack(c *client) bool {
 	if err != nil {
 		return false
 	}
+	c.g.watcher.remove(c)
 	c.conn.Close()
-	c.conn, c.reader, c.ctx, c.cancel = nil, nil, nil, nil
-	l.loop.Send(newLaneClient(c, fd))
+	l.loop.Send(newLaneClient(c.anew(), fd))
 	return true
 }
 
@@ -108,14 +111,14 @@ func (l *lane) takeBack(c *client) bool {
 func (l *lane) take(n *cluster.Node) *laneNode {
 	idle := l.idle[n]
 	for len(idle) > 0 {
-		s := idle[len(idle)-1]
+		c := idle[len(idle)-1]
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
-		if l.loop.Now() < s.until && loop.Quiet(s.fd) {
-			return s
+		if l.loop.Now() < c.until && loop.Quiet(c.fd) {
+			return c
 		}
-		s.close()
+		c.close()
 	}
 	return nil
 }
@@ -132,17 +135,17 @@ func (l *lane) dial(n *cluster.Node) *laneNode {
 	if err != nil {
 		return nil
 	}
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	s := &laneNode{lane: l, node: n, fd: fd}
-	s.Sit(s)
+	setOptions(fd)
+	c := &laneNode{lane: l, node: n, fd: fd}
+	c.Sit(c)
 	if err = unix.Connect(fd, to); err == nil || err == unix.EINPROGRESS {
-		s.token, err = l.loop.Watch(fd, s, 0)
+		c.token, err = l.loop.Watch(fd, c, 0)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil
 	}
-	return s
+	return c
 }
 
 func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {

@@ -12,7 +12,7 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 )
 
-// laneNode is a connection to a node on a lane: idle, or with the request of one c.
+// laneNode is a connection to a node on a lane: idle, or with the request of one client.
 type laneNode struct {
 	loop.Seat
 	lane     *lane
@@ -27,111 +27,111 @@ type laneNode struct {
 }
 
 // Event implements loop.Handler.
-func (s *laneNode) Event(_ int, events uint32) {
+func (n *laneNode) Event(_ int, events uint32) {
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		s.hup = true
+		n.hup = true
 	}
-	if len(s.unsent) > 0 && !s.flush() {
+	if len(n.unsent) > 0 && !n.flush() {
 		return
 	}
 	switch {
-	case events&unix.EPOLLIN == 0 && !s.hup:
-	case s.client != nil:
-		s.read()
-	case !loop.Quiet(s.fd):
-		s.drop()
+	case events&unix.EPOLLIN == 0 && !n.hup:
+	case n.client != nil:
+		n.read()
+	case !loop.Quiet(n.fd):
+		n.drop()
 	}
 }
 
 // send writes a request, or leaves it for when the connection is made. It reports whether any of it was written.
-func (s *laneNode) send(b []byte) (bool, error) {
-	n, err := loop.Send(s.fd, b)
+func (n *laneNode) send(b []byte) (bool, error) {
+	wrote, err := loop.Send(n.fd, b)
 	if err != nil && err != unix.EAGAIN {
 		return false, err
 	}
-	if n < len(b) {
-		s.unsent = bytes.Clone(b[n:])
+	if wrote < len(b) {
+		n.unsent = bytes.Clone(b[wrote:])
 	}
-	return n > 0, nil
+	return wrote > 0, nil
 }
 
 // flush writes what is left of the request, and reports whether the connection still stands.
-func (s *laneNode) flush() bool {
-	n, err := loop.Send(s.fd, s.unsent)
+func (n *laneNode) flush() bool {
+	wrote, err := loop.Send(n.fd, n.unsent)
 	if err != nil && err != unix.EAGAIN {
-		s.client.lost(errCut)
+		n.client.lost(errCut)
 		return false
 	}
-	if s.unsent = s.unsent[n:]; n > 0 {
-		s.client.sent()
+	if n.unsent = n.unsent[wrote:]; wrote > 0 {
+		n.client.sent()
 	}
 	return true
 }
 
-// read brings what the node sent to the c, to the end where there is one.
-func (s *laneNode) read() {
-	for r := s.client; ; {
-		n, err := loop.Receive(s.fd, s.lane.loop.Shared)
+// read brings what the node sent to the client, to the end where there is one.
+func (n *laneNode) read() {
+	for c := n.client; ; {
+		got, err := loop.Receive(n.fd, n.lane.loop.Shared)
 		switch {
 		case err == unix.EAGAIN:
 			return
 		case err != nil:
-			r.lost(errCut)
+			c.lost(errCut)
 			return
 		}
-		s.readable = n == len(s.lane.loop.Shared)
-		r.hear(s.lane.loop.Shared[:n])
-		if !s.hup || s.client != r || r.n != s {
+		n.readable = got == len(n.lane.loop.Shared)
+		c.hear(n.lane.loop.Shared[:got])
+		if !n.hup || n.client != c || c.n != n {
 			return
 		}
 	}
 }
 
-// free ends the c's use of the connection. It is kept if it can carry another request: if whole, which says that the
+// free ends the client's use of the connection. It is kept if it can carry another request: if whole, which says that the
 // answer was read to its end and nothing behind it, and if the node keeps it as well.
-func (s *laneNode) free(p *http1.Response, whole bool) {
-	s.client = nil
+func (n *laneNode) free(p *http1.Response, whole bool) {
+	n.client = nil
 	keep := http1.KeepFor(p.KeepAlive)
-	if !whole || p.Close || s.hup || len(s.unsent) > 0 || keep <= 0 || s.lane.closed {
-		s.close()
+	if !whole || p.Close || n.hup || len(n.unsent) > 0 || keep <= 0 || n.lane.closed {
+		n.close()
 		return
 	}
-	s.until = s.lane.loop.Now() + keep
-	s.lane.idle[s.node] = append(s.lane.idle[s.node], s)
-	if _, set := s.Timer(); !set {
-		s.lane.loop.SetTimer(&s.Seat, s.until)
+	n.until = n.lane.loop.Now() + keep
+	n.lane.idle[n.node] = append(n.lane.idle[n.node], n)
+	if _, set := n.Timer(); !set {
+		n.lane.loop.SetTimer(&n.Seat, n.until)
 	}
 }
 
 // Expire implements loop.Handler: the connection may have been idle for too long.
-func (s *laneNode) Expire() {
+func (n *laneNode) Expire() {
 	switch {
-	case s.client != nil: // set again when it is free
-	case s.lane.loop.Now() < s.until:
-		s.lane.loop.SetTimer(&s.Seat, s.until)
+	case n.client != nil: // set again when it is free
+	case n.lane.loop.Now() < n.until:
+		n.lane.loop.SetTimer(&n.Seat, n.until)
 	default:
-		s.drop()
+		n.drop()
 	}
 }
 
 // Turn implements loop.Handler.
-func (s *laneNode) Turn() {}
+func (n *laneNode) Turn() {}
 
 // Receive implements loop.Handler.
-func (s *laneNode) Receive() {}
+func (n *laneNode) Receive() {}
 
 // drop closes an idle connection.
-func (s *laneNode) drop() {
-	idle := s.lane.idle[s.node]
-	if i := slices.Index(idle, s); i >= 0 {
-		s.lane.idle[s.node] = slices.Delete(idle, i, i+1)
+func (n *laneNode) drop() {
+	idle := n.lane.idle[n.node]
+	if i := slices.Index(idle, n); i >= 0 {
+		n.lane.idle[n.node] = slices.Delete(idle, i, i+1)
 	}
-	s.close()
+	n.close()
 }
 
-func (s *laneNode) close() {
-	s.client = nil
-	s.lane.loop.StopTimer(&s.Seat)
-	s.lane.loop.Forget(s.token)
-	unix.Close(s.fd)
+func (n *laneNode) close() {
+	n.client = nil
+	n.lane.loop.StopTimer(&n.Seat)
+	n.lane.loop.Forget(n.token)
+	unix.Close(n.fd)
 }

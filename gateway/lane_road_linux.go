@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
@@ -79,11 +80,14 @@ func (c *laneClient) resolve() {
 	c.store(
 		func() { x.binding, err = x.route.Store.Lookup(context.Background(), x.query.SID) },
 		func() {
-			if err != nil {
-				c.handOver((*exchange).proceed)
-				return
+			switch {
+			case err == nil:
+				c.inSession()
+			case errors.Is(err, affinity.ErrNotFound):
+				c.fail(engineio.SIDUnknown)
+			default:
+				c.anew()
 			}
-			c.inSession()
 		})
 }
 
@@ -101,12 +105,14 @@ func (c *laneClient) inSession() {
 
 func (c *laneClient) toNode() {
 	x := c.x
-	x.node = x.route.Cluster.Node(x.binding.Node)
-	if x.node == nil || x.tooLarge() {
-		c.handOver((*exchange).proceed)
-		return
+	switch x.node = x.route.Cluster.Node(x.binding.Node); {
+	case x.node == nil:
+		c.fail(engineio.SessionGone)
+	case x.tooLarge():
+		c.fail(engineio.BodyTooLarge)
+	default:
+		c.ask()
 	}
-	c.ask()
 }
 
 // anyNode sends a handshake or a direct connect to the node that the cluster picks.
@@ -114,7 +120,7 @@ func (c *laneClient) anyNode() {
 	x := c.x
 	var err error
 	if x.node, err = x.route.Cluster.Pick(nil); err != nil {
-		c.handOver((*exchange).proceed)
+		c.anew()
 		return
 	}
 	x.reserved = true
@@ -134,7 +140,7 @@ func (c *laneClient) ask() {
 		n = l.dial(x.node)
 	}
 	if n == nil {
-		c.handOver((*exchange).proceed)
+		c.anew()
 		return
 	}
 	l.out = x.appendRequest(l.out[:0], x.node.Address)
@@ -142,7 +148,7 @@ func (c *laneClient) ask() {
 	begun, err := n.send(l.out)
 	if err != nil {
 		n.close()
-		c.handOver((*exchange).proceed)
+		c.anew()
 		return
 	}
 	c.n, n.client = n, c
@@ -164,14 +170,11 @@ func (c *laneClient) sent() {
 	}
 }
 
-// lost leaves it to a goroutine to deal with a node that did not answer.
+// lost leaves it to a goroutine to deal with a node that did not answer, or could not be reached.
 func (c *laneClient) lost(err error) {
-	if c.n != nil {
-		c.n.close()
-		c.n = nil
-	}
-	if c.x.sentAt.IsZero() {
-		c.handOver((*exchange).proceed)
+	c.dropNode()
+	if c.x.sentAt.IsZero() && c.x.query.SID != "" {
+		c.anew() // there is no other node, and a session is waited for
 		return
 	}
 	c.handOver(func(x *exchange) after { return x.resume(nil, err) })
@@ -179,7 +182,6 @@ func (c *laneClient) lost(err error) {
 
 // resume goes on in a goroutine where the answer to the request was waited for, or failed to come.
 func (x *exchange) resume(n *http1.Conn, err error) after {
-	x.c.more.Store(len(x.c.reader.Buffered()) > 0)
 	if err == nil {
 		err = x.hear(n, x.answerTime())
 	}
@@ -208,6 +210,8 @@ func (c *laneClient) hear(b []byte) {
 		body, ok = r.ResponseBody(&x.resp).Whole()
 	}
 	switch {
+	case x.kind.wantsTunnel() && len(c.n.unsent) > 0: // it answers what it has not read, and must not be sent the rest later
+		c.lost(errBadAnswer)
 	case !ok:
 		c.leaveAnswer(b)
 	case x.kind.wantsTunnel():
@@ -229,14 +233,21 @@ func (x *exchange) unusual() bool {
 	return x.resp.Status < 200
 }
 
-// leaveAnswer leaves an answer that begins with b to a goroutine.
+// leaveAnswer leaves an answer that begins with b to a goroutine. Of a request that the node answered before it took all
+// of it, the rest is not sent, and the connection carries no other.
 func (c *laneClient) leaveAnswer(b []byte) {
+	partly := len(c.n.unsent) > 0
 	n := c.nodeToGoroutine(b)
 	if n == nil {
-		c.handOver(func(x *exchange) after { return x.resume(nil, errShortage) })
+		c.lost(errShortage)
 		return
 	}
-	c.handOver(func(x *exchange) after { return x.resume(n, nil) })
+	if partly {
+		n.Last()
+	}
+	if !c.handOver(func(x *exchange) after { return x.resume(n, nil) }) {
+		n.Close()
+	}
 }
 
 // answered tells the store, before the client hears of it, of a session that is new or is no more.
@@ -260,7 +271,11 @@ func (c *laneClient) answered(body []byte) {
 		return
 	}
 	x.early = append(x.early[:0], body...)
-	c.store(tell, func() { c.deliver(x.early) })
+	began := c.lane.loop.Clock()
+	c.store(tell, func() {
+		x.own += c.lane.loop.Clock().Sub(began)
+		c.deliver(x.early)
+	})
 }
 
 // deliver writes the answer and ends the lease.
@@ -322,6 +337,7 @@ func (c *laneClient) tunnel() {
 	x.status = 101
 	c.endRequest()
 	c.getOff()
+	c.n, n.client = nil, nil
 	l.loop.StopTimer(&n.Seat)
 	l.engine.Adopt(l.loop,
 		tunnel.Socket{FD: c.fd, Token: c.token, Readable: c.readable, Hup: c.hup},

@@ -46,7 +46,7 @@ func (all lanes) listen(l net.Listener) bool {
 	if err != nil {
 		return false
 	}
-	inherit(fd)
+	setOptions(fd)
 	entrance := &entrance{lanes: all, lane: all[0], fd: fd, port: addrPort(l.Addr()).Port()}
 	entrance.Sit(entrance)
 	l.Close()
@@ -54,9 +54,8 @@ func (all lanes) listen(l net.Listener) bool {
 	return true
 }
 
-// inherit sets what every accepted connection takes over from its listening socket: no delay, and probes of silent peers
-// as package net sets them.
-func inherit(fd int) {
+// setOptions has a socket, and those that it accepts, send without delay and probe silent peers, as package net does.
+func setOptions(fd int) {
 	for _, o := range [...]struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
@@ -100,7 +99,7 @@ const acceptTurn = 64
 
 func (e *entrance) open() {
 	var err error
-	if e.lane.closed {
+	if e.lane.deaf {
 		err = net.ErrClosed
 	} else {
 		e.token, err = e.lane.loop.WatchListener(e.fd, e)

@@ -94,6 +94,9 @@ func Adopt(nc net.Conn, early []byte) *Conn {
 	return c
 }
 
+// Last says that no other request may follow on c: Put closes it.
+func (c *Conn) Last() { c.seen = peeker{} }
+
 // peerTime is how long the address behind a node's name is taken to stay the same.
 const peerTime = 5 * time.Second
 

@@ -18,9 +18,27 @@ func Duplicate(c syscall.RawConn) (int, error) {
 	return dup, os.NewSyscallError("fcntl", err)
 }
 
-// Conn returns a connection for a socket that no loop watches any more. It closes fd in any case.
-func Conn(fd int) (net.Conn, error) {
+// Conn returns a connection for a socket that no loop watches any more. It closes fd in any case. For a moment it needs a
+// second descriptor, and where the system gives none, it uses the one that the loop keeps for that.
+func (l *Loop) Conn(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "socket")
-	defer f.Close()
-	return net.FileConn(f)
+	c, err := net.FileConn(f)
+	if err != nil && l.held >= 0 {
+		unix.Close(l.held)
+		l.held = -1
+		c, err = net.FileConn(f)
+	}
+	f.Close()
+	if l.held < 0 {
+		l.holdBack()
+	}
+	return c, err
+}
+
+// holdBack keeps a descriptor for Conn, if there is one.
+func (l *Loop) holdBack() {
+	var err error
+	if l.held, err = unix.FcntlInt(uintptr(l.bell), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		l.held = -1
+	}
 }

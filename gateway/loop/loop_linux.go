@@ -30,6 +30,7 @@ type Loop struct {
 	epoll int
 	keeps bool // it may keep its processor while it naps
 	bell  int  // an eventfd that ends a wait
+	held  int  // a descriptor that is kept back for Conn; -1: there is none
 	start time.Time
 	clock time.Time     // as of the last wait
 	now   time.Duration // since start, likewise
@@ -110,6 +111,7 @@ func start(keeps bool) (*Loop, error) {
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	l.clock = l.start
+	l.holdBack()
 	go l.run()
 	return l, nil
 }
@@ -168,6 +170,9 @@ func (l *Loop) run() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
+	if l.held >= 0 {
+		unix.Close(l.held)
+	}
 	unix.Close(l.bell)
 	unix.Close(l.epoll)
 }

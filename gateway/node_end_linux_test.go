@@ -1,0 +1,174 @@
+package gateway_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// A node may end the connection right behind its 101: the tunnel brings what came before, and then the end.
+func TestNodeThatSwitchesAndEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		target string
+		says   []string // each in a segment of its own, the last one with the end
+		want   string
+	}{
+		"upgrade":             {upgradeTarget(aSID), []string{"101" + frame("3probe")}, frame("3probe")},
+		"upgrade, nothing":    {upgradeTarget(aSID), []string{"101"}, ""},
+		"direct connect":      {directTarget, []string{"101" + frame(openPacket("sid1"))}, frame(openPacket("sid1"))},
+		"open packet follows": {directTarget, []string{"101", frame(openPacket("sid1"))}, frame(openPacket("sid1"))},
+		"WebSocket elsewhere": {"/open", []string{"101" + frame("hello")}, frame("hello")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+				last := len(c.says) - 1
+				for i, said := range c.says {
+					if i == last {
+						n.cork()
+					}
+					n.send(strings.Replace(said, "101", switching(r), 1))
+				}
+				n.CloseWrite()
+			})
+			s := startGateway(t, withNodes(node))
+			s.bind(aSID, node)
+			var clients sync.WaitGroup
+			for range 30 {
+				clients.Go(func() {
+					client := dial(t, s.addr)
+					client.websocket(c.target)
+					if got := client.read(len(c.want)); got != c.want {
+						t.Errorf("got %q", got)
+					}
+					client.closed()
+				})
+			}
+			clients.Wait()
+		})
+	}
+}
+
+// cork holds back what is written next until the end, so that both come together.
+func (c *nodeConn) cork() {
+	raw, err := c.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 1) })
+	}
+	if err != nil {
+		c.node.t.Error(err)
+	}
+}
+
+// Close may come just when goroutines give their clients back to the lanes.
+func TestCloseWhileClientsGoBack(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		release := make(chan struct{})
+		node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+			<-release
+			plainly(c, r)
+		})
+		s := startGateway(t, withNodes(node))
+		clients := make([]*rawClient, 50)
+		for i := range clients {
+			clients[i] = raw(t, s.addr, get("/page"))
+		}
+		eventually(t, "all wait at the node", func() bool { return s.metric("sidway_leases") == float64(len(clients)) })
+		close(release)
+		clients[0].answer()
+		s.Close()
+		for _, c := range clients {
+			c.ended()
+		}
+	}
+}
+
+// A sid that no store knows is asked for once.
+func TestUnknownSIDIsLookedUpOnce(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	store := &wrapStore{Store: affinity.NewMemory(10)}
+	s := startGateway(t, withNodes(node), withStore(store))
+	if status, text := dial(t, s.addr).ask(get(pollTarget("unknown"))); status != 400 || !strings.Contains(text, "Session ID unknown") {
+		t.Errorf("got %d %q", status, text)
+	}
+	if _, lookups := store.counts(); lookups != 1 {
+		t.Errorf("looked up %d times", lookups)
+	}
+}
+
+// A node that answers a POST of which it has taken a part gets no other request on that connection, for whose head the rest
+// of the body would be taken.
+func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
+	t.Parallel()
+	if !onLoops {
+		return // a goroutine waits until the node has taken all
+	}
+	l := narrow(t)
+	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: l.Addr().String(), Weight: 1, Pool: gateway.NewPool(l.Addr().String())}})
+	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
+	s.bindAs(aSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6})
+	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
+	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
+	first := accept(t, l, "POST /")
+	io.WriteString(first, "HTTP/1.1 103 Early Hints\r\n\r\n"+answer(413, "too large"))
+	if client.start("POST").StatusCode != 103 {
+		t.Error("no early hints")
+	}
+	if r := client.answerTo("POST"); r.StatusCode != 413 || r.Text != "too large" {
+		t.Fatalf("got %d %q %v", r.StatusCode, r.Text, r.Err)
+	}
+	client.send(get("/page"))
+	io.WriteString(accept(t, l, "GET /page"), answer(200, "hello"))
+	if r := client.answer(); r.StatusCode != 200 || r.Text != "hello" {
+		t.Errorf("got %d %q", r.StatusCode, r.Text)
+	}
+	if rest, _ := io.ReadAll(first); len(rest) >= len(body) {
+		t.Errorf("the node took all %d bytes of the body, which proves nothing", len(rest))
+	}
+}
+
+// narrow listens for connections that take little before somebody reads.
+func narrow(t *testing.T) net.Listener {
+	t.Helper()
+	little := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 2048)
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 536)
+		})
+	}}
+	l, err := little.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// accept returns the next connection, of which a request that begins like this has been received.
+func accept(t *testing.T, l net.Listener, begins string) net.Conn {
+	t.Helper()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	b := make([]byte, len(begins))
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != begins {
+		t.Fatalf("%q %v", b, err)
+	}
+	return c
+}
