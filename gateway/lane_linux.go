@@ -106,8 +106,8 @@ func (l *lane) takeBack(c *client) bool {
 	return true
 }
 
-// take returns an idle connection to a node, the one used last, nil where there is none. It is looked at once more: its
-// end, or bytes that belong to no answer, may be among the events that have not been dealt with yet.
+// take returns an idle connection to a node, the one used last, nil where there is none. Its end, and bytes that belong to
+// no answer, would have been dealt with: events of idle connections go ahead of others.
 func (l *lane) take(n *cluster.Node) *laneNode {
 	idle := l.idle[n]
 	for len(idle) > 0 {
@@ -115,7 +115,8 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
-		if l.loop.Now() < c.until && loop.Quiet(c.fd) {
+		if l.loop.Now() < c.until {
+			l.loop.Ahead(c.token, false)
 			return c
 		}
 		c.close()

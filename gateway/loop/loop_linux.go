@@ -59,6 +59,7 @@ type slot struct {
 	handler    Handler
 	side       int32
 	generation int32
+	ahead      bool
 }
 
 // bufferSize is the size of Shared.
@@ -158,9 +159,7 @@ func (l *Loop) run() {
 		if !l.receive() {
 			break
 		}
-		for _, e := range events[:l.wait(events)] {
-			l.dispatch(e)
-		}
+		l.dispatch(events[:l.wait(events)])
 		l.turns()
 		l.expire()
 		if !l.keeps && batch%spin == 0 {
@@ -236,7 +235,22 @@ func (l *Loop) mayWait() bool {
 	return l.waiting
 }
 
-func (l *Loop) dispatch(e unix.EpollEvent) {
+// dispatch tells of a batch of events, of those first that go ahead.
+func (l *Loop) dispatch(batch []unix.EpollEvent) {
+	for i := range batch {
+		if e := &batch[i]; e.Fd >= 0 && l.slots[e.Fd].ahead {
+			l.tell(e)
+			e.Events = 0
+		}
+	}
+	for i := range batch {
+		if e := &batch[i]; e.Events != 0 {
+			l.tell(e)
+		}
+	}
+}
+
+func (l *Loop) tell(e *unix.EpollEvent) {
 	if e.Fd < 0 {
 		var b [8]byte
 		unix.Read(l.bell, b[:])
@@ -292,9 +306,12 @@ func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) 
 		return 0, os.NewSyscallError("epoll_ctl", err)
 	}
 	l.free = l.free[:len(l.free)-1]
-	s.handler, s.side = h, int32(side)
+	s.handler, s.side, s.ahead = h, int32(side), false
 	return Token(i), nil
 }
+
+// Ahead has what happened at the descriptor told before what happened at others by the same wait, or no longer.
+func (l *Loop) Ahead(t Token, on bool) { l.slots[t].ahead = on }
 
 // HandOver has h told from now on what happens at the descriptor. What was told before is not told again.
 func (l *Loop) HandOver(t Token, h Handler, side int) {
