@@ -59,7 +59,9 @@ func (c command) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(c.stderr, cfg.Log)
+	lines := newLogQueue(c.stderr, func(w io.Writer) slog.Handler { return logHandler(w, cfg.Log) })
+	defer lines.close()
+	log := slog.New(logHandler(lines, cfg.Log))
 	redis.SetLogger(redisLog{log})
 	r, err := replica.New(cfg, log)
 	switch {
@@ -81,13 +83,13 @@ func (c command) load(s settings) (*config.Config, error) {
 	return cfg, err
 }
 
-func newLog(w io.Writer, l config.Log) *slog.Logger {
+func logHandler(w io.Writer, l config.Log) slog.Handler {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}
 	o := &slog.HandlerOptions{Level: levels[l.Level]} // info is slog's zero
 	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.NewTextHandler(w, o)
 }
 
 // redisLog takes what the Redis client says of its connections. The replica itself tells when Redis goes and comes back.
