@@ -159,9 +159,10 @@ func (x *exchange) learn(n *http1.Conn) error {
 }
 
 // mayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. A
-// session that a handshake has already made on a node that then failed is used by nobody and expires.
+// session that a handshake has already made on a node that then failed is used by nobody and expires. Ports are short to
+// each node for itself.
 func (x *exchange) mayMoveOn(err error) bool {
-	if !isNodeFault(err) && !errors.Is(err, errUnsent) {
+	if !isNodeFault(err) && !errors.Is(err, errUnsent) && !errors.Is(err, errNoPort) {
 		return false
 	}
 	return x.sentAt.IsZero() || x.kind.makesSession() || x.kind == preflight

@@ -182,6 +182,32 @@ func TestShortageOfDescriptorsIsOursAndNotTheNodes(t *testing.T) {
 	poll.expect("", 200, "6")
 }
 
+func TestShortageOfPortsIsOfOneNode(t *testing.T) {
+	t.Parallel()
+	full, good := startNode(t, "full", nil), startNode(t, "good", engine("sid1"))
+	pool := http1.NewPool(func(context.Context) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}
+	})
+	s := startGateway(t, func(o *siteOptions) {
+		c := cluster.New("c1", o.method, []cluster.Config{
+			{Name: "full", Address: full.addr, Weight: 1, Pool: pool},
+			{Name: "good", Address: good.addr, Weight: 1, Pool: gateway.NewPool(good.addr)},
+		})
+		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
+	})
+	c := dial(t, s.addr)
+	for range 10 {
+		c.handshake(handshakeTarget)
+		c.expect(request("POST", "/page", "four", "Content-Length: 4"), 200, "good POST /page four")
+	}
+	if s.metric("sidway_node_left_out") != 0 {
+		t.Error("the node is blamed")
+	}
+	if got := s.sessions(); got["full"] != 0 {
+		t.Errorf("sessions: %v", got)
+	}
+}
+
 func TestClientThatLeavesEndsItsPollAtTheNode(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(*rawClient){

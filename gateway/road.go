@@ -16,7 +16,8 @@ import (
 var (
 	errRefused   = errors.New("gateway: the node refused the connection")
 	errSilent    = errors.New("gateway: the node did not answer in time")
-	errShortage  = errors.New("gateway: no descriptor or port is left")
+	errShortage  = errors.New("gateway: no descriptor or memory is left")
+	errNoPort    = errors.New("gateway: all ports to the node are in use")
 	errCut       = errors.New("gateway: the node cut the connection")
 	errUnsent    = errors.New("gateway: the node's connection was closed before it took a byte")
 	errBadAnswer = errors.New("gateway: the node's answer is not HTTP")
@@ -195,7 +196,9 @@ func (x *exchange) dialError(err error) error {
 		return errDeparted
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		return errRefused
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL),
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return errNoPort
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
 		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
 		return errShortage
 	}
@@ -313,7 +316,7 @@ func (x *exchange) failed(n *http1.Conn, err error) after {
 		}
 		x.route.Cluster.Sessions.End(x.query.SID)
 		return x.fail(engineio.SessionGone)
-	case errors.Is(err, errShortage):
+	case errors.Is(err, errShortage), errors.Is(err, errNoPort):
 		return x.fail(engineio.Full)
 	case errors.Is(err, errBadAnswer):
 		return x.fail(engineio.BadNode)
