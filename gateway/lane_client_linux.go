@@ -225,7 +225,7 @@ func (c *laneClient) depart() {
 		return
 	}
 	waits := c.stage == storing
-	if c.stage == flushing {
+	if len(c.unsent) > 0 {
 		c.x.route.Cluster.Sessions.End(c.x.open.SID) // the client never learned of it
 	}
 	c.dropNode()
@@ -268,6 +268,7 @@ func (c *laneClient) store(work func(), then func()) {
 				c.endRequest()
 				return
 			}
+			c.stage = asking
 			then()
 		}))
 	}()

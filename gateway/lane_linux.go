@@ -106,8 +106,9 @@ func (l *lane) takeBack(c *client) bool {
 	return true
 }
 
-// take returns an idle connection to a node, the one used last, nil where there is none. Its end, and bytes that belong to
-// no answer, would have been dealt with: events of idle connections go ahead of others.
+// take returns an idle connection to a node, the one used last, nil where there is none. Of its end, and of bytes that belong
+// to no answer, the lane would know if they came before the last wait: events of idle connections go ahead of others. Only
+// where that wait could not tell of all, the connection is looked at.
 func (l *lane) take(n *cluster.Node) *laneNode {
 	idle := l.idle[n]
 	for len(idle) > 0 {
@@ -115,7 +116,7 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
-		if l.loop.Now() < c.until {
+		if l.loop.Now() < c.until && (!l.loop.Behind() || loop.Quiet(c.fd)) {
 			l.loop.Ahead(c.token, false)
 			return c
 		}

@@ -92,7 +92,7 @@ func (n *laneNode) read() {
 func (n *laneNode) free(p *http1.Response, whole bool) {
 	n.client = nil
 	keep := http1.KeepFor(p.KeepAlive)
-	if !whole || p.Close || n.hup || len(n.unsent) > 0 || keep <= 0 || n.lane.closed {
+	if !whole || n.readable || p.Close || n.hup || len(n.unsent) > 0 || keep <= 0 || n.lane.closed {
 		n.close()
 		return
 	}

@@ -205,6 +205,7 @@ func (c *laneClient) hear(b []byte) {
 	r.Load(b)
 	defer r.Discard()
 	ok, err := r.TryResponse(&x.resp, x.req.Method)
+	final := ok && err == nil && x.resp.Status >= 200
 	var body []byte
 	if ok = ok && err == nil && !x.unusual(); ok {
 		body, ok = r.ResponseBody(&x.resp).Whole()
@@ -213,7 +214,7 @@ func (c *laneClient) hear(b []byte) {
 	case x.kind.wantsTunnel() && len(c.n.unsent) > 0: // it answers what it has not read, and must not be sent the rest later
 		c.lost(errBadAnswer)
 	case !ok:
-		c.leaveAnswer(b)
+		c.leaveAnswer(b, final)
 	case x.kind.wantsTunnel():
 		x.early = append(x.early[:0], r.Buffered()...)
 		c.learn()
@@ -233,21 +234,33 @@ func (x *exchange) unusual() bool {
 	return x.resp.Status < 200
 }
 
-// leaveAnswer leaves an answer that begins with b to a goroutine. Of a request that the node answered before it took all
-// of it, the rest is not sent, and the connection carries no other.
-func (c *laneClient) leaveAnswer(b []byte) {
-	partly := len(c.n.unsent) > 0
+// leaveAnswer leaves an answer that begins with b, with the head of the final one or not, to a goroutine. Of a request with a
+// final answer that comes before the node took all of it, the rest is not sent, and the connection carries no other.
+func (c *laneClient) leaveAnswer(b []byte, final bool) {
+	rest := c.n.unsent
 	n := c.nodeToGoroutine(b)
 	if n == nil {
 		c.lost(errShortage)
 		return
 	}
-	if partly {
+	if len(rest) > 0 && final {
 		n.Last()
+		rest = nil
 	}
-	if !c.handOver(func(x *exchange) after { return x.resume(n, nil) }) {
+	if !c.handOver(func(x *exchange) after { return x.sendRest(n, rest) }) {
 		n.Close()
 	}
+}
+
+// sendRest sends what is left of the request to a node that has begun to answer, and goes on with the answer.
+func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
+	if len(rest) > 0 {
+		n.SetWriteDeadline(time.Now().Add(x.patience()))
+		if _, err := n.Write(rest); err != nil {
+			n.Last()
+		}
+	}
+	return x.resume(n, nil)
 }
 
 // answered tells the store, before the client hears of it, of a session that is new or is no more.

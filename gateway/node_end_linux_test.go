@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -123,10 +125,9 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
 	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
 	first := accept(t, l, "POST /")
-	io.WriteString(first, "HTTP/1.1 103 Early Hints\r\n\r\n"+answer(413, "too large"))
-	if client.start("POST").StatusCode != 103 {
-		t.Error("no early hints")
-	}
+	io.WriteString(first, head(413, chunked))
+	<-time.After(20 * time.Millisecond) // so that a goroutine has to wait for the rest
+	io.WriteString(first, inChunks("too large", 100))
 	if r := client.answerTo("POST"); r.StatusCode != 413 || r.Text != "too large" {
 		t.Fatalf("got %d %q %v", r.StatusCode, r.Text, r.Err)
 	}
@@ -140,15 +141,121 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 	}
 }
 
+// A node that says to a part of a POST that it is at work gets the rest of it before its answer is waited for.
+func TestInterimAnswerBeforeTheNodeTookAll(t *testing.T) {
+	t.Parallel()
+	l := narrow(t)
+	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: l.Addr().String(), Weight: 1, Pool: gateway.NewPool(l.Addr().String())}})
+	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
+	s.bindAs(aSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6})
+	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
+	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
+	node := accept(t, l, "POST /")
+	io.WriteString(node, "HTTP/1.1 103 Early Hints\r\n\r\n")
+	got, b := "", make([]byte, 4096)
+	for !strings.HasSuffix(got, "\r\n\r\n"+body) {
+		n, err := node.Read(b)
+		if got += string(b[:n]); err != nil {
+			t.Fatalf("%v after %d bytes", err, len(got))
+		}
+	}
+	io.WriteString(node, answer(200, "ok"))
+	if client.start("POST").StatusCode != 103 {
+		t.Error("no early hints")
+	}
+	if r := client.answerTo("POST"); r.StatusCode != 200 || r.Text != "ok" {
+		t.Errorf("got %d %q", r.StatusCode, r.Text)
+	}
+}
+
+// A client may take its answers piece by piece, up to the last one.
+func TestLastAnswerIsTakenSlowly(t *testing.T) {
+	t.Parallel()
+	long := "4" + strings.Repeat("a", 60_000)
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) { c.send(answer(200, long)) })
+	s := startGateway(t, withNodes(node))
+	s.bind(aSID, node)
+	slow := net.Dialer{Control: takesLittle}
+	for n := range 10 {
+		conn, err := slow.DialContext(t.Context(), "tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, asked := s.metric("sidway_added_seconds"), 1+n/2
+		io.WriteString(conn, strings.Repeat(get(pollTarget(aSID)), asked-1)+get(pollTarget(aSID), "Connection: close"))
+		eventually(t, "the node has answered", func() bool { return s.metric("sidway_added_seconds") > before })
+		if leaves := n%2 == 1; !leaves {
+			conn.SetDeadline(time.Now().Add(patience))
+			if all, err := io.ReadAll(conn); err != nil || strings.Count(string(all), "\r\n\r\n"+long) != asked {
+				t.Errorf("%d bytes, %v", len(all), err)
+			}
+		}
+		conn.Close()
+	}
+	eventually(t, "all are gone", func() bool { return s.metric("sidway_connections") == 0 })
+}
+
+// A client may leave just when its new session has been written to the store.
+func TestClientThatLeavesWithItsSessionStored(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	leave := make(chan *rawClient, 1)
+	store := &wrapStore{Store: affinity.NewMemory(10), onBind: func() {
+		c := <-leave
+		c.SetLinger(0)
+		c.Close()
+	}}
+	s := startGateway(t, withNodes(node), withStore(store))
+	for range 300 {
+		c := dial(t, s.addr)
+		leave <- c
+		c.send(get(handshakeTarget))
+	}
+	eventually(t, "all are gone", func() bool { return s.metric("sidway_connections") == 0 })
+	eventually(t, "no lease is left", func() bool { return s.metric("sidway_leases") == 0 })
+	short, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if s.Drain(short); short.Err() != nil {
+		t.Error("a request is still counted")
+	}
+}
+
+// Bytes behind an answer that fills the buffer to the brim belong to no answer.
+func TestSurplusBehindAFullBuffer(t *testing.T) {
+	t.Parallel()
+	surplus := answer(200, "4not yours")
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if c != c.node.conn(0) {
+			c.send(answer(200, "6"))
+			return
+		}
+		const buffer = 64 << 10
+		body := buffer - len(head(200, "Content-Length: 65000"))
+		c.send(head(200, fmt.Sprintf("Content-Length: %d", body)) + strings.Repeat("a", body) + surplus)
+	})
+	s := startGateway(t, withNodes(node))
+	s.bind(aSID, node)
+	c := dial(t, s.addr)
+	for n := range 5 {
+		c.send(get(pollTarget(aSID)))
+		if r := c.answer(); strings.Contains(r.Text, "not yours") || n > 0 && r.Text != "6" {
+			t.Errorf("got %d %.50q", r.StatusCode, r.Text)
+		}
+	}
+}
+
+// takesLittle has a socket take little before somebody reads.
+func takesLittle(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 2048)
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 536)
+	})
+}
+
 // narrow listens for connections that take little before somebody reads.
 func narrow(t *testing.T) net.Listener {
 	t.Helper()
-	little := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 2048)
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 536)
-		})
-	}}
+	little := net.ListenConfig{Control: takesLittle}
 	l, err := little.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

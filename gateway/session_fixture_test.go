@@ -108,6 +108,7 @@ type wrapStore struct {
 	binds    int
 	lookups  int
 	onLookup func(b *affinity.Binding)
+	onBind   func()
 }
 
 func (w *wrapStore) set(away bool) {
@@ -127,6 +128,9 @@ func (w *wrapStore) Bind(ctx context.Context, sid string, b affinity.Binding) er
 	w.binds++
 	away := w.away
 	w.mu.Unlock()
+	if w.onBind != nil {
+		w.onBind()
+	}
 	err := w.Store.Bind(ctx, sid, b)
 	if away {
 		return fmt.Errorf("%w: kept here", affinity.ErrUnavailable)

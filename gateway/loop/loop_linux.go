@@ -35,6 +35,7 @@ type Loop struct {
 	clock time.Time     // as of the last wait
 	now   time.Duration // since start, likewise
 	busy  time.Duration // when there was an event last
+	full  bool          // the last wait had no room for more
 
 	slots []slot
 	free  []int32
@@ -204,6 +205,7 @@ func (l *Loop) wait(events []unix.EpollEvent) int {
 		l.waiting = false
 		l.mu.Unlock()
 	}
+	l.full = n == len(events)
 	l.clock = time.Now()
 	l.now = l.clock.Sub(l.start)
 	if n > 0 {
@@ -309,6 +311,9 @@ func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) 
 	s.handler, s.side, s.ahead = h, int32(side), false
 	return Token(i), nil
 }
+
+// Behind reports whether more may have happened before the last wait than it had room to tell of.
+func (l *Loop) Behind() bool { return l.full }
 
 // Ahead has what happened at the descriptor told before what happened at others by the same wait, or no longer.
 func (l *Loop) Ahead(t Token, on bool) { l.slots[t].ahead = on }
