@@ -48,6 +48,48 @@ func TestLogQueueNeverBlocks(t *testing.T) {
 	}
 }
 
+// TestLogQueueIsBoundedInBytes writes few lines that are long while nobody reads.
+func TestLogQueueIsBoundedInBytes(t *testing.T) {
+	r, w := io.Pipe()
+	q := newLogQueue(w, textLines)
+	long := strings.Repeat("a", 30<<10) + "\n"
+	for range 2 * logQueueBytes / len(long) {
+		io.WriteString(q, long)
+	}
+	if n := q.lost.Load(); n < int64(logQueueBytes/len(long)/2) {
+		t.Errorf("%d lines are lost", n)
+	}
+	go io.Copy(io.Discard, r)
+	q.close()
+	w.Close()
+}
+
+// failing is a reader that has gone, and comes back for the third write.
+type failing struct {
+	bytes.Buffer
+	writes int
+}
+
+func (f *failing) Write(b []byte) (int, error) {
+	if f.writes++; f.writes < 3 {
+		return 0, io.ErrClosedPipe
+	}
+	return f.Buffer.Write(b)
+}
+
+func TestLogQueueOutlivesAFailure(t *testing.T) {
+	var out failing
+	q := newLogQueue(&out, textLines)
+	long := strings.Repeat("a", 40<<10) + "\n" // each is written at once
+	for range 10 {
+		io.WriteString(q, long)
+	}
+	q.close()
+	if n := strings.Count(out.String(), long); n < 8 || n > 9 || !strings.Contains(out.String(), "lines of the log are lost") {
+		t.Errorf("%d of 10 lines came: …%q", n, out.String()[max(0, out.Len()-200):])
+	}
+}
+
 func TestLogQueueClosesWithoutAReader(t *testing.T) {
 	r, w := io.Pipe()
 	q := newLogQueue(w, textLines)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -59,6 +60,7 @@ func (c command) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: that is no reason to end the sessions
 	lines := newLogQueue(c.stderr, func(w io.Writer) slog.Handler { return logHandler(w, cfg.Log) })
 	defer lines.close()
 	log := slog.New(logHandler(lines, cfg.Log))

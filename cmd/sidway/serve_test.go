@@ -32,8 +32,9 @@ func TestMain(m *testing.M) {
 
 // process is sidway running by itself, with its log line by line.
 type process struct {
-	cmd *exec.Cmd
-	log *bufio.Scanner
+	cmd    *exec.Cmd
+	stderr io.ReadCloser
+	log    *bufio.Scanner // of stderr
 }
 
 func start(t *testing.T, env []string, args ...string) *process {
@@ -45,7 +46,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.log = bufio.NewScanner(stderr)
+	p.stderr, p.log = stderr, bufio.NewScanner(stderr)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +140,24 @@ func TestServeUntilASignal(t *testing.T) {
 		if state := p.end(t); state.ExitCode() != 0 {
 			t.Errorf("%v: got %v", s, state)
 		}
+	}
+}
+
+// TestServeOutlivesTheReaderOfItsLog serves on, and ends well, when nobody reads its log any more.
+func TestServeOutlivesTheReaderOfItsLog(t *testing.T) {
+	listen, admin := free(t), free(t)
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"},
+		"serve", "--node", "http://127.0.0.1:1", "--listen", listen, "--admin", admin, "--access-log")
+	p.expect(t, "serving")
+	p.stderr.Close()
+	for range 3 {
+		if status, _ := get(t, "http://"+listen+"/socket.io/?EIO=4&transport=polling&sid=unknown"); status != 400 {
+			t.Errorf("got %d", status)
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
+	if state := p.end(t); state.ExitCode() != 0 {
+		t.Errorf("got %v", state)
 	}
 }
 
