@@ -119,17 +119,13 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 		return // a goroutine waits until the node has taken all
 	}
 	l := narrow(t)
-	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: l.Addr().String(), Weight: 1, Pool: gateway.NewPool(l.Addr().String())}})
-	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
-	s.bindAs(aSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6})
-	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
+	client, body := dial(t, startNarrow(t, l)), strings.Repeat("a", 60_000)
 	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
 	first := accept(t, l, "POST /")
-	io.WriteString(first, head(413, chunked))
-	<-time.After(20 * time.Millisecond) // so that a goroutine has to wait for the rest
-	io.WriteString(first, inChunks("too large", 100))
-	if r := client.answerTo("POST"); r.StatusCode != 413 || r.Text != "too large" {
-		t.Fatalf("got %d %q %v", r.StatusCode, r.Text, r.Err)
+	said := strings.Repeat("too large ", 20_000) // more than is read at once
+	io.WriteString(first, answer(413, said))
+	if r := client.answerTo("POST"); r.StatusCode != 413 || r.Text != said {
+		t.Fatalf("got %d %.100q %v", r.StatusCode, r.Text, r.Err)
 	}
 	client.send(get("/page"))
 	io.WriteString(accept(t, l, "GET /page"), answer(200, "hello"))
@@ -145,10 +141,7 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 func TestInterimAnswerBeforeTheNodeTookAll(t *testing.T) {
 	t.Parallel()
 	l := narrow(t)
-	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: l.Addr().String(), Weight: 1, Pool: gateway.NewPool(l.Addr().String())}})
-	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
-	s.bindAs(aSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6})
-	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
+	client, body := dial(t, startNarrow(t, l)), strings.Repeat("a", 60_000)
 	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
 	node := accept(t, l, "POST /")
 	io.WriteString(node, "HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -262,6 +255,18 @@ func narrow(t *testing.T) net.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// startNarrow serves a cluster with the node behind l alone, on which the session aSID lives, and returns its address.
+func startNarrow(t *testing.T, l net.Listener) string {
+	t.Helper()
+	node := l.Addr().String()
+	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: node, Weight: 1, Pool: gateway.NewPool(node)}})
+	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
+	s.bindAs(aSID, affinity.Binding{
+		Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6,
+	})
+	return s.addr
 }
 
 // accept returns the next connection, of which a request that begins like this has been received.

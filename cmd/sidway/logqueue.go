@@ -15,14 +15,12 @@ const (
 	logQueueBytes = 4 << 20
 )
 
-const (
-	// logCloseTime is how long close waits for a reader of the log that has stopped.
-	logCloseTime = time.Second
-)
+// logCloseTime is how long close waits for a reader of the log that has stopped.
+const logCloseTime = time.Second
 
 // logQueue writes lines on a goroutine of its own, so that nobody who logs ever waits: where the reader of the log has
-// stopped, the sessions must not. Lines that find the queue full are lost, and how many is told later; so are those that come after
-// close. Write may be called concurrently.
+// stopped, the sessions must not. Lines that find the queue full are lost, and how many is told later; those that come
+// after close are lost too. Write may be called concurrently.
 type logQueue struct {
 	w      io.Writer
 	out    *bufio.Writer // before w
