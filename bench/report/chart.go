@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Chart is groups of horizontal bars, one bar for each series.
@@ -23,7 +24,7 @@ type Group struct {
 // The measures of a chart, in the units of its view box.
 const (
 	chartWidth = 820.0
-	left       = 250.0 // where bars begin
+	letter     = 6.9   // as wide as a letter mostly is at most
 	right      = 740.0 // where the axis ends; values may stand behind it
 	top        = 64.0
 	barHeight  = 13.0
@@ -45,6 +46,7 @@ text { fill: #e6edf3 } .ground { fill: #0d1117 } .line { stroke: #30363d } .whis
 // SVG draws the chart: medians as bars, the least and the greatest round as whiskers.
 func (c Chart) SVG() []byte {
 	limit, step := scale(c.greatest())
+	left := c.left()
 	x := func(v float64) float64 { return left + (right-left)*min(max(v, 0), limit)/limit }
 	bottom := top
 	for _, g := range c.Groups {
@@ -71,7 +73,7 @@ func (c Chart) legend(b *strings.Builder) {
 	for i, name := range c.Series {
 		fmt.Fprintf(b, `<rect class="s%d" x="%.1f" y="36" width="10" height="10"/>`, i%6, at)
 		label(b, at+15, 45, "name", name)
-		at += 34 + 7*float64(len([]rune(name)))
+		at += 34 + letter*float64(utf8.RuneCountInString(name))
 	}
 }
 
@@ -91,7 +93,7 @@ func (c Chart) bars(b *strings.Builder, x func(float64) float64) {
 
 func bar(b *strings.Builder, x func(float64) float64, y float64, series int, s Summary) {
 	end, middle := x(s.Median), y+barHeight/2
-	fmt.Fprintf(b, `<rect class="s%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, series%6, left, y+1, end-left, barHeight-2)
+	fmt.Fprintf(b, `<rect class="s%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, series%6, x(0), y+1, end-x(0), barHeight-2)
 	if s.N > 1 {
 		fmt.Fprintf(b, `<line class="whisker" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x(s.Min), middle, x(s.Max), middle)
 		end = max(end, x(s.Max))
@@ -111,6 +113,15 @@ func escape(text string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(text)) // a strings.Builder takes everything
 	return b.String()
+}
+
+// left is where bars begin: behind the longest label.
+func (c Chart) left() float64 {
+	longest := 0
+	for _, g := range c.Groups {
+		longest = max(longest, utf8.RuneCountInString(g.Label))
+	}
+	return 24 + letter*float64(longest)
 }
 
 func (c Chart) greatest() (v float64) {

@@ -144,6 +144,11 @@ func TestChart(t *testing.T) {
 	wellFormed(t, svg)
 	golden(t, "chart.svg", svg)
 	wellFormed(t, string(report.Chart{}.SVG()))
+
+	c.Groups[0].Label = strings.Repeat("long label ", 5)
+	if !strings.Contains(string(c.SVG()), `<rect class="s0" x="403.5"`) {
+		t.Error("bars begin before a long label ends")
+	}
 }
 
 func TestSaveAndLoad(t *testing.T) {
