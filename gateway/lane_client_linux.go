@@ -64,7 +64,7 @@ func (c *laneClient) arrive() {
 	}
 	if err != nil {
 		c.stage = left
-		unix.Close(c.fd)
+		loop.Close(c.fd)
 		c.g.closed()
 		return
 	}
@@ -231,7 +231,7 @@ func (c *laneClient) depart() {
 	c.dropNode()
 	c.getOff()
 	c.lane.loop.Forget(c.token)
-	unix.Close(c.fd)
+	loop.Close(c.fd)
 	c.g.closed()
 	if c.x != nil && !waits { // what waits for the store is let go of when that has answered
 		c.release()

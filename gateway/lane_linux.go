@@ -2,9 +2,6 @@ package gateway
 
 import (
 	"net"
-	"net/netip"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
@@ -132,31 +129,15 @@ func (l *lane) dial(n *cluster.Node) *laneNode {
 	if !ok {
 		return nil
 	}
-	to, family := sockaddr(addr)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := loop.Dial(addr)
 	if err != nil {
 		return nil
 	}
-	setOptions(fd)
 	c := &laneNode{lane: l, node: n, fd: fd}
 	c.Sit(c)
-	if err = unix.Connect(fd, to); err == nil || err == unix.EINPROGRESS {
-		c.token, err = l.loop.Watch(fd, c, 0)
-	}
-	if err != nil {
-		unix.Close(fd)
+	if c.token, err = l.loop.Watch(fd, c, 0); err != nil {
+		loop.Close(fd)
 		return nil
 	}
 	return c
-}
-
-func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, unix.AF_INET
-	}
-	to := &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
-	if i, err := net.InterfaceByName(a.Addr().Zone()); err == nil {
-		to.ZoneId = uint32(i.Index)
-	}
-	return to, unix.AF_INET6
 }

@@ -134,5 +134,5 @@ func (n *laneNode) close() {
 	n.client = nil
 	n.lane.loop.StopTimer(&n.Seat)
 	n.lane.loop.Forget(n.token)
-	unix.Close(n.fd)
+	loop.Close(n.fd)
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,7 +53,7 @@ func (all lanes) listen(l net.Listener) bool {
 	return true
 }
 
-// setOptions has a socket, and those that it accepts, send without delay and probe silent peers, as package net does.
+// setOptions has the connections that a listening socket accepts send without delay and probe silent peers, as package net does.
 func setOptions(fd int) {
 	for _, o := range [...]struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
@@ -105,7 +104,7 @@ func (e *entrance) open() {
 		e.token, err = e.lane.loop.WatchListener(e.fd, e)
 	}
 	if err != nil {
-		unix.Close(e.fd)
+		loop.Close(e.fd)
 		return
 	}
 	e.watched = true
@@ -115,8 +114,7 @@ func (e *entrance) open() {
 // Event implements loop.Handler.
 func (e *entrance) Event(int, uint32) {
 	for range acceptTurn {
-		// Not the x/sys form, which asks for the protocol of each socket.
-		fd, from, err := syscall.Accept4(e.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, from, err := loop.Accept(e.fd)
 		switch err {
 		case nil:
 			e.pause = 0
@@ -158,20 +156,13 @@ func (e *entrance) Turn() {}
 // Receive implements loop.Handler.
 func (e *entrance) Receive() {}
 
-func (e *entrance) admit(fd int, from syscall.Sockaddr) {
+func (e *entrance) admit(fd int, from netip.Addr) {
 	to := e.lanes[e.next]
 	e.next = (e.next + 1) % len(e.lanes)
-	var addr netip.Addr
-	switch a := from.(type) {
-	case *syscall.SockaddrInet4:
-		addr = netip.AddrFrom4(a.Addr)
-	case *syscall.SockaddrInet6:
-		addr = netip.AddrFrom16(a.Addr)
-	}
-	c := newClient(e.lane.g, addr, e.port)
+	c := newClient(e.lane.g, from, e.port)
 	c.lane = to
 	if !e.lane.g.admit(c) {
-		unix.Close(fd)
+		loop.Close(fd)
 		return
 	}
 	if lc := newLaneClient(c, fd); to == e.lane {
@@ -186,5 +177,5 @@ func (e *entrance) close() {
 		e.lane.loop.Forget(e.token)
 	}
 	e.lane.loop.StopTimer(&e.Seat)
-	unix.Close(e.fd)
+	loop.Close(e.fd)
 }

@@ -304,8 +304,8 @@ func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) 
 	s := &l.slots[i]
 	s.generation++
 	e := unix.EpollEvent{Events: events, Fd: i, Pad: s.generation}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
-		return 0, os.NewSyscallError("epoll_ctl", err)
+	if err := control(l.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return 0, err
 	}
 	l.free = l.free[:len(l.free)-1]
 	s.handler, s.side, s.ahead = h, int32(side), false
@@ -332,7 +332,7 @@ func (l *Loop) Forget(t Token) {
 // Release ends the watch over a descriptor that lives on.
 func (l *Loop) Release(t Token, fd int) {
 	l.Forget(t)
-	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	_ = control(l.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it is watched
 }
 
 // Again has the handler's Turn called after this batch of events.

@@ -173,7 +173,7 @@ func (t *looped) move(i int) bool {
 		}
 		if w.eof {
 			if !t.ways[1-i].over { // else the close that follows tells it
-				unix.Shutdown(t.fds[1-i], unix.SHUT_WR) // fails only where that side has gone, which the other way finds out
+				loop.Shutdown(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
 			return false
@@ -343,8 +343,8 @@ func (t *looped) close() {
 		t.loop.Forget(t.tokens[1])
 		t.loop.StopTimer(&t.Seat)
 	}
-	unix.Close(t.fds[0])
-	unix.Close(t.fds[1])
+	loop.Close(t.fds[0])
+	loop.Close(t.fds[1])
 	if t.done != nil {
 		t.done(Result{FromClient: t.ways[0].passed, FromNode: t.ways[1].passed, Cause: t.cause})
 	}
