@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,7 +189,12 @@ func socket(t *testing.T) (int, net.Conn) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	raw, err := c.(*net.TCPConn).SyscallConn()
+	return duplicate(t, c.(*net.TCPConn)), peer
+}
+
+func duplicate(t *testing.T, c syscall.Conn) int {
+	t.Helper()
+	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +202,7 @@ func socket(t *testing.T) (int, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fd, peer
+	return fd
 }
 
 // TestWatch echoes on a loop, hands the descriptor to another handler, which closes it, and lets its slot to a new one.

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -36,38 +37,37 @@ func Accept(fd int) (int, netip.Addr, error) {
 // Dial returns a socket that does not block and begins to connect to an address; it is writable when it has. It sends without
 // delay. It does not probe a silent peer: whoever waits on a loop has a timer.
 func Dial(to netip.AddrPort) (int, error) {
-	family := uintptr(unix.AF_INET6)
-	if to.Addr().Unmap().Is4() {
-		family = unix.AF_INET
-	}
-	s, _, e := syscall.RawSyscall(unix.SYS_SOCKET, family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	raw, size := sockaddr(to)
+	s, _, e := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(raw.Family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
 		return -1, os.NewSyscallError("socket", e)
 	}
 	fd, on := int(s), int32(1)
 	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, s, unix.IPPROTO_TCP, unix.TCP_NODELAY, uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
-	if e = connect(s, to); e != 0 && e != unix.EINPROGRESS {
+	_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, s, uintptr(unsafe.Pointer(&raw)), size)
+	if e != 0 && e != unix.EINPROGRESS {
 		Close(fd)
 		return -1, os.NewSyscallError("connect", e)
 	}
 	return fd, nil
 }
 
-func connect(fd uintptr, to netip.AddrPort) (e syscall.Errno) {
-	port := [2]byte{byte(to.Port() >> 8), byte(to.Port())}
-	if a := to.Addr().Unmap(); a.Is4() {
-		raw := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: *(*uint16)(unsafe.Pointer(&port)), Addr: a.As4()}
-		_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
-		return e
+// sockaddr is an address in the kernel's form, an IPv4 one in the first bytes of it, and its size.
+func sockaddr(a netip.AddrPort) (raw unix.RawSockaddrInet6, size uintptr) {
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&raw.Port))[:], a.Port()) // in the same place in both forms
+	ip := a.Addr().Unmap()
+	if ip.Is4() {
+		raw4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&raw))
+		raw4.Family, raw4.Addr = unix.AF_INET, ip.As4()
+		return raw, unix.SizeofSockaddrInet4
 	}
-	raw := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: *(*uint16)(unsafe.Pointer(&port)), Addr: to.Addr().As16()}
-	if zone := to.Addr().Zone(); zone != "" {
+	raw.Family, raw.Addr = unix.AF_INET6, ip.As16()
+	if zone := ip.Zone(); zone != "" {
 		if i, err := net.InterfaceByName(zone); err == nil {
 			raw.Scope_id = uint32(i.Index)
 		}
 	}
-	_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
-	return e
+	return raw, unix.SizeofSockaddrInet6
 }
 
 // Shutdown tells the other side that nothing more will be written.

@@ -21,15 +21,7 @@ func listen(t *testing.T, address string) (int, netip.AddrPort) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	raw, err := l.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := loop.Duplicate(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fd, l.Addr().(*net.TCPAddr).AddrPort()
+	return duplicate(t, l.(*net.TCPListener)), l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 // ready waits for events at a descriptor.

@@ -4,8 +4,6 @@ import (
 	"net"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sidway/sidway/gateway/loop"
 )
 
@@ -88,7 +86,7 @@ func detach(a, b net.Conn) (fds [2]int, ok bool) {
 	for i, c := range []net.Conn{a, b} {
 		if fds[i] = duplicate(c); fds[i] < 0 {
 			if i == 1 {
-				unix.Close(fds[0])
+				loop.Close(fds[0])
 			}
 			return fds, false
 		}
@@ -98,16 +96,15 @@ func detach(a, b net.Conn) (fds [2]int, ok bool) {
 	return fds, true
 }
 
-// duplicate returns -1 where c has no plain socket or no descriptor is left. The duplicate is non-blocking as the original is:
-// that is a property of what both refer to.
+// duplicate returns -1 where c has no plain socket or no descriptor is left.
 func duplicate(c net.Conn) int {
 	raw := rawConn(c)
 	if raw == nil {
 		return -1
 	}
-	dup, err := -1, error(nil)
-	if raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
+	fd, err := loop.Duplicate(raw)
+	if err != nil {
 		return -1
 	}
-	return dup
+	return fd
 }
