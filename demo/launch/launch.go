@@ -204,7 +204,7 @@ func (l *Launch) state() chat.State {
 		Acts:  []string{actKillNode, actRestartReplica},
 	}
 	if l.redis != nil {
-		s.Redis.Kind, s.Redis.Up = "embedded", l.redis.up()
+		s.Redis = l.redis.state()
 		s.Acts = append(s.Acts, actStopRedis)
 	}
 	for _, p := range l.nodes {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/sidway/sidway/demo/chat"
 )
 
 // away is how long Redis is stopped on purpose.
@@ -17,8 +19,9 @@ type embedded struct {
 	server *miniredis.Miniredis
 	stop   chan struct{}
 
-	mu sync.Mutex
-	on bool
+	mu       sync.Mutex
+	on       bool
+	restarts int
 }
 
 func startEmbedded() (*embedded, error) {
@@ -26,7 +29,7 @@ func startEmbedded() (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &embedded{server: miniredis.NewMiniRedis(), stop: make(chan struct{}, 1), on: true}
+	e := &embedded{server: miniredis.NewMiniRedis(), stop: make(chan struct{}), on: true}
 	e.server.ClockTTL(true) // otherwise nothing ever expires
 	if err := e.server.StartAddr(ports[0]); err != nil {
 		return nil, fmt.Errorf("embedded redis: %w", err)
@@ -36,10 +39,10 @@ func startEmbedded() (*embedded, error) {
 
 func (e *embedded) url() string { return "redis://" + e.server.Addr() + "/0" }
 
-func (e *embedded) up() bool {
+func (e *embedded) state() chat.Process {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.on
+	return chat.Process{Name: "redis", Kind: "embedded", Up: e.on, Restarts: e.restarts}
 }
 
 // pause stops it for a while; it does nothing while it is stopped.
@@ -75,7 +78,9 @@ func (e *embedded) run(ctx context.Context) error {
 func (e *embedded) set(on bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.on = on
+	if e.on = on; on {
+		e.restarts++
+	}
 }
 
 func (e *embedded) close() { e.server.Close() }

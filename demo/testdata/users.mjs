@@ -5,7 +5,7 @@
 //   hush             nobody says anything more; answers when everything said is in the log
 //   settle           answers when every member has everything, and all that was said is known as delivered
 //   say {user, text} one says something
-//   act {what, name} the first user presses a button of the panel
+//   act {what, name} the first user presses a button of the panel; answers when a node has done it
 //   state            what the panel shows of the cluster
 //   where            the node and the replica of each
 //   picture {user, size}  one sends an image of this many bytes
@@ -116,7 +116,11 @@ const commands = {
     return { type: got?.type ?? "", digest: got ? digest(got.data) : "" };
   },
   async act({ what, name }) {
-    return users[0].chat.ask("act", { what, name }).catch(() => ({}));
+    for (;;) {
+      const answer = await users[0].chat.ask("act", { what, name }).catch(() => ({}));
+      if (answer.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
   },
   async state() {
     return (await users[0].chat.ask("cluster").catch(() => ({}))).state ?? {};
