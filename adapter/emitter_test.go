@@ -49,13 +49,17 @@ func emitEvents(t *testing.T, c *cluster, send sender) {
 		{"room", m{"rooms": []any{"one"}}, []string{"a1", "b1"}},
 		{"rooms", m{"rooms": []any{"one", "two"}}, everybody},
 		{"except", m{"except": []any{"two"}}, []string{"a1", "b1"}},
-		{"volatile", m{"volatile": true}, everybody},
 		{"compress", m{"compress": true}, everybody},
 	} {
 		send(t, e.target, "emit", append([]any{"emitted-" + e.name}, all...)...)
 		if err := c.only("emitted-"+e.name, all, e.want...); err != nil {
 			t.Errorf("%s: %v", e.name, err)
 		}
+	}
+	if err := c.volatile(all, func(name string) {
+		send(t, m{"volatile": true}, "emit", append([]any{name}, all...)...)
+	}); err != nil {
+		t.Errorf("volatile: %v", err)
 	}
 	for _, name := range []string{"a-chat", "b-chat"} {
 		c.connect(name, "/chat")

@@ -308,6 +308,7 @@ func TestOverflow(t *testing.T) {
 			l := h.dial(t)
 			_ = h.io.Emit("before")
 			l.await(t, `42["before"`, 1)
+			affinitytest.Eventually(t, "published", func() bool { return gather(t, metrics)["sidway_adapter_published_total"] > 0 })
 			server.Kill()
 			_ = h.io.Emit("first") // under way when the rest comes: kept or, where its fate is unknown, lost
 			affinitytest.Eventually(t, "the queue is empty", func() bool { return gather(t, metrics)["sidway_adapter_queued_messages"] == 0 })
