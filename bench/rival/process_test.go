@@ -67,10 +67,10 @@ func TestNginxWorkersAreCounted(t *testing.T) {
 	node := engineiotest.Start(t, engineiotest.Options{})
 	for _, r := range rival.All("")[1:3] {
 		p := start(t, r, newPlan(t, node))
-		pids, err := p.PIDs()
-		if err != nil || len(pids) != 1+r.Workers {
-			t.Errorf("%s: processes %v, %v", r.Name, pids, err)
-		}
+		until(t, r.Name+" has its workers", func() bool {
+			pids, err := p.PIDs()
+			return err == nil && len(pids) == 1+r.Workers
+		})
 		if u, err := p.Usage(); err != nil || u.Anon <= 0 || u.PSS <= 0 {
 			t.Errorf("%s: %+v, %v", r.Name, u, err)
 		}
