@@ -159,6 +159,33 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 	})
 }
 
+// TestFailsAgainBeforeItIsPicked has requests of a node's sessions notice its outage, and handshakes come later.
+func TestFailsAgainBeforeItIsPicked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		n := c.Node("n1")
+		for range 3 {
+			c.Failed(n)
+			time.Sleep(c.Retry() + time.Millisecond)
+		}
+		c.Failed(n)
+		c.Answered(n)
+		c.Failed(n)
+		time.Sleep(time.Minute)
+		seen := map[*cluster.Node]int{}
+		for range 4 {
+			got, err := c.Pick(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[got]++
+		}
+		if seen[n] != 2 || seen[c.Node("n2")] != 2 {
+			t.Errorf("picks %v", seen)
+		}
+	})
+}
+
 func TestSuspicionNeedsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New("c", cluster.LeastSessions, nodes(1))
@@ -269,6 +296,28 @@ func TestFailedProbeLeavesTheSessionPolling(t *testing.T) {
 		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
 		if got := sessions(c)[0]; got != 0 {
 			t.Errorf("%d sessions after the binding expired, want 0", got)
+		}
+	})
+}
+
+// TestFailedProbeBesideTheTunnel opens a second WebSocket with the sid of a session whose tunnel lives.
+func TestFailedProbeBesideTheTunnel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		n, _ := c.Pick(nil)
+		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
+		c.Sessions.Upgraded("s", n)
+		c.Sessions.Upgraded("s", n)
+		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+		if got := sessions(c)[0]; got != 1 {
+			t.Errorf("%d sessions while the tunnel lives, want 1", got)
+		}
+		c.Sessions.End("s")
+		if got := sessions(c)[0]; got != 0 {
+			t.Errorf("%d sessions at the end", got)
 		}
 	})
 }

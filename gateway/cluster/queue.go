@@ -21,7 +21,12 @@ type entry struct {
 	picked uint64
 }
 
+// push puts n into the queue, or gives it a new key where it stands there already.
 func (q *queue) push(n *Node, key float64, picked uint64) {
+	if n.at[q.at] > 0 {
+		q.update(n, key, picked)
+		return
+	}
 	heap.Push((*byKey)(q), entry{n, key, picked})
 }
 

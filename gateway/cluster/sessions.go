@@ -20,9 +20,10 @@ type Sessions struct {
 }
 
 type session struct {
-	node   *Node
-	second int64 // where it stands in due; 0 while a tunnel holds it
-	bound  bool  // by this replica
+	node    *Node
+	second  int64 // where it stands in due; 0 while tunnels hold it
+	tunnels int   // that hold it: more than one where somebody else tries the sid too
+	bound   bool  // by this replica
 }
 
 func newSessions(c *Cluster) *Sessions {
@@ -46,25 +47,31 @@ func (s *Sessions) Upgraded(sid string, n *Node) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
 	old, known := s.bySID[sid]
-	s.bySID[sid] = session{node: n, bound: old.bound}
+	s.bySID[sid] = session{node: n, tunnels: old.tunnels + 1, bound: old.bound}
 	s.mu.Unlock()
 	if !known {
 		s.cluster.Join(n)
 	}
 }
 
-// ProbeFailed tells that the tunnel of sid ended before the session moved to it: the session goes on by polling, and is
-// counted on where it was bound here.
+// ProbeFailed tells that a tunnel of sid ended before the session moved to it: the session goes on by another tunnel, or
+// by polling, and then is counted on where it was bound here.
 func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
 	old, known := s.bySID[sid]
-	if known && old.bound {
+	switch {
+	case old.tunnels > 1:
+		old.tunnels--
+		s.bySID[sid] = old
+	case old.bound:
 		s.put(sid, old.node, expires)
+	default:
+		delete(s.bySID, sid)
 	}
 	s.mu.Unlock()
-	if known && !old.bound {
-		s.End(sid)
+	if known && old.tunnels <= 1 && !old.bound {
+		s.cluster.Leave(old.node)
 	}
 }
 
