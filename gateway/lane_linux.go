@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"syscall"
 
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
@@ -89,11 +90,7 @@ func (l *lane) takeBack(c *client) bool {
 	if !ok {
 		return false
 	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return false
-	}
-	fd, err := loop.Duplicate(raw)
+	fd, err := descriptor(t)
 	if err != nil {
 		return false
 	}
@@ -101,6 +98,15 @@ func (l *lane) takeBack(c *client) bool {
 	c.conn.Close()
 	l.loop.Send(newLaneClient(c.anew(), fd))
 	return true
+}
+
+// descriptor returns a descriptor of c's socket for a loop; c is to be closed then.
+func descriptor(c syscall.Conn) (int, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	return loop.Duplicate(raw)
 }
 
 // take returns an idle connection to a node, the one used last, nil where there is none. Of its end, and of bytes that belong
@@ -119,7 +125,26 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		}
 		c.close()
 	}
-	return nil
+	return l.fetch(n)
+}
+
+// fetch returns a connection that a goroutine used last, nil where none is idle. Without it answers that goroutines finish
+// would leave more and more of them idle.
+func (l *lane) fetch(n *cluster.Node) *laneNode {
+	conn := n.Pool.TakeIdle()
+	if conn == nil {
+		return nil
+	}
+	defer conn.Close()
+	t, ok := conn.Conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	fd, err := descriptor(t)
+	if err != nil {
+		return nil
+	}
+	return l.adopt(n, fd)
 }
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
@@ -133,6 +158,12 @@ func (l *lane) dial(n *cluster.Node) *laneNode {
 	if err != nil {
 		return nil
 	}
+	return l.adopt(n, fd)
+}
+
+// adopt has the loop watch a connection to a node. It returns nil, and closes fd, where that fails.
+func (l *lane) adopt(n *cluster.Node, fd int) *laneNode {
+	var err error
 	c := &laneNode{lane: l, node: n, fd: fd}
 	c.Sit(c)
 	if c.token, err = l.loop.Watch(fd, c, 0); err != nil {

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -39,5 +40,29 @@ func TestWaitingPollsHaveNoGoroutine(t *testing.T) {
 		if r := c.answer(); r.StatusCode != 200 {
 			t.Fatalf("got %d %q", r.StatusCode, r.Text)
 		}
+	}
+}
+
+// TestLongAnswersShareAConnection polls for answers that a lane leaves to a goroutine: what that gives back is used again.
+func TestLongAnswersShareAConnection(t *testing.T) {
+	t.Parallel()
+	long := "4" + strings.Repeat("a", 100_000)
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.N%3 == 0 {
+			plainly(c, r)
+			return
+		}
+		c.send(answer(200, long))
+	})
+	s := startGateway(t, withNodes(node))
+	s.bind(aSID, node)
+	c := dial(t, s.addr)
+	for range 20 {
+		if status, body := c.ask(get(pollTarget(aSID))); status != 200 {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	if n := len(node.all()); n != 1 {
+		t.Errorf("%d connections to the node", n)
 	}
 }

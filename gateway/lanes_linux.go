@@ -37,11 +37,7 @@ func (all lanes) listen(l net.Listener) bool {
 	if !ok || len(all) == 0 {
 		return false
 	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return false
-	}
-	fd, err := loop.Duplicate(raw)
+	fd, err := descriptor(t)
 	if err != nil {
 		return false
 	}

@@ -51,17 +51,22 @@ func NewPool(dial func(ctx context.Context) (net.Conn, error)) *Pool {
 // Take dials. The read and write deadlines are clear. A node may still close a reused connection before it reads the
 // request; whoever has written to it cannot know what was read.
 func (p *Pool) Take(ctx context.Context) (c *Conn, reused bool, err error) {
-	for {
-		if c = p.pop(); c == nil {
-			break
-		}
-		if time.Now().Before(c.until) && c.seen.open() {
-			return c, true, nil
-		}
-		c.discard()
+	if c = p.TakeIdle(); c != nil {
+		return c, true, nil
 	}
 	c, err = p.Dial(ctx)
 	return c, false, err
+}
+
+// TakeIdle is Take for one who does not wait: nil where Take would dial.
+func (p *Pool) TakeIdle() *Conn {
+	for {
+		c := p.pop()
+		if c == nil || time.Now().Before(c.until) && c.seen.open() {
+			return c
+		}
+		c.discard()
+	}
 }
 
 // Dial returns a fresh connection whatever is idle, for an upgrade or a request that must not meet a closing one.
