@@ -106,7 +106,7 @@ func (c *Cached) Bind(ctx context.Context, sid string, b Binding) error {
 		return b, c.write(ctx, sid, b)
 	})
 	if wrote.Node != "" && !wrote.sameFact(b) {
-		return c.write(ctx, sid, b)
+		return c.write(context.WithoutCancel(ctx), sid, b) // a caller that leaves is no failure of the store
 	}
 	return err
 }
@@ -185,6 +185,21 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 	})
 }
 
+// Glance is Lookup for one to whom a wrong ErrNotFound does little harm: it takes the store's first word, where the store
+// is believed at all.
+func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
+	p := c.phase.Load()
+	if p.state != Here {
+		return Binding{}, ErrUnavailable
+	}
+	b, err := c.back.Lookup(ctx, sid)
+	if err == nil || errors.Is(err, ErrNotFound) || ctx.Err() != nil {
+		return b, err
+	}
+	c.tell(Failed)
+	return Binding{}, c.fail(p, err)
+}
+
 func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 	b, err := c.look(ctx, sid)
 	if !errors.Is(err, ErrNotFound) {
@@ -232,12 +247,12 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 	if p.state != Here {
 		return ErrUnavailable
 	}
-	ctx, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
 	begun := c.probes.Load()
+	turn := time.NewTimer(opTimeout) // apart from the Probe's own limit: a turn that comes late says nothing about the store
+	defer turn.Stop()
 	select {
 	case c.probing <- struct{}{}:
-	case <-ctx.Done():
+	case <-turn.C:
 		return ErrUnavailable
 	}
 	defer func() { <-c.probing }()

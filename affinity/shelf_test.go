@@ -24,7 +24,7 @@ func newShelf() *shelf {
 	return &shelf{m: make(map[string]affinity.Binding), calls: make(map[string]int)}
 }
 
-func (s *shelf) enter(op string, write bool) error {
+func (s *shelf) enter(ctx context.Context, op string, write bool) error {
 	s.mu.Lock()
 	s.calls[op]++
 	err, delay := s.fault, s.delay
@@ -32,12 +32,19 @@ func (s *shelf) enter(op string, write bool) error {
 		err = s.refuse
 	}
 	s.mu.Unlock()
-	time.Sleep(delay) // the store's own slowness, in a bubble's time
-	return err
+	if delay == 0 {
+		return err
+	}
+	select {
+	case <-time.After(delay): // the store's own slowness, in a bubble's time
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-func (s *shelf) Bind(_ context.Context, sid string, b affinity.Binding) error {
-	if err := s.enter("Bind", true); err != nil {
+func (s *shelf) Bind(ctx context.Context, sid string, b affinity.Binding) error {
+	if err := s.enter(ctx, "Bind", true); err != nil {
 		return err
 	}
 	s.store(sid, b)
@@ -51,8 +58,8 @@ func (s *shelf) store(sid string, b affinity.Binding) {
 	s.m[sid] = b
 }
 
-func (s *shelf) BindAll(_ context.Context, batch []affinity.Entry) error {
-	if err := s.enter("BindAll", true); err != nil {
+func (s *shelf) BindAll(ctx context.Context, batch []affinity.Entry) error {
+	if err := s.enter(ctx, "BindAll", true); err != nil {
 		return err
 	}
 	for _, e := range batch {
@@ -64,8 +71,8 @@ func (s *shelf) BindAll(_ context.Context, batch []affinity.Entry) error {
 	return nil
 }
 
-func (s *shelf) Lookup(_ context.Context, sid string) (affinity.Binding, error) {
-	if err := s.enter("Lookup", false); err != nil {
+func (s *shelf) Lookup(ctx context.Context, sid string) (affinity.Binding, error) {
+	if err := s.enter(ctx, "Lookup", false); err != nil {
 		return affinity.Binding{}, err
 	}
 	s.mu.Lock()
@@ -77,8 +84,8 @@ func (s *shelf) Lookup(_ context.Context, sid string) (affinity.Binding, error) 
 	return b, nil
 }
 
-func (s *shelf) Unbind(_ context.Context, sid string) error {
-	if err := s.enter("Unbind", true); err != nil {
+func (s *shelf) Unbind(ctx context.Context, sid string) error {
+	if err := s.enter(ctx, "Unbind", true); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -87,8 +94,8 @@ func (s *shelf) Unbind(_ context.Context, sid string) error {
 	return nil
 }
 
-func (s *shelf) Probe(context.Context) (bool, error) {
-	if err := s.enter("Probe", true); err != nil {
+func (s *shelf) Probe(ctx context.Context) (bool, error) {
+	if err := s.enter(ctx, "Probe", true); err != nil {
 		return false, err
 	}
 	s.mu.Lock()

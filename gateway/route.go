@@ -21,11 +21,24 @@ type route struct {
 	known   func(sid string) (affinity.Binding, bool) // by the store without asking anybody
 }
 
+// knower is a Store that can tell what it knows without asking anybody.
+type knower interface {
+	Known(sid string) (affinity.Binding, bool)
+}
+
+// glancer is a Store that can be asked for less than the certainty that Lookup gives.
+type glancer interface {
+	Glance(ctx context.Context, sid string) (affinity.Binding, error)
+}
+
+var _ interface {
+	knower
+	glancer
+} = (*affinity.Cached)(nil)
+
 func newRoute(r *Route, m *Metrics) *route {
 	known := func(string) (affinity.Binding, bool) { return affinity.Binding{}, false }
-	if s, ok := r.Store.(interface {
-		Known(sid string) (affinity.Binding, bool)
-	}); ok {
+	if s, ok := r.Store.(knower); ok {
 		known = s.Known
 	}
 	return &route{Route: r, metrics: m.route(r.Cluster), known: known}
@@ -136,10 +149,15 @@ func collapse(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// RunSessions ends the sessions of the route's cluster whose bindings expire, until ctx is done.
+// RunSessions ends the sessions of the route's cluster whose bindings expire, until ctx is done. A mistake costs a count, so
+// it makes no look-up take as long as one that ends a session.
 func (r *Route) RunSessions(ctx context.Context) error {
+	look := r.Store.Lookup
+	if s, ok := r.Store.(glancer); ok {
+		look = s.Glance
+	}
 	return r.Cluster.Sessions.Run(ctx, func(ctx context.Context, sid string) time.Time {
-		b, err := r.Store.Lookup(ctx, sid)
+		b, err := look(ctx, sid)
 		switch {
 		case errors.Is(err, affinity.ErrNotFound):
 			return time.Time{}

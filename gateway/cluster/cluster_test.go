@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -222,104 +221,6 @@ func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
 	if got["n1"] < 49 || got["n1"] > 51 {
 		t.Errorf("turns after the return: %v", got)
 	}
-}
-
-func TestSessionsAreGivenBackOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		open := func(sid string, ttl time.Duration) {
-			n, err := c.Pick(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Sessions.Open(sid, n, time.Now().Add(ttl))
-		}
-		count := func() int { return sessions(c)[0] }
-		open("closed", time.Minute)
-		open("expires", 10*time.Second)
-		open("polled", 10*time.Second)
-		open("upgraded", 10*time.Second)
-		c.Sessions.Upgraded("upgraded", c.Node("n1"))
-		c.Sessions.Upgraded("another replica's", c.Node("n1"))
-		if got := count(); got != 5 {
-			t.Fatalf("%d sessions, want 5", got)
-		}
-		c.Sessions.End("closed")
-		c.Sessions.End("closed")
-		c.Sessions.End("never seen")
-
-		asked := map[string]int{}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() {
-			done <- c.Sessions.Run(ctx, func(_ context.Context, sid string) time.Time {
-				if asked[sid]++; sid == "polled" && asked[sid] == 1 {
-					return time.Now().Add(30 * time.Second)
-				}
-				return time.Time{}
-			})
-		}()
-		time.Sleep(20 * time.Second)
-		synctest.Wait()
-		if got := count(); got != 3 { // polled, upgraded, another replica's
-			t.Errorf("%d sessions after 20 s, want 3", got)
-		}
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
-		if got := count(); got != 2 || asked["upgraded"] > 0 {
-			t.Errorf("%d sessions after 50 s, want those of the two tunnels; asked: %v", got, asked)
-		}
-		c.Sessions.End("upgraded")
-		c.Sessions.ProbeFailed("another replica's", time.Now().Add(time.Minute))
-		if got := count(); got != 0 {
-			t.Errorf("%d sessions at the end", got)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestFailedProbeLeavesTheSessionPolling(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		n, _ := c.Pick(nil)
-		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
-		if got := sessions(c)[0]; got != 1 {
-			t.Fatalf("%d sessions after the failed probe, want 1", got)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
-		if got := sessions(c)[0]; got != 0 {
-			t.Errorf("%d sessions after the binding expired, want 0", got)
-		}
-	})
-}
-
-// TestFailedProbeBesideTheTunnel opens a second WebSocket with the sid of a session whose tunnel lives.
-func TestFailedProbeBesideTheTunnel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		n, _ := c.Pick(nil)
-		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
-		if got := sessions(c)[0]; got != 1 {
-			t.Errorf("%d sessions while the tunnel lives, want 1", got)
-		}
-		c.Sessions.End("s")
-		if got := sessions(c)[0]; got != 0 {
-			t.Errorf("%d sessions at the end", got)
-		}
-	})
 }
 
 func TestConcurrentPicksKeepTheCount(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Sessions knows the polling sessions that are counted here, by sid: those this replica bound, from the open packet to
@@ -86,8 +88,12 @@ func (s *Sessions) End(sid string) {
 	}
 }
 
-// Run looks each second at the sessions whose binding should have expired, and ends those that have: expires tells when
-// the binding of a sid ends now, the zero time where there is none any more. It returns when ctx is done.
+// asking is how many sids are asked for at once: thousands may be due in the same second, when a network goes.
+const asking = 64
+
+// Run looks each second at the sessions whose binding should have expired, and ends those that have: expires, which is
+// called concurrently, tells when the binding of a sid ends now, the zero time where there is none any more. It returns
+// when ctx is done.
 func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, sid string) time.Time) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -99,9 +105,15 @@ func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, si
 		case <-tick.C:
 		}
 		now := s.second(time.Now())
+		var work errgroup.Group
+		work.SetLimit(asking)
 		for _, sid := range s.take(last, now) {
-			s.renew(sid, expires(ctx, sid))
+			work.Go(func() error {
+				s.renew(sid, expires(ctx, sid))
+				return nil
+			})
 		}
+		_ = work.Wait()
 		last = now
 	}
 }

@@ -1,0 +1,71 @@
+package affinity_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+// A look-up that waits for another one's Probe has the time for its own.
+func TestCachedFarStoreIsNoAwayStore(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		s.set(func() { s.delay = 60 * time.Millisecond })
+		var wg sync.WaitGroup
+		for _, sid := range []string{"a", "b", "c"} {
+			wg.Go(func() {
+				if _, err := c.Lookup(t.Context(), sid); unlike(err) && !errors.Is(err, affinity.ErrNotFound) {
+					t.Errorf("%s: %v", sid, err)
+				}
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		wg.Wait()
+		if c.State() != affinity.Here {
+			t.Errorf("state is %v", c.State())
+		}
+	})
+}
+
+func TestCachedGlance(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		s.store("sid", affinitytest.Example)
+		began := time.Now()
+		if b, err := c.Glance(t.Context(), "sid"); err != nil || b.Node != "n1" || b.Expires.IsZero() {
+			t.Errorf("%+v, %v", b, err)
+		}
+		if _, err := c.Glance(t.Context(), "nobody"); !errors.Is(err, affinity.ErrNotFound) || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		s.set(func() { s.fault = errDown })
+		for range 2 { // one finds out, the other is told
+			if _, err := c.Glance(t.Context(), "sid"); !errors.Is(err, affinity.ErrUnavailable) || c.State() != affinity.Away {
+				t.Errorf("%v, state %v", err, c.State())
+			}
+		}
+	})
+}
+
+// A second fact for a sid is written when the first has been, whoever may have left by then.
+func TestCachedBinderLeaves(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		s.set(func() { s.delay = 20 * time.Millisecond })
+		go func() { _ = c.Bind(t.Context(), "sid", affinitytest.Example) }()
+		synctest.Wait()
+		other := affinitytest.Example
+		other.Node = "n2"
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		if err := c.Bind(ctx, "sid", other); err != nil {
+			t.Error(err)
+		}
+		if b, err := c.Lookup(t.Context(), "sid"); b.Node != "n2" || c.State() != affinity.Here {
+			t.Errorf("%+v %v, state %v", b, err, c.State())
+		}
+	})
+}
