@@ -28,7 +28,7 @@ type client struct {
 
 	forwardedFor string // ip as RFC 7239, section 6, writes it
 
-	waits atomic.Bool // it half-closed its connection behind requests that were still to be read
+	waits atomic.Bool // it has sent requests behind others: an end of what it sends says that it waits for the answers
 
 	// What follows is of a client that a goroutine serves.
 
@@ -37,8 +37,7 @@ type client struct {
 	ctx    context.Context // done when the client is gone
 	cancel context.CancelCauseFunc
 
-	watch watch       // its own goroutine's
-	more  atomic.Bool // further requests have been received behind the one in hand
+	watch watch // its own goroutine's
 
 	mu   sync.Mutex
 	node net.Conn // the connection whose answer is waited for

@@ -122,7 +122,9 @@ func (x *exchange) serve() after {
 // proceed deals with a request that has been decoded and received.
 func (x *exchange) proceed() after {
 	x.ready = time.Now()
-	x.c.more.Store(x.upload.complete && len(x.c.reader.Buffered()) > 0)
+	if x.upload.complete && len(x.c.reader.Buffered()) > 0 {
+		x.c.waits.Store(true)
+	}
 	if x.query.SID != "" {
 		return x.inSession()
 	}

@@ -355,3 +355,33 @@ func TestDrain(t *testing.T) {
 		t.Error("an idle connection was not closed")
 	}
 }
+
+// TestDrainAwaitsTheNextPoll begins between two polls of a client, which then comes by the connection that it kept.
+func TestDrainAwaitsTheNextPoll(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "sid=") {
+			<-release
+		}
+		engine("sid1")(c, r)
+	})
+	s := startGateway(t, withNodes(node))
+	client := dial(t, s.addr)
+	client.handshake(handshakeTarget)
+	drained := make(chan struct{})
+	s.Stop()
+	go func() { s.Drain(t.Context()); close(drained) }()
+	client.send(get(pollTarget("sid1")))
+	node.conn(0).await("sid=sid1")
+	select {
+	case <-drained:
+		t.Error("drained although a poll is in flight")
+	default:
+	}
+	close(release)
+	if r := client.answer(); r.StatusCode != 200 || !r.Close {
+		t.Errorf("the poll got %d, Connection: close %v", r.StatusCode, r.Close)
+	}
+	<-drained
+}

@@ -188,14 +188,29 @@ func (g *Gateway) closed() {
 	g.Metrics.connections.Dec()
 }
 
-// Drain closes the listeners, makes each kept connection end with its next answer and waits, without closing any, until
-// no request is in flight, or ctx is done.
-func (g *Gateway) Drain(ctx context.Context) {
+// Stop closes the listeners and makes each kept connection end with its next answer. What is in flight goes on.
+func (g *Gateway) Stop() {
 	g.draining.Store(true)
 	g.stopListening()
-	tick := time.NewTicker(50 * time.Millisecond)
+}
+
+// A polling client sends its next request some time after it had an answer, on a connection that it may have kept. Only when
+// none has come for so long, none is expected any more.
+const (
+	quietTime = time.Second
+	quietTick = 50 * time.Millisecond
+)
+
+// Drain is Stop, and waits, without closing any connection, until none is left, until no request has been in flight for a
+// second, or until ctx is done.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.Stop()
+	tick := time.NewTicker(quietTick)
 	defer tick.Stop()
-	for g.active.Load() > 0 {
+	for quiet := time.Duration(0); quiet < quietTime && g.open.Load() > 0; quiet += quietTick {
+		if g.active.Load() > 0 {
+			quiet = 0
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -207,8 +222,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 // Close closes the listeners and every client connection that no tunnel has, and returns when none of them is being
 // served. Connections that are given to Serve afterwards are closed at once.
 func (g *Gateway) Close() {
-	g.draining.Store(true)
-	g.stopListening()
+	g.Stop()
 	g.lanes.close()
 	g.mu.Lock()
 	g.ended = true

@@ -127,14 +127,14 @@ func (c *laneClient) read() {
 	}
 }
 
-// lookForEnd ends the request of a client that closed its connection. One that only half-closed it and left bytes that are
-// still to be read has asked for more and waits for the answers.
+// lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
+// asked for more and waits for the answers.
 func (c *laneClient) lookForEnd() {
 	var b [1]byte
 	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR || err == nil && c.waits.Load():
-	case err == nil && (n > 0 || len(c.behind) > 0):
+	case err == nil && n > 0:
 		c.waits.Store(true)
 	default:
 		c.depart()
@@ -301,7 +301,6 @@ func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool 
 	if err != nil {
 		c.g.Log.Warn("a connection cannot be served", "error", err)
 	}
-	c.more.Store(c.x != nil && len(early) > 0)
 	if err != nil || !c.g.enter(c.client, conn, early) {
 		c.g.closed()
 		if c.x != nil {

@@ -31,6 +31,7 @@ func (c *laneClient) begin(b []byte) {
 	c.behind = nil
 	if rest := r.Buffered(); len(rest) > 0 {
 		c.behind = bytes.Clone(rest)
+		c.waits.Store(true)
 	}
 	r.Discard()
 	c.x = x

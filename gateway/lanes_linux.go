@@ -168,7 +168,11 @@ func (e *entrance) admit(fd int, from netip.Addr) {
 	}
 }
 
+// close accepts what waits already, since closing would reset it, and stops listening.
 func (e *entrance) close() {
+	if e.watched {
+		e.Event(0, 0)
+	}
 	if e.watched {
 		e.lane.loop.Forget(e.token)
 	}

@@ -13,8 +13,8 @@ type watch struct {
 	key    uint64
 }
 
-// hup ends what is done for a client that closed its connection. One that only half-closed it and left bytes that are
-// still to be read has asked for more and waits for the answers.
+// hup ends what is done for a client that closed its connection. One that only half-closed it behind several requests has
+// asked for more and waits for the answers.
 func (w watch) hup() {
 	gone := false
 	w.raw.Control(func(fd uintptr) {
@@ -24,7 +24,7 @@ func (w watch) hup() {
 		case n > 0:
 			c.waits.Store(true)
 		case n == 0:
-			gone = !c.more.Load() && !c.waits.Load()
+			gone = !c.waits.Load()
 		default:
 			gone = err != unix.EAGAIN && err != unix.EINTR
 		}

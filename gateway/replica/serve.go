@@ -16,15 +16,11 @@ func (r *Replica) end() {
 
 	deadline, cancel := context.WithTimeout(context.Background(), s.Deadline)
 	defer cancel()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		r.gateway.Drain(deadline)
-	}()
+	r.gateway.Stop()
 	// Half of the deadline for the waves leaves clients of the last one as long to take their leave.
 	if err := r.tunnels.Shutdown(deadline, s.Waves, s.Deadline/2); err != nil {
 		r.log.Warn("tunnels were cut at the deadline", "error", err)
 	}
-	<-drained
+	r.gateway.Drain(deadline)
 	r.log.Info("stopped", "took", time.Since(began))
 }
