@@ -40,7 +40,7 @@ type client struct {
 	watch watch // its own goroutine's
 
 	mu   sync.Mutex
-	node net.Conn // the connection whose answer is waited for
+	node net.Conn // the connection that the request in hand is on
 }
 
 // newClient returns the client at addr, which has connected to that port of ours.
@@ -175,14 +175,12 @@ func (c *client) sleep(d time.Duration) bool {
 	}
 }
 
-// await lets the departure of the client end the reads from n until done is called. It reports whether the client is
-// still there.
-func (c *client) await(n net.Conn) bool {
+// await lets the departure of the client end what is read from n and written to it, until done is called.
+func (c *client) await(n net.Conn) {
 	c.g.watcher.add(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.node = n
-	return c.ctx.Err() == nil
 }
 
 // done ends await and reports whether the client is still there.
@@ -199,6 +197,6 @@ func (c *client) depart() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.node != nil {
-		c.node.SetReadDeadline(time.Unix(1, 0))
+		c.node.SetDeadline(time.Unix(1, 0))
 	}
 }

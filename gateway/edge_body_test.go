@@ -3,6 +3,9 @@ package gateway_test
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway"
 )
 
 const chunked = "Transfer-Encoding: chunked"
@@ -273,5 +276,16 @@ func TestBodySize(t *testing.T) {
 		check(learned, "POST, learned, length fits", post(fits), "")
 		check(learned, "POST, learned, chunks fit", pieces("POST", pollTarget(aSID), fits), "")
 		check(learned, "PUT, not limited", put(over), "")
+	}
+}
+
+func TestAllowanceOfLongUploads(t *testing.T) {
+	for got, want := range map[int64]time.Duration{0: 0, 500: 500 * time.Millisecond, 20e9: 20e6 * time.Second} {
+		if a := gateway.Allowance(got, 1000); a != want {
+			t.Errorf("%d bytes at 1,000 a second: %v, want %v", got, a, want)
+		}
+	}
+	if a := gateway.Allowance(1<<62, 1); a < 1000*time.Hour {
+		t.Errorf("an endless upload: %v", a)
 	}
 }

@@ -130,8 +130,7 @@ func (c *laneClient) read() {
 // lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
 // asked for more and waits for the answers.
 func (c *laneClient) lookForEnd() {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	n, err := unread(c.fd)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR || err == nil && c.waits.Load():
 	case err == nil && n > 0:

@@ -181,7 +181,8 @@ func (c *laneClient) lost(err error) {
 	c.handOver(func(x *exchange) after { return x.resume(nil, err) })
 }
 
-// resume goes on in a goroutine where the answer to the request was waited for, or failed to come.
+// resume goes on in a goroutine where the answer to the request was waited for, or failed to come. The client awaits n, if
+// there is one.
 func (x *exchange) resume(n *http1.Conn, err error) after {
 	if err == nil {
 		err = x.hear(n, x.answerTime())
@@ -255,10 +256,13 @@ func (c *laneClient) leaveAnswer(b []byte, final bool) {
 
 // sendRest sends what is left of the request to a node that has begun to answer, and goes on with the answer.
 func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
+	x.c.await(n.Conn)
 	if len(rest) > 0 {
 		n.SetWriteDeadline(time.Now().Add(x.patience()))
-		if _, err := n.Write(rest); err != nil {
-			n.Last()
+		if x.c.ctx.Err() == nil { // or it departed just before: see head
+			if _, err := n.Write(rest); err != nil {
+				n.Last()
+			}
 		}
 	}
 	return x.resume(n, nil)

@@ -111,6 +111,26 @@ func TestUnknownSIDIsLookedUpOnce(t *testing.T) {
 	}
 }
 
+// A client that leaves ends its POST to a node that takes no more of it.
+func TestClientThatLeavesEndsTheWrite(t *testing.T) {
+	t.Parallel()
+	l := narrow(t)
+	s := startNarrow(t, l)
+	body := strings.Repeat("a", 60_000)
+	for _, streamed := range []bool{false, true} {
+		length := lengthOf(body)
+		if streamed {
+			length = "Content-Length: 900000"
+		}
+		client := dial(t, s.addr)
+		client.send(request("POST", pollTarget(aSID), body, length))
+		accept(t, l, "POST /")
+		client.SetLinger(0)
+		client.Close()
+		eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+	}
+}
+
 // A node that answers a POST of which it has taken a part gets no other request on that connection, for whose head the rest
 // of the body would be taken.
 func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
@@ -119,8 +139,10 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 		return // a goroutine waits until the node has taken all
 	}
 	l := narrow(t)
-	client, body := dial(t, startNarrow(t, l)), strings.Repeat("a", 60_000)
-	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
+	s := startNarrow(t, l)
+	client, body := dial(t, s.addr), strings.Repeat("a", 60_000)
+	eventually(t, "the client is accepted", func() bool { return s.metric("sidway_connections") == 1 })
+	s.inOneBatch(func() { client.send(request("POST", pollTarget(aSID), body, lengthOf(body))) })
 	first := accept(t, l, "POST /")
 	said := strings.Repeat("too large ", 20_000) // more than is read at once
 	io.WriteString(first, answer(413, said))
@@ -141,7 +163,7 @@ func TestAnswerBeforeTheNodeTookAll(t *testing.T) {
 func TestInterimAnswerBeforeTheNodeTookAll(t *testing.T) {
 	t.Parallel()
 	l := narrow(t)
-	client, body := dial(t, startNarrow(t, l)), strings.Repeat("a", 60_000)
+	client, body := dial(t, startNarrow(t, l).addr), strings.Repeat("a", 60_000)
 	client.send(request("POST", pollTarget(aSID), body, lengthOf(body)))
 	node := accept(t, l, "POST /")
 	io.WriteString(node, "HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -245,6 +267,30 @@ func takesLittle(_, _ string, c syscall.RawConn) error {
 	})
 }
 
+// inOneBatch does f while the loops do nothing, so that they find all that it sends at once.
+func (s *site) inOneBatch(f func()) {
+	var began sync.WaitGroup
+	done := make(chan struct{})
+	for _, l := range s.loops {
+		began.Add(1)
+		l.Send(pausing{&began, done})
+	}
+	began.Wait()
+	f()
+	close(done)
+}
+
+// pausing is a handler that keeps its loop from anything else.
+type pausing struct {
+	began *sync.WaitGroup
+	done  <-chan struct{}
+}
+
+func (p pausing) Receive()        { p.began.Done(); <-p.done }
+func (pausing) Event(int, uint32) {}
+func (pausing) Turn()             {}
+func (pausing) Expire()           {}
+
 // narrow listens for connections that take little before somebody reads.
 func narrow(t *testing.T) net.Listener {
 	t.Helper()
@@ -257,8 +303,8 @@ func narrow(t *testing.T) net.Listener {
 	return l
 }
 
-// startNarrow serves a cluster with the node behind l alone, on which the session aSID lives, and returns its address.
-func startNarrow(t *testing.T, l net.Listener) string {
+// startNarrow serves a cluster with the node behind l alone, on which the session aSID lives.
+func startNarrow(t *testing.T, l net.Listener) *site {
 	t.Helper()
 	node := l.Addr().String()
 	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: node, Weight: 1, Pool: gateway.NewPool(node)}})
@@ -266,7 +312,7 @@ func startNarrow(t *testing.T, l net.Listener) string {
 	s.bindAs(aSID, affinity.Binding{
 		Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6,
 	})
-	return s.addr
+	return s
 }
 
 // accept returns the next connection, of which a request that begins like this has been received.

@@ -73,7 +73,7 @@ func (x *exchange) nextPiece(body *http1.Body) ([]byte, error) {
 	}
 	allowed := time.Duration(0)
 	if l.BodyRate > 0 {
-		allowed = time.Duration(u.got) * time.Second / time.Duration(l.BodyRate)
+		allowed = allowance(u.got, l.BodyRate)
 	}
 	if err := x.c.conn.SetReadDeadline(u.due.Add(allowed)); err != nil {
 		return nil, err
@@ -87,6 +87,12 @@ func (x *exchange) nextPiece(body *http1.Body) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	return p, err
+}
+
+// allowance is how long so many bytes may take at that rate per second, 30 years at most: a product of large numbers would
+// be a time in the past.
+func allowance(got, rate int64) time.Duration {
+	return time.Duration(min(float64(got)/float64(rate), 1e9) * float64(time.Second))
 }
 
 // badBody answers a body that could not be read to its end.
@@ -146,7 +152,9 @@ func (x *exchange) streamTo(n net.Conn) error {
 			*out = http1.AppendChunk(*out, p)
 		}
 		u.last.Store(done)
-		n.SetWriteDeadline(time.Now().Add(x.patience()))
+		if n.SetWriteDeadline(time.Now().Add(x.patience())); x.c.ctx.Err() != nil { // departed just before: see head
+			return errDeparted
+		}
 		if _, werr := n.Write(*out); werr != nil {
 			return errNodeWrite
 		}

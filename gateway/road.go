@@ -43,13 +43,13 @@ func (x *exchange) inSession() after {
 		return x.fail(engineio.BodyTooLarge)
 	}
 	x.node.Acquire()
-	n, err := x.connect()
+	n, err := x.connect(x.take)
 	if err == nil {
 		err = x.ask(n, x.patience())
 	}
 	if errors.Is(err, errUnsent) {
 		n.Close()
-		if n, err = x.dial(); err == nil {
+		if n, err = x.connect(x.dial); err == nil {
 			err = x.ask(n, x.patience())
 		}
 	}
@@ -147,12 +147,12 @@ func (x *exchange) bodyLimit() int64 {
 	return limit
 }
 
-// connect takes a connection to the session's node. A node that refuses is gone and its sessions with it; one that does
-// not answer is waited for.
-func (x *exchange) connect() (*http1.Conn, error) {
+// connect gets a connection to the session's node by take or dial. A node that refuses is gone and its sessions with it; one
+// that does not answer is waited for.
+func (x *exchange) connect(get func() (*http1.Conn, error)) (*http1.Conn, error) {
 	var until time.Time
 	for {
-		n, err := x.take()
+		n, err := get()
 		if err == nil || errors.Is(err, errRefused) {
 			return n, err
 		}
@@ -205,19 +205,19 @@ func (x *exchange) dialError(err error) error {
 	return errSilent
 }
 
-// ask sends the request to n and reads the head of the answer. From then on the departure of the client ends what is
-// read from n, until part is called.
+// ask sends the request to n and reads the head of the answer. Meanwhile, and until part is called, the departure of the
+// client ends what is written to n and read from it.
 func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
+	x.c.await(n.Conn)
 	if err := x.send(n); err != nil {
-		return err
+		return x.part(n, err)
 	}
 	x.own = x.sentAt.Sub(x.ready)
 	return x.hear(n, limit)
 }
 
-// hear reads the head of the answer to a request that was sent on n.
+// hear reads the head of the answer to a request that was sent on n, for which the client awaits it.
 func (x *exchange) hear(n *http1.Conn, limit time.Duration) error {
-	x.c.await(n.Conn)
 	if err := x.head(n, x.sentAt.Add(limit)); err != nil {
 		return x.part(n, err)
 	}
@@ -249,7 +249,9 @@ func (x *exchange) send(n *http1.Conn) error {
 	} else {
 		*out = append(*out, u.body...)
 	}
-	n.SetWriteDeadline(time.Now().Add(x.patience()))
+	if n.SetWriteDeadline(time.Now().Add(x.patience())); x.c.ctx.Err() != nil { // departed just before: see head
+		return errDeparted
+	}
 	wrote, err := n.Write(*out)
 	if wrote == 0 {
 		return errUnsent

@@ -18,8 +18,7 @@ type watch struct {
 func (w watch) hup() {
 	gone := false
 	w.raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		n, err := unread(int(fd))
 		switch c := w.client; {
 		case n > 0:
 			c.waits.Store(true)
@@ -32,6 +31,17 @@ func (w watch) hup() {
 	if gone {
 		w.client.depart()
 	}
+}
+
+// unread tells what waits to be read from a connection that may have ended: 0 bytes where nothing follows, or why there will
+// never be an answer to what still waits.
+func unread(fd int) (int, error) {
+	if e, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && e != 0 {
+		return 0, unix.Errno(e) // a reset, which bytes that came before it hide from reads
+	}
+	var b [1]byte
+	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return n, err
 }
 
 // newWatch returns a registration for c, or none where its connection has no descriptor to be watched.
