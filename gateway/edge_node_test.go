@@ -223,3 +223,44 @@ func TestCutOrdinaryAnswerLeavesNodeIn(t *testing.T) {
 		t.Error("any client can put the node out of the choice")
 	}
 }
+
+// A kept connection that is reset in place of an answer was closed with the request unread: a session's request goes to the
+// node again. Where it ends in order, the node may have read it.
+func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	postIt := request("POST", postTarget(aSID), "4hello", lengthOf("4hello"))
+	for name, c := range map[string]struct {
+		request string
+		end     func(*nodeConn)
+		again   bool
+	}{
+		"poll, reset":  {get(pollTarget(aSID)), (*nodeConn).reset, true},
+		"POST, reset":  {postIt, (*nodeConn).reset, true},
+		"poll, closed": {get(pollTarget(aSID)), (*nodeConn).cut, false},
+		"POST, closed": {postIt, (*nodeConn).cut, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+				if r.N == 1 && n == n.node.conn(0) {
+					c.end(n)
+					return
+				}
+				engine(aSID)(n, r)
+			})
+			s := startGateway(t, withNodes(node))
+			s.bind(aSID, node)
+			client := dial(t, s.addr)
+			client.ask(get(pollTarget(aSID)))
+			status, body := client.ask(c.request)
+			line, _, _ := strings.Cut(c.request, " HTTP/1.1")
+			sent := strings.Count(node.received(), line+" HTTP/1.1") - strings.Count(get(pollTarget(aSID)), line+" HTTP/1.1")
+			if c.again && (status != 200 || body == sessionGone || sent != 2) {
+				t.Errorf("got %d %q, and the node %d times the request", status, body, sent)
+			}
+			if !c.again && (status == 200 && body != sessionGone || sent != 1) {
+				t.Errorf("got %d %q, and the node %d times the request", status, body, sent)
+			}
+		})
+	}
+}

@@ -60,6 +60,7 @@ type exchange struct {
 	binding affinity.Binding
 
 	node     *cluster.Node // that the request goes to; a lease is held on it
+	reused   bool          // the connection to it has carried a request before
 	reserved bool          // a new session's place on node is not yet given to it
 	upload   upload
 	open     engineio.Open // what the answer to a handshake or direct connect taught
@@ -93,7 +94,7 @@ func (x *exchange) reset(c *client) {
 	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
 	x.own, x.status, x.sentAt = 0, 0, time.Time{}
-	x.reserved, x.unread, x.refused = false, false, false
+	x.reserved, x.reused, x.unread, x.refused = false, false, false, false
 }
 
 func (x *exchange) recycle() {

@@ -121,6 +121,7 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		l.idle[n] = idle
 		if l.loop.Now() < c.until && (!l.loop.Behind() || loop.Quiet(c.fd)) {
 			l.loop.Ahead(c.token, false)
+			c.reused = true
 			return c
 		}
 		c.close()
@@ -144,7 +145,11 @@ func (l *lane) fetch(n *cluster.Node) *laneNode {
 	if err != nil {
 		return nil
 	}
-	return l.adopt(n, fd)
+	c := l.adopt(n, fd)
+	if c != nil {
+		c.reused = true
+	}
+	return c
 }
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is

@@ -22,6 +22,7 @@ type laneNode struct {
 	token    loop.Token
 	unsent   []byte        // of the request
 	readable bool          // the last read left no room: there may be more
+	reused   bool          // it has carried a request before
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
 }
@@ -74,6 +75,11 @@ func (n *laneNode) read() {
 		got, err := loop.Receive(n.fd, n.lane.loop.Shared)
 		switch {
 		case err == unix.EAGAIN:
+			return
+		case err != nil && n.reused && c.stage == asking && c.x.mayBeUnread(err):
+			c.dropNode()
+			c.x.sentAt = time.Time{}
+			c.anew()
 			return
 		case err != nil:
 			c.lost(errCut)

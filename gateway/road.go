@@ -19,7 +19,7 @@ var (
 	errShortage  = errors.New("gateway: no descriptor or memory is left")
 	errNoPort    = errors.New("gateway: all ports to the node are in use")
 	errCut       = errors.New("gateway: the node cut the connection")
-	errUnsent    = errors.New("gateway: the node's connection was closed before it took a byte")
+	errUnsent    = errors.New("gateway: the node's connection was closed before the request was read")
 	errBadAnswer = errors.New("gateway: the node's answer is not HTTP")
 )
 
@@ -173,10 +173,11 @@ func (x *exchange) take() (*http1.Conn, error) {
 	if x.kind.wantsTunnel() {
 		return x.dial()
 	}
-	n, _, err := x.node.Pool.Take(x.c.ctx)
+	n, reused, err := x.node.Pool.Take(x.c.ctx)
 	if err != nil {
 		return nil, x.dialError(err)
 	}
+	x.reused = reused
 	return n, nil
 }
 
@@ -185,6 +186,7 @@ func (x *exchange) dial() (*http1.Conn, error) {
 	if err != nil {
 		return nil, x.dialError(err)
 	}
+	x.reused = false
 	return n, nil
 }
 
@@ -239,7 +241,7 @@ func (x *exchange) part(n *http1.Conn, err error) error {
 }
 
 // send writes the request's head and what was read of its body in one piece, and lets the rest of the body follow. With
-// errUnsent the node has read nothing, so the request may be sent again.
+// errUnsent the node has read nothing.
 func (x *exchange) send(n *http1.Conn) error {
 	out := buffers.get()
 	defer buffers.put(out)
@@ -277,6 +279,8 @@ func (x *exchange) head(n *http1.Conn, until time.Time) error {
 		}
 		err := n.Reader.Response(&x.resp, x.req.Method)
 		switch {
+		case err != nil && x.reused && x.mayBeUnread(err) && len(n.Reader.Buffered()) == 0:
+			return errUnsent
 		case err != nil:
 			return nodeError(err)
 		case x.resp.Status == 101 && x.kind.wantsTunnel(), x.resp.Status >= 200:
@@ -289,6 +293,15 @@ func (x *exchange) head(n *http1.Conn, until time.Time) error {
 			}
 		}
 	}
+}
+
+// mayBeUnread reports whether err, in place of an answer on a connection that was used before, says that the node has not
+// read the request, and the request can be sent again. A system resets where a program closes with bytes unread: the node
+// closed an idle connection, for instance because it was stopped and its timer ran out, while the request was on its way.
+// One that has read everything ends its connection in order. Only what Engine.IO asks for is sent again, of which a node does
+// nothing before it has read all.
+func (x *exchange) mayBeUnread(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) && (x.kind == poll || x.kind == post) && x.upload.ended == nil
 }
 
 // nodeError sorts what reading from and writing to a node may say.
