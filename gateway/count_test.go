@@ -195,3 +195,51 @@ func TestServesThePageOfItsNodes(t *testing.T) {
 		t.Errorf("%d %q", r.StatusCode, body)
 	}
 }
+
+// A session's end is seen however the node frames the answer that tells of it, and a failed upgrade is none.
+func TestEndsThatAreCounted(t *testing.T) {
+	t.Parallel()
+	unknown := `{"code":1,"message":"Session ID unknown"}`
+	for name, c := range map[string]struct {
+		target, answer string
+		left           int // sessions
+	}{
+		"close packet":           {pollTarget(aSID), answer(200, "1"), 0},
+		"close packet in chunks": {pollTarget(aSID), head(200, chunked) + "1\r\n1\r\n0\r\n\r\n", 0},
+		"unknown sid in chunks":  {pollTarget(aSID), head(400, chunked) + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(unknown), unknown), 0},
+		"close packet by itself": {pollTarget(aSID), head(200, "Content-Length: 1") + "|" + "1", 0},
+		"message in chunks":      {pollTarget(aSID), head(200, chunked) + "2\r\n41\r\n0\r\n\r\n", 1},
+		"upgrade that is cut":    {upgradeTarget(aSID), "", 1},
+		"poll that is cut":       {pollTarget(aSID), "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+				switch {
+				case !strings.Contains(r.Head, "sid="):
+					engine(aSID)(n, r)
+				case c.answer == "":
+					n.cut()
+				default:
+					first, rest, _ := strings.Cut(c.answer, "|")
+					n.send(first)
+					if rest != "" {
+						time.Sleep(5 * time.Millisecond) // so that it is read by itself
+						n.send(rest)
+					}
+				}
+			})
+			s := startGateway(t, withNodes(node))
+			client := dial(t, s.addr)
+			client.handshake(handshakeTarget)
+			if strings.Contains(c.target, "websocket") {
+				client.ask(get(c.target, asksWebSocket...))
+			} else {
+				client.ask(get(c.target))
+			}
+			if got := s.sessions()["n1"]; got != c.left {
+				t.Errorf("%d sessions, want %d", got, c.left)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -27,15 +28,20 @@ func (x *exchange) deliver(n *http1.Conn) after {
 		return x.tunnel(n)
 	}
 	defer x.leave()
+	x.upload.answers()
 	x.awaitTail()
 	answered := time.Now()
 	body := n.Reader.ResponseBody(&x.resp)
 	first := x.early
 	var err error
-	if len(first) == 0 && !body.Done() && len(n.Reader.Buffered()) > 0 {
-		if first, err = body.Next(); err != nil && err != io.EOF {
-			return x.broken(n)
-		}
+	switch {
+	case x.mayEnd() && x.resp.ContentLength <= whole:
+		first, err = x.gather(body)
+	case len(first) == 0 && !body.Done() && len(n.Reader.Buffered()) > 0:
+		first, err = body.Next()
+	}
+	if err != nil && err != io.EOF {
+		return x.broken(n, err)
 	}
 	if body.Done() && x.observe(first) {
 		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
@@ -59,6 +65,22 @@ func (x *exchange) deliver(n *http1.Conn) after {
 		err = x.relay(n.Conn, body, f, out)
 	}
 	return x.finish(n, body.Done() && err == nil, last)
+}
+
+// mayEnd reports whether the answer can tell of the end of a session.
+func (x *exchange) mayEnd() bool { return x.query.SID != "" && x.query.Transport == engineio.Polling }
+
+// gather reads a short body whole, so that what it says of the session is known before the client hears of it. Of a longer one
+// it returns the beginning.
+func (x *exchange) gather(body *http1.Body) ([]byte, error) {
+	for !body.Done() && len(x.early) < whole {
+		p, err := body.Next()
+		x.early = append(x.early, p...)
+		if err != nil {
+			return x.early, err
+		}
+	}
+	return x.early, nil
 }
 
 // relay passes the next piece of the body on.
@@ -117,10 +139,12 @@ func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
 }
 
 // broken answers a request whose answer broke before the client got any of it.
-func (x *exchange) broken(n *http1.Conn) after {
+func (x *exchange) broken(n *http1.Conn, err error) after {
 	n.Close()
-	x.part(n, nil)
-	if x.query.SID == "" {
+	if x.part(n, nil) == errDeparted {
+		return hangUp
+	}
+	if x.query.SID == "" || errors.Is(nodeError(err), errBadAnswer) {
 		return x.fail(engineio.BadNode)
 	}
 	x.route.Cluster.Sessions.End(x.query.SID)
@@ -174,7 +198,7 @@ var framingFields = http1.SetOf(http1.ContentLength, http1.TransferEncoding)
 // node that does not know the sid, because it was started anew. Then it reports true, and the binding is of no use.
 func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.resp.Status == 200; {
-	case x.query.SID == "" || x.query.Transport != engineio.Polling:
+	case !x.mayEnd():
 	case ok && x.kind == poll && engineio.HasClose(x.query, answer, false),
 		ok && x.kind == post && !x.uploading() && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
 		x.route.Cluster.Sessions.End(x.query.SID)

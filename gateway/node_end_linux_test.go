@@ -196,9 +196,9 @@ func TestLastAnswerIsTakenSlowly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, asked := s.metric("sidway_added_seconds"), 1+n/2
+		before, asked := node.wholeRequests(), 1+n/2
 		io.WriteString(conn, strings.Repeat(get(pollTarget(aSID)), asked-1)+get(pollTarget(aSID), "Connection: close"))
-		eventually(t, "the node has answered", func() bool { return s.metric("sidway_added_seconds") > before })
+		eventually(t, "the node has answered", func() bool { return node.wholeRequests() > before })
 		if leaves := n%2 == 1; !leaves {
 			conn.SetDeadline(time.Now().Add(patience))
 			if all, err := io.ReadAll(conn); err != nil || strings.Count(string(all), "\r\n\r\n"+long) != asked {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,9 @@ type upload struct {
 	err      error         // why streaming ended early; valid after ended
 	last     atomic.Bool   // the last piece is being written
 	halted   atomic.Bool   // the node has answered and nobody wants the rest
+
+	mu       sync.Mutex
+	answered bool // the head of the node's answer is there
 }
 
 // errTooLarge says that a body is longer than its limit.
@@ -158,14 +162,33 @@ func (x *exchange) streamTo(n net.Conn) error {
 		if _, werr := n.Write(*out); werr != nil {
 			return errNodeWrite
 		}
-		// The node's time to answer begins anew, unless the client has left, which ends all waiting for the node.
-		if n.SetReadDeadline(time.Now().Add(x.patience())); x.c.ctx.Err() != nil {
+		if x.extend(n); x.c.ctx.Err() != nil {
 			return errDeparted
 		}
 		if done {
+			if len(x.c.reader.Buffered()) > 0 {
+				x.c.waits.Store(true)
+			}
 			return nil
 		}
 	}
+}
+
+// extend has the node's time to answer begin anew, unless its answer is there: then its body has a time of its own. The
+// departure of the client ends all waiting for the node.
+func (x *exchange) extend(n net.Conn) {
+	x.upload.mu.Lock()
+	defer x.upload.mu.Unlock()
+	if !x.upload.answered {
+		n.SetReadDeadline(time.Now().Add(x.patience()))
+	}
+}
+
+// answers tells that the head of the answer is there.
+func (u *upload) answers() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answered = true
 }
 
 // tailTime is how long an answer waits for the end of the upload before it: see awaitTail.

@@ -329,7 +329,9 @@ func (x *exchange) failed(n *http1.Conn, err error) after {
 		if errors.Is(err, errRefused) {
 			x.route.Cluster.Failed(x.node)
 		}
-		x.route.Cluster.Sessions.End(x.query.SID)
+		if errors.Is(err, errRefused) || x.kind == poll || x.kind == post { // an upgrade that fails costs the session nothing
+			x.route.Cluster.Sessions.End(x.query.SID)
+		}
 		return x.fail(engineio.SessionGone)
 	case errors.Is(err, errShortage), errors.Is(err, errNoPort):
 		return x.fail(engineio.Full)

@@ -18,7 +18,8 @@ const (
 	// probeBytes is the length of the frame with `2probe`, the client's first word on an upgrade's WebSocket. Only with
 	// the next one, `5`, the session leaves polling.
 	probeBytes = 12
-	// otherTunnelIdle is the idle limit of WebSockets that are not Socket.IO's, whose timers are unknown.
+	// otherTunnelIdle is the idle limit of WebSockets whose timers are unknown: they are not Socket.IO's, or their open packet
+	// could not be read.
 	otherTunnelIdle = time.Hour
 	// openTime is how long a node may take from its 101 to the open packet.
 	openTime = 10 * time.Second
@@ -88,6 +89,9 @@ func (x *exchange) tunnelIdle() (idle, grace time.Duration) {
 	case upgrade:
 		return x.binding.PingInterval + x.binding.PingTimeout + tunnelMargin, probeTime
 	case directConnect:
+		if x.open.SID == "" { // compressed, say: a guess could end a session that lives
+			break
+		}
 		b := x.bindingOf(x.open)
 		return b.PingInterval + b.PingTimeout + tunnelMargin, 0
 	}
