@@ -15,8 +15,13 @@ import (
 // telling costs: on one machine connect and close go all the way to the other side, and within that time the scheduler's
 // monitor finds the loop to be stuck and gives its processor away.
 
+// unsent is how many bytes a system keeps for a client beyond those on their way to it. Otherwise it is megabytes, a third of
+// which has to go before the socket is said to be writable: a client that reads slowly, but reads, would look like one that
+// takes nothing.
+const unsent = 128 << 10
+
 // Accept returns the next connection to the listening socket fd and the address that it comes from; unix.EAGAIN where none
-// waits. The connection does not block.
+// waits. The connection does not block, and keeps little that is unsent.
 func Accept(fd int) (int, netip.Addr, error) {
 	var from unix.RawSockaddrInet6 // an IPv4 address takes less room
 	size := uint32(unsafe.Sizeof(from))
@@ -25,6 +30,7 @@ func Accept(fd int) (int, netip.Addr, error) {
 	if e != 0 {
 		return -1, netip.Addr{}, e
 	}
+	setOption(conn, unix.TCP_NOTSENT_LOWAT, unsent) // of a listening socket of Multipath TCP it would not be inherited
 	switch from.Family {
 	case unix.AF_INET:
 		return int(conn), netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&from)).Addr), nil
@@ -42,14 +48,19 @@ func Dial(to netip.AddrPort) (int, error) {
 	if e != 0 {
 		return -1, os.NewSyscallError("socket", e)
 	}
-	fd, on := int(s), int32(1)
-	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, s, unix.IPPROTO_TCP, unix.TCP_NODELAY, uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
+	fd := int(s)
+	setOption(s, unix.TCP_NODELAY, 1)
 	_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, s, uintptr(unsafe.Pointer(&raw)), size)
 	if e != 0 && e != unix.EINPROGRESS {
 		Close(fd)
 		return -1, os.NewSyscallError("connect", e)
 	}
 	return fd, nil
+}
+
+// setOption sets an option of TCP. Where the system lacks it, things stay as usual.
+func setOption(fd uintptr, name int, value int32) {
+	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, fd, unix.IPPROTO_TCP, uintptr(name), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 }
 
 // sockaddr is an address in the kernel's form, an IPv4 one in the first bytes of it, and its size.
