@@ -32,7 +32,7 @@ func (o Outcome) String() string {
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
 type CachedOptions struct {
 	OnOutcome func(Outcome)
-	OnState   func(State) // a new state has begun
+	OnState   func(State, error) // a new state has begun, because of an error or without one
 }
 
 // maxKept bounds the list of what is written first when the store is back. What finds no place in it is still in
@@ -278,7 +278,7 @@ func (c *Cached) probe(ctx context.Context, p *phase) error {
 	if !intact {
 		c.lost.Store(true)
 		if p.state == Here {
-			c.shift(p, Doubtful)
+			c.shift(p, Doubtful, nil)
 		}
 		c.rouse()
 		return nil

@@ -92,7 +92,7 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	if r.check(ctx, p) != nil {
 		return r.backoff
 	}
-	if !r.shift(p, Returning) {
+	if !r.shift(p, Returning, nil) {
 		return 0
 	}
 	p = r.phase.Load()
@@ -102,7 +102,7 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	r.republish(since)
 	if r.flush(ctx, p) == nil {
 		// Even a store that lost nothing lacks what other replicas kept, until they have found it, too.
-		r.shift(p, Doubtful)
+		r.shift(p, Doubtful, nil)
 	}
 	return 0
 }
@@ -132,7 +132,7 @@ func (r *runner) beat(ctx context.Context, p *phase) {
 	if r.todo == nil && time.Now().After(r.clear) && !r.lost.Load() {
 		to = Here
 	}
-	r.shift(p, to)
+	r.shift(p, to, nil)
 }
 
 // flush writes all that was kept.

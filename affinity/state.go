@@ -43,8 +43,8 @@ func newPhase(s State) *phase {
 }
 
 // shift ends the phase from and begins one in state to. It reports false, and does nothing, where from has ended
-// already. A shift from a state to itself gives those who wait for Again their turn.
-func (c *Cached) shift(from *phase, to State) bool {
+// already. A shift from a state to itself gives those who wait for Again their turn. cause is the error that it is about.
+func (c *Cached) shift(from *phase, to State, cause error) bool {
 	next := newPhase(to)
 	if from.state != Here && !to.reads() {
 		next.again = from.again
@@ -56,7 +56,7 @@ func (c *Cached) shift(from *phase, to State) bool {
 		close(from.again)
 	}
 	if c.o.OnState != nil && from.state != to {
-		c.o.OnState(to)
+		c.o.OnState(to, cause)
 	}
 	c.rouse()
 	return true
@@ -68,11 +68,11 @@ func (c *Cached) fail(p *phase, err error) error {
 	case errors.Is(err, ErrBusy):
 		return err
 	case errors.Is(err, ErrReadOnly):
-		c.shift(p, ReadOnly)
+		c.shift(p, ReadOnly, err)
 		return err
 	}
 	if p.state != Away {
-		c.shift(p, Away)
+		c.shift(p, Away, err)
 	}
 	if errors.Is(err, ErrUnavailable) {
 		return err

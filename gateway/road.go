@@ -193,6 +193,7 @@ func (x *exchange) dial() (*http1.Conn, error) {
 // dialError sorts what a dial may say: only a refusal is a fact about the node. A shortage of our own is no fault of
 // the node, and a time-out may be a node that is slow, stopped or behind a broken network.
 func (x *exchange) dialError(err error) error {
+	x.c.g.Log.Debug("no connection to a node", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
 	switch {
 	case x.c.ctx.Err() != nil:
 		return errDeparted

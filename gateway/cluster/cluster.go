@@ -50,6 +50,10 @@ type Cluster struct {
 	// Sessions knows each polling session by its sid, so that its place is given back once, whatever ends it.
 	Sessions *Sessions
 
+	// OnLeftOut, if set before any use, is told when a node is left out that was not, and when it has answered again. It is
+	// called concurrently and must not block.
+	OnLeftOut func(n *Node, out bool)
+
 	method Method
 	byName map[string]*Node
 	nodes  []*Node
@@ -150,7 +154,9 @@ func (c *Cluster) Failed(n *Node) {
 	if n.until.After(time.Now()) {
 		return // one outage, noticed by many requests at once, is one failure
 	}
-	n.failing.Store(true)
+	if !n.failing.Swap(true) {
+		c.tell(n, true)
+	}
 	n.pause = min(max(2*n.pause, leaveOut), leaveOutMost)
 	n.until = time.Now().Add(n.pause)
 	c.sessions.remove(n)
@@ -177,9 +183,17 @@ func (c *Cluster) Answered(n *Node) {
 	defer c.mu.Unlock()
 	n.pause = 0
 	n.until = time.Time{}
-	n.failing.Store(false)
+	if n.failing.Swap(false) {
+		c.tell(n, false)
+	}
 	if c.away.remove(n) {
 		c.enter(n)
+	}
+}
+
+func (c *Cluster) tell(n *Node, out bool) {
+	if c.OnLeftOut != nil {
+		c.OnLeftOut(n, out)
 	}
 }
 

@@ -128,6 +128,8 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New("c", cluster.LeastSessions, nodes(1))
 		n := c.Node("n1")
+		var told []bool
+		c.OnLeftOut = func(_ *cluster.Node, out bool) { told = append(told, out) }
 		var last time.Duration
 		for range 8 {
 			c.Failed(n)
@@ -152,8 +154,12 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 		}
 		c.Failed(n)
 		c.Answered(n)
+		c.Answered(n)
 		if _, err := c.Pick(nil); err != nil {
 			t.Error("left out although it answered")
+		}
+		if !slices.Equal(told, []bool{true, false}) {
+			t.Errorf("told %v", told)
 		}
 	})
 }

@@ -12,6 +12,9 @@ import (
 // overlap.
 const reserve = 256
 
+// few is a number of clients for which nobody needs a gateway.
+const few = 500
+
 // limits takes the limits from the configuration. What the process may open decides how many clients there can be at
 // most: each needs a descriptor and another one for its node.
 func (r *Replica) limits() (gateway.Limits, error) {
@@ -22,6 +25,9 @@ func (r *Replica) limits() (gateway.Limits, error) {
 	most := int(min(files.Cur, 1<<30))
 	most = max(1, (most-reserve)/2)
 	l := r.cfg.Limits
+	if most < few {
+		r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", most)
+	}
 	switch {
 	case l.Connections == 0:
 		l.Connections = most

@@ -135,11 +135,13 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 			Name: n.Name, Address: n.Address(), Weight: n.Weight, Pool: gateway.NewPool(n.Address()),
 		})
 	}
+	known := cluster.New(c.Name, method, nodes)
+	known.OnLeftOut = func(n *cluster.Node, out bool) { r.tellNode(known, n, out) }
 	return gateway.Route{
 		Hosts:   c.Host,
 		Path:    c.Path,
 		MaxBody: c.MaxBody,
-		Cluster: cluster.New(c.Name, method, nodes),
+		Cluster: known,
 		Store:   r.store(c.Name),
 	}
 }
@@ -153,12 +155,34 @@ func (r *Replica) store(cluster string) affinity.Store {
 	}
 	s := affinity.NewCached(memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
 		OnOutcome: r.metrics.BindingOutcome(cluster),
-		OnState: func(s affinity.State) {
-			r.log.Warn("the store of bindings changed its state", "cluster", cluster, "state", s.String())
-		},
+		OnState:   r.tellState(cluster),
 	})
 	r.stores = append(r.stores, s)
 	return s
+}
+
+// tellState returns what logs an outage of the store once, however often it seems to be over.
+func (r *Replica) tellState(cluster string) func(affinity.State, error) {
+	var away atomic.Bool
+	return func(s affinity.State, cause error) {
+		switch {
+		case s == affinity.Here && away.Swap(false):
+			r.log.Info("redis is used again", "cluster", cluster)
+		case cause != nil && !away.Swap(true):
+			r.log.Warn("redis cannot be used, so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
+		default:
+			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
+		}
+	}
+}
+
+// tellNode logs that a node is left out of the choice, or is back.
+func (r *Replica) tellNode(c *cluster.Cluster, n *cluster.Node, out bool) {
+	if out {
+		r.log.Warn("a node refuses or does not answer, so it is left out for a while", "cluster", c.Name, "node", n.Name, "address", n.Address)
+		return
+	}
+	r.log.Info("a node answers again", "cluster", c.Name, "node", n.Name)
 }
 
 // Addrs returns the addresses that clients are served on.
@@ -203,7 +227,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	if r.admin != nil {
 		work.Go(r.serveAdmin)
 	}
-	r.log.Info("serving", "listen", r.cfg.Listen, "admin", r.cfg.Admin.Listen, "clusters", len(r.routes),
+	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.routes),
 		"store", r.storeName(), "connections", r.gateway.Limits.Connections)
 
 	select {
@@ -218,6 +242,13 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	stop()
 	return work.Wait()
+}
+
+func (r *Replica) adminName() string {
+	if r.adminAt == nil {
+		return "off"
+	}
+	return r.adminAt.Addr().String()
 }
 
 func (r *Replica) storeName() string {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +48,12 @@ func settings(nodes ...*engineiotest.Node) *config.Config {
 
 func start(t *testing.T, cfg *config.Config) *running {
 	t.Helper()
-	rep, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+	return startLogged(t, cfg, slog.New(slog.DiscardHandler))
+}
+
+func startLogged(t *testing.T, cfg *config.Config, log *slog.Logger) *running {
+	t.Helper()
+	rep, err := replica.New(cfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +168,47 @@ func TestReplicasShareSessionsThroughRedis(t *testing.T) {
 		t.Fatal(resp, err)
 	}
 	resp.Body.Close()
+}
+
+// TestOutagesAreLoggedOnce has a Redis that refuses and a node that does.
+func TestOutagesAreLoggedOnce(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	cfg := settings(node)
+	cfg.Affinity.Redis = "redis://127.0.0.1:1"
+	cfg.Clusters[0].Nodes = append(cfg.Clusters[0].Nodes, config.Node{Name: "gone", URL: "http://127.0.0.1:1", Weight: 1})
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	for range 4 {
+		if status, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status != 200 {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	for _, want := range []string{
+		`msg="redis cannot be used, so new bindings are kept here" cluster=chat state=away error=`, "connection refused",
+		`msg="a node refuses or does not answer, so it is left out for a while" cluster=chat node=gone address=127.0.0.1:1`,
+	} {
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("%d times %q in\n%s", n, want, log.String())
+		}
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 func TestEndsGracefully(t *testing.T) {
