@@ -160,6 +160,10 @@ func parsePath(text string) (string, error) {
 		path += "/"
 	}
 	switch {
+	case text == "":
+		return "", errors.New("the path is empty; write /socket.io/")
+	case strings.Contains(text, "://"):
+		return "", fmt.Errorf("%s is a URL; write only the path, as /socket.io/", quote(text))
 	case !strings.HasPrefix(text, "/"):
 		return "", fmt.Errorf("%s does not begin with /; write %s", quote(text), quote("/"+path))
 	case strings.Contains(path, "//"), strings.Contains(path, "/./"), strings.Contains(path, "/../"):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,11 @@ func (l *loader) check() {
 	default:
 		l.addAt("clusters", "the list is empty; write at least one cluster with its nodes")
 	}
-	names, routes := map[string]string{}, map[string]string{}
+	if l.cfg.AccessLog && l.clean("log.level") && (l.cfg.Log.Level == "warn" || l.cfg.Log.Level == "error") {
+		l.addAt("access_log", "its lines are of level info, and log.level "+l.cfg.Log.Level+" leaves them out; write info there, or false here")
+	}
+	names := map[string]string{}
+	var routes []route
 	for i := range l.cfg.Clusters {
 		c := &l.cfg.Clusters[i]
 		base := fmt.Sprintf("clusters[%d]", i)
@@ -26,7 +31,7 @@ func (l *loader) check() {
 		}
 		l.require(base+".name", "every cluster needs a name of its own; it is part of the keys in Redis, so keep it")
 		l.unique(names, c.Name, base+".name", "cluster names must differ")
-		l.checkRoute(routes, c, base)
+		routes = l.checkRoute(routes, c, base)
 		l.checkNodes(c, base+".nodes")
 	}
 }
@@ -49,26 +54,42 @@ func (l *loader) unique(seen map[string]string, value, key, text string) {
 	seen[value] = key
 }
 
-// checkRoute refuses two clusters for one host and path. A longer path below a shorter one, or an exact host beside a
-// pattern, is fine: the more exact route wins.
-func (l *loader) checkRoute(seen map[string]string, c *Cluster, base string) {
+// route is a host, "" for any, with a path, and the cluster that has it.
+type route struct{ host, path, base string }
+
+// takes reports whether r gets all that is for o.
+func (r route) takes(o route) bool {
+	below, pattern := strings.CutPrefix(r.host, "*")
+	return strings.HasPrefix(o.path, r.path) &&
+		(r.host == "" || r.host == o.host || pattern && len(o.host) > len(below) && strings.HasSuffix(o.host, below))
+}
+
+// checkRoute refuses a host and path for which an earlier cluster is found first, and returns what is seen so far.
+func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 	if !l.clean(base+".host") || !l.clean(base+".path") {
-		return
+		return seen
 	}
 	hosts := c.Host
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
 	for _, h := range hosts {
-		switch first, ok := seen[h+c.Path]; {
-		case !ok:
-			seen[h+c.Path] = base
-		case first == base:
+		r := route{h, c.Path, base}
+		i := slices.IndexFunc(seen, func(s route) bool { return s.takes(r) })
+		switch seen = append(seen, r); {
+		case i < 0:
+		case seen[i].base == base && seen[i].host == h:
 			l.addAt(base+".host", quote(h)+" is written twice")
+		case seen[i].base == base:
+			l.addAt(base+".host", fmt.Sprintf("%s is part of %s, which is written before it", quote(h), quote(seen[i].host)))
+		case seen[i].host == h && seen[i].path == c.Path:
+			l.addAt(base+".path", fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(seen[i].base)))
 		default:
-			l.addAt(base+".path", fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(first)))
+			l.addAt(base+".path", fmt.Sprintf("%s%s never gets here, because %s with %s%s comes first; write this cluster before it",
+				h, c.Path, l.where(seen[i].base), seen[i].host, seen[i].path))
 		}
 	}
+	return seen
 }
 
 func (l *loader) checkNodes(c *Cluster, base string) {

@@ -104,14 +104,14 @@ type Limits struct {
 	WriteTime     time.Duration // for one write to a client that does not read
 	HandshakeTime time.Duration // for a node to begin its answer to a handshake
 	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its binding
-	Queue         int           // requests that may wait so at a time
+	Queue         int           // requests that may wait for a node at a time
 }
 
 // Shutdown says how a replica ends after a signal.
 type Shutdown struct {
 	Notice   time.Duration // between "not ready" and the closing of the listeners, so that balancers notice
 	Deadline time.Duration // for all requests and tunnels to end, after Notice
-	Waves    int           // in which tunnels are closed, spread over the deadline
+	Waves    int           // in which tunnels are closed, spread over half of the deadline
 }
 
 // Balance is a way to pick a node for a new session.
@@ -129,7 +129,7 @@ type Cluster struct {
 	Host    []string // lower case, without port, exact or "*.example.com"; none means any host
 	Path    string   // where the nodes serve Socket.IO; begins and ends with "/"
 	Balance Balance
-	MaxBody int64 // bytes of one Socket.IO POST; 0 means what the node's open packet says
+	MaxBody int64 // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
 	Nodes   []Node
 }
 

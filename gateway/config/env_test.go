@@ -76,7 +76,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 }
 
 func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
-	file := write(t, "listen: ':1'\nadmin: {listen: ':2'}\nlog: {level: warn}\n"+good)
+	file := write(t, "listen: ':1'\nadmin: {listen: ':2'}\nlog: {level: debug}\n"+good)
 	vars := env(map[string]string{"SIDWAY_LISTEN": ":3", "SIDWAY_ADMIN_LISTEN": ":4", "SIDWAY_LOG_LEVEL": "", "SIDWAY_NODES": "http://x:1"})
 	got, err := config.LoadWith(file, vars, config.Flags{
 		Listen: []string{":5", ":6"}, Redis: "redis://r", AccessLog: "true", Nodes: []string{"y=http://y:1;2"},
@@ -85,7 +85,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "warn"
+	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "debug"
 	want.Affinity.Redis, want.AccessLog = "redis://r", true
 	want.Clusters = []config.Cluster{{
 		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions,

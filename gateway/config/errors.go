@@ -94,11 +94,16 @@ func (r *report) err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		if a.Source != b.Source {
-			return 0
+	var sources []string // in the order of their first problem
+	for _, p := range r.problems {
+		if !slices.Contains(sources, p.Source) {
+			sources = append(sources, p.Source)
 		}
-		return cmp.Compare(a.Line, b.Line)
+	}
+	slices.SortStableFunc(r.problems, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(sources, a.Source), slices.Index(sources, b.Source)),
+			cmp.Compare(a.Line, b.Line))
 	})
 	return &Error{Problems: r.problems}
 }

@@ -38,7 +38,10 @@ var problems = []struct {
 	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen"}},
 	{"value is a section", "listen: {a: b}\n" + good, []string{"1: listen: this takes a plain value, not keys or a list below it"}},
 	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
-	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out for its default"}},
+	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out where it has a default"}},
+	{"access log below its level", "access_log: true\nlog: {level: warn}\n" + good, []string{
+		"1: access_log: its lines are of level info, and log.level warn leaves them out; write info there, or false here",
+	}},
 	{"two documents", good + "---\nlisten: ':2'\n", []string{"3: a second document begins here; write one document without ---"}},
 	{"not YAML", "listen: [::1]:80\n", []string{"1: not YAML: value is not allowed in this context; mind the indentation, and put values that begin with [ { * & @ or % in quotes"}},
 	{"alias", "listen: *all\n" + good, []string{"1: listen: a value that begins with * needs quotes, as \"*.example.com\"; YAML's aliases are not understood"}},
@@ -117,10 +120,16 @@ var problems = []struct {
   - {name: d, path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
   - {name: e, path: /p/q, nodes: [{name: n, url: 'http://h:1'}]}
   - {name: f, path: /p/, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: g, host: ['*.b', 'a.b'], path: /, nodes: [{name: n, url: 'http://h:1'}]}
+  - {name: h, host: ['a.b', '*.c.b', 'b', 'ab'], path: /o/, nodes: [{name: n, url: 'http://h:1'}]}
 `, []string{
 		`2: clusters[0].host: "x.y" is written twice`,
 		"3: clusters[1].path: x.y/p/ also leads to clusters[0] on line 2; give one of them another host or path",
+		"6: clusters[4].path: /p/q/ never gets here, because clusters[3] on line 5 with /p/ comes first; write this cluster before it",
 		"7: clusters[5].path: /p/ also leads to clusters[3] on line 5; give one of them another host or path",
+		`8: clusters[6].host: "a.b" is part of "*.b", which is written before it`,
+		"9: clusters[7].path: a.b/o/ never gets here, because clusters[6] on line 8 with *.b/ comes first; write this cluster before it",
+		"9: clusters[7].path: *.c.b/o/ never gets here, because clusters[6] on line 8 with *.b/ comes first; write this cluster before it",
 	}},
 	{"hosts", "clusters:\n  - name: a\n    host: ['a.b:80', 'http://x', '*', 'a.*.c', '::1', 'münchen.de']\n    nodes: [{name: n, url: 'http://h:1'}]\n", []string{
 		`3: clusters[0].host[0]: "a.b:80" has a port, and clients may use any; write a.b`,

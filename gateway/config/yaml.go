@@ -189,7 +189,7 @@ func scalar(n ast.Node) (string, error) {
 	case *ast.LiteralNode:
 		return strings.TrimSpace(n.Value.Value), nil
 	case *ast.NullNode:
-		return "", errors.New("there is no value; write one, or leave the key out for its default")
+		return "", errors.New("there is no value; write one, or leave the key out where it has a default")
 	case *ast.AliasNode:
 		return "", errors.New("a value that begins with * needs quotes, as \"*.example.com\"; YAML's aliases are not understood")
 	case *ast.AnchorNode:
