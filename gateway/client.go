@@ -131,6 +131,9 @@ func (c *client) refuse(err error) {
 		return
 	}
 	c.g.Metrics.refused("bad_head")
+	if c.g.AccessLog {
+		c.g.Log.Info("request", "client", c.ip, "status", bad.Status, "reason", "bad_head")
+	}
 	if c.write(plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) == nil {
 		c.linger()
 	}

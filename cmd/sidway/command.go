@@ -83,6 +83,8 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 		name, _, inline := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		f := fs.Lookup(name)
 		switch {
+		case !strings.HasPrefix(args[i], "-") && i > 0 && isFlag(fs, args[i-1]):
+			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s=%s?", args[i], args[i-1], args[i]), help: fs.Name()}
 		case !strings.HasPrefix(args[i], "-"):
 			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s?", args[i], flagFor(fs, args[i])), help: fs.Name()}
 		case name == "h" || name == "help":
@@ -90,7 +92,7 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 		case f == nil:
 			return false, &usageError{text: unknown("flag --", name, flagNames(fs)), help: fs.Name()}
 		case inline || isSwitch(f):
-		case i+1 == len(args):
+		case i+1 == len(args) || isFlag(fs, args[i+1]):
 			return false, &usageError{text: fmt.Sprintf("--%s needs a value, as --%s %s", name, name, f.Usage), help: fs.Name()}
 		default:
 			i++
@@ -100,6 +102,11 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 		return false, &usageError{text: err.Error(), help: fs.Name()}
 	}
 	return false, nil
+}
+
+// isFlag reports whether an argument is the name of a flag.
+func isFlag(fs *flag.FlagSet, arg string) bool {
+	return strings.HasPrefix(arg, "-") && fs.Lookup(strings.TrimLeft(arg, "-")) != nil
 }
 
 func isSwitch(f *flag.Flag) bool {

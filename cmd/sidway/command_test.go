@@ -44,6 +44,8 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		{"serve -nodes=x", `unknown flag --nodes; did you mean --node?`, " serve"},
 		{"serve --zzz", `unknown flag --zzz; there are --access-log, --admin, --config, --listen, --node, --redis`, " serve"},
 		{"serve --node", "--node needs a value, as --node http://127.0.0.1:3001", " serve"},
+		{"serve --node --listen :80", "--node needs a value, as --node http://127.0.0.1:3001", " serve"},
+		{"serve --access-log false", `"false" stands alone; did you mean --access-log=false?`, " serve"},
 		{"serve http://h:1", `"http://h:1" stands alone; did you mean --node http://h:1?`, " serve"},
 		{"serve redis://h", `"redis://h" stands alone; did you mean --redis redis://h?`, " serve"},
 		{"serve a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " serve"},

@@ -68,7 +68,7 @@ func (c command) serve(ctx context.Context, args []string) error {
 	r, err := replica.New(cfg, log)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another process has this address, so end it or choose another one with --listen or --admin", err)
+		return fmt.Errorf("%w; something has this address already: end it, or choose another address for listen or admin.listen", err)
 	case err != nil:
 		return err
 	}

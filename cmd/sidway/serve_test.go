@@ -184,7 +184,7 @@ func TestServeSaysThatAnAddressIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	p := start(t, nil, "serve", "--node", "http://127.0.0.1:1", "--admin", "off", "--listen", l.Addr().String())
-	p.expect(t, l.Addr().String()+": bind: address already in use; another process has this address")
+	p.expect(t, l.Addr().String()+": bind: address already in use; something has this address already")
 	if state := p.end(t); state.ExitCode() != 1 {
 		t.Errorf("got %v", state)
 	}
