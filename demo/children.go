@@ -25,9 +25,12 @@ func runNode(ctx context.Context, s settings, log *slog.Logger) error {
 	if s.redis == "" {
 		return errors.New("--node-only needs --redis or REDIS_URL")
 	}
+	if s.listen == "" {
+		return errors.New("--node-only needs --listen, as --listen 127.0.0.1:3001")
+	}
 	options, err := redis.ParseURL(s.redis)
 	if err != nil {
-		return errors.New("--redis: not a redis:// URL") // the parser's own words may hold the password
+		return errors.New("--redis: not a redis:// URL") // parse has seen it
 	}
 	options.MaxRetries, options.DialerRetries = -1, 1
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second

@@ -72,7 +72,11 @@ func TestWhatItIsAskedFor(t *testing.T) {
 		"no more Node.js nodes":         {"--node-js", "4"},
 		"needs --redis or REDIS_URL":    {"--node-only"},
 		"not a redis:// URL":            {"--node-only", "--redis", "secret"},
-		"name=host:port":                {"--node-only", "--redis", "redis://127.0.0.1:1", "--replica", "r1"},
+		"needs --listen":                {"--node-only", "--redis", "redis://127.0.0.1:1"},
+		`"r1" is not name=host:port`:    {"--node-only", "--listen", ":0", "--redis", "redis://127.0.0.1:1", "--replica", "r1"},
+		"URL of one server":             {"--redis", "redis+sentinel://127.0.0.1:1/m"},
+		"at most 100 nodes":             {"--nodes", "99999999"},
+		"cannot be less than 0":         {"--history", "-5"},
 		"address already in use":        {"--listen", taken.Addr().String()},
 		`"up" is not understood`:        {"up"},
 		"flag provided but not defined": {"--unknown"},
@@ -81,7 +85,7 @@ func TestWhatItIsAskedFor(t *testing.T) {
 		cmd := exec.Command(path, args...)
 		cmd.Env = append(os.Environ(), "REDIS_URL=")
 		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), want) {
+		if helped := args[0] == "--help"; (err == nil) != helped || strings.Count(string(out), want) != 1 {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
 		if strings.Contains(string(out), "secret") {

@@ -30,9 +30,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "demo:", err)
+		if errors.Is(err, flag.ErrHelp) {
+			return
 		}
+		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(2)
 	}
 }
@@ -79,7 +80,7 @@ Runs a chat on several nodes behind several sidway replicas, all on this machine
 
 Only one chat node:
 
-  --node-only        needs --redis
+  --node-only        needs --redis and --listen
   --name name        of the node
   --replica name=host:port
                      a replica before it, so that the panel can name it; may be repeated
@@ -88,8 +89,7 @@ Only one chat node:
 func parse(args []string, out io.Writer) (settings, error) {
 	var s settings
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
-	f.SetOutput(out)
-	f.Usage = func() { fmt.Fprint(out, usage) }
+	f.SetOutput(io.Discard) // main says what is wrong
 	f.StringVar(&s.listen, "listen", "", "")
 	f.StringVar(&s.redis, "redis", os.Getenv("REDIS_URL"), "")
 	f.IntVar(&s.history, "history", 0, "")
@@ -103,11 +103,21 @@ func parse(args []string, out io.Writer) (settings, error) {
 	f.BoolVar(&s.replicaOnly, "replica-only", false, "")
 	f.BoolVar(&s.child, "child", false, "")
 	f.Var(&s.nodeList, "node", "")
-	if err := f.Parse(args); err != nil {
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, usage)
 		return s, err
-	}
-	if f.NArg() > 0 {
+	case err != nil:
+		return s, fmt.Errorf("%w; demo --help tells what there is", err)
+	case f.NArg() > 0:
 		return s, fmt.Errorf("%q is not understood; demo --help tells what is", f.Arg(0))
+	case s.history < 0:
+		return s, errors.New("--history is a number of messages, and cannot be less than 0")
+	}
+	if s.redis != "" && !s.replicaOnly {
+		if _, err := redis.ParseURL(s.redis); err != nil {
+			return s, errors.New("--redis or REDIS_URL: not a redis:// URL of one server, as redis://127.0.0.1:6379/0") // the parser's own words may hold the password
+		}
 	}
 	return s, nil
 }

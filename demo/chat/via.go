@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -135,5 +136,5 @@ func ParseReplica(text string) (Replica, error) {
 		}
 		return Replica{Name: text[:i], Host: host, Port: port}, nil
 	}
-	return Replica{}, &net.AddrError{Err: "a replica is given as name=host:port, not as", Addr: text}
+	return Replica{}, fmt.Errorf("%q is not name=host:port", text)
 }

@@ -54,6 +54,9 @@ type Launch struct {
 	address  string
 }
 
+// most is how many nodes, and replicas, may be started.
+const most = 100
+
 // patience bounds how long the processes may take to start.
 const patience = time.Minute
 
@@ -63,6 +66,9 @@ func New(o Options) *Launch { return &Launch{opts: o, token: rand.Text()} }
 // Run starts everything, prints the address when it can be used, and ends everything when ctx is done.
 func (l *Launch) Run(ctx context.Context) error {
 	o := l.opts
+	if o.Nodes > most || o.Replicas > most {
+		return fmt.Errorf("at most %d nodes and as many replicas fit on one machine", most)
+	}
 	if o.Nodes < 1 || o.Replicas < 1 || o.NodeJS < 0 || o.NodeJS > o.Nodes {
 		return errors.New("at least one node and one replica are needed, and no more Node.js nodes than nodes")
 	}
