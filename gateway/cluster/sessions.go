@@ -24,7 +24,7 @@ type Sessions struct {
 type session struct {
 	node    *Node
 	second  int64 // where it stands in due; 0 while tunnels hold it
-	tunnels int   // that hold it: more than one where somebody else tries the sid too
+	tunnels int32 // that hold it: more than one where somebody else tries the sid too
 	bound   bool  // by this replica
 }
 
