@@ -89,6 +89,28 @@ func TestKilledNode(t *testing.T) {
 	driver.leave(t)
 }
 
+// A node that is stopped for longer than it keeps idle connections, and then goes on, loses none of its sessions: not even
+// what was sent to it on connections that it closes the moment that it goes on.
+func TestStoppedNode(t *testing.T) {
+	s := startSite(t, pings{}, four(node48)...)
+	driver := startClients(t, s.small(busy))
+	driver.connect(t)
+	driver.begin(t, pace)
+	driver.sent(t, 200)
+
+	node := s.nodes[1]
+	node.signal(t, syscall.SIGSTOP)
+	for began := time.Now(); time.Since(began) < 8*time.Second; {
+		driver.sent(t, 100) // by the others
+	}
+	node.signal(t, syscall.SIGCONT)
+	driver.sent(t, 600)
+
+	driver.finish(t).flaws(statsOf(t, s.nodes)).check(t)
+	driver.leave(t)
+	s.checkAllLeft(t)
+}
+
 // Redis dies and comes back empty: sessions go on, and new ones may be made meanwhile.
 func TestRedisKilledAndBackEmpty(t *testing.T) {
 	s := startSite(t, pings{}, four(node48)...)
