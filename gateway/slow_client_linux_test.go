@@ -35,7 +35,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 		}
 		c.send(answer(200, long))
 	})
-	s := startGateway(t, withNodes(node), withLimits(func(l *gateway.Limits) { l.WriteTime = time.Second }))
+	s := startGateway(t, withNodes(node), withLimits(func(l *gateway.Limits) { l.WriteTime = 2 * time.Second }))
 	for name, ask := range map[string]string{"download": get("/page"), "tunnel": get("/open", asksWebSocket...)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,7 +45,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 			}
 			defer c.Close()
 			io.WriteString(c, ask)
-			for began := time.Now(); time.Since(began) < 4*time.Second; time.Sleep(50 * time.Millisecond) {
+			for began := time.Now(); time.Since(began) < 6*time.Second; time.Sleep(50 * time.Millisecond) {
 				if n, err := io.CopyN(io.Discard, c, 10<<10); err != nil {
 					t.Fatalf("cut after %v, %d bytes behind the last: %v", time.Since(began), n, err)
 				}
