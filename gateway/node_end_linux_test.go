@@ -131,6 +131,20 @@ func TestClientThatLeavesEndsTheWrite(t *testing.T) {
 	}
 }
 
+// A client that has sent requests behind others may half-close, but not reset.
+func TestResetBehindSeveralRequests(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", silent)
+	s := startGateway(t, withNodes(node))
+	s.bind(aSID, node)
+	client := dial(t, s.addr)
+	client.send(get(pollTarget(aSID)) + get("/page"))
+	node.conn(0).await("sid=")
+	client.SetLinger(0)
+	client.Close()
+	eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+}
+
 // A node that answers a POST of which it has taken a part gets no other request on that connection, for whose head the rest
 // of the body would be taken.
 func TestAnswerBeforeTheNodeTookAll(t *testing.T) {

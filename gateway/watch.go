@@ -33,11 +33,11 @@ func (w watch) hup() {
 	}
 }
 
-// unread tells what waits to be read from a connection that may have ended: 0 bytes where nothing follows, or why there will
-// never be an answer to what still waits.
+// unread tells what waits to be read from a connection that may have ended: 0 bytes where nothing follows; less, and why, where
+// nothing can be said, or where nobody waits for an answer any more.
 func unread(fd int) (int, error) {
 	if e, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && e != 0 {
-		return 0, unix.Errno(e) // a reset, which bytes that came before it hide from reads
+		return -1, unix.Errno(e) // a reset, which bytes that came before it hide from reads
 	}
 	var b [1]byte
 	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
