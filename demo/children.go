@@ -20,17 +20,26 @@ import (
 	"github.com/sidway/sidway/gateway/replica"
 )
 
+// parseRedis reads the URL of the Redis that all nodes use.
+func parseRedis(url string) (*redis.Options, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil { // whose own words may hold the password
+		return nil, errors.New("--redis or REDIS_URL: not a redis:// URL of one server, as redis://127.0.0.1:6379/0")
+	}
+	return options, nil
+}
+
 // runNode is one chat node, until ctx is done.
 func runNode(ctx context.Context, s settings, log *slog.Logger) error {
 	if s.redis == "" {
 		return errors.New("--node-only needs --redis or REDIS_URL")
 	}
+	options, err := parseRedis(s.redis)
+	if err != nil {
+		return err
+	}
 	if s.listen == "" {
 		return errors.New("--node-only needs --listen, as --listen 127.0.0.1:3001")
-	}
-	options, err := redis.ParseURL(s.redis)
-	if err != nil {
-		return errors.New("--redis: not a redis:// URL") // parse has seen it
 	}
 	options.MaxRetries, options.DialerRetries = -1, 1
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second

@@ -114,11 +114,6 @@ func parse(args []string, out io.Writer) (settings, error) {
 	case s.history < 0:
 		return s, errors.New("--history is a number of messages, and cannot be less than 0")
 	}
-	if s.redis != "" && !s.replicaOnly {
-		if _, err := redis.ParseURL(s.redis); err != nil {
-			return s, errors.New("--redis or REDIS_URL: not a redis:// URL of one server, as redis://127.0.0.1:6379/0") // the parser's own words may hold the password
-		}
-	}
 	return s, nil
 }
 
@@ -142,6 +137,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		return runReplica(ctx, s, log)
 	case s.nodeOnly:
 		return runNode(ctx, s, log)
+	}
+	if s.redis != "" {
+		if _, err := parseRedis(s.redis); err != nil {
+			return err
+		}
 	}
 	return launch.New(launch.Options{
 		Listen: s.listen, Nodes: s.nodes, NodeJS: s.nodeJS, Replicas: s.replicas, Redis: s.redis, History: s.history,

@@ -19,6 +19,16 @@ func (c *clients) sent(t *testing.T, more int) {
 	eventually(t, "the sessions go on", func() bool { return c.stats(t).acked() >= before+more })
 }
 
+// startBusy starts busy sessions and returns when they have had so many answers.
+func (s *site) startBusy(t *testing.T, answers int) *clients {
+	t.Helper()
+	c := startClients(t, s.small(busy))
+	c.connect(t)
+	c.begin(t, pace)
+	c.sent(t, answers)
+	return c
+}
+
 // A replica that is started later, and one that is started again, serve sessions that they never saw.
 func TestReplicaServesSessionsThatItNeverSaw(t *testing.T) {
 	s := startSite(t, pings{interval: 2 * time.Second, timeout: 10 * time.Second}, four(node48)...)
@@ -56,10 +66,7 @@ func TestReplicaServesSessionsThatItNeverSaw(t *testing.T) {
 // A node that is killed takes its own sessions with it, and no others; they are back on other nodes by their next try.
 func TestKilledNode(t *testing.T) {
 	s := startSite(t, pings{}, four(node48)...)
-	driver := startClients(t, s.small(busy))
-	driver.connect(t)
-	driver.begin(t, pace)
-	driver.sent(t, 200)
+	driver := s.startBusy(t, 200)
 
 	victim := s.nodes[1]
 	victim.kill()
@@ -93,10 +100,7 @@ func TestKilledNode(t *testing.T) {
 // what was sent to it on connections that it closes the moment that it goes on.
 func TestStoppedNode(t *testing.T) {
 	s := startSite(t, pings{}, four(node48)...)
-	driver := startClients(t, s.small(busy))
-	driver.connect(t)
-	driver.begin(t, pace)
-	driver.sent(t, 200)
+	driver := s.startBusy(t, 200)
 
 	node := s.nodes[1]
 	node.signal(t, syscall.SIGSTOP)
@@ -156,10 +160,7 @@ func TestRedisKilledAndBackEmpty(t *testing.T) {
 // other replica; then the process ends well.
 func TestReplicaEndsGracefully(t *testing.T) {
 	s := startSite(t, pings{interval: 2 * time.Second, timeout: 10 * time.Second}, four(node48)...)
-	driver := startClients(t, s.small(busy))
-	driver.connect(t)
-	driver.begin(t, pace)
-	driver.sent(t, 300)
+	driver := s.startBusy(t, 300)
 
 	leaver, stayer := s.replicas[0], s.replicas[1]
 	tunnels := leaver.metric(t, `sidway_tunnels{cluster="chat"}`)

@@ -124,6 +124,13 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 	}
 }
 
+// lookBehind notes whether further requests have been received behind the one that the reader is done with.
+func (c *client) lookBehind() {
+	if len(c.reader.Buffered()) > 0 {
+		c.waits.Store(true)
+	}
+}
+
 // refuse answers a head that could not be read, where an answer is due.
 func (c *client) refuse(err error) {
 	var bad *http1.Error

@@ -75,6 +75,9 @@ func (x *exchange) mayEnd() bool { return x.query.SID != "" && x.query.Transport
 func (x *exchange) gather(body *http1.Body) ([]byte, error) {
 	for !body.Done() && len(x.early) < whole {
 		p, err := body.Next()
+		if len(x.early) == 0 && body.Done() {
+			return p, err // without a copy
+		}
 		x.early = append(x.early, p...)
 		if err != nil {
 			return x.early, err

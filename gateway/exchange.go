@@ -123,8 +123,8 @@ func (x *exchange) serve() after {
 // proceed deals with a request that has been decoded and received.
 func (x *exchange) proceed() after {
 	x.ready = time.Now()
-	if x.upload.complete && len(x.c.reader.Buffered()) > 0 {
-		x.c.waits.Store(true)
+	if x.upload.complete {
+		x.c.lookBehind()
 	}
 	if x.query.SID != "" {
 		return x.inSession()

@@ -315,12 +315,7 @@ func TestTunnelEndsByTheTimersThatItsHandshakeAnnounced(t *testing.T) {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
-		if strings.Contains(r.Head, "sid=") {
-			<-release
-		}
-		engine("sid1")(c, r)
-	})
+	node := startNode(t, "n1", holding(release, "sid1"))
 	s := startGateway(t, withNodes(node))
 	idle, kept := dial(t, s.addr), dial(t, s.addr)
 	idle.handshake(handshakeTarget)
@@ -361,12 +356,7 @@ func TestDrain(t *testing.T) {
 func TestDrainAwaitsTheNextPoll(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
-		if strings.Contains(r.Head, "sid=") {
-			<-release
-		}
-		engine("sid1")(c, r)
-	})
+	node := startNode(t, "n1", holding(release, "sid1"))
 	s := startGateway(t, withNodes(node))
 	client := dial(t, s.addr)
 	client.handshake(handshakeTarget)

@@ -83,6 +83,16 @@ func engine(sid string) answerer {
 	}
 }
 
+// holding is engine, but for requests of sessions, which are answered when release is closed.
+func holding(release <-chan struct{}, sid string) answerer {
+	return func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "sid=") {
+			<-release
+		}
+		engine(sid)(c, r)
+	}
+}
+
 // readAll reads what came of a request's body.
 func readAll(r *nodeRequest) string {
 	b, _ := io.ReadAll(r.Body)

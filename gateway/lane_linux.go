@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"syscall"
 
@@ -86,12 +87,8 @@ func (l *lane) close() {
 // takeBack puts a client whose goroutine has nothing to do for the moment back on the lane. It reports false, and leaves
 // the client as it is, where no descriptor is left. The goroutine's own is ended: who still holds it finds it closed.
 func (l *lane) takeBack(c *client) bool {
-	t, ok := c.conn.(*net.TCPConn)
+	fd, ok := descriptor(c.conn)
 	if !ok {
-		return false
-	}
-	fd, err := descriptor(t)
-	if err != nil {
 		return false
 	}
 	c.g.watcher.remove(c)
@@ -100,13 +97,20 @@ func (l *lane) takeBack(c *client) bool {
 	return true
 }
 
-// descriptor returns a descriptor of c's socket for a loop; c is to be closed then.
-func descriptor(c syscall.Conn) (int, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, err
+// descriptor returns a descriptor for a loop of a socket that is plain TCP's; c is to be closed then.
+func descriptor(c any) (fd int, ok bool) {
+	var raw syscall.RawConn
+	err := errors.ErrUnsupported
+	switch c := c.(type) {
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.TCPListener:
+		raw, err = c.SyscallConn()
 	}
-	return loop.Duplicate(raw)
+	if err == nil {
+		fd, err = loop.Duplicate(raw)
+	}
+	return fd, err == nil
 }
 
 // take returns an idle connection to a node, the one used last, nil where there is none. Of its end, and of bytes that belong
@@ -121,7 +125,6 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		l.idle[n] = idle
 		if l.loop.Now() < c.until && (!l.loop.Behind() || loop.Quiet(c.fd)) {
 			l.loop.Ahead(c.token, false)
-			c.reused = true
 			return c
 		}
 		c.close()
@@ -137,19 +140,11 @@ func (l *lane) fetch(n *cluster.Node) *laneNode {
 		return nil
 	}
 	defer conn.Close()
-	t, ok := conn.Conn.(*net.TCPConn)
+	fd, ok := descriptor(conn.Conn)
 	if !ok {
 		return nil
 	}
-	fd, err := descriptor(t)
-	if err != nil {
-		return nil
-	}
-	c := l.adopt(n, fd)
-	if c != nil {
-		c.reused = true
-	}
-	return c
+	return l.adopt(n, fd, true)
 }
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
@@ -163,13 +158,13 @@ func (l *lane) dial(n *cluster.Node) *laneNode {
 	if err != nil {
 		return nil
 	}
-	return l.adopt(n, fd)
+	return l.adopt(n, fd, false)
 }
 
-// adopt has the loop watch a connection to a node. It returns nil, and closes fd, where that fails.
-func (l *lane) adopt(n *cluster.Node, fd int) *laneNode {
+// adopt has the loop watch a connection to a node, reused or fresh. It returns nil, and closes fd, where that fails.
+func (l *lane) adopt(n *cluster.Node, fd int, reused bool) *laneNode {
 	var err error
-	c := &laneNode{lane: l, node: n, fd: fd}
+	c := &laneNode{lane: l, node: n, fd: fd, reused: reused}
 	c.Sit(c)
 	if c.token, err = l.loop.Watch(fd, c, 0); err != nil {
 		loop.Close(fd)

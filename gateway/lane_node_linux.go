@@ -77,9 +77,7 @@ func (n *laneNode) read() {
 		case err == unix.EAGAIN:
 			return
 		case err != nil && n.reused && c.stage == asking && c.x.mayBeUnread(err):
-			c.dropNode()
-			c.x.sentAt = time.Time{}
-			c.anew()
+			c.lost(errUnsent)
 			return
 		case err != nil:
 			c.lost(errCut)
@@ -102,6 +100,7 @@ func (n *laneNode) free(p *http1.Response, whole bool) {
 		n.close()
 		return
 	}
+	n.reused = true
 	n.until = n.lane.loop.Now() + keep
 	n.lane.idle[n.node] = append(n.lane.idle[n.node], n)
 	n.lane.loop.Ahead(n.token, true)

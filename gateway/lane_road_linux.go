@@ -174,7 +174,7 @@ func (c *laneClient) sent() {
 // lost leaves it to a goroutine to deal with a node that did not answer, or could not be reached.
 func (c *laneClient) lost(err error) {
 	c.dropNode()
-	if c.x.sentAt.IsZero() && c.x.query.SID != "" {
+	if (c.x.sentAt.IsZero() || errors.Is(err, errUnsent)) && c.x.query.SID != "" {
 		c.anew() // there is no other node, and a session is waited for
 		return
 	}

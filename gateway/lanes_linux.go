@@ -33,12 +33,11 @@ func newLanes(g *Gateway) lanes {
 
 // listen takes l over and reports true if its connections can be served on loops.
 func (all lanes) listen(l net.Listener) bool {
-	t, ok := l.(*net.TCPListener)
-	if !ok || len(all) == 0 {
+	if len(all) == 0 {
 		return false
 	}
-	fd, err := descriptor(t)
-	if err != nil {
+	fd, ok := descriptor(l)
+	if !ok {
 		return false
 	}
 	setOptions(fd)

@@ -166,9 +166,7 @@ func (x *exchange) streamTo(n net.Conn) error {
 			return errDeparted
 		}
 		if done {
-			if len(x.c.reader.Buffered()) > 0 {
-				x.c.waits.Store(true)
-			}
+			x.c.lookBehind()
 			return nil
 		}
 	}

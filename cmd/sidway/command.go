@@ -83,10 +83,12 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 		name, _, inline := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		f := fs.Lookup(name)
 		switch {
-		case !strings.HasPrefix(args[i], "-") && i > 0 && isFlag(fs, args[i-1]):
-			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s=%s?", args[i], args[i-1], args[i]), help: fs.Name()}
 		case !strings.HasPrefix(args[i], "-"):
-			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s?", args[i], flagFor(fs, args[i])), help: fs.Name()}
+			meant := flagFor(fs, args[i])
+			if i > 0 && isFlag(fs, args[i-1]) {
+				meant = args[i-1] + "=" + args[i]
+			}
+			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s?", args[i], meant), help: fs.Name()}
 		case name == "h" || name == "help":
 			return true, nil
 		case f == nil:

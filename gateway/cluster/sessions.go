@@ -62,6 +62,7 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
 	old, known := s.bySID[sid]
+	ended := false
 	switch {
 	case old.tunnels > 1:
 		old.tunnels--
@@ -70,9 +71,10 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 		s.put(sid, old.node, expires)
 	default:
 		delete(s.bySID, sid)
+		ended = known
 	}
 	s.mu.Unlock()
-	if known && old.tunnels <= 1 && !old.bound {
+	if ended {
 		s.cluster.Leave(old.node)
 	}
 }

@@ -71,19 +71,34 @@ func TestSessionsAreGivenBackOnce(t *testing.T) {
 	})
 }
 
+// afterFailedProbe returns a cluster of one node with the session "s", of whose tunnels one has ended before the session
+// moved to it.
+func afterFailedProbe(tunnels int) *cluster.Cluster {
+	c := cluster.New("c", cluster.LeastSessions, nodes(1))
+	n, _ := c.Pick(nil)
+	c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
+	for range tunnels {
+		c.Sessions.Upgraded("s", n)
+	}
+	c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
+	return c
+}
+
+// expireAll lets 20 s go by in which every binding turns out to have expired.
+func expireAll(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+}
+
 func TestFailedProbeLeavesTheSessionPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		n, _ := c.Pick(nil)
-		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
+		c := afterFailedProbe(1)
 		if got := sessions(c)[0]; got != 1 {
 			t.Fatalf("%d sessions after the failed probe, want 1", got)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+		expireAll(t, c)
 		if got := sessions(c)[0]; got != 0 {
 			t.Errorf("%d sessions after the binding expired, want 0", got)
 		}
@@ -93,15 +108,8 @@ func TestFailedProbeLeavesTheSessionPolling(t *testing.T) {
 // TestFailedProbeBesideTheTunnel opens a second WebSocket with the sid of a session whose tunnel lives.
 func TestFailedProbeBesideTheTunnel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		n, _ := c.Pick(nil)
-		c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.Upgraded("s", n)
-		c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+		c := afterFailedProbe(2)
+		expireAll(t, c)
 		if got := sessions(c)[0]; got != 1 {
 			t.Errorf("%d sessions while the tunnel lives, want 1", got)
 		}

@@ -245,10 +245,10 @@ func (r *Replica) Run(ctx context.Context) error {
 }
 
 func (r *Replica) adminName() string {
-	if r.adminAt == nil {
-		return "off"
+	if a := r.AdminAddr(); a != nil {
+		return a.String()
 	}
-	return r.adminAt.Addr().String()
+	return "off"
 }
 
 func (r *Replica) storeName() string {
