@@ -71,18 +71,27 @@ func (x *exchange) settled(t *turn, n *http1.Conn, err error) (after, bool) {
 		return hangUp, true
 	case errors.Is(err, errShortage):
 		return x.fail(engineio.Full), true
-	case isNodeFault(err) && x.sentAt.IsZero():
-		x.route.Cluster.Failed(x.node)
-	case isNodeFault(err) && x.kind.makesSession():
-		// Only these: any client can send an ordinary request that a node cuts, or answers late.
-		x.route.Cluster.Suspect(x.node, x.sentAt)
 	}
+	x.blame(err)
 	if !x.mayMoveOn(err) {
 		return x.givenUp(err), true
 	}
 	t.tried = append(t.tried, x.node)
 	x.ready = time.Now()
 	return 0, false
+}
+
+// blame tells the cluster of what may be the node's fault. Any client can send an ordinary request that a node cuts, so
+// that only handshakes and direct connects count.
+func (x *exchange) blame(err error) {
+	switch c := x.route.Cluster; {
+	case errors.Is(err, errRefused):
+		c.Failed(x.node)
+	case errors.Is(err, errSilent) && x.sentAt.IsZero():
+		c.Suspect(x.node, x.ready)
+	case errors.Is(err, errCut) && x.kind.makesSession():
+		c.Cut(x.node)
+	}
 }
 
 func isNodeFault(err error) bool {
@@ -123,25 +132,45 @@ func (x *exchange) choose(t *turn) bool {
 // attempt sends the request to the chosen node and reads as much of the answer as has to be known before the client
 // gets any of it.
 func (x *exchange) attempt() (*http1.Conn, error) {
-	x.sentAt = time.Time{}
+	x.sentAt, x.silentSince = time.Time{}, time.Time{}
 	x.open, x.early = engineio.Open{}, x.early[:0] // of a node that was tried before
 	n, err := x.take()
 	if err != nil {
 		return nil, err
 	}
-	if err := x.ask(n, x.answerTime()); err != nil {
+	if err := x.ask(n); err != nil {
 		return n, err
 	}
 	return n, x.learn(n)
 }
 
-// answerTime is how long the node may take to answer.
+// answerTime is how long to wait for the node before waitsOn is asked: for what makes a session HandshakeTime, since
+// another node could make it as well, and for anything else as long as an answer is of use.
 func (x *exchange) answerTime() time.Duration {
-	if x.reserved && !x.route.Cluster.Alone() {
-		return x.c.g.Limits.HandshakeTime
+	left := x.patience() - time.Since(x.sentAt)
+	if x.reserved {
+		return min(left, x.c.g.Limits.HandshakeTime)
 	}
-	return x.patience()
+	return left
 }
+
+// waitsOn reports whether the node is waited for although nothing came within answerTime. A node that answers others is
+// slow, and what a slow node was sent is not sent to another one: each would make a session of it, and a busy cluster would
+// drown in them. Only a node that has answered nothing at all is given up, once for each request.
+func (x *exchange) waitsOn() bool {
+	if !x.reserved || x.overdue() {
+		return false
+	}
+	since := x.silentSince
+	if since.IsZero() {
+		since = x.sentAt
+	}
+	x.silentSince = time.Now()
+	return !x.route.Cluster.Suspect(x.node, since) || x.resent
+}
+
+// overdue reports whether an answer of the node is of no use any more.
+func (x *exchange) overdue() bool { return time.Since(x.sentAt) >= x.patience() }
 
 // learn reads the open packet, where the answer on n should hold one.
 func (x *exchange) learn(n *http1.Conn) error {
@@ -158,14 +187,21 @@ func (x *exchange) learn(n *http1.Conn) error {
 	return nil
 }
 
-// mayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. A
-// session that a handshake has already made on a node that then failed is used by nobody and expires. Ports are short to
-// each node for itself.
+// mayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. What a
+// node may have read is sent once more at the most: a handshake, whose orphaned session is used by nobody and expires, also
+// to a node that has fallen silent; a preflight only after a cut.
 func (x *exchange) mayMoveOn(err error) bool {
-	if !isNodeFault(err) && !errors.Is(err, errUnsent) && !errors.Is(err, errNoPort) {
+	switch {
+	case errors.Is(err, errUnsent), errors.Is(err, errNoPort): // ports are short to each node for itself
+		return true
+	case !isNodeFault(err):
 		return false
+	case x.sentAt.IsZero():
+		return true
 	}
-	return x.sentAt.IsZero() || x.kind.makesSession() || x.kind == preflight
+	again := !x.resent && (x.kind.makesSession() && !x.overdue() || x.kind == preflight && errors.Is(err, errCut))
+	x.resent = x.resent || again
+	return again
 }
 
 // givenUp answers a request that may not be sent to another node.

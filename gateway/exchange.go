@@ -62,9 +62,12 @@ type exchange struct {
 	node     *cluster.Node // that the request goes to; a lease is held on it
 	reused   bool          // the connection to it has carried a request before
 	reserved bool          // a new session's place on node is not yet given to it
+	resent   bool          // it has been sent to another node after one that may have read it
 	upload   upload
 	open     engineio.Open // what the answer to a handshake or direct connect taught
 	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
+
+	silentSince time.Time // since when node has been waited for, after the first HandshakeTime; zero before
 
 	began   time.Time     // the head was read
 	ready   time.Time     // what is to be sent to the node was here
@@ -93,8 +96,8 @@ func (x *exchange) reset(c *client) {
 	x.route, x.node, x.kind = nil, nil, ordinary
 	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
-	x.own, x.status, x.sentAt = 0, 0, time.Time{}
-	x.reserved, x.reused, x.unread, x.refused = false, false, false, false
+	x.own, x.status, x.sentAt, x.silentSince = 0, 0, time.Time{}, time.Time{}
+	x.reserved, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false
 }
 
 func (x *exchange) recycle() {

@@ -56,7 +56,7 @@ type Limits struct {
 	BodyRate      int64         // bytes per second that a body must keep up after BodyTime; 0: none
 	IdleTime      time.Duration // between two requests of a kept connection
 	WriteTime     time.Duration // for one write to a client that does not read
-	HandshakeTime time.Duration // for a node to answer a handshake while others could
+	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
 	QueueTime     time.Duration // that a request without a node, or without an answer from the store, is held
 	Queue         int           // how many requests may be held for want of a node
 }

@@ -154,7 +154,13 @@ func (c *laneClient) Expire() {
 	switch c.stage {
 	case resting, flushing:
 		c.depart()
-	case asking, learning:
+	case asking:
+		if !c.x.sentAt.IsZero() && c.x.waitsOn() {
+			c.enter(asking, c.x.answerTime())
+			return
+		}
+		c.lost(errSilent)
+	case learning:
 		c.lost(errSilent)
 	}
 }

@@ -185,7 +185,7 @@ func (c *laneClient) lost(err error) {
 // there is one.
 func (x *exchange) resume(n *http1.Conn, err error) after {
 	if err == nil {
-		err = x.hear(n, x.answerTime())
+		err = x.hear(n)
 	}
 	if x.query.SID != "" {
 		return x.conclude(n, err)

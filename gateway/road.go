@@ -45,12 +45,12 @@ func (x *exchange) inSession() after {
 	x.node.Acquire()
 	n, err := x.connect(x.take)
 	if err == nil {
-		err = x.ask(n, x.patience())
+		err = x.ask(n)
 	}
 	if errors.Is(err, errUnsent) {
 		n.Close()
 		if n, err = x.connect(x.dial); err == nil {
-			err = x.ask(n, x.patience())
+			err = x.ask(n)
 		}
 	}
 	return x.conclude(n, err)
@@ -210,18 +210,18 @@ func (x *exchange) dialError(err error) error {
 
 // ask sends the request to n and reads the head of the answer. Meanwhile, and until part is called, the departure of the
 // client ends what is written to n and read from it.
-func (x *exchange) ask(n *http1.Conn, limit time.Duration) error {
+func (x *exchange) ask(n *http1.Conn) error {
 	x.c.await(n.Conn)
 	if err := x.send(n); err != nil {
 		return x.part(n, err)
 	}
 	x.own = x.sentAt.Sub(x.ready)
-	return x.hear(n, limit)
+	return x.hear(n)
 }
 
 // hear reads the head of the answer to a request that was sent on n, for which the client awaits it.
-func (x *exchange) hear(n *http1.Conn, limit time.Duration) error {
-	if err := x.head(n, x.sentAt.Add(limit)); err != nil {
+func (x *exchange) hear(n *http1.Conn) error {
+	if err := x.head(n); err != nil {
 		return x.part(n, err)
 	}
 	return nil
@@ -270,18 +270,16 @@ func (x *exchange) send(n *http1.Conn) error {
 }
 
 // head reads the head of the answer, with what comes before it.
-func (x *exchange) head(n *http1.Conn, until time.Time) error {
+func (x *exchange) head(n *http1.Conn) error {
 	for {
-		if err := n.SetReadDeadline(until); err != nil {
-			return nodeError(err)
-		}
-		if x.c.ctx.Err() != nil { // departed just before the deadline was set, which ended nothing then
-			return errDeparted
+		if err := x.allow(n); err != nil {
+			return err
 		}
 		err := n.Reader.Response(&x.resp, x.req.Method)
 		switch {
 		case err != nil && x.reused && x.mayBeUnread(err) && len(n.Reader.Buffered()) == 0:
 			return errUnsent
+		case errors.Is(err, os.ErrDeadlineExceeded) && x.waitsOn():
 		case err != nil:
 			return nodeError(err)
 		case x.resp.Status == 101 && x.kind.wantsTunnel(), x.resp.Status >= 200:
@@ -294,6 +292,17 @@ func (x *exchange) head(n *http1.Conn, until time.Time) error {
 			}
 		}
 	}
+}
+
+// allow gives the node answerTime from now on.
+func (x *exchange) allow(n *http1.Conn) error {
+	if err := n.SetReadDeadline(time.Now().Add(x.answerTime())); err != nil {
+		return nodeError(err)
+	}
+	if x.c.ctx.Err() != nil { // departed just before the deadline was set, which ended nothing then
+		return errDeparted
+	}
+	return nil
 }
 
 // mayBeUnread reports whether err, in place of an answer on a connection that was used before, says that the node has not

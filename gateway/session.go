@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -24,7 +25,12 @@ func (x *exchange) learnFromBody(n *http1.Conn) error {
 	for !body.Done() && len(x.early) < engineio.OpenLimit {
 		p, err := body.Next()
 		x.early = append(x.early, p...)
-		if err != nil && err != io.EOF {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && x.waitsOn():
+			if err := x.allow(n); err != nil {
+				return err
+			}
+		case err != nil && err != io.EOF:
 			return nodeError(err)
 		}
 		x.open, err = engineio.FindOpen(x.query, x.early)

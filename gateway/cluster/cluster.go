@@ -146,11 +146,15 @@ func (c *Cluster) add(n *Node, d int) {
 	c.count(n, d)
 }
 
-// Failed leaves n out of the choice for a while that grows with each failure in a row. Requests of sessions that live
-// on n still go there.
+// Failed ejects n for a while that grows with each failure in a row: it is not picked. Requests of sessions that live on
+// n still go there.
 func (c *Cluster) Failed(n *Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.eject(n)
+}
+
+func (c *Cluster) eject(n *Node) {
 	if n.until.After(time.Now()) {
 		return // one outage, noticed by many requests at once, is one failure
 	}
@@ -164,18 +168,46 @@ func (c *Cluster) Failed(n *Node) {
 	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
 }
 
-// Suspect tells that n left a request, which it was sent at the given time, without an answer. It counts as a failure
-// unless n has answered another one since: then that request was the cause, and nobody can take a node out of the choice
-// by asking it for what takes long.
-func (c *Cluster) Suspect(n *Node, sent time.Time) {
-	if n.answered.Load() < int64(sent.Sub(c.start)) {
-		c.Failed(n)
+// Suspect tells that n has left a request waiting since the given time, and reports whether n is ejected for that: only
+// if it has answered no other request meanwhile, so that slowness is no failure and nobody can eject a node by asking it
+// for what takes long, and only while another node may be picked.
+func (c *Cluster) Suspect(n *Node, since time.Time) bool {
+	if n.answered.Load() >= int64(since.Sub(c.start)) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n)
+	return len(c.sessions.entries) > 0 && n.until.After(time.Now())
+}
+
+// cutsInARow is how many handshakes a node may cut, without any answer between them, before it counts as failed: a single
+// one may have been made to be cut.
+const cutsInARow = 3
+
+// Cut tells that n cut the connection on which it was sent a handshake.
+func (c *Cluster) Cut(n *Node) {
+	if n.cuts.Add(1) < cutsInARow {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n)
+}
+
+// ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
+func (c *Cluster) ejectUnlessLast(n *Node) {
+	if e := c.sessions.entries; len(e) > 1 || len(e) == 1 && e[0].node != n {
+		c.eject(n)
 	}
 }
 
 // Answered tells that n answered a request: it may be picked again at once and its failures are forgotten.
 func (c *Cluster) Answered(n *Node) {
 	n.answered.Store(int64(time.Since(c.start)))
+	if n.cuts.Load() > 0 {
+		n.cuts.Store(0)
+	}
 	if !n.failing.Load() {
 		return
 	}
@@ -195,13 +227,6 @@ func (c *Cluster) tell(n *Node, out bool) {
 	if c.OnLeftOut != nil {
 		c.OnLeftOut(n, out)
 	}
-}
-
-// Alone reports whether there is at most one node that may be picked.
-func (c *Cluster) Alone() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.sessions.entries) <= 1
 }
 
 // Retry returns how long it takes until a node that is left out may be tried again; 0 where none is left out or one

@@ -193,19 +193,53 @@ func TestFailsAgainBeforeItIsPicked(t *testing.T) {
 
 func TestSuspicionNeedsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
-		n := c.Node("n1")
+		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		n, other := c.Node("n1"), c.Node("n2")
 		sent := time.Now()
 		time.Sleep(time.Second)
 		c.Answered(n)
 		time.Sleep(time.Second)
-		c.Suspect(n, sent)
-		if _, err := c.Pick(nil); err != nil {
-			t.Error("left out although it answered another request meanwhile")
+		if c.Suspect(n, sent) {
+			t.Error("ejected although it answered another request meanwhile")
 		}
-		c.Suspect(n, time.Now())
-		if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
-			t.Error("picked although it has said nothing since the request was sent")
+		if !c.Suspect(n, time.Now()) {
+			t.Error("not ejected although it has said nothing since the request was sent")
+		}
+		if c.Suspect(other, time.Now()) {
+			t.Error("the last node is ejected for its silence")
+		}
+		for range 4 {
+			if got, err := c.Pick(nil); got != other {
+				t.Errorf("picked %v, %v", got, err)
+			}
+		}
+	})
+}
+
+func TestCutsCountOnlyInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		n, other := c.Node("n1"), c.Node("n2")
+		ejected := func() bool { return c.Snapshots()[0].LeftOut }
+		for range 5 {
+			c.Cut(n)
+			c.Cut(n)
+			c.Answered(n)
+		}
+		if ejected() {
+			t.Error("ejected although it answered between")
+		}
+		for range 3 {
+			c.Cut(n)
+		}
+		if !ejected() {
+			t.Error("not ejected after three cuts in a row")
+		}
+		for range 3 {
+			c.Cut(other)
+		}
+		if got, err := c.Pick(nil); got != other {
+			t.Errorf("picked %v, %v: the last node is not ejected for cuts", got, err)
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Node struct {
 
 	leases   atomic.Int64
 	answered atomic.Int64 // when it last answered, in nanoseconds since the cluster's start
+	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
 	// Guarded by the cluster's mu.

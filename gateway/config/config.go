@@ -102,7 +102,7 @@ type Limits struct {
 	BodyRate      int64         // bytes per second that a body must reach after BodyTime; 0 for none
 	IdleTime      time.Duration // for a kept connection without a request
 	WriteTime     time.Duration // for one write to a client that does not read
-	HandshakeTime time.Duration // for a node to begin its answer to a handshake
+	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
 	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its binding
 	Queue         int           // requests that may wait for a node at a time
 }
