@@ -22,13 +22,16 @@ type client struct {
 	g       *Gateway
 	lane    *lane  // that it was accepted on, nil: none
 	trusted bool   // a proxy whose word on where requests come from is taken
-	surplus bool   // above the limit of connections
+	surplus bool   // above the limit of connections: only what belongs to a session is served
+	crowded bool   // even above the overflow: nothing is
+	fresh   bool   // it has not sent a request yet
 	ip      string // the client's address
 	port    uint16 // ours, that the client connected to
 
 	forwardedFor string // ip as RFC 7239, section 6, writes it
 
-	waits atomic.Bool // it has sent requests behind others: an end of what it sends says that it waits for the answers
+	waits  atomic.Bool // it has sent requests behind others: an end of what it sends says that it waits for the answers
+	waiter waiter
 
 	// What follows is of a client that a goroutine serves.
 
@@ -39,6 +42,9 @@ type client struct {
 
 	watch watch // its own goroutine's
 
+	half      atomic.Bool // it has closed its side
+	answering atomic.Bool // it is being sent a node's answer
+
 	mu   sync.Mutex
 	node net.Conn // the connection that the request in hand is on
 }
@@ -46,7 +52,7 @@ type client struct {
 // newClient returns the client at addr, which has connected to that port of ours.
 func newClient(g *Gateway, addr netip.Addr, port uint16) *client {
 	addr = addr.Unmap()
-	c := &client{g: g, port: port, forwardedFor: "for=unknown"}
+	c := &client{g: g, port: port, fresh: true, forwardedFor: "for=unknown"}
 	quotes := 0
 	switch {
 	case addr.Is4():
@@ -66,6 +72,7 @@ func newClient(g *Gateway, addr netip.Addr, port uint16) *client {
 func (c *client) hold(conn net.Conn, early []byte) {
 	c.conn, c.reader = conn, http1.NewReader(conn)
 	c.reader.Preload(early)
+	c.waiter.holder = c
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 }
 
@@ -103,8 +110,11 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 	for {
 		if rest == nil {
 			x.reset(c)
-			err := c.reader.Request(&x.req, c.g.Limits.IdleTime, c.g.Limits.HeaderTime)
+			c.g.waiters.add(&c.waiter)
+			err := c.reader.Request(&x.req, c.idleTime(), c.g.Limits.HeaderTime)
+			c.fresh = false
 			if err != nil {
+				c.g.waiters.remove(&c.waiter)
 				c.refuse(err)
 				return hangUp
 			}
@@ -113,6 +123,7 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 			rest = (*exchange).serve
 		}
 		then := rest(x)
+		c.g.waiters.remove(&c.waiter)
 		x.logAccess()
 		c.g.active.Add(-1)
 		if rest = nil; then != goOn {
@@ -124,11 +135,46 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 	}
 }
 
-// lookBehind notes whether further requests have been received behind the one that the reader is done with.
+// idleTime is how long the client may take to begin a request. A connection that never carried one is of no use to anybody.
+func (c *client) idleTime() time.Duration {
+	l := &c.g.Limits
+	if c.fresh {
+		return min(l.HeaderTime, l.IdleTime)
+	}
+	return l.IdleTime
+}
+
+// yield closes the connection while its goroutine waits for the client.
+func (c *client) yield() { c.conn.Close() }
+
+// lookBehind notes whether further requests have been received behind the one that the reader is done with. What was there
+// before is remembered only of a client that has closed its side since.
 func (c *client) lookBehind() {
 	if len(c.reader.Buffered()) > 0 {
 		c.waits.Store(true)
+	} else if !c.half.Load() {
+		c.waits.Store(false)
 	}
+}
+
+// halfTime is how long a client that has closed its side behind several requests is waited for. Most such clients are gone, and
+// hold a connection and a node's poll for nothing.
+const halfTime = 5 * time.Second
+
+// halfClosed has a client that closed its side count as gone after halfTime.
+func (c *client) halfClosed() {
+	if !c.half.Swap(true) {
+		time.AfterFunc(halfTime, c.giveUp)
+	}
+}
+
+// giveUp ends what is done for a client that has closed its side, but not while it is being sent an answer.
+func (c *client) giveUp() {
+	if c.answering.Load() {
+		time.AfterFunc(halfTime, c.giveUp)
+		return
+	}
+	c.depart()
 }
 
 // refuse answers a head that could not be read, where an answer is due.

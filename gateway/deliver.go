@@ -58,6 +58,8 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	*out = x.appendAnswer((*out)[:0], f, last)
 	*out = appendPiece(*out, f, first, body.Done())
 	x.status = x.resp.Status
+	x.c.answering.Store(true)
+	defer x.c.answering.Store(false)
 	err = x.c.write(*out)
 	x.own += time.Since(answered)
 	x.route.metrics.added.Observe(x.own.Seconds())

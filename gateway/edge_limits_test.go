@@ -173,57 +173,169 @@ func TestWriteTime(t *testing.T) {
 	eventually(t, "the client is given up", func() bool { return g.metric("sidway_connections") == 0 })
 }
 
-// Above the limit of connections requests are answered with 503 and when to come again, so that a client knows; far
-// above it nothing is read. When there is room again new ones are served, and those in place never notice.
+// Above the limit of connections live sessions are served; strangers are answered with 503 and when to come again, so that
+// a client knows. Far above it that is the answer to everything. When there is room again new ones are served, and those in
+// place never notice.
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, "n1", engine(aSID))
-	g := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 3 }))
+	release := make(chan struct{})
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "hold") {
+			select {
+			case <-release:
+			case <-c.gone:
+			}
+		}
+		engine(aSID)(c, r)
+	})
+	const limit = 3
+	g := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = limit }))
 	g.bind(aSID, n)
 	var held []*rawClient
-	for range 3 {
-		c := raw(t, g.addr, get("/open"))
-		c.answer()
-		held = append(held, c)
+	hold := func(upTo int) {
+		for len(held) < upTo {
+			held = append(held, raw(t, g.addr, get(pollTarget(aSID)+"&hold=1")))
+		}
+		eventually(t, "all are with the node", func() bool { return g.metric("sidway_leases") == float64(upTo) })
 	}
+	hold(limit)
 	const origin = "Origin: https://page.example"
-	for name, k := range map[string]struct{ head, text string }{
-		"handshake": {get(handshakeTarget, origin), `{"message":"No room"}`},
-		"poll":      {get(pollTarget(aSID), origin), `{"message":"No room"}`},
-		"POST":      {request("POST", pollTarget(aSID), "4hi", origin, "Content-Length: 3"), `{"message":"No room"}`},
-		"upgrade":   {get(upgradeTarget(aSID), append(asks(), origin)...), "No room"},
-		"direct":    {get(directTarget, append(asks(), origin)...), "No room"},
-		"ordinary":  {get("/open", origin), "Service Unavailable\n"},
-	} {
+	requests := map[string]struct {
+		status     int
+		head, text string
+	}{
+		"handshake": {503, get(handshakeTarget, origin), `{"message":"No room"}`},
+		"direct":    {503, get(directTarget, append(asks(), origin)...), "No room"},
+		"ordinary":  {503, get("/open", origin), "Service Unavailable\n"},
+		"poll":      {200, get(pollTarget(aSID), origin), "6"},
+		"POST":      {200, request("POST", pollTarget(aSID), "4hi", origin, "Content-Length: 3"), "ok"},
+		"upgrade":   {101, get(upgradeTarget(aSID), append(asks(), origin)...), ""},
+	}
+	for name, k := range requests {
 		t.Run(name, func(t *testing.T) {
-			c := raw(t, g.addr, k.head+hidden)
+			c := raw(t, g.addr, k.head)
 			r := c.answer()
-			if r.StatusCode != 503 || r.Text != k.text || r.Header.Get("Retry-After") == "" ||
-				r.Header.Get("Access-Control-Allow-Origin") != "https://page.example" {
-				t.Errorf("answered %d %q %v", r.StatusCode, r.Text, r.Header)
+			if r.StatusCode != k.status || r.Text != k.text {
+				t.Errorf("answered %d %q", r.StatusCode, r.Text)
 			}
-			c.refused(r)
+			if k.status == 503 && (r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") != "https://page.example") {
+				t.Errorf("answered %v", r.Header)
+			}
+			if k.status != 101 && !r.Close {
+				t.Error("the connection above the limit goes on")
+			}
+			c.Close()
 		})
 	}
+	if got := n.received(); strings.Contains(got, "GET "+handshakeTarget+" ") || strings.Contains(got, "/open") {
+		t.Errorf("a stranger's request came to the node: %q", tail([]byte(got)))
+	}
+	eventually(t, "the others are gone", func() bool { return g.metric("sidway_connections") == limit })
+	hold(limit + gateway.Overflow(limit))
+	for name, k := range requests {
+		t.Run("far above, "+name, func(t *testing.T) {
+			if r := raw(t, g.addr, k.head).answer(); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || !r.Close {
+				t.Errorf("answered %d %v", r.StatusCode, r.Header)
+			}
+		})
+	}
+	close(release)
 	for _, c := range held {
-		c.kept()
+		c.expect("", 200, "6")
 	}
-	if got := n.received(); strings.Contains(got, "/socket.io/") || strings.Contains(got, "/hidden") {
-		t.Errorf("the node received %q", tail([]byte(got)))
-	}
-	t.Run("far above", func(t *testing.T) {
-		eventually(t, "the refused ones are gone", func() bool { return g.metric("sidway_connections") == 3 })
-		for range 64 {
-			dial(t, g.addr)
-		}
-		eventually(t, "64 wait", func() bool { return g.metric("sidway_connections") == 67 })
-		dial(t, g.addr).closed()
-	})
 	held[0].Close()
-	eventually(t, "there is room", func() bool { return g.metric("sidway_connections") == 2 })
+	eventually(t, "there is room", func() bool { return g.metric("sidway_connections") < limit })
 	c := raw(t, g.addr, get(handshakeTarget))
 	if r := c.answer(); r.StatusCode != 200 {
 		t.Errorf("with room again: answered %d %q", r.StatusCode, r.Text)
 	}
 	c.kept()
+}
+
+// At the limit of connections those that have waited longest for their client give way, and never one whose request is with a node.
+func TestIdleConnectionsGiveWay(t *testing.T) {
+	t.Parallel()
+	for name, sent := range map[string]string{
+		"nothing":          "",
+		"half a head":      "GET /open HT",
+		"half a body":      request("POST", pollTarget(aSID), "4h", "Content-Length: 3"),
+		"half a chunk":     request("POST", pollTarget(aSID), "3\r\n4", chunked),
+		"between requests": get("/open"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if r.URL.Query().Get("hold") != "" {
+					<-c.gone
+				}
+				engine(aSID)(c, r)
+			})
+			g := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 3 }))
+			g.bind(aSID, n)
+			poll := raw(t, g.addr, get(pollTarget(aSID)+"&hold=1"))
+			n.conn(0).await("hold")
+			for range 2 {
+				if c := raw(t, g.addr, sent); name == "between requests" {
+					c.answer()
+				}
+			}
+			var c *rawClient
+			eventually(t, "a stranger is served", func() bool {
+				c = raw(t, g.addr, get(handshakeTarget))
+				return c.answer().StatusCode == 200
+			})
+			c.kept()
+			eventually(t, "one gave way", func() bool { return g.metric("sidway_connections") == 3 })
+			select {
+			case <-n.conn(0).gone:
+				t.Error("the poll has ended")
+			default:
+			}
+			poll.Close()
+		})
+	}
+}
+
+// A connection that has sent nothing has the time of a head, and one that is kept has its own.
+func TestFirstRequestHasTheTimeOfAHead(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, withNodes(startNode(t, "n1", nil)), withLimits(func(l *gateway.Limits) { l.HeaderTime = short }))
+	kept := raw(t, g.addr, get("/open"))
+	kept.answer()
+	if dial(t, g.addr).closed() {
+		t.Error("a connection without a request was reset")
+	}
+	kept.kept()
+}
+
+// A client that sends requests one behind the other and closes its side waits for their answers, but not for ever: most such
+// clients are gone, and their polls would hold a connection and a lease for as long as a node holds a poll.
+func TestHalfClosedClientIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{
+		"polls":                   get(pollTarget(aSID)),
+		"behind a page":           get("/open"),
+		"behind an answered poll": get(pollTarget("other")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if strings.Contains(r.Head, "sid="+aSID) {
+					<-c.gone
+					return
+				}
+				engine("other")(c, r)
+			})
+			g := startGateway(t, withNodes(n))
+			g.bind(aSID, n)
+			g.bind("other", n)
+			c := raw(t, g.addr, first+get(pollTarget(aSID)))
+			c.CloseWrite()
+			began := time.Now()
+			eventually(t, "the client counts as gone", func() bool {
+				return g.metric("sidway_connections") == 0 && g.metric("sidway_leases") == 0
+			})
+			t.Logf("gone after %v", time.Since(began))
+		})
+	}
 }

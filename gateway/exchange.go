@@ -114,11 +114,14 @@ func (x *exchange) serve() after {
 		return x.reply(refusal)
 	}
 	x.route.metrics.requests[x.kind].Inc()
-	if x.c.surplus {
+	if x.c.surplus && x.query.SID == "" {
 		return x.fail(engineio.Full)
 	}
 	if then, ok := x.receive(); !ok {
 		return then
+	}
+	if !x.c.g.waiters.remove(&x.c.waiter) {
+		return hangUp
 	}
 	return x.proceed()
 }

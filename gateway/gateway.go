@@ -50,8 +50,8 @@ type Route struct {
 
 // Limits are the bounds of what a client may take. All of them are required.
 type Limits struct {
-	Connections   int           // open client connections; one more gets 503
-	HeaderTime    time.Duration // from a head's first byte to its last
+	Connections   int           // open client connections; at the limit those that wait longest for their client give way
+	HeaderTime    time.Duration // from a head's first byte to its last, and from a connection's beginning to its first byte
 	BodyTime      time.Duration // for a body, and more as bytes arrive at BodyRate
 	BodyRate      int64         // bytes per second that a body must keep up after BodyTime; 0: none
 	IdleTime      time.Duration // between two requests of a kept connection
@@ -92,6 +92,8 @@ type Gateway struct {
 	open     atomic.Int64 // client connections, those of tunnels too
 	held     atomic.Int64 // requests that wait for a node
 
+	waiters sharedWaiters // connections that a goroutine reads a request from
+
 	mu        sync.Mutex
 	listeners []net.Listener
 	deaf      bool                 // Listen closes what it is given
@@ -114,15 +116,17 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// overflow is how many connections above the limit are read from, so that their requests get an answer that says why;
-// more than that are closed unread.
-const overflow = 64
-
 // Serve runs one client connection on this goroutine until it ends or a tunnel takes it over, and closes it.
 func (g *Gateway) Serve(conn net.Conn) {
 	c := newClient(g, addrPort(conn.RemoteAddr()).Addr(), addrPort(conn.LocalAddr()).Port())
-	if !g.admit(c) {
-		conn.Close()
+	g.admit(c)
+	if c.surplus && g.makeRoom(&waiters{}, time.Now()) {
+		c.surplus, c.crowded = false, false
+	}
+	if c.crowded {
+		turnAway(conn)
+		g.Metrics.refused("full")
+		g.closed()
 		return
 	}
 	if !g.enter(c, conn, nil) {
@@ -132,16 +136,13 @@ func (g *Gateway) Serve(conn net.Conn) {
 	g.serve(c, nil, nil)
 }
 
-// admit counts a new connection and reports whether there is room for it.
-func (g *Gateway) admit(c *client) bool {
-	open := g.open.Add(1)
-	c.surplus = open > int64(g.Limits.Connections)
-	if open > int64(g.Limits.Connections+overflow) {
-		g.open.Add(-1)
-		return false
+// turnAway answers whatever a client beyond the overflow sends first, and closes its connection.
+func turnAway(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(crowdedTime))
+	if _, err := conn.Read(make([]byte, 4<<10)); err == nil {
+		conn.Write(fullAnswer)
 	}
-	g.Metrics.connections.Inc()
-	return true
 }
 
 // serve runs c, which has entered, on this goroutine. Where a request is in hand already, x, the goroutine begins with
@@ -180,12 +181,6 @@ func (g *Gateway) leave(c *client) {
 	delete(g.clients, c)
 	g.mu.Unlock()
 	g.serving.Done()
-}
-
-// closed counts a client connection as gone.
-func (g *Gateway) closed() {
-	g.open.Add(-1)
-	g.Metrics.connections.Dec()
 }
 
 // Stop closes the listeners and makes each kept connection end with its next answer. What is in flight goes on.

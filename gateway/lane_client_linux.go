@@ -20,6 +20,7 @@ type laneClient struct {
 	token loop.Token
 	stage stage
 	limit time.Duration // when the stage ends by itself
+	ends  time.Duration // when a client that has closed its side is waited for no longer; 0: it has not
 
 	readable bool   // there may be bytes to read
 	hup      bool   // the client sends no more than what waits to be read
@@ -50,6 +51,7 @@ const forever = time.Duration(math.MaxInt64)
 func newLaneClient(c *client, fd int) *laneClient {
 	lc := &laneClient{client: c, fd: fd}
 	lc.Sit(lc)
+	lc.waiter.holder = lc
 	return lc
 }
 
@@ -69,24 +71,43 @@ func (c *laneClient) arrive() {
 		return
 	}
 	c.lane.clients[c] = struct{}{}
+	if c.surplus && c.lane.g.makeRoom(&c.lane.waiters, c.lane.loop.Clock()) {
+		c.surplus, c.crowded = false, false
+	}
 	c.rest()
 }
+
+// yield implements waiter's holder.
+func (c *laneClient) yield() { c.depart() }
 
 // enter begins a stage that ends after d by itself. The timer is moved only towards sooner: one that comes too early is
 // set anew then, so that the stages of a request do not cost a timer each.
 func (c *laneClient) enter(s stage, d time.Duration) {
+	c.lane.waiters.remove(&c.waiter)
 	c.stage, c.limit = s, forever
-	if d == forever {
+	if d != forever {
+		c.limit = c.lane.loop.Now() + d
+	}
+	if c.ends > 0 && s != flushing {
+		c.limit = min(c.limit, c.ends)
+	}
+	if c.limit == forever {
 		return
 	}
-	c.limit = c.lane.loop.Now() + d
 	if when, set := c.Timer(); !set || c.limit < when {
 		c.lane.loop.SetTimer(&c.Seat, c.limit)
 	}
 }
 
 // rest waits for the next request.
-func (c *laneClient) rest() { c.enter(resting, c.g.Limits.IdleTime) }
+func (c *laneClient) rest() {
+	idle := c.idleTime()
+	if c.crowded {
+		idle = min(idle, crowdedTime)
+	}
+	c.enter(resting, idle)
+	c.lane.waiters.add(&c.waiter, c.lane.loop.Clock())
+}
 
 // Event implements loop.Handler.
 func (c *laneClient) Event(_ int, events uint32) {
@@ -128,13 +149,17 @@ func (c *laneClient) read() {
 }
 
 // lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
-// asked for more and waits for the answers.
+// asked for more and waits for the answers, for halfTime.
 func (c *laneClient) lookForEnd() {
 	n, err := unread(c.fd)
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR || err == nil && c.waits.Load():
-	case err == nil && n > 0:
+	case err == unix.EAGAIN || err == unix.EINTR:
+	case err == nil && (n > 0 || c.waits.Load()):
 		c.waits.Store(true)
+		if c.ends == 0 {
+			c.ends = c.lane.loop.Now() + halfTime
+			c.enter(c.stage, min(c.limit, c.ends)-c.lane.loop.Now())
+		}
 	default:
 		c.depart()
 	}
@@ -149,6 +174,10 @@ func (c *laneClient) Expire() {
 		if c.limit != forever {
 			c.lane.loop.SetTimer(&c.Seat, c.limit)
 		}
+		return
+	}
+	if c.ends > 0 && c.lane.loop.Now() >= c.ends && c.stage != flushing {
+		c.depart()
 		return
 	}
 	switch c.stage {
@@ -255,6 +284,7 @@ func (c *laneClient) dropNode() {
 // getOff takes the client off its lane.
 func (c *laneClient) getOff() {
 	c.stage = left
+	c.lane.waiters.remove(&c.waiter)
 	c.lane.loop.StopTimer(&c.Seat)
 	delete(c.lane.clients, c)
 }
@@ -301,6 +331,9 @@ func (c *laneClient) fail(cause engineio.Cause) {
 // and reads on with early. It reports as handOver does.
 func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool {
 	c.getOff()
+	if c.hup {
+		c.halfClosed()
+	}
 	c.lane.loop.Release(c.token, c.fd)
 	conn, err := c.lane.loop.Conn(c.fd)
 	if err != nil {

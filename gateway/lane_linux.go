@@ -27,6 +27,7 @@ type lane struct {
 	entrances []*entrance
 	deaf      bool // no entrance is opened any more
 	clients   map[*laneClient]struct{}
+	waiters   waiters                       // those that rest
 	idle      map[*cluster.Node][]*laneNode // the newest last
 	closed    bool
 }

@@ -18,6 +18,12 @@ import (
 // begin takes up a request of which b was received. What is not whole, or is not what Socket.IO asks for all day, is a
 // goroutine's.
 func (c *laneClient) begin(b []byte) {
+	if c.crowded {
+		_, _ = loop.Send(c.fd, fullAnswer)
+		c.g.Metrics.refused("full")
+		c.depart()
+		return
+	}
 	x := exchanges.Get().(*exchange)
 	x.reset(c.client)
 	r := c.lane.reader
@@ -28,11 +34,12 @@ func (c *laneClient) begin(b []byte) {
 		c.toGoroutine(nil, b)
 		return
 	}
+	c.fresh = false
 	c.behind = nil
 	if rest := r.Buffered(); len(rest) > 0 {
 		c.behind = bytes.Clone(rest)
-		c.waits.Store(true)
 	}
+	c.waits.Store(len(c.behind) > 0 || c.hup && c.waits.Load())
 	r.Discard()
 	c.x = x
 	c.g.active.Add(1)
@@ -48,10 +55,10 @@ func (c *laneClient) begin(b []byte) {
 
 // fitsLane reads a request with its body from r and reports whether a lane can deal with it.
 func (x *exchange) fitsLane(r *http1.Reader) bool {
-	if ok, err := r.TryRequest(&x.req); !ok || err != nil || x.c.surplus {
+	if ok, err := r.TryRequest(&x.req); !ok || err != nil {
 		return false
 	}
-	if _, ok := x.decode(); !ok {
+	if _, ok := x.decode(); !ok || x.c.surplus && x.query.SID == "" {
 		return false
 	}
 	switch x.kind {

@@ -14,16 +14,21 @@ type watch struct {
 }
 
 // hup ends what is done for a client that closed its connection. One that only half-closed it behind several requests has
-// asked for more and waits for the answers.
-func (w watch) hup() {
+// asked for more and waits for the answers, for halfTime. closed tells that it has closed its side in any case.
+func (w watch) hup(closed bool) {
 	gone := false
 	w.raw.Control(func(fd uintptr) {
 		n, err := unread(int(fd))
 		switch c := w.client; {
 		case n > 0:
 			c.waits.Store(true)
+			if closed {
+				c.halfClosed()
+			}
 		case n == 0:
-			gone = !c.waits.Load()
+			if gone = !c.waits.Load(); !gone {
+				c.halfClosed()
+			}
 		default:
 			gone = err != unix.EAGAIN && err != unix.EINTR
 		}

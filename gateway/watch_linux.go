@@ -87,7 +87,7 @@ func (w *watcher) run() {
 			t, ok := w.watched[uint64(uint32(e.Pad))<<32|uint64(uint32(e.Fd))]
 			w.mu.Unlock()
 			if ok {
-				t.hup()
+				t.hup(true)
 			}
 		}
 	}

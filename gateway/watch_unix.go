@@ -60,7 +60,7 @@ func (w *watcher) run() {
 		}
 		w.mu.Unlock()
 		for _, t := range all {
-			t.hup()
+			t.hup(false)
 		}
 	}
 }

@@ -97,7 +97,7 @@ type Log struct {
 // Limits bound what clients may take.
 type Limits struct {
 	Connections   int           // from clients, in all; 0 means what the limit of descriptors allows
-	HeaderTime    time.Duration // for a request's head, from its first byte
+	HeaderTime    time.Duration // for a request's head, from its first byte, and for a new connection's first byte
 	BodyTime      time.Duration // for a request's body, before BodyRate counts
 	BodyRate      int64         // bytes per second that a body must reach after BodyTime; 0 for none
 	IdleTime      time.Duration // for a kept connection without a request

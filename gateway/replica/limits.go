@@ -24,6 +24,7 @@ func (r *Replica) limits() (gateway.Limits, error) {
 	}
 	most := int(min(files.Cur, 1<<30))
 	most = max(1, (most-reserve)/2)
+	most -= most / 17 // for what is served above the limit: see gateway.Overflow
 	l := r.cfg.Limits
 	if most < few {
 		r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", most)
