@@ -114,9 +114,8 @@ func descriptor(c any) (fd int, ok bool) {
 	return fd, err == nil
 }
 
-// take returns an idle connection to a node, the one used last, nil where there is none. Of its end, and of bytes that belong
-// to no answer, the lane would know if they came before the last wait: events of idle connections go ahead of others. Only
-// where that wait could not tell of all, the connection is looked at.
+// take returns an idle connection to a node, the one used last, nil where there is none. It looks at the socket, since the loop
+// may not have been told yet that the node has closed it, or has sent bytes that belong to no answer.
 func (l *lane) take(n *cluster.Node) *laneNode {
 	idle := l.idle[n]
 	for len(idle) > 0 {
@@ -124,8 +123,7 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
-		if l.loop.Now() < c.until && (!l.loop.Behind() || loop.Quiet(c.fd)) {
-			l.loop.Ahead(c.token, false)
+		if l.loop.Now() < c.until && loop.Quiet(c.fd) {
 			return c
 		}
 		c.close()

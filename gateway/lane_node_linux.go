@@ -103,7 +103,6 @@ func (n *laneNode) free(p *http1.Response, whole bool) {
 	n.reused = true
 	n.until = n.lane.loop.Now() + keep
 	n.lane.idle[n.node] = append(n.lane.idle[n.node], n)
-	n.lane.loop.Ahead(n.token, true)
 	if _, set := n.Timer(); !set {
 		n.lane.loop.SetTimer(&n.Seat, n.until)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/loop"
 )
 
 // A node may end the connection right behind its 101: the tunnel brings what came before, and then the end.
@@ -272,6 +273,60 @@ func TestSurplusBehindAFullBuffer(t *testing.T) {
 		}
 	}
 }
+
+// A node may send bytes behind its answer at any time, even when a loop has already been told of the request that uses the
+// connection next.
+func TestSurplusJustBeforeTheNextUse(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(answer(200, "6")) })
+	s := startGateway(t, withNodes(node))
+	s.bind(aSID, node)
+	c := dial(t, s.addr)
+	c.expect(get(pollTarget(aSID)), 200, "6")
+	surplus := func() { node.conn(0).send(answer(200, "4not yours")) }
+	if len(s.loops) == 0 {
+		surplus()
+		c.expect(get(pollTarget(aSID)), 200, "6")
+		return
+	}
+	ours, theirs := socketPair(t)
+	l := s.loops[0] // the first connection's
+	l.Send(watching{l: l, fd: ours, event: surplus})
+	s.inOneBatch(func() {
+		unix.Write(theirs, []byte("x"))
+		c.send(get(pollTarget(aSID)))
+	})
+	c.expect("", 200, "6")
+}
+
+func socketPair(t *testing.T) (int, int) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	return pair[0], pair[1]
+}
+
+// watching is a handler that has its loop watch fd, and calls event when there is something to read for the first time.
+type watching struct {
+	l     *loop.Loop
+	fd    int
+	event func()
+}
+
+func (w watching) Receive() { w.l.Watch(w.fd, w, 0) }
+
+func (w watching) Event(_ int, events uint32) {
+	if events&unix.EPOLLIN != 0 {
+		loop.Receive(w.fd, w.l.Shared)
+		w.event()
+	}
+}
+
+func (watching) Turn()   {}
+func (watching) Expire() {}
 
 // takesLittle has a socket take little before somebody reads.
 func takesLittle(_, _ string, c syscall.RawConn) error {

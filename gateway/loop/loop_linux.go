@@ -35,7 +35,6 @@ type Loop struct {
 	clock time.Time     // as of the last wait
 	now   time.Duration // since start, likewise
 	busy  time.Duration // when there was an event last
-	full  bool          // the last wait had no room for more
 
 	slots []slot
 	free  []int32
@@ -60,7 +59,6 @@ type slot struct {
 	handler    Handler
 	side       int32
 	generation int32
-	ahead      bool
 }
 
 // bufferSize is the size of Shared.
@@ -160,7 +158,9 @@ func (l *Loop) run() {
 		if !l.receive() {
 			break
 		}
-		l.dispatch(events[:l.wait(events)])
+		for n, i := l.wait(events), 0; i < n; i++ {
+			l.tell(&events[i])
+		}
 		l.turns()
 		l.expire()
 		if !l.keeps && batch%spin == 0 {
@@ -205,7 +205,6 @@ func (l *Loop) wait(events []unix.EpollEvent) int {
 		l.waiting = false
 		l.mu.Unlock()
 	}
-	l.full = n == len(events)
 	l.clock = time.Now()
 	l.now = l.clock.Sub(l.start)
 	if n > 0 {
@@ -235,21 +234,6 @@ func (l *Loop) mayWait() bool {
 	defer l.mu.Unlock()
 	l.waiting = len(l.inbox) == 0 && !l.ending
 	return l.waiting
-}
-
-// dispatch tells of a batch of events, of those first that go ahead.
-func (l *Loop) dispatch(batch []unix.EpollEvent) {
-	for i := range batch {
-		if e := &batch[i]; e.Fd >= 0 && l.slots[e.Fd].ahead {
-			l.tell(e)
-			e.Events = 0
-		}
-	}
-	for i := range batch {
-		if e := &batch[i]; e.Events != 0 {
-			l.tell(e)
-		}
-	}
 }
 
 func (l *Loop) tell(e *unix.EpollEvent) {
@@ -308,15 +292,9 @@ func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) 
 		return 0, err
 	}
 	l.free = l.free[:len(l.free)-1]
-	s.handler, s.side, s.ahead = h, int32(side), false
+	s.handler, s.side = h, int32(side)
 	return Token(i), nil
 }
-
-// Behind reports whether more may have happened before the last wait than it had room to tell of.
-func (l *Loop) Behind() bool { return l.full }
-
-// Ahead has what happened at the descriptor told before what happened at others by the same wait, or no longer.
-func (l *Loop) Ahead(t Token, on bool) { l.slots[t].ahead = on }
 
 // HandOver has h told from now on what happens at the descriptor. What was told before is not told again.
 func (l *Loop) HandOver(t Token, h Handler, side int) {

@@ -274,48 +274,6 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestAhead has two sockets readable at the same wait, the one that goes ahead last.
-func TestAhead(t *testing.T) {
-	l := start(t)
-	order := make(chan int, 10)
-	tokens := [2]loop.Token{}
-	var peers [2]net.Conn
-	for side := range 2 {
-		var fd int
-		fd, peers[side] = socket(t)
-		do(t, l, func() {
-			p := newProbe()
-			p.event = func(side int, events uint32) {
-				if events&unix.EPOLLIN != 0 {
-					loop.Receive(fd, l.Shared)
-					order <- side
-				}
-			}
-			var err error
-			if tokens[side], err = l.Watch(fd, p, side); err != nil {
-				t.Error(err)
-			}
-		})
-		defer unix.Close(fd)
-	}
-	for _, want := range [][2]int{{0, 1}, {1, 0}, {0, 1}} {
-		do(t, l, func() {
-			l.Ahead(tokens[1], want[0] == 1)
-			for _, p := range peers {
-				io.WriteString(p, "x")
-			}
-		})
-		if got := [2]int{await(t, order), await(t, order)}; got != want {
-			t.Errorf("told of %v, want %v", got, want)
-		}
-	}
-	do(t, l, func() {
-		for _, token := range tokens {
-			l.Forget(token)
-		}
-	})
-}
-
 // TestConnWithoutDescriptors gives a socket back while the process may open none.
 func TestConnWithoutDescriptors(t *testing.T) {
 	l := start(t)
