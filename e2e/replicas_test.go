@@ -22,8 +22,9 @@ type replica struct {
 	admin  string
 }
 
-// startReplica starts sidway before the nodes and returns when it says that it is ready.
-func startReplica(t *testing.T, redisURL string, nodes []*node) *replica {
+// startReplica starts sidway before the nodes, with these further settings of their cluster, and returns when it says that it
+// is ready.
+func startReplica(t *testing.T, redisURL string, nodes []*node, settings ...string) *replica {
 	t.Helper()
 	r := &replica{binary: binaryOf(t, sidwayBinary), listen: freeAddress(t), admin: freeAddress(t)}
 	r.config = filepath.Join(t.TempDir(), "sidway.yaml")
@@ -31,7 +32,11 @@ func startReplica(t *testing.T, redisURL string, nodes []*node) *replica {
 	fmt.Fprintf(&b, "listen: %s\nadmin: {listen: %s}\naffinity: {redis: %s}\n", r.listen, r.admin, redisURL)
 	// On a crowded machine the default of 5 s may go by before a test has brought back what a request is held for.
 	fmt.Fprintf(&b, "limits: {queue_time: 20s}\nshutdown: {notice: 1s, deadline: 5s, waves: 4}\n")
-	fmt.Fprintf(&b, "clusters:\n  - name: chat\n    nodes:\n")
+	fmt.Fprintf(&b, "clusters:\n  - name: chat\n")
+	for _, s := range settings {
+		fmt.Fprintf(&b, "    %s\n", s)
+	}
+	fmt.Fprintf(&b, "    nodes:\n")
 	for _, n := range nodes {
 		fmt.Fprintf(&b, "      - {name: %s, url: http://%s}\n", n.name, n.address())
 	}

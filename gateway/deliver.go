@@ -122,7 +122,7 @@ func appendPiece(dst []byte, f framing, p []byte, last bool) []byte {
 // finish gives the node's connection back or cuts it, and says what becomes of the client's.
 func (x *exchange) finish(n *http1.Conn, whole, last bool) after {
 	err := x.part(n, nil)
-	if !whole || err != nil || x.resp.Close || !x.upload.complete || x.kind.wantsTunnel() || len(n.Reader.Buffered()) > 0 {
+	if !whole || err != nil || x.resp.Close || x.route.DisableKeepAlive || !x.upload.complete || x.kind.wantsTunnel() || len(n.Reader.Buffered()) > 0 {
 		n.Close()
 	} else {
 		x.node.Pool.Put(n, x.resp.KeepAlive)

@@ -268,3 +268,22 @@ func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 		})
 	}
 }
+
+// Each request has a connection of its own where the cluster says so.
+func TestNoKeepAliveToNodes(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	g := startGateway(t, withNodes(n), func(o *siteOptions) { o.routes[0].DisableKeepAlive = true })
+	c := dial(t, g.addr)
+	c.handshake(handshakeTarget)
+	c.expect(get(pollTarget(aSID)), 200, "6")
+	c.expect(request("POST", pollTarget(aSID), "4hi", lengthOf("4hi")), 200, "ok")
+	c.send(get("/open"))
+	if r := c.answer(); r.StatusCode != 200 {
+		t.Errorf("answered %d", r.StatusCode)
+	}
+	if got, closes := len(n.all()), strings.Count(n.received(), "\r\nConnection: close\r\n"); got != 4 || closes != 4 {
+		t.Errorf("%d connections, of which %d were said to be closed, in place of 4", got, closes)
+	}
+	c.kept()
+}

@@ -22,8 +22,11 @@ func (x *exchange) appendRequest(dst []byte, address string) []byte {
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}
-	if x.kind.wantsTunnel() {
+	switch {
+	case x.kind.wantsTunnel():
 		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	case x.route.DisableKeepAlive:
+		dst = append(dst, "Connection: close\r\n"...)
 	}
 	switch {
 	case q.Chunked && !x.upload.complete:

@@ -43,7 +43,10 @@ type Route struct {
 	// MaxBody limits a request's body in bytes. 0: for Socket.IO what the session's open packet announced, otherwise
 	// no limit.
 	MaxBody int64
-	Cluster *cluster.Cluster
+	// DisableKeepAlive has each connection to a node carry one request: for nodes behind something that routes connections, and
+	// not requests, by what comes first on them.
+	DisableKeepAlive bool
+	Cluster          *cluster.Cluster
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 }

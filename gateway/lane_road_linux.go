@@ -228,7 +228,7 @@ func (c *laneClient) hear(b []byte) {
 		x.early = append(x.early[:0], r.Buffered()...)
 		c.learn()
 	default:
-		c.n.free(&x.resp, len(r.Buffered()) == 0)
+		c.n.free(&x.resp, len(r.Buffered()) == 0 && !x.route.DisableKeepAlive)
 		c.n = nil
 		x.route.Cluster.Answered(x.node)
 		c.answered(body)

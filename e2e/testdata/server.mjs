@@ -79,7 +79,11 @@ server.on("upgrade", (req, socket, head) => {
   plain.handleUpgrade(req, socket, head, (ws) => ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary })));
 });
 
-server.listen(Number(env.PORT ?? 0), "127.0.0.1", () => say({ port: server.address().port }));
+if (env.STICKY_WORKER) {
+  require("@socket.io/sticky").setupWorker(io);
+} else {
+  server.listen(Number(env.PORT ?? 0), "127.0.0.1", () => say({ port: server.address().port }));
+}
 
 serve({
   stats: () => {

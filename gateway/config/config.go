@@ -129,8 +129,11 @@ type Cluster struct {
 	Host    []string // lower case, without port, exact or "*.example.com"; none means any host
 	Path    string   // where the nodes serve Socket.IO; begins and ends with "/"
 	Balance Balance
-	MaxBody int64 // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
-	Nodes   []Node
+	// DisableKeepAlive has each connection to a node carry one request, for nodes behind something that routes connections,
+	// and not requests, by their first request.
+	DisableKeepAlive bool
+	MaxBody          int64 // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
+	Nodes            []Node
 }
 
 // Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.

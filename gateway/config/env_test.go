@@ -213,7 +213,7 @@ func TestTheExampleFileHoldsEveryKeyAndTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := []string{"clusters", "name", "host", "path", "balance", "max_body", "nodes", "url", "weight"}
+	keys := []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight"}
 	for _, v := range config.Variables() {
 		keys = append(keys, v.Key[strings.LastIndex(v.Key, ".")+1:])
 	}

@@ -100,7 +100,7 @@ var problems = []struct {
 	{"clusters, null", "clusters:\n", []string{"1: clusters: the list is empty; write at least one cluster with its nodes"}},
 	{"clusters, no list", "clusters: {name: a}\n", []string{`1: clusters: this takes a list; begin each item with a dash, as "- name: …"`}},
 	{"clusters, no mappings", "clusters:\n  - a\n  -\n", []string{
-		"2: clusters[0]: this takes keys below it: name, host, path, balance, max_body, nodes",
+		"2: clusters[0]: this takes keys below it: name, host, path, balance, keep_alive, max_body, nodes",
 		"3: clusters[1]: there is nothing behind the dash",
 	}},
 	{"cluster, empty", "clusters:\n  - {}\n", []string{
@@ -144,6 +144,7 @@ var problems = []struct {
 	{"path, dots", cluster("path: /a/.."), []string{`2: clusters[0].path: "/a/.." has empty or dotted parts; write it out, as /socket.io/`}},
 	{"path, escape", cluster("path: /a%20"), []string{`2: clusters[0].path: "/a%20": only letters, digits and -._~/ can stand in a path here, not "%"`}},
 	{"balance", cluster("balance: least_session"), []string{`2: clusters[0].balance: "least_session" is unknown; did you mean least_sessions?`}},
+	{"keep_alive", cluster("keep_alive: no"), []string{`2: clusters[0].keep_alive: "no" is neither true nor false`}},
 	{"max_body", cluster("max_body: 2TB"), []string{`2: clusters[0].max_body: "2TB" is not a number of bytes; write it as 1000000, 1MB or 1MiB`}},
 	{"max_body, overflow", cluster("max_body: 9000000000 GiB"), []string{"2: clusters[0].max_body: 9000000000 GiB is more than a terabyte"}},
 

@@ -99,6 +99,7 @@ var clusterFields = []field[Cluster]{
 	many("host", func(c *Cluster) *[]string { return &c.Host }, parseHost),
 	one("path", func(c *Cluster) *string { return &c.Path }, parsePath),
 	one("balance", func(c *Cluster) *Balance { return &c.Balance }, oneOf(LeastSessions, RoundRobin)),
+	one("keep_alive", func(c *Cluster) *bool { return &c.DisableKeepAlive }, not(parseBool)),
 	one("max_body", func(c *Cluster) *int64 { return &c.MaxBody }, parseSize),
 }
 
@@ -108,6 +109,8 @@ var nodeFields = []field[Node]{
 	one("weight", func(n *Node) *int { return &n.Weight }, parseWeight),
 }
 
-func newCluster() Cluster { return Cluster{Path: "/socket.io/", Balance: LeastSessions} }
+func newCluster() Cluster {
+	return Cluster{Path: "/socket.io/", Balance: LeastSessions}
+}
 
 func newNode() Node { return Node{Weight: 1} }

@@ -66,6 +66,14 @@ func parseBool(text string) (bool, error) {
 	return false, fmt.Errorf("%s is neither true nor false", quote(text))
 }
 
+// not parses the opposite of what a setting holds.
+func not(parse func(string) (bool, error)) func(string) (bool, error) {
+	return func(text string) (bool, error) {
+		v, err := parse(text)
+		return !v, err
+	}
+}
+
 // oneOf parses a word of a closed set.
 func oneOf[S ~string](words ...S) func(string) (S, error) {
 	return func(text string) (S, error) {

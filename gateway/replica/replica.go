@@ -138,11 +138,12 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 	known := cluster.New(c.Name, method, nodes)
 	known.OnLeftOut = func(n *cluster.Node, out bool) { r.tellNode(known, n, out) }
 	return gateway.Route{
-		Hosts:   c.Host,
-		Path:    c.Path,
-		MaxBody: c.MaxBody,
-		Cluster: known,
-		Store:   r.store(c.Name),
+		Hosts:            c.Host,
+		Path:             c.Path,
+		MaxBody:          c.MaxBody,
+		DisableKeepAlive: c.DisableKeepAlive,
+		Cluster:          known,
+		Store:            r.store(c.Name),
 	}
 }
 
