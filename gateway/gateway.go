@@ -93,6 +93,7 @@ type Gateway struct {
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
+	limit    atomic.Int64 // of open
 	held     atomic.Int64 // requests that wait for a node
 
 	waiters sharedWaiters // connections that a goroutine reads a request from
@@ -112,6 +113,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{Options: o, watcher: w, clients: map[*client]struct{}{}}
+	g.SetConnections(o.Limits.Connections)
 	for i := range o.Routes {
 		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
 	}

@@ -83,7 +83,6 @@ func (c *laneClient) yield() { c.depart() }
 // enter begins a stage that ends after d by itself. The timer is moved only towards sooner: one that comes too early is
 // set anew then, so that the stages of a request do not cost a timer each.
 func (c *laneClient) enter(s stage, d time.Duration) {
-	c.lane.waiters.remove(&c.waiter)
 	c.stage, c.limit = s, forever
 	if d != forever {
 		c.limit = c.lane.loop.Now() + d

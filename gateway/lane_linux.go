@@ -5,6 +5,8 @@ import (
 	"net"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
@@ -29,6 +31,7 @@ type lane struct {
 	clients   map[*laneClient]struct{}
 	waiters   waiters                       // those that rest
 	idle      map[*cluster.Node][]*laneNode // the newest last
+	idling    int                           // how many those are
 	closed    bool
 }
 
@@ -83,6 +86,7 @@ func (l *lane) close() {
 		}
 	}
 	clear(l.idle)
+	l.idling = 0
 }
 
 // takeBack puts a client whose goroutine has nothing to do for the moment back on the lane. It reports false, and leaves
@@ -114,6 +118,30 @@ func descriptor(c any) (fd int, ok bool) {
 	return fd, err == nil
 }
 
+// spare gives a descriptor up for one that is needed more: of the client that has waited longest, else of an idle connection to a
+// node. It reports whether there was one.
+func (l *lane) spare() bool {
+	return l.g.makeRoom(&l.waiters, l.loop.Clock()) || l.dropIdle()
+}
+
+// dropIdle closes a connection to a node that nobody uses, and reports whether there was one.
+func (l *lane) dropIdle() bool {
+	for _, idle := range l.idle {
+		if len(idle) > 0 {
+			idle[0].drop()
+			return true
+		}
+	}
+	return false
+}
+
+// mayKeep reports whether one more connection to a node may be idle. Each client counts with two descriptors, of which those
+// that wait for a request use one.
+func (l *lane) mayKeep() bool {
+	free := max(0, l.g.limit.Load()-l.g.open.Load())
+	return int64(l.idling) < int64(l.waiters.n)+free/int64(len(l.g.lanes))+1
+}
+
 // take returns an idle connection to a node, the one used last, nil where there is none. It looks at the socket, since the loop
 // may not have been told yet that the node has closed it, or has sent bytes that belong to no answer.
 func (l *lane) take(n *cluster.Node) *laneNode {
@@ -123,6 +151,7 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle[len(idle)-1] = nil
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
+		l.idling--
 		if l.loop.Now() < c.until && loop.Quiet(c.fd) {
 			return c
 		}
@@ -147,13 +176,16 @@ func (l *lane) fetch(n *cluster.Node) *laneNode {
 }
 
 // dial begins to connect to a node, whose address some goroutine has found out not long ago. It returns nil where that is
-// not so, or where it fails at once.
-func (l *lane) dial(n *cluster.Node) *laneNode {
+// not so, or where it fails at once. For a live session others give way where no descriptor is left.
+func (l *lane) dial(n *cluster.Node, live bool) *laneNode {
 	addr, ok := n.Pool.Peer(l.loop.Clock())
 	if !ok {
 		return nil
 	}
 	fd, err := loop.Dial(addr)
+	if errors.Is(err, unix.EMFILE) && (live && l.spare() || l.dropIdle()) {
+		fd, err = loop.Dial(addr)
+	}
 	if err != nil {
 		return nil
 	}

@@ -96,13 +96,14 @@ func (n *laneNode) read() {
 func (n *laneNode) free(p *http1.Response, whole bool) {
 	n.client = nil
 	keep := http1.KeepFor(p.KeepAlive)
-	if !whole || n.readable || p.Close || n.hup || len(n.unsent) > 0 || keep <= 0 || n.lane.closed {
+	if !whole || n.readable || p.Close || n.hup || len(n.unsent) > 0 || keep <= 0 || n.lane.closed || !n.lane.mayKeep() {
 		n.close()
 		return
 	}
 	n.reused = true
 	n.until = n.lane.loop.Now() + keep
 	n.lane.idle[n.node] = append(n.lane.idle[n.node], n)
+	n.lane.idling++
 	if _, set := n.Timer(); !set {
 		n.lane.loop.SetTimer(&n.Seat, n.until)
 	}
@@ -130,6 +131,7 @@ func (n *laneNode) drop() {
 	idle := n.lane.idle[n.node]
 	if i := slices.Index(idle, n); i >= 0 {
 		n.lane.idle[n.node] = slices.Delete(idle, i, i+1)
+		n.lane.idling--
 	}
 	n.close()
 }

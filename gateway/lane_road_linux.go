@@ -18,6 +18,7 @@ import (
 // begin takes up a request of which b was received. What is not whole, or is not what Socket.IO asks for all day, is a
 // goroutine's.
 func (c *laneClient) begin(b []byte) {
+	c.lane.waiters.remove(&c.waiter)
 	if c.crowded {
 		_, _ = loop.Send(c.fd, fullAnswer)
 		c.g.Metrics.refused("full")
@@ -145,7 +146,7 @@ func (c *laneClient) ask() {
 		n = l.take(x.node)
 	}
 	if n == nil {
-		n = l.dial(x.node)
+		n = l.dial(x.node, x.query.SID != "")
 	}
 	if n == nil {
 		c.anew()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"time"
@@ -41,7 +42,7 @@ func (all lanes) listen(l net.Listener) bool {
 		return false
 	}
 	setOptions(fd)
-	entrance := &entrance{lanes: all, lane: all[0], fd: fd, port: addrPort(l.Addr()).Port()}
+	entrance := &entrance{lanes: all, lane: all[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
 	entrance.Sit(entrance)
 	l.Close()
 	all[0].do(entrance.open)
@@ -81,11 +82,13 @@ type entrance struct {
 	lanes   lanes
 	lane    *lane
 	fd      int
+	spare   int // a descriptor for a connection that finds no other; -1: there is none
 	token   loop.Token
 	watched bool // the loop watches it
 	port    uint16
 	next    int
 	pause   time.Duration
+	short   time.Duration // when no connection could be accepted last; 0: never
 }
 
 // acceptTurn is how many connections are accepted before other sockets have their turn.
@@ -103,6 +106,7 @@ func (e *entrance) open() {
 		return
 	}
 	e.watched = true
+	e.keepSpare()
 	e.lane.entrances = append(e.lane.entrances, e)
 }
 
@@ -118,21 +122,70 @@ func (e *entrance) Event(int, uint32) {
 		case unix.EAGAIN:
 			return
 		default:
+			if e.lane.spare() {
+				continue
+			}
+			e.turnAway()
 			e.rest(err)
 			return
 		}
 	}
 }
 
+// turnAway deals with connections that wait while there is no descriptor: a stranger gets its 503 on the one that is kept back for
+// that, and a live session gets that one.
+func (e *entrance) turnAway() {
+	for range acceptTurn {
+		e.keepSpare()
+		if e.spare < 0 {
+			return
+		}
+		loop.Close(e.spare)
+		e.spare = -1
+		fd, from, err := loop.Accept(e.fd)
+		if err != nil {
+			break
+		}
+		if !isStranger(fd, e.lane.loop.Shared) {
+			e.admit(fd, from)
+			return
+		}
+		_, _ = loop.Receive(fd, e.lane.loop.Shared) // what is unread would make the close a reset
+		_, _ = loop.Send(fd, fullAnswer)
+		loop.Close(fd)
+		e.lane.g.Metrics.refused("full")
+	}
+	e.keepSpare()
+}
+
+// keepSpare keeps a descriptor for turnAway, if there is one and none is kept yet.
+func (e *entrance) keepSpare() {
+	if e.spare >= 0 {
+		return
+	}
+	var err error
+	if e.spare, err = unix.FcntlInt(uintptr(e.fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		e.spare = -1
+	}
+}
+
+// isStranger reports whether what the client has sent so far names no session. It takes nothing away.
+func isStranger(fd int, b []byte) bool {
+	n, _, err := unix.Recvfrom(fd, b, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && !bytes.Contains(b[:n], []byte("sid="))
+}
+
 // rest lets connections wait in the kernel until there are descriptors again.
 func (e *entrance) rest(err error) {
-	if e.pause == 0 {
+	now := e.lane.loop.Now()
+	if e.short == 0 || now-e.short > acceptQuiet {
 		e.lane.g.Log.Warn("no connection can be accepted", "error", err)
 	}
+	e.short = now
 	e.pause = min(max(2*e.pause, acceptPause), acceptPauseMost)
 	e.lane.loop.Release(e.token, e.fd)
 	e.watched = false
-	e.lane.loop.SetTimer(&e.Seat, e.lane.loop.Now()+e.pause)
+	e.lane.loop.SetTimer(&e.Seat, now+e.pause)
 }
 
 // Expire implements loop.Handler.
@@ -174,4 +227,7 @@ func (e *entrance) close() {
 	}
 	e.lane.loop.StopTimer(&e.Seat)
 	loop.Close(e.fd)
+	if e.spare >= 0 {
+		loop.Close(e.spare)
+	}
 }

@@ -10,6 +10,8 @@ import (
 const (
 	acceptPause     = 5 * time.Millisecond
 	acceptPauseMost = 500 * time.Millisecond
+	// acceptQuiet is how long all goes well before the log tells of the next shortage.
+	acceptQuiet = 10 * time.Second
 )
 
 // Listen takes l over and serves the connections that come by it, until Drain or Close closes it. It returns at once.

@@ -20,20 +20,23 @@ func Overflow(n int) int { return max(overflowLeast, n/overflowShare) }
 // crowdedTime is how long a connection beyond the overflow may take to send anything.
 const crowdedTime = time.Second
 
-// yieldTime is how long a connection has waited for its client, at least, when it is closed to make room for another one: what
-// the client sent before that has arrived.
-const yieldTime = 100 * time.Millisecond
+// yieldTime is how long a connection has waited for its client, at least, when it is closed to make room for another one: even
+// a slow client has sent a request by then, if it had one.
+const yieldTime = time.Second
 
 // fullAnswer is what a connection beyond the overflow gets. Nobody has looked at its request.
 var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
 
 // admit counts a new connection, and notes whether there is room for it.
 func (g *Gateway) admit(c *client) {
-	open, limit := g.open.Add(1), int64(g.Limits.Connections)
+	open, limit := g.open.Add(1), g.limit.Load()
 	c.surplus = open > limit
-	c.crowded = open > limit+int64(Overflow(g.Limits.Connections))
+	c.crowded = open > limit+int64(Overflow(int(limit)))
 	g.Metrics.connections.Inc()
 }
+
+// SetConnections changes how many client connections may be open. Those that are stay.
+func (g *Gateway) SetConnections(n int) { g.limit.Store(int64(n)) }
 
 // closed counts a client connection as gone.
 func (g *Gateway) closed() {

@@ -15,30 +15,40 @@ const reserve = 256
 // few is a number of clients for which nobody needs a gateway.
 const few = 500
 
-// limits takes the limits from the configuration. What the process may open decides how many clients there can be at
-// most: each needs a descriptor and another one for its node.
-func (r *Replica) limits() (gateway.Limits, error) {
+// connections returns how many clients there may be: as many as the configuration says, but no more than the process may open
+// descriptors for, since each client needs one and another one for its node. That limit can change while the process runs, and
+// is logged when it is first seen.
+func (r *Replica) connections() (int, error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		return gateway.Limits{}, fmt.Errorf("read the limit of descriptors: %w", err)
+		return 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
 	most := int(min(files.Cur, 1<<30))
 	most = max(1, (most-reserve)/2)
 	most -= most / 17 // for what is served above the limit: see gateway.Overflow
+	configured := r.cfg.Limits.Connections
+	if files.Cur != r.descriptors {
+		r.descriptors = files.Cur
+		if most < few {
+			r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", most)
+		}
+		if configured > most {
+			r.log.Warn("limits.connections is more than the limit of descriptors allows (ulimit -n)",
+				"configured", configured, "allowed", most, "descriptors", files.Cur)
+		}
+	}
+	if configured == 0 {
+		return most, nil
+	}
+	return min(configured, most), nil
+}
+
+// limits takes the limits from the configuration.
+func (r *Replica) limits() (gateway.Limits, error) {
+	connections, err := r.connections()
 	l := r.cfg.Limits
-	if most < few {
-		r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", most)
-	}
-	switch {
-	case l.Connections == 0:
-		l.Connections = most
-	case l.Connections > most:
-		r.log.Warn("limits.connections is more than the limit of descriptors allows (ulimit -n)",
-			"configured", l.Connections, "allowed", most, "descriptors", files.Cur)
-		l.Connections = most
-	}
 	return gateway.Limits{
-		Connections:   l.Connections,
+		Connections:   connections,
 		HeaderTime:    l.HeaderTime,
 		BodyTime:      l.BodyTime,
 		BodyRate:      l.BodyRate,
@@ -47,5 +57,5 @@ func (r *Replica) limits() (gateway.Limits, error) {
 		HandshakeTime: l.HandshakeTime,
 		QueueTime:     l.QueueTime,
 		Queue:         l.Queue,
-	}, nil
+	}, err
 }

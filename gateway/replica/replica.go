@@ -49,6 +49,8 @@ type Replica struct {
 	admin     *http.Server
 	adminAt   net.Listener
 	stopping  atomic.Bool
+
+	descriptors uint64 // that the process may open
 }
 
 // New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
@@ -279,6 +281,9 @@ func (r *Replica) sweep(ctx context.Context) error {
 				for _, n := range route.Cluster.Nodes() {
 					n.Pool.Sweep(now)
 				}
+			}
+			if n, err := r.connections(); err == nil {
+				r.gateway.SetConnections(n)
 			}
 		}
 	}

@@ -1,0 +1,100 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+// Where a replica may open fewer descriptors than before, its live sessions go on and strangers are told so; when it may open
+// more again, they are served within a second or so.
+func TestLimitOfDescriptorsChanges(t *testing.T) {
+	nodes := startNodes(t, pings{}, node48, node48)
+	r := startReplica(t, affinitytest.StartRedis(t).URL(), nodes)
+	driver := startClients(t, plan{URL: "http://" + r.listen, Library: 4, Modes: busy, Window: 2})
+	driver.connect(t)
+	driver.begin(t, pace)
+	driver.sent(t, 200)
+
+	r.limitDescriptors(t, 600)
+	r.crowd(t)
+	driver.sent(t, 500)
+	r.limitDescriptors(t, 20000)
+	r.servesStrangers(t)
+	driver.finish(t).flaws(statsOf(t, nodes)).check(t)
+	driver.leave(t)
+}
+
+// Where there is no descriptor left at all, strangers get an answer all the same.
+func TestDescriptorsUsedUp(t *testing.T) {
+	nodes := startNodes(t, pings{}, node48)
+	r := startReplica(t, affinitytest.StartRedis(t).URL(), nodes)
+	r.stranger(t)
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.limitDescriptors(t, uint64(len(open)))
+	r.crowd(t)
+	r.limitDescriptors(t, 20000)
+	r.servesStrangers(t)
+}
+
+func (r *replica) limitDescriptors(t *testing.T, n uint64) {
+	t.Helper()
+	if err := unix.Prlimit(r.cmd.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: 20000}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// crowd brings strangers until ten of them were refused.
+func (r *replica) crowd(t *testing.T) {
+	t.Helper()
+	refused := 0
+	for n := 0; refused < 10; n++ {
+		a := r.stranger(t)
+		switch {
+		case n == 500:
+			t.Fatalf("of %d strangers only %d were refused", n, refused)
+		case a.StatusCode == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
+			refused++
+		case a.StatusCode != http.StatusSwitchingProtocols:
+			t.Fatalf("a stranger got %d", a.StatusCode)
+		}
+	}
+}
+
+func (r *replica) servesStrangers(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, "strangers are served again", func() bool {
+		return r.stranger(t).StatusCode == http.StatusSwitchingProtocols
+	})
+	t.Logf("served again after %v", time.Since(began))
+}
+
+// stranger makes a direct connect on a connection of its own, which it keeps.
+func (r *replica) stranger(t *testing.T) *http.Response {
+	t.Helper()
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.listen+"/socket.io/?EIO=4&transport=websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	a, err := (&http.Client{Transport: transport}).Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Body.Close() })
+	return a
+}
