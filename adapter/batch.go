@@ -8,17 +8,15 @@ import (
 	"github.com/zishang520/engine.io/v2/transports"
 )
 
-// gatherFrames lets a batch of packets for a client leave in one system call where its connection came through Handler.
-// The engine says when it hands a batch to its transport, and the transport when it has written it.
-func (p *strictParser) gatherFrames(e engine.Socket) {
-	if e == nil || e.ListenerCount("sidway") > 0 {
-		return // another namespace of the same client
-	}
-	_ = e.On("sidway", func(...any) {})
+// follow lets a batch of packets for a client leave in one system call, and the last of them before its connection is
+// closed. The engine says when it hands a batch to its transport, and the transport when it has written it.
+func (g *guard) follow(e engine.Socket) {
 	var current atomic.Pointer[heldConn]
 	attach := func(t transports.Transport, c *heldConn) {
+		c.transport.Store(&t)
 		current.Store(c)
 		_ = t.On("drain", func(...any) { c.uncork() })
+		_ = t.On("ready", func(...any) { c.finish() })
 	}
 	if w := e.Request().Websocket; w != nil && w.Conn != nil {
 		if c, ok := w.NetConn().(*heldConn); ok {
@@ -27,7 +25,7 @@ func (p *strictParser) gatherFrames(e engine.Socket) {
 	}
 	_ = e.On("upgrade", func(args ...any) {
 		t, ok := args[0].(transports.Transport)
-		if c, known := p.upgrades.LoadAndDelete(e.Id()); ok && known {
+		if c, known := g.upgrades.LoadAndDelete(e.Id()); ok && known {
 			attach(t, c.(*heldConn))
 		}
 	})

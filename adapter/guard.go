@@ -33,14 +33,15 @@ func Handler(io *socket.Server) http.Handler {
 	if s, ok := e.(engine.Server); ok {
 		s.Prototype(&pollingEngine{s})
 	}
-	p, _ := io.Opts().GetRawParser().(*strictParser)
-	return &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize(), parser: p}
+	g := &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize()}
+	_ = io.Engine().On("connection", func(args ...any) { g.follow(args[0].(engine.Socket)) })
+	return g
 }
 
 type guard struct {
-	next   http.Handler
-	limit  int64
-	parser *strictParser // nil without Harden
+	next     http.Handler
+	limit    int64
+	upgrades sync.Map // from Engine.IO session id to the *heldConn that it is about to move to
 }
 
 // ServeHTTP implements http.Handler.
@@ -82,10 +83,10 @@ func (g *guard) body(r *http.Request) (body []byte, ok bool) {
 
 func (g *guard) upgrade(w http.ResponseWriter, r *http.Request) {
 	h := &hijacker{ResponseWriter: w}
-	if sid := r.URL.Query().Get("sid"); g.parser != nil && sid != "" {
+	if sid := r.URL.Query().Get("sid"); sid != "" {
 		h.taken = func(c *heldConn) {
-			g.parser.upgrades.Store(sid, c)
-			c.forget = func() { g.parser.upgrades.CompareAndDelete(sid, c) }
+			g.upgrades.Store(sid, c)
+			c.forget = func() { g.upgrades.CompareAndDelete(sid, c) }
 		}
 	}
 	survived(func() { g.next.ServeHTTP(h, r) })

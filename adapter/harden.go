@@ -40,9 +40,8 @@ func Harden(opts socket.ServerOptionsInterface) {
 
 // strictParser makes decoders that refuse what the library would take and not survive.
 type strictParser struct {
-	inner    parser.Parser
-	upgrades sync.Map    // from Engine.IO session id to the *heldConn that it is about to move to
-	ordered  atomic.Bool // the adapter is ours and puts sockets in order
+	inner   parser.Parser
+	ordered atomic.Bool // the adapter is ours and puts sockets in order
 }
 
 var _ parser.Parser = (*strictParser)(nil)

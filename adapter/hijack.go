@@ -7,14 +7,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zishang520/engine.io/v2/transports"
 )
 
 const (
 	// writeLimit is how long a client may leave a write blocked.
 	writeLimit = 30 * time.Second
 	gatherSize = 16 << 10 // bytes that a batch gathers before they are written
-	// lastWords is how long a closed connection still takes writes: the library closes it while a goroutine of its own
-	// has yet to write the last packets.
+	// lastWords is how long a client has to read the last packets before what it still sends resets the connection.
 	lastWords = 50 * time.Millisecond
 )
 
@@ -48,10 +49,12 @@ func (h *hijacker) release() {
 // heldConn is a connection from which nothing is read before its session is complete.
 type heldConn struct {
 	net.Conn
-	open   chan struct{}
-	forget func() // if set: called at Close
-	once   sync.Once
-	closed atomic.Bool
+	open      chan struct{}
+	forget    func() // if set: called at Close
+	once      sync.Once
+	closed    atomic.Bool
+	transport atomic.Pointer[transports.Transport] // that writes; nil before its session is known
+	last      sync.Once
 
 	mu      sync.Mutex
 	corked  bool
@@ -123,7 +126,7 @@ func (c *heldConn) uncork() {
 	_ = c.flush()
 }
 
-// Close ends reading at once and writing a moment later. It does not wait.
+// Close ends reading at once, and writing a moment after the last packet. It does not wait.
 func (c *heldConn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
@@ -132,7 +135,16 @@ func (c *heldConn) Close() error {
 			c.forget()
 		}
 		err = c.SetReadDeadline(time.Unix(1, 0))
-		time.AfterFunc(lastWords, func() { _ = c.Conn.Close() })
+		c.finish()
 	})
 	return err
+}
+
+// finish is called at Close and whenever a batch has been written: the library closes a connection while a goroutine of
+// its own has yet to write the last batch. A write has its limit, so that the end of one always comes.
+func (c *heldConn) finish() {
+	t := c.transport.Load()
+	if c.closed.Load() && (t == nil || (*t).Writable()) {
+		c.last.Do(func() { time.AfterFunc(lastWords, func() { _ = c.Conn.Close() }) })
+	}
 }

@@ -1,12 +1,21 @@
 package adapter_test
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/zishang520/socket.io/v2/socket"
 )
 
 func largePoll(t *testing.T, server *proc) error {
@@ -77,26 +86,105 @@ func refusedOrigin(_ *testing.T, server *proc) error {
 	return nil
 }
 
+// farewells are the ways in which clients hear of a disconnection by the server.
+var farewells = map[string]m{
+	"websocket, EIO 4": {"transports": []any{"websocket"}},
+	"websocket, EIO 3": {"transports": []any{"websocket"}, "eio3": true},
+}
+
+// farewell disconnects clients: each has to hear why, once. One that polls sends its next poll and its own close packet
+// together; as in Node the later of them finds its session gone, which is 400, and nothing worse is answered.
 func farewell(t *testing.T, server *proc) error {
+	target, err := url.Parse(server.url())
+	if err != nil {
+		return err
+	}
+	var refused atomic.Int64
+	between := httputil.NewSingleHostReverseProxy(target)
+	between.ModifyResponse = func(a *http.Response) error {
+		if a.StatusCode > http.StatusBadRequest {
+			refused.Add(1)
+		}
+		return nil
+	}
+	proxy := httptest.NewServer(between)
+	defer proxy.Close()
+	defer proxy.CloseClientConnections()
 	clients := startClients(t)
 	const n = 40
-	for i := range n {
-		name := fmt.Sprint("c", i)
-		clients.do(nil, "connect", name, server.url(), m{"transports": []any{"websocket"}})
+	names := map[string]string{}
+	for way, options := range farewells {
+		for i := range n {
+			name := fmt.Sprint(way, i)
+			names[name] = way
+			clients.do(nil, "connect", name, proxy.URL, options)
+		}
+	}
+	for name := range names {
 		clients.await(name, "connect", 1)
 	}
 	server.do(nil, "disconnectSockets", true)
-	lost := 0
-	for i := range n {
-		name := fmt.Sprint("c", i)
-		if clients.await(name, "disconnect", 1)[0][0] != "io server disconnect" {
-			lost++
+	wrong := map[string]int{}
+	for name := range names {
+		clients.await(name, "disconnect", 1)
+	}
+	clients.do(nil, "cpu") // behind all that the clients have said
+	for name, way := range names {
+		if reasons := fmt.Sprint(clients.got(name, "disconnect")); reasons != "[[io server disconnect]]" {
+			wrong[way]++
 		}
 	}
-	if lost > 0 {
-		return fmt.Errorf("%d of %d did not hear why", lost, n)
+	if n := refused.Load(); n > 0 {
+		wrong["refused requests"] = int(n)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("of %d each, these did not hear why, once: %v", n, wrong)
 	}
 	return nil
+}
+
+// TestLastPacketToSlowReader disconnects a client that has much to read and reads it slowly.
+func TestLastPacketToSlowReader(t *testing.T) {
+	h := serveHere(t, nil)
+	const size = 8 << 20
+	disconnected := make(chan struct{})
+	_ = h.io.On("connection", func(args ...any) {
+		s := args[0].(*socket.Socket)
+		for range 2 { // the second waits for the first, and leaves with the last packet
+			_ = s.Emit("big", strings.Repeat("x", size))
+		}
+		s.Disconnect(true)
+		close(disconnected)
+	})
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.http.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.(*net.TCPConn).SetReadBuffer(1 << 16)
+	if _, err := fmt.Fprintf(c, upgradeHead, 4, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(maskedFrame(1, "40")); err != nil {
+		t.Fatal(err)
+	}
+	<-disconnected
+	if _, err := io.CopyN(io.Discard, r, size+1024); err != nil { // the first, and the second has begun
+		t.Fatal(err)
+	}
+	for range 200_000 { // longer than a moment
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("in the middle: %v", err)
+		}
+	}
+	rest, err := io.ReadAll(c)
+	if err != nil || !bytes.HasSuffix(rest, []byte("\x81\x0241")) {
+		t.Errorf("ends with %q, %v", rest[max(0, len(rest)-20):], err)
+	}
 }
 
 // fastClient uses a session as soon as it has its id.

@@ -147,9 +147,9 @@ func (o *ordered) Emit(name events.EventName, args ...any) {
 
 // line puts a socket's events in order. It is called before the client knows that it is connected, and again for each
 // room that the socket joins.
-func line(s *socket.Socket) (fresh bool) {
+func line(s *socket.Socket) {
 	if _, done := s.StrictEventEmitter.EventEmitter.(*ordered); done {
-		return false
+		return
 	}
 	l := &lane{ready: make(chan struct{}), gone: make(chan struct{})}
 	s.StrictEventEmitter.EventEmitter = &ordered{s.StrictEventEmitter.EventEmitter, l}
@@ -159,7 +159,6 @@ func line(s *socket.Socket) (fresh bool) {
 		limit.Stop()
 	})
 	s.Use(l.gate)
-	return true
 }
 
 // begin lets the events of s go to its handlers.
@@ -197,8 +196,8 @@ func (n *node) harden() {
 	p.ordered.Store(true)
 	nsp.EventEmitter().EventEmitter = &space{nsp.EventEmitter().EventEmitter}
 	n.joining = func(id socket.SocketId) {
-		if s, ok := nsp.Sockets().Load(id); ok && line(s) {
-			p.gatherFrames(s.Conn())
+		if s, ok := nsp.Sockets().Load(id); ok {
+			line(s)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 // Reference clients that tests drive by lines of JSON on stdin. Every event that a client receives is told on stdout.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
+import io2 from "socket.io-client-2";
 
 const clients = new Map();
 const out = (o) => process.stdout.write(JSON.stringify(o, pack) + "\n");
@@ -11,15 +12,15 @@ function pack(key, value) {
 }
 const unpack = (key, value) => value && typeof value === "object" && "$bin" in value ? Buffer.from(value.$bin, "base64") : value;
 
-function connect(name, url, options) {
-  const socket = io(url, { forceNew: true, reconnection: false, ...options });
+function connect(name, url, { eio3, ...options }) {
+  const socket = (eio3 ? io2 : io)(url, { forceNew: true, reconnection: false, ...options });
   clients.set(name, socket);
   const tell = (event, ...args) => out({ client: name, event, args });
   socket.on("connect", () => tell("connect", socket.id, socket.recovered));
   socket.on("disconnect", (reason) => tell("disconnect", reason));
   socket.on("connect_error", (e) => tell("connect_error", e.message));
   socket.io.engine?.on("close", () => tell("engine-close"));
-  socket.onAny((event, ...args) => {
+  socket.onAny?.((event, ...args) => {
     const done = typeof args.at(-1) === "function" ? args.pop() : undefined;
     tell(event, ...args);
     if (done && event.startsWith("ask-empty")) done();
