@@ -90,6 +90,8 @@ func refusedOrigin(_ *testing.T, server *proc) error {
 var farewells = map[string]m{
 	"websocket, EIO 4": {"transports": []any{"websocket"}},
 	"websocket, EIO 3": {"transports": []any{"websocket"}, "eio3": true},
+	"polling, EIO 4":   {"transports": []any{"polling"}},
+	"polling, EIO 3":   {"transports": []any{"polling"}, "eio3": true},
 }
 
 // farewell disconnects clients: each has to hear why, once. One that polls sends its next poll and its own close packet

@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"bytes"
+	"sync"
+	"time"
 
 	enginepacket "github.com/zishang520/engine.io-go-parser/packet"
 	"github.com/zishang520/engine.io/v2/engine"
@@ -14,18 +16,85 @@ type pollingEngine struct{ engine.Server }
 
 // CreateTransport implements engine.BaseServer.
 func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
-	if name != transports.POLLING || ctx.Query().Has("j") {
+	if name != transports.POLLING {
 		return e.Server.CreateTransport(name, ctx)
 	}
-	p := &wholePolling{transports.MakePolling()}
+	var p transports.Polling = &wholePolling{closingPolling{Polling: transports.MakePolling()}}
+	if ctx.Query().Has("j") {
+		p = &closingPolling{Polling: transports.MakeJSONP()}
+	}
 	p.Prototype(p)
 	p.Construct(ctx)
 	return p, nil
 }
 
+// closeLimit is how long a session that the server ends waits for its client's next poll, as in Node.
+const closeLimit = 30 * time.Second
+
+// closingPolling is a polling transport that closes as Node's does: the close packet leaves behind the packets before it,
+// with the next poll, and a POST that is being handled is answered. The library's may put both into one payload, of which
+// the client handles the close packet first, and answers the POST with 429.
+type closingPolling struct {
+	transports.Polling
+
+	mu     sync.Mutex
+	ending types.Callable // if set: the next payload ends with the close packet, and this ends the session
+}
+
+// OnRequest implements transports.Transport.
+func (p *closingPolling) OnRequest(ctx *types.HttpContext) {
+	p.Polling.OnRequest(ctx)
+	p.mu.Lock()
+	ending := p.Writable() && p.ending != nil
+	p.mu.Unlock()
+	if ending {
+		p.Send([]*enginepacket.Packet{{Type: enginepacket.NOOP}})
+	}
+}
+
+// Send implements transports.Transport.
+func (p *closingPolling) Send(packets []*enginepacket.Packet) {
+	p.mu.Lock()
+	p.SetWritable(false)
+	end := p.ending
+	p.ending = nil
+	p.mu.Unlock()
+	if end != nil {
+		packets = append(packets, &enginepacket.Packet{Type: enginepacket.CLOSE})
+		defer func() { go end() }() // its listeners must not run under the engine's lock
+	}
+	p.Polling.Send(packets)
+}
+
+// DoClose implements transports.Transport.
+func (p *closingPolling) DoClose(fn types.Callable) {
+	end := func() {
+		if fn != nil {
+			fn()
+		}
+		p.OnClose()
+	}
+	p.mu.Lock()
+	writable := p.Writable()
+	if !writable && !p.Discarded() {
+		limit := time.AfterFunc(closeLimit, end)
+		p.ending = func() {
+			limit.Stop()
+			end()
+		}
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	if writable {
+		p.Send([]*enginepacket.Packet{{Type: enginepacket.CLOSE}})
+	}
+	end()
+}
+
 // wholePolling is a polling transport that reads packets of any size and ends a session that sends no packets at all; the
 // library's stops, without a word, at the first packet above 64 KiB and at what it cannot read.
-type wholePolling struct{ transports.Polling }
+type wholePolling struct{ closingPolling }
 
 // OnData reads a payload: in EIO 4, packets with a record separator between them.
 func (p *wholePolling) OnData(data types.BufferInterface) {
