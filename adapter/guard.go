@@ -24,17 +24,22 @@ import (
 //   - packets above 64 KiB arrive by polling (in EIO 4; JSONP keeps the library's limit), a payload that cannot be
 //     read ends its session, and one of EIO 3 cannot keep a processor busy;
 //   - the last packet before a disconnection by the server is written before the connection is closed;
+//   - after Close of io it makes no session any more: a request for one is answered 503;
 //   - a client that does not read for 30 seconds is given up;
 //   - a refused origin gets no Access-Control-Allow-Origin at all instead of "false".
 //
 // Call it once per server, in place of ServeHandler or Attach.
 func Handler(io *socket.Server) http.Handler {
-	e := io.ServeHandler(nil)
-	if s, ok := e.(engine.Server); ok {
-		s.Prototype(&pollingEngine{s})
-	}
-	g := &guard{next: e, limit: io.Engine().Opts().MaxHttpBufferSize()}
-	_ = io.Engine().On("connection", func(args ...any) { g.follow(args[0].(engine.Socket)) })
+	next := io.ServeHandler(nil)
+	e := &guardedEngine{Server: next.(engine.Server)}
+	e.Prototype(e)
+	e.Use(e.admit)
+	g := &guard{next: next, limit: e.Opts().MaxHttpBufferSize()}
+	_ = e.On("connection", func(args ...any) {
+		s := args[0].(engine.Socket)
+		g.follow(s)
+		e.opened(s)
+	})
 	return g
 }
 

@@ -6,16 +6,12 @@ import (
 	"time"
 
 	enginepacket "github.com/zishang520/engine.io-go-parser/packet"
-	"github.com/zishang520/engine.io/v2/engine"
 	"github.com/zishang520/engine.io/v2/transports"
 	"github.com/zishang520/engine.io/v2/types"
 )
 
-// pollingEngine makes the polling transports of an engine.
-type pollingEngine struct{ engine.Server }
-
 // CreateTransport implements engine.BaseServer.
-func (e *pollingEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
+func (e *guardedEngine) CreateTransport(name string, ctx *types.HttpContext) (transports.Transport, error) {
 	if name != transports.POLLING {
 		return e.Server.CreateTransport(name, ctx)
 	}
