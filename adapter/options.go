@@ -19,7 +19,7 @@ type Options struct {
 	MaxMessage int
 	// Metrics counts what the adapter does. It may be shared by several adapters. Default: nothing is counted.
 	Metrics *Metrics
-	// Logger hears of outages and of what they cost. Default: nothing is logged.
+	// Logger hears of outages and of what they cost. Default: slog.Default().
 	Logger *slog.Logger
 
 	// Subscription says which rooms of a sharded adapter have a channel of their own. It must be the same on all nodes.
@@ -63,7 +63,7 @@ func (o Options) withDefaults() Options {
 		o.Metrics = NewMetrics()
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.Stream == "" {
 		o.Stream = "socket.io"
