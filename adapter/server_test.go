@@ -25,7 +25,11 @@ type here struct {
 
 func serveHere(t *testing.T, c socket.AdapterConstructor) *here {
 	t.Helper()
-	opts := socket.DefaultServerOptions()
+	return serveWith(t, socket.DefaultServerOptions(), c)
+}
+
+func serveWith(t *testing.T, opts *socket.ServerOptions, c socket.AdapterConstructor) *here {
+	t.Helper()
 	adapter.Harden(opts)
 	if c != nil {
 		opts.SetAdapter(c)

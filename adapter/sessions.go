@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"time"
@@ -44,7 +45,10 @@ func (s session) encode() (string, error) {
 	b, err := appendMsgpack(nil, object{
 		"sid": string(s.sid), "pid": string(s.pid), "rooms": roomList(s.rooms), "data": data,
 	}, 0)
-	return base64.StdEncoding.EncodeToString(b), err
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
 }
 
 func readSession(text string) (session, error) {
@@ -175,21 +179,29 @@ func (k *sessions) keep(s *socket.Socket) {
 		return
 	}
 	text, err := session{s.Id(), pid, s.Rooms().Keys(), s.Data()}.encode()
-	if err != nil {
-		return
+	if k.note(s.Id(), kept{pid, text, time.Now()}) && err != nil {
+		k.bus.node.lose(lostEncode, fmt.Errorf("session of %s: %w", s.Id(), err))
 	}
+}
+
+// note queues the session of a connected client unless Redis has it already; without a text there is nothing to queue.
+// It reports whether the session is news.
+func (k *sessions) note(id socket.SocketId, now kept) bool {
 	renew := k.bus.lasts / 3
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if old, ok := k.kept[s.Id()]; ok && sameSession(old.text, text) && time.Since(old.at) < renew {
-		return
+	if old, ok := k.kept[id]; ok && sameSession(old.text, now.text) && (now.text == "" || time.Since(old.at) < renew) {
+		return false
 	}
-	if _, ok := k.bus.node.Sids().Load(s.Id()); !ok {
-		return // it has left meanwhile
+	if _, ok := k.bus.node.Sids().Load(id); !ok {
+		return false // it has left meanwhile
 	}
-	k.kept[s.Id()] = kept{pid, text, time.Now()}
-	// The client may be away for as long from a crash that comes just before the next renewal.
-	k.writes[pid] = write{text, k.bus.lasts + renew + dataEvery}
+	k.kept[id] = now
+	if now.text != "" {
+		// The client may be away for as long from a crash that comes just before the next renewal.
+		k.writes[now.pid] = write{now.text, k.bus.lasts + renew + dataEvery}
+	}
+	return true
 }
 
 // sameSession compares without regard to the order of rooms and keys, which differs from one encoding to the next.
