@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,35 +151,57 @@ func (o *outbox) settle(ctx context.Context) {
 	}
 }
 
+// once is a command that a Cluster's client may send to the node to which it is referred, but never again: it repeats a
+// pipeline whose connection broke.
+type once struct{ *redis.IntCmd }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }
+
 // publish sends a pipeline. It returns the messages that certainly did not leave, how many may have, and the error that
-// tells of an outage.
+// tells of an outage. A message that Redis did not take is lost where it took one behind it: to send it now would be out
+// of order. In a Cluster that holds for each channel, since channels live on different servers.
 func (o *outbox) publish(ctx context.Context, batch []item) (rest []item, unsure int, err error) {
+	name := "publish"
+	if o.sharded {
+		name = "spublish"
+	}
 	pipe := o.client.Pipeline()
 	for _, i := range batch {
-		if o.sharded {
-			pipe.SPublish(ctx, i.channel, i.payload)
-		} else {
-			pipe.Publish(ctx, i.channel, i.payload)
-		}
+		_ = pipe.Process(ctx, once{redis.NewIntCmd(ctx, name, i.channel, i.payload)}) // only queues
 	}
 	cmds, execErr := pipe.Exec(ctx)
 	if len(cmds) < len(batch) {
 		return batch, 0, execErr // nothing was even queued: the client is closed
 	}
-	for k, cmd := range cmds {
-		switch outcomeOf(cmd.Err()) {
+	_, cluster := o.client.(*redis.ClusterClient)
+	overtaken := make(map[string]bool)
+	for k, cmd := range slices.Backward(cmds) {
+		line := ""
+		if cluster {
+			line = batch[k].channel
+		}
+		is := outcomeOf(cmd.Err())
+		if is == again && overtaken[line] {
+			is = refused
+		}
+		switch is {
 		case done:
 			o.opts.Metrics.published.WithLabelValues(batch[k].kind.String()).Inc()
 		case again:
 			rest, err = append(rest, batch[k]), cmd.Err()
+			continue
 		case refused:
 			o.lose(lostRefused, 1)
 			o.opts.Logger.Error("redis refused a message", slog.Any("error", cmd.Err()))
+			continue
 		case unknown:
 			o.lose(lostUnknown, 1)
 			unsure, err = unsure+1, cmd.Err()
 		}
+		overtaken[line] = true
 	}
+	slices.Reverse(rest)
 	return rest, unsure, err
 }
 
