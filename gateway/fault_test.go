@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -170,8 +171,11 @@ func TestHandshakeMovesOnOnlyOnce(t *testing.T) {
 			s := startGateway(t, withNodes(nodes...), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 100 * time.Millisecond }))
 			c := raw(t, s.addr, get(handshakeTarget))
 			if strings.Contains(name, "silent") {
-				eventually(t, "two nodes are found silent", func() bool { return s.metric("sidway_node_left_out") == 2 })
-				c.Close()
+				eventually(t, "a second node is asked", func() bool { return handshakesAt(nodes...) == 2 })
+				c.SetReadDeadline(time.Now().Add(400 * time.Millisecond)) // no third one is
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the client got something, or %v", err)
+				}
 			} else if status, _ := c.ask(""); status != 502 || s.metric("sidway_node_left_out") != 0 {
 				t.Errorf("%d, and %v nodes left out", status, s.metric("sidway_node_left_out"))
 			}
