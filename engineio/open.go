@@ -150,7 +150,8 @@ func wholePacket(b []byte, end int, complete bool) (Open, error) {
 	return o, err
 }
 
-// openPacket reads an open packet that begins b: the digit 0 and a JSON object. n is its length.
+// openPacket reads an open packet that begins b: the digit 0, a JSON object, and the white space with which some encoders
+// end it, such as encoding/json's. n is its length.
 func openPacket(b []byte) (o Open, n int, err error) {
 	switch {
 	case len(b) == 0:
@@ -166,7 +167,9 @@ func openPacket(b []byte) (o Open, n int, err error) {
 	if err != nil {
 		return Open{}, 0, err
 	}
-	return o, r.i, nil
+	for n = r.i; n < len(b) && jsonSpace(b[n]); n++ {
+	}
+	return o, n, nil
 }
 
 // skipUnits returns how many bytes the first n UTF-16 units of b take, and whether b has so many. A character outside

@@ -239,10 +239,12 @@ func (r *jsonReader) take(c byte) {
 }
 
 func (r *jsonReader) space() {
-	for c := r.peek(); c == ' ' || c == '\t' || c == '\n' || c == '\r'; c = r.peek() {
+	for jsonSpace(r.peek()) {
 		r.i++
 	}
 }
+
+func jsonSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // peek returns the next byte; at the end of the bytes, which no object may reach, it sets ErrShort and returns 0, which
 // stands nowhere in JSON.
