@@ -39,8 +39,8 @@ const (
 // url.Values the first, a semicolon separates parameters for some, a '#' ends the query for others. A query is refused
 // with ErrBadRequest if it holds a semicolon, a '#', a space or a control byte, a name twice, more than 32 parameters,
 // one of the protocol's own names written with an escape, a malformed escape in a name, a sid that is not 1 to 128
-// unreserved URL characters, or a j that is not 1 to 10 digits; then with ErrTransportUnknown and
-// ErrUnsupportedVersion, in the order in which nodes look.
+// unreserved URL characters, or a j that is not 1 to 10 digits; with ErrSIDUnknown if its sid is a name that every object
+// of JavaScript has; then with ErrTransportUnknown and ErrUnsupportedVersion, in the order in which nodes look.
 //
 // Other names may hold escapes: socket.io-client writes the application's own parameters through encodeURIComponent, so
 // that "user name" becomes user%20name.
@@ -64,10 +64,10 @@ func ParseQuery(raw string) (Query, error) {
 	return p.query()
 }
 
-// ValidSID reports whether s may be a session's id: 1 to 128 of the URL's unreserved characters (RFC 3986, 2.3). Node
-// and Python make 20 characters, Go's engine.io/v2 24, others 16 or 36.
+// ValidSID reports whether s may be a session's id: 1 to 128 of the URL's unreserved characters (RFC 3986, 2.3), and no
+// name that every object of JavaScript has. Node and Python make 20 characters, Go's engine.io/v2 24, others 16 or 36.
 func ValidSID(s string) bool {
-	if s == "" || len(s) > maxSID {
+	if s == "" || len(s) > maxSID || inherited(s) {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
@@ -76,6 +76,17 @@ func ValidSID(s string) bool {
 		}
 	}
 	return true
+}
+
+// inherited reports whether s is a name that objects of JavaScript inherit: nodes that look sids up in a plain object find
+// something there that is no session (CVE-2026-102600).
+func inherited(s string) bool {
+	switch s {
+	case "__proto__", "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
+		"toString", "valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__":
+		return true
+	}
+	return false
 }
 
 // unreserved marks the characters that mean themselves in a URL (RFC 3986, 2.3).
@@ -150,6 +161,9 @@ func (p *protocolParams) set(name, value string) {
 func (p *protocolParams) query() (Query, error) {
 	// b64 is true in Node for any text but the empty one.
 	q := Query{Version: 3, SID: p.sid, JSONP: p.j, Base64: p.b64 != ""}
+	if inherited(p.sid) {
+		return Query{Version: 3}, ErrSIDUnknown // as nodes that are not vulnerable say
+	}
 	if p.hasSID && !ValidSID(p.sid) || p.hasJ && !validIndex(p.j) {
 		return Query{Version: 3}, ErrBadRequest
 	}

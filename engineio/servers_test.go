@@ -99,6 +99,23 @@ func TestNodesReadTheSameQuery(t *testing.T) {
 	}
 }
 
+// TestNoSIDIsAnObjectsOwnName asks Node for the names under which nodes that look sids up in an object find no session.
+func TestNoSIDIsAnObjectsOwnName(t *testing.T) {
+	var names []string
+	startReference(t).ask(map[string]any{"cmd": "inherited"}, &names)
+	if len(names) < 10 {
+		t.Fatalf("only %q", names)
+	}
+	for _, name := range names {
+		if _, err := engineio.ParseQuery("EIO=4&transport=polling&sid=" + name); err != engineio.ErrSIDUnknown {
+			t.Errorf("in a query: %s: %v", name, err)
+		}
+		if o, err := engineio.FindOpen(v4, []byte(`0{"sid":"`+name+`"}`)); err != engineio.ErrOpenSID {
+			t.Errorf("in an open packet: %s: %+v, %v", name, o, err)
+		}
+	}
+}
+
 // TestRefusalsAreNodes holds the gateway's refusals against those of real nodes, to the byte.
 func TestRefusalsAreNodes(t *testing.T) {
 	r := startReference(t)

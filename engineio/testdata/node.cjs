@@ -105,6 +105,7 @@ function readQuery(raw) {
 const session = (q) => (servers[q.port].engine || servers[q.port].eio).clients[q.sid];
 
 const commands = {
+  inherited: () => Object.getOwnPropertyNames(Object.prototype),
   query: (q) => q.cases.map(readQuery),
   close: (q) => q.cases.map((c) => attempt(c.client ? closedByClient : closedByNode, c)),
   encode: (q) => q.cases.map(encode),
