@@ -13,9 +13,11 @@ const maxDepth = 16
 // maxMillis is the longest that a timer of JavaScript can wait; a node that says more can only mean "never".
 const maxMillis = math.MaxInt32
 
-// jsonReader reads one JSON object (RFC 8259) that may be cut anywhere or followed by something else, which
-// encoding/json cannot tell from a faulty one. err stays at the first fault: ErrShort at the end of the bytes,
-// ErrNoOpen at a byte that no JSON has there.
+// jsonReader reads one JSON object (RFC 8259) that may be cut anywhere or followed by something else. err stays at the
+// first fault: ErrShort at the end of the bytes, ErrNoOpen at a byte that no JSON has there.
+//
+// encoding/json's Decoder tells the two apart as well. For an open packet it takes five times as long and 12 allocations
+// in place of one, and matches names without regard to case; into a map, which keeps them, 8 times as long and 29.
 type jsonReader struct {
 	b   []byte
 	i   int
