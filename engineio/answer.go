@@ -37,6 +37,7 @@ const (
 	BadRequest                      // a query or a head that is refused
 	Forbidden                       // refused by rule
 	UnsupportedVersion              // an EIO that is neither 3 nor 4
+	VersionMismatch                 // an EIO that is not the session's
 	BodyTooLarge                    // more than a node would take
 	TooMany                         // more than a limit per client or in all allows
 	NoNode                          // no node is to be had
@@ -74,7 +75,7 @@ type reply struct {
 	wsStatus int // where it differs from status
 }
 
-// replies is the one table of the answers made here. The first seven are the protocol's refusals, worded as Node's
+// replies is the one table of the answers made here. The first eight are the protocol's refusals, worded as Node's
 // engine.io words them (lib/server.ts, abortRequest and abortUpgrade); a forbidden WebSocket is refused with 400 there.
 // Codes 0 to 5 belong to the protocol, so the other answers carry a message alone.
 var replies = [causes]reply{
@@ -85,6 +86,7 @@ var replies = [causes]reply{
 	BadRequest:         refusal("bad_request", ErrBadRequest),
 	Forbidden:          refusal("forbidden", ErrForbidden),
 	UnsupportedVersion: refusal("unsupported_version", ErrUnsupportedVersion),
+	VersionMismatch:    refusal("version_mismatch", ErrBadRequest),
 	BodyTooLarge:       failure("body_too_large", 413, "Payload too large", 0),
 	TooMany:            failure("too_many", 429, "Too many requests", 1),
 	NoNode:             failure("no_node", 503, "No node available", 5),

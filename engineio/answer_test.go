@@ -32,6 +32,7 @@ var table = []struct {
 	{engineio.BadRequest, "bad_request", 400, `{"code":3,"message":"Bad request"}`, "Bad request", false},
 	{engineio.Forbidden, "forbidden", 403, `{"code":4,"message":"Forbidden"}`, "Forbidden", false},
 	{engineio.UnsupportedVersion, "unsupported_version", 400, `{"code":5,"message":"Unsupported protocol version"}`, "Unsupported protocol version", false},
+	{engineio.VersionMismatch, "version_mismatch", 400, `{"code":3,"message":"Bad request"}`, "Bad request", false},
 	{engineio.BodyTooLarge, "body_too_large", 413, `{"message":"Payload too large"}`, "Payload too large", false},
 	{engineio.TooMany, "too_many", 429, `{"message":"Too many requests"}`, "Too many requests", true},
 	{engineio.NoNode, "no_node", 503, `{"message":"No node available"}`, "No node available", true},

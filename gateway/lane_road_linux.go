@@ -114,14 +114,15 @@ func (c *laneClient) inSession() {
 
 func (c *laneClient) toNode() {
 	x := c.x
-	switch x.node = x.route.Cluster.Node(x.binding.Node); {
-	case x.node == nil:
+	if x.node = x.route.Cluster.Node(x.binding.Node); x.node == nil {
 		c.fail(engineio.SessionGone)
-	case x.tooLarge():
-		c.fail(engineio.BodyTooLarge)
-	default:
-		c.ask()
+		return
 	}
+	if cause, ok := x.admissible(); !ok {
+		c.fail(cause)
+		return
+	}
+	c.ask()
 }
 
 // anyNode sends a handshake or a direct connect to the node that the cluster picks.

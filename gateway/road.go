@@ -39,8 +39,8 @@ func (x *exchange) inSession() after {
 	if cause, ok := x.resolve(); !ok {
 		return x.fail(cause)
 	}
-	if x.tooLarge() {
-		return x.fail(engineio.BodyTooLarge)
+	if cause, ok := x.admissible(); !ok {
+		return x.fail(cause)
 	}
 	x.node.Acquire()
 	n, err := x.connect(x.take)
@@ -66,13 +66,19 @@ func (x *exchange) conclude(n *http1.Conn, err error) after {
 	return x.deliver(n)
 }
 
-// tooLarge settles how many bytes a POST of the session may have, and reports whether it has more.
-func (x *exchange) tooLarge() bool {
-	if x.kind != post {
-		return false
+// admissible holds the request against its session's binding and reports whether the node may get it. From here on the
+// query's version is the session's, but for a preflight, of whose version nodes make nothing.
+func (x *exchange) admissible() (engineio.Cause, bool) {
+	if x.kind != preflight && x.query.Version != x.binding.Version {
+		return engineio.VersionMismatch, false // an upgrade with another can end the node's process: CVE-2026-102599
 	}
-	x.upload.limit = x.bodyLimit()
-	return max(x.req.ContentLength, x.upload.got) > x.upload.limit
+	if x.kind == post {
+		x.upload.limit = x.bodyLimit()
+		if max(x.req.ContentLength, x.upload.got) > x.upload.limit {
+			return engineio.BodyTooLarge, false
+		}
+	}
+	return 0, true
 }
 
 // leave ends the lease on the node, and gives the session's place back where one is still reserved.

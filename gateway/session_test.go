@@ -120,6 +120,9 @@ func TestAnswersForSessionsWithoutANode(t *testing.T) {
 	gone.stop()
 	const sid, unknown = "AAAAAAAAAAAAAAAAAAAA", `{"code":1,"message":"Session ID unknown"}`
 	s.bind(sid, gone)
+	b := sessionOn(gone)
+	b.Version = 3
+	s.bindAs("old", b)
 	ws := asksWebSocket
 	for _, tt := range []struct {
 		name, request string
@@ -127,7 +130,7 @@ func TestAnswersForSessionsWithoutANode(t *testing.T) {
 		body          string
 	}{
 		{"poll, gone", get(pollTarget(sid), "Origin: http://a.example"), 200, "1"},
-		{"poll, gone, EIO 3", get("/socket.io/?EIO=3&transport=polling&sid="+sid, "Origin: http://a.example"), 200, "1:1"},
+		{"poll, gone, EIO 3", get("/socket.io/?EIO=3&transport=polling&sid=old", "Origin: http://a.example"), 200, "1:1"},
 		{"poll, gone, JSONP", get("/socket.io/?EIO=4&transport=polling&j=3&sid="+sid, "Origin: http://a.example"), 200, `___eio[3]("1");`},
 		{"POST, gone", request("POST", pollTarget(sid), "4x", "Origin: http://a.example", "Content-Length: 2"), 400, unknown},
 		{"upgrade, gone", get(upgradeTarget(sid), append(ws, "Origin: http://a.example")...), 400, "Session ID unknown"},
@@ -248,7 +251,7 @@ func TestBodyLimitIsLearned(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", engine("sid1"))
 	s := startGateway(t, withNodes(n))
-	b := affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second}
+	b := sessionOn(n)
 	for _, tt := range []struct {
 		name, query string
 		announced   int64
@@ -262,7 +265,10 @@ func TestBodyLimitIsLearned(t *testing.T) {
 		{"EIO 3 too long", "EIO=3&transport=polling", 0, 10_000_001, 413},
 		{"JSONP is encoded", "EIO=4&transport=polling&j=1", 100_000, 300_000, 200},
 	} {
-		b.MaxPayload = tt.announced
+		b.Version, b.MaxPayload = 4, tt.announced
+		if strings.HasPrefix(tt.query, "EIO=3") {
+			b.Version = 3
+		}
 		s.bindAs("sid1", b)
 		body := strings.Repeat("4", tt.length)
 		target := "/socket.io/?" + tt.query + "&sid=sid1"
