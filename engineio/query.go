@@ -78,6 +78,15 @@ func ValidSID(s string) bool {
 	return true
 }
 
+// ShortSID returns the beginning of a sid, for a log: a sid is a secret, so it is four characters, and no more than a
+// quarter of it.
+func ShortSID(sid string) string {
+	if sid == "" {
+		return ""
+	}
+	return sid[:min(4, len(sid)/4)] + "…"
+}
+
 // inherited reports whether s is a name that objects of JavaScript inherit: nodes that look sids up in a plain object find
 // something there that is no session (CVE-2026-102600).
 func inherited(s string) bool {

@@ -44,6 +44,16 @@ func TestParseQueryReads(t *testing.T) {
 	}
 }
 
+func TestShortSID(t *testing.T) {
+	for sid, want := range map[string]string{
+		"": "", "1": "…", "abc": "…", "abcd": "a…", "abcdefghijkl": "abc…", sid: "TO9g…", strings.Repeat("a", 128): "aaaa…",
+	} {
+		if got := engineio.ShortSID(sid); got != want {
+			t.Errorf("ShortSID(%q) = %q, want %q", sid, got, want)
+		}
+	}
+}
+
 // refusedQueries are refused, each with the error that nodes would give.
 var refusedQueries = []struct {
 	raw  string

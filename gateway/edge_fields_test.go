@@ -251,12 +251,12 @@ func TestAccessLog(t *testing.T) {
 	g := startGateway(t, withNodes(n), withAccessLog(slog.New(slog.NewJSONHandler(&lines, nil))))
 	g.bind(aSID, n)
 	c := dial(t, g.addr)
-	for _, target := range []string{handshakeTarget, pollTarget(aSID), pollTarget("unknownunknown"), "/open?secret=x"} {
+	for _, target := range []string{handshakeTarget, pollTarget(aSID), pollTarget("unknownunknown"), pollTarget("Qz7"), "/open?secret=x"} {
 		c.send(get(target, "Cookie: secret=x"))
 		c.answer()
 	}
 	c.Close()
-	eventually(t, "four lines", func() bool { return strings.Count(lines.String(), "\n") == 4 })
+	eventually(t, "five lines", func() bool { return strings.Count(lines.String(), "\n") == 5 })
 	got := lines.String()
 	for _, want := range []string{
 		`"kind":"handshake"`, `"kind":"poll"`, `"kind":"ordinary"`, `"node":"n1"`, `"cluster":"c1"`, `"status":400`, `"status":200`, `"path":"/open"`,
@@ -265,7 +265,7 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("%s is not in %s", want, got)
 		}
 	}
-	for _, secret := range []string{aSID, "unknownunknown", "secret"} {
+	for _, secret := range []string{aSID, "unknownunknown", "Qz7", "secret"} {
 		if strings.Contains(got, secret) {
 			t.Errorf("%s is in %s", secret, got)
 		}

@@ -204,21 +204,18 @@ func (x *exchange) decodeSocketIO() *engineio.Error {
 	return nil
 }
 
-// logAccess writes the access log's line, if there is one. A sid is a secret, so only its beginning is told.
+// logAccess writes the access log's line, if there is one.
 func (x *exchange) logAccess() {
 	if !x.c.g.AccessLog {
 		return
 	}
-	clusterName, node, sid := "", "", x.query.SID
+	clusterName, node := "", ""
 	if x.route != nil {
 		clusterName = x.route.Cluster.Name
 	}
 	if x.node != nil {
 		node = x.node.Name
 	}
-	if len(sid) > 4 {
-		sid = sid[:4] + "…"
-	}
 	x.c.g.Log.Info("request", "client", x.c.ip, "method", x.req.Method, "path", x.req.Path, "kind", x.kind.String(),
-		"cluster", clusterName, "node", node, "sid", sid, "status", x.status, "took", time.Since(x.began), "own", x.own)
+		"cluster", clusterName, "node", node, "sid", engineio.ShortSID(x.query.SID), "status", x.status, "took", time.Since(x.began), "own", x.own)
 }
