@@ -64,6 +64,18 @@ func ParseQuery(raw string) (Query, error) {
 	return p.query()
 }
 
+// HasQuery reports whether some node may take a request with this raw query for Engine.IO's: whether it holds a parameter
+// EIO, transport or sid, or one that could become one of the protocol's names, behind any separator that nodes know.
+func HasQuery(raw string) bool {
+	for param := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(param, "=")
+		if name == "EIO" || name == "transport" || name == "sid" || disguised(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // ValidSID reports whether s may be a session's id: 1 to 128 of the URL's unreserved characters (RFC 3986, 2.3), and no
 // name that every object of JavaScript has. Node and Python make 20 characters, Go's engine.io/v2 24, others 16 or 36.
 func ValidSID(s string) bool {

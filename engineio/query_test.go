@@ -44,6 +44,18 @@ func TestParseQueryReads(t *testing.T) {
 	}
 }
 
+func TestHasQuery(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"": false, "v=1": false, "v=4.8.3&t=x": false, "a=EIO": false, "eio=4": false, "a=1&&=2;": false, "j=1": false,
+		"EIO=4": true, "v=1&transport=polling": true, "sid": true, "v=1;EIO=4": true, ";sid=a": true,
+		"%45IO=4": true, "v=1&%2573id=a": true, "%zz": true,
+	} {
+		if got := engineio.HasQuery(raw); got != want {
+			t.Errorf("HasQuery(%q) = %v", raw, got)
+		}
+	}
+}
+
 func TestShortSID(t *testing.T) {
 	for sid, want := range map[string]string{
 		"": "", "1": "…", "abc": "…", "abcd": "a…", "abcdefghijkl": "abc…", sid: "TO9g…", strings.Repeat("a", 128): "aaaa…",

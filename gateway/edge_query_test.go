@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/sidway/sidway/engineio/engineiotest"
 )
 
 const (
@@ -152,14 +154,15 @@ func TestHiddenPath(t *testing.T) {
 	}
 }
 
-// Below the Socket.IO path everything is Engine.IO's but the client's own files, under their exact names.
+// Below the Socket.IO path everything is Engine.IO's but the client's own files, under their exact names and without a
+// query of Engine.IO's: a node that does not serve its client makes a session of such a request.
 func TestClientBundle(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", plainly)
 	g := startGateway(t, withNodes(n))
 	for _, file := range []string{
 		"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js", "socket.io.js.map",
-		"socket.io.min.js.map", "socket.io.js?v=1",
+		"socket.io.min.js.map", "socket.io.js?v=1", "socket.io.js?EIO=4&transport=polling",
 	} {
 		if r := raw(t, g.addr, get("/socket.io/"+file)).answer(); r.StatusCode != 200 {
 			t.Errorf("%s: answered %d", file, r.StatusCode)
@@ -169,6 +172,8 @@ func TestClientBundle(t *testing.T) {
 	for _, file := range []string{
 		"socket.io.x.js?EIO=4&transport=polling", "socket.io.evil.js?EIO=4&transport=polling&sid=A&sid=B", "socket.io.js/?EIO=4",
 		"socket.io..js?EIO=4&transport=polling", "socket.io.js.map.js?EIO=4&transport=polling", "a/socket.io.js", "socket.io.css",
+		"socket.io.js?EIO=4", "socket.io.js?EIO=4&transport=polling", "socket.io.js.map?transport=polling&EIO=4&sid=A&sid=B",
+		"socket.io.min.js?%45IO=4&transport=polling", "socket.io.js?v=1;EIO=4&transport=polling", "socket.io.js?transport=websocket",
 	} {
 		if r := raw(t, g.addr, request("DELETE", "/socket.io/"+file, "")).answer(); r.StatusCode != 400 {
 			t.Errorf("%s: answered %d", file, r.StatusCode)
@@ -176,6 +181,28 @@ func TestClientBundle(t *testing.T) {
 	}
 	if n.received() != before {
 		t.Errorf("the node received …%q", tail([]byte(n.received()[len(before):])))
+	}
+}
+
+func TestSessionMadeUnderTheBundlesName(t *testing.T) {
+	t.Parallel()
+	nodes := engines(t, 3, engineiotest.Options{})
+	g := startGateway(t, withEngines(nodes...))
+	const target = "/socket.io/socket.io.js?EIO=4&transport=polling"
+	sid := dial(t, g.addr).handshake(target)
+	if got := g.sessions(); got["n1"]+got["n2"]+got["n3"] != 1 {
+		t.Errorf("sessions: %v", got)
+	}
+	for range 3 {
+		dial(t, g.addr).expect(request("POST", target+"&sid="+sid, "4hello", lengthOf("4hello")), 200, "ok")
+		dial(t, g.addr).expect(get(target+"&sid="+sid), 200, "4hello")
+	}
+	dial(t, g.addr).expect(get("/socket.io/socket.io.js?EIO=3&transport=polling&sid="+sid), 400, badRequest)
+	direct := dial(t, g.addr)
+	direct.websocket("/socket.io/socket.io.js?EIO=4&transport=websocket")
+	direct.message()
+	if got := g.metric("sidway_handshakes_total", "made"); got != 2 {
+		t.Errorf("%v handshakes are counted, want 2", got)
 	}
 }
 

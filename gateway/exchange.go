@@ -144,7 +144,7 @@ func (x *exchange) decode() (engineio.Answer, bool) {
 	if q.WebSocket {
 		x.kind = ordinaryWebSocket
 	}
-	r, socketIO := x.c.g.match(q.Host, q.Path)
+	r, socketIO := x.c.g.match(q.Host, q.Path, q.RawQuery)
 	if r == nil {
 		return plain(404, "no cluster serves this host"), false
 	}

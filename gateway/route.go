@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 )
 
@@ -46,14 +47,14 @@ func newRoute(r *Route, m *Metrics) *route {
 
 // match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
 // path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
-func (g *Gateway) match(host, path string) (r *route, socketIO bool) {
+func (g *Gateway) match(host, path, query string) (r *route, socketIO bool) {
 	name := hostname(host)
 	for _, candidate := range g.routes {
 		if !candidate.serves(name) {
 			continue
 		}
 		if strings.HasPrefix(path, candidate.Path) {
-			return candidate, !isClientBundle(path[len(candidate.Path):])
+			return candidate, !candidate.isClientBundle(path) || engineio.HasQuery(query)
 		}
 		if r == nil {
 			r = candidate
@@ -85,9 +86,10 @@ func hostname(host string) string {
 }
 
 // isClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, by the exact
-// names that they look for before they take a request for Engine.IO's.
-func isClientBundle(rest string) bool {
-	switch strings.TrimSuffix(rest, ".map") {
+// names that they look for before they take a request for Engine.IO's. A server that does not hand it out takes it for
+// Engine.IO's, and so does every server that is asked for a WebSocket.
+func (r *Route) isClientBundle(path string) bool {
+	switch strings.TrimSuffix(path[len(r.Path):], ".map") {
 	case "socket.io.js", "socket.io.esm.js", "socket.io.msgpack.js",
 		"socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js":
 		return true
