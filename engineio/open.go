@@ -29,7 +29,7 @@ var (
 	// ErrNoOpen says that the answer does not begin with an open packet, whatever follows.
 	ErrNoOpen = errors.New("engineio: no open packet")
 	// ErrOpenSID is the ErrNoOpen of an open packet whose sid is not ValidSID: its session cannot be bound.
-	ErrOpenSID = fmt.Errorf("%w with a sid of 1 to 128 unreserved URL characters", ErrNoOpen)
+	ErrOpenSID = fmt.Errorf("%w with a sid of 1 to 128 unreserved URL characters that no object of JavaScript inherits", ErrNoOpen)
 )
 
 // FindOpen reads the open packet at the start of a polling handshake's answer, whose content coding must be identity.

@@ -95,6 +95,9 @@ func withTrusted(prefixes ...string) siteOption {
 	}
 }
 
+// withLog writes the log to l.
+func withLog(l *slog.Logger) siteOption { return func(o *siteOptions) { o.log = l } }
+
 // withAccessLog writes a line per request to l.
 func withAccessLog(l *slog.Logger) siteOption {
 	return func(o *siteOptions) { o.log, o.access = l, true }

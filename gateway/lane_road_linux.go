@@ -286,9 +286,8 @@ func (c *laneClient) answered(body []byte) {
 		tell = func() { x.route.Store.Unbind(context.Background(), x.query.SID) } // it expires all the same where the store is away
 	case x.kind == handshake && x.resp.Status == 200:
 		var err error
-		if x.open, err = engineio.FindOpen(x.query, body); errors.Is(err, engineio.ErrOpenSID) {
-			x.warnOfSID(err)
-		}
+		x.open, err = engineio.FindOpen(x.query, body)
+		x.warnOfOpen(err)
 		if x.open.SID != "" {
 			tell = func() { x.bind(context.Background()) }
 		}

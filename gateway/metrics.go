@@ -14,6 +14,7 @@ type Metrics struct {
 	connections prometheus.Gauge
 	requests    *prometheus.CounterVec
 	handshakes  *prometheus.CounterVec
+	unbound     *prometheus.CounterVec
 	upgrades    *prometheus.CounterVec
 	tunnels     *prometheus.GaugeVec
 	tunnelEnds  *prometheus.CounterVec
@@ -43,7 +44,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		requests:   counter("sidway_requests_total", "Requests that reached a cluster, by what they asked for.", "cluster", "kind"),
 		handshakes: counter("sidway_handshakes_total", "Handshakes and direct connects that a node answered.", "cluster", "transport", "outcome"),
-		upgrades:   counter("sidway_upgrades_total", "Upgrades that a node answered.", "cluster", "outcome"),
+		unbound: counter("sidway_unbound_sessions_total", "Answers of 200 to handshakes without a session that can be bound, by reason.",
+			"cluster", "node", "reason"),
+		upgrades: counter("sidway_upgrades_total", "Upgrades that a node answered.", "cluster", "outcome"),
 		tunnels: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
 		}, []string{"cluster"}),
@@ -57,7 +60,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		bindings: counter("sidway_bindings_total", "Operations on bindings, by outcome.", "cluster", "outcome"),
 		nodes:    newNodeCollector(),
 	}
-	r.MustRegister(m.connections, m.requests, m.handshakes, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.nodes)
+	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.nodes)
 	return m
 }
 

@@ -22,7 +22,8 @@ const (
 // is kept in early. An answer without one is passed on as it is: the client makes of it what it can.
 func (x *exchange) learnFromBody(n *http1.Conn) error {
 	body := n.Reader.ResponseBody(&x.resp)
-	for !body.Done() && len(x.early) < engineio.OpenLimit {
+	found := engineio.ErrShort
+	for errors.Is(found, engineio.ErrShort) && !body.Done() && len(x.early) < engineio.OpenLimit {
 		p, err := body.Next()
 		x.early = append(x.early, p...)
 		switch {
@@ -33,19 +34,28 @@ func (x *exchange) learnFromBody(n *http1.Conn) error {
 		case err != nil && err != io.EOF:
 			return nodeError(err)
 		}
-		x.open, err = engineio.FindOpen(x.query, x.early)
-		if errors.Is(err, engineio.ErrOpenSID) {
-			x.warnOfSID(err)
-		}
-		if !errors.Is(err, engineio.ErrShort) {
-			return nil
-		}
+		x.open, found = engineio.FindOpen(x.query, x.early)
 	}
+	x.warnOfOpen(found)
 	return nil
 }
 
-func (x *exchange) warnOfSID(err error) {
-	x.c.g.Log.Warn("a node makes sessions that cannot be bound", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
+// warnOfOpen counts and logs why a node's 200 to a handshake has no session that can be bound, if it has none. A node that
+// serves Socket.IO's client answers with that, which is no fault.
+func (x *exchange) warnOfOpen(err error) {
+	if err == nil || x.route.isClientBundle(x.req.Path) {
+		return
+	}
+	reason := "no_open_packet"
+	if errors.Is(err, engineio.ErrOpenSID) {
+		reason = "bad_sid"
+	}
+	c := x.route.Cluster
+	x.c.g.Metrics.unbound.WithLabelValues(c.Name, x.node.Name, reason).Inc()
+	if c.MayWarn(x.node) {
+		x.c.g.Log.Warn("a node's answer to a handshake holds no session that can be bound", "cluster", c.Name, "node", x.node.Name,
+			"error", err, "content_type", x.resp.Get(http1.ContentType))
+	}
 }
 
 // bind records where the new session lives, before the client learns its sid: the client's next request may reach

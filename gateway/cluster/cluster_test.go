@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -315,4 +316,32 @@ func BenchmarkPick(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestOneWarningAMinuteForEachNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("chat", cluster.LeastSessions, nodes(1, 1))
+		for range 3 {
+			for _, n := range c.Nodes() {
+				var due atomic.Int32
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() {
+						if c.MayWarn(n) {
+							due.Add(1)
+						}
+					})
+				}
+				wg.Wait()
+				if got := due.Load(); got != 1 {
+					t.Errorf("%s: %d warnings, want 1", n.Name, got)
+				}
+			}
+			time.Sleep(time.Minute - time.Nanosecond)
+			if c.MayWarn(c.Nodes()[0]) {
+				t.Error("a second warning within a minute")
+			}
+			time.Sleep(time.Nanosecond)
+		}
+	})
 }

@@ -18,6 +18,7 @@ type Node struct {
 
 	leases   atomic.Int64
 	answered atomic.Int64 // when it last answered, in nanoseconds since the cluster's start
+	quiet    atomic.Int64 // until when no warning of it is due, on the same clock
 	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
@@ -40,6 +41,15 @@ func (n *Node) Acquire() { n.leases.Add(1) }
 
 // Release ends a lease.
 func (n *Node) Release() { n.leases.Add(-1) }
+
+// warnPause is how long nothing more is said of a node's answers after a warning.
+const warnPause = time.Minute
+
+// MayWarn reports whether a warning of what n answers is due, which it is once a minute, however many answers call for it.
+func (c *Cluster) MayWarn(n *Node) bool {
+	now, until := int64(time.Since(c.start)), n.quiet.Load()
+	return now >= until && n.quiet.CompareAndSwap(until, now+int64(warnPause))
+}
 
 // load is what the node would carry per weight with one more session.
 func (n *Node) load() float64 { return float64(n.sessions+1) / float64(n.Weight) }
