@@ -50,19 +50,21 @@ func (c command) run(ctx context.Context, args []string) int {
 
 func (c command) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return &usageError{text: "say what to do: serve, check or version"}
+		return &usageError{text: "say what to do: serve, check, health or version"}
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "serve":
 		return c.serve(ctx, rest)
 	case "check":
 		return c.check(rest)
+	case "health":
+		return c.health(ctx, rest)
 	case "version", "-version", "--version":
 		return c.version(rest)
 	case "help", "-h", "-help", "--help":
 		return c.help(rest)
 	default:
-		return &usageError{text: unknown("command ", name, []string{"serve", "check", "version", "help"})}
+		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "version", "help"})}
 	}
 }
 

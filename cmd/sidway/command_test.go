@@ -34,10 +34,10 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		want string // the first line on stderr
 		help string // what the second line points to
 	}{
-		{"", "say what to do: serve, check or version", ""},
+		{"", "say what to do: serve, check, health or version", ""},
 		{"sevre", `unknown command sevre; did you mean serve?`, ""},
-		{"frobnicate", `unknown command frobnicate; there are serve, check, version, help`, ""},
-		{"--config x", `unknown command --config; there are serve, check, version, help`, ""},
+		{"frobnicate", `unknown command frobnicate; there are serve, check, health, version, help`, ""},
+		{"--config x", `unknown command --config; there are serve, check, health, version, help`, ""},
 		{"help sevre", `unknown topic sevre; did you mean serve?`, ""},
 		{"version now", "version takes no arguments", ""},
 		{"serve --confg x", `unknown flag --confg; did you mean --config?`, " serve"},
@@ -54,6 +54,7 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		{"check a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " check"},
 		{"check http://h:1", `"http://h:1" stands alone; did you mean sidway check without it?`, " check"},
 		{"check --node x", `unknown flag --node; there are --config`, " check"},
+		{"health --node x", `unknown flag --node; there are --admin, --config`, " health"},
 	} {
 		status, stdout, stderr := call(t, none, strings.Fields(tt.args)...)
 		if want := "sidway: " + tt.want + "\nSee: sidway help" + tt.help + "\n"; status != 2 || stdout != "" || stderr != want {
@@ -64,13 +65,15 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 
 func TestHelpTellsEveryFlag(t *testing.T) {
 	for args, words := range map[string][]string{
-		"help":             {"sidway serve --node", "sidway check --config", "sidway version"},
+		"help":             {"sidway serve --node", "sidway check --config", "sidway health", "sidway version"},
 		"--help":           {"sidway serve --node"},
 		"help serve":       {"--config FILE", "--node URL", "--redis URL", "--listen ADDRESS", "--admin ADDRESS", "--access-log"},
 		"serve -h":         {"--config FILE"},
 		"serve --help":     {"--config FILE"},
 		"check --help":     {"sidway check --config FILE"},
 		"help check":       {"sidway check --config FILE"},
+		"help health":      {"--config FILE", "--admin ADDRESS"},
+		"health --help":    {"sidway health [--config FILE]"},
 		"help env":         {"SIDWAY_NODES", "limits.header_time"},
 		"help environment": {"SIDWAY_LISTEN", "SIDWAY_REDIS"},
 	} {

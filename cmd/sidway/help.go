@@ -14,6 +14,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
                                       serve two nodes on :8080, for a first try
   sidway serve --config sidway.yaml   serve what the file says
   sidway check --config sidway.yaml   say whether the file is good, and what it comes to
+  sidway health                       ask the replica on this machine whether it is ready
   sidway version                      say which build this is
   sidway help serve                   every flag of a command
   sidway help environment             every environment variable
@@ -43,6 +44,12 @@ Reads the settings as serve would, environment variables included, and prints wh
 wrong it prints each problem with its line and what to write instead, and the exit status is 1. It connects to nothing.
 `
 
+const healthHelp = `sidway health [--config FILE] [--admin ADDRESS]
+
+Asks the replica on this machine for /readyz, at the admin address that its settings or environment name, and prints the
+answer. The exit status is 0 if it is ready, else 1, as health checks of containers want it. It uses no proxy.
+`
+
 const environmentHelp = `Each of these sets what its key sets in the file. It wins over the file; empty means not set.
 Lists are separated by commas.
 
@@ -59,13 +66,13 @@ func (c command) help(args []string) error {
 	if len(args) > 0 {
 		topic = args[0]
 	}
-	texts := map[string]string{"": overview, "help": overview, "serve": serveHelp, "check": checkHelp, "version": overview}
+	texts := map[string]string{"": overview, "help": overview, "serve": serveHelp, "check": checkHelp, "health": healthHelp, "version": overview}
 	if topic == "environment" || topic == "env" {
 		return c.environment()
 	}
 	text, ok := texts[topic]
 	if !ok {
-		topics := []string{"serve", "check", "version", "environment"}
+		topics := []string{"serve", "check", "health", "version", "environment"}
 		return &usageError{text: unknown("topic ", topic, topics)}
 	}
 	_, err := fmt.Fprint(c.stdout, text)

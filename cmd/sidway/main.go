@@ -2,6 +2,7 @@
 //
 //	sidway serve --config sidway.yaml
 //	sidway check --config sidway.yaml
+//	sidway health
 //	sidway version
 //
 // SIGTERM or SIGINT ends a replica gracefully, a second one at once. The exit status is 0 when all went well, 1 when

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// healthLimit bounds one question; Docker's own limit for a health check is longer.
+const healthLimit = 2 * time.Second
+
+// health asks a replica on this machine whether it is ready. It finds the admin address in the settings, as serve does.
+func (c command) health(ctx context.Context, args []string) error {
+	var s settings
+	fs := flag.NewFlagSet("health", flag.ContinueOnError)
+	s.add(fs)
+	fs.StringVar(&s.flags.Admin, "admin", "", "127.0.0.1:9090")
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, "health")
+	}
+	if s.file == "" {
+		// serve may have its nodes from flags, and no node matters here.
+		s.flags.Nodes = []string{"http://127.0.0.1:1"}
+	}
+	cfg, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	if cfg.Admin.Off() {
+		return errors.New("admin.listen is off, so there is no address to ask")
+	}
+	answer, err := readiness(ctx, cfg.Admin.Listen)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.stdout, answer)
+	return err
+}
+
+// readiness asks an admin address, and no proxy whatever the environment says. An unspecified address means this machine.
+func readiness(ctx context.Context, address string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthLimit)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz", nil)
+	if err != nil {
+		return "", err
+	}
+	var d net.Dialer
+	direct := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
+	}}
+	res, err := direct.RoundTrip(r)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return "", err
+	}
+	answer := string(bytes.TrimSpace(body))
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %s: %s", address, res.Status, answer)
+	}
+	return answer, nil
+}
