@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -52,6 +53,7 @@ type Options struct {
 	Redis    redis.UniversalClient // stays the caller's to close
 	Rooms    rooms.Options
 	Replicas []Replica    // the gateways before it, so that it can tell clients which one serves them
+	Lookup   Lookup       // finds the addresses of a replica's host; nil for the system's resolver
 	Control  *Control     // what obeys the panel's buttons; nil where there is nothing to be broken
 	Log      *slog.Logger // nil for none
 	// Pings of the Socket.IO server; zero for the library's own.
@@ -64,7 +66,7 @@ type Node struct {
 	log   *slog.Logger
 	rooms *rooms.Rooms
 	io    *socket.Server
-	via   via
+	via   *via
 	nudge chan struct{} // asks for a look before its time
 
 	mu      sync.Mutex
@@ -78,11 +80,14 @@ func New(o Options) (*Node, error) {
 	if o.Name == "" || o.Redis == nil {
 		return nil, errors.New("chat: a node needs a name and a Redis")
 	}
+	if o.Lookup == nil {
+		o.Lookup = net.DefaultResolver.LookupHost
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}, nudge: make(chan struct{}, 1)}
-	n.via.replicas = o.Replicas
+	n.via = &via{replicas: o.Replicas, lookup: o.Lookup, last: map[string]hop{}, names: map[hop]string{}}
 	opts := socket.DefaultServerOptions()
 	opts.SetServeClient(false)
 	opts.SetMaxHttpBufferSize(MaxBody)
@@ -129,6 +134,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var work errgroup.Group
 	work.Go(func() error { n.every(ctx, reportEvery, nil, n.report); return nil })
 	work.Go(func() error { n.every(ctx, lookEvery, n.nudge, n.look); return nil })
+	work.Go(func() error { n.every(ctx, lookEvery, nil, n.via.look); return nil })
 	err := work.Wait()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

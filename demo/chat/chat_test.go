@@ -20,9 +20,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs a node behind an address of its own.
-func start(t *testing.T, rdb *redis.Client) *httptest.Server {
+func start(t *testing.T, o chat.Options) *httptest.Server {
 	t.Helper()
-	n, err := chat.New(chat.Options{Name: "n1", Redis: rdb})
+	o.Name = "n1"
+	n, err := chat.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,13 +38,13 @@ func start(t *testing.T, rdb *redis.Client) *httptest.Server {
 		}
 		s.CloseClientConnections()
 		s.Close()
-		rdb.Close()
+		o.Redis.Close()
 	})
 	return s
 }
 
 func TestPagesOfOtherSitesAreRefused(t *testing.T) {
-	s := start(t, affinitytest.StartRedis(t).Client())
+	s := start(t, chat.Options{Redis: affinitytest.StartRedis(t).Client()})
 	host := strings.TrimPrefix(s.URL, "http://")
 	for origin, want := range map[string]int{
 		"": 200, "http://" + host: 200, "https://" + host: 200,
@@ -71,7 +72,7 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 
 func TestItServesWithoutRedis(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second})
-	s := start(t, rdb)
+	s := start(t, chat.Options{Redis: rdb})
 	for _, path := range []string{"/", "/healthz", "/socket.io/?EIO=4&transport=polling"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
 		if err != nil {

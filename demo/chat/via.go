@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -19,109 +20,82 @@ type Replica struct {
 	Port string
 }
 
+// Lookup returns the addresses of a host, as net.Resolver's LookupHost does.
+type Lookup func(ctx context.Context, host string) ([]string, error)
+
 // via knows through which replica each session's last request came. A replica is told by the address of its connection
 // to the node, and by the port that it says its client connected to.
 type via struct {
 	replicas []Replica
+	lookup   Lookup
 
 	mu    sync.Mutex
-	known map[string]string // sid -> name of the replica
-	hosts map[string]lookup // host -> its addresses
+	last  map[string]hop // sid -> how its last request came
+	names map[hop]string // as last looked up
 }
 
-// lookup is an answer of the resolver, kept for a while: a container may come back at another address.
-type lookup struct {
-	addresses []string
-	at        time.Time
+// hop is the address of a gateway's connection to this node, and the port that the gateway's client connected to.
+type hop struct{ address, port string }
+
+const lookupLimit = time.Second
+
+func hopOf(r *http.Request) hop {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http's server always has both
+	return hop{host, r.Header.Get("X-Forwarded-Port")}
 }
 
-const lookupLife = 5 * time.Second
-
-// note remembers how requests came on their way to the Socket.IO server.
+// note records how each request of a session came on its way to the Socket.IO server. It ignores sids that begin does not
+// know, so that strangers cannot fill the map.
 func (v *via) note(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if sid := r.URL.Query().Get("sid"); sid != "" {
-			v.set(sid, v.replica(r.Context(), r))
+		sid := r.URL.Query().Get("sid")
+		v.mu.Lock()
+		if _, begun := v.last[sid]; begun {
+			v.last[sid] = hopOf(r)
 		}
+		v.mu.Unlock()
 		next.ServeHTTP(w, r)
 	})
 }
 
-// set remembers only sessions that were begun; see begin.
-func (v *via) set(sid, replica string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if _, begun := v.known[sid]; begun && replica != "" {
-		v.known[sid] = replica
-	}
-}
-
 // begin starts to remember a session, with the way of its handshake.
 func (v *via) begin(s *socket.Socket) {
-	replica := v.replica(context.Background(), s.Request().Request())
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.known == nil {
-		v.known = map[string]string{}
-	}
-	v.known[s.Conn().Id()] = replica
+	v.last[s.Conn().Id()] = hopOf(s.Request().Request())
 }
 
 func (v *via) end(sid string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.known, sid)
+	delete(v.last, sid)
 }
 
+// of names the gateway that the session's last request came through; empty if it is none that is known.
 func (v *via) of(sid string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.known[sid]
+	return v.names[v.last[sid]]
 }
 
-// replica names the gateway that a request came through; empty if it is none that is known.
-func (v *via) replica(ctx context.Context, r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	port := r.Header.Get("X-Forwarded-Port")
-	for _, known := range v.replicas {
-		if known.Port == port && v.has(ctx, known.Host, host) {
-			return known.Name
+// look finds the replicas' addresses. It is called now and then, because a container gets its name after this node has
+// started, or comes back at another address. Sessions are named when they are asked for, so that one whose replica could
+// not be found at first is named as soon as it can.
+func (v *via) look(ctx context.Context) {
+	for _, r := range v.replicas {
+		limited, cancel := context.WithTimeout(ctx, lookupLimit)
+		addresses, err := v.lookup(limited, r.Host)
+		cancel()
+		if err != nil {
+			continue // what it had stays its own until another one is found there
 		}
-	}
-	return ""
-}
-
-func (v *via) has(ctx context.Context, host, address string) bool {
-	if host == address {
-		return true
-	}
-	if net.ParseIP(host) != nil {
-		return false
-	}
-	v.mu.Lock()
-	known, ok := v.hosts[host]
-	v.mu.Unlock()
-	if !ok || time.Since(known.at) > lookupLife {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		known.addresses, _ = net.DefaultResolver.LookupHost(ctx, host) // a host that is away has no addresses
-		known.at = time.Now()
 		v.mu.Lock()
-		if v.hosts == nil {
-			v.hosts = map[string]lookup{}
+		maps.DeleteFunc(v.names, func(_ hop, name string) bool { return name == r.Name })
+		for _, a := range addresses {
+			v.names[hop{a, r.Port}] = r.Name
 		}
-		v.hosts[host] = known
 		v.mu.Unlock()
 	}
-	for _, a := range known.addresses {
-		if a == address {
-			return true
-		}
-	}
-	return false
 }
 
 // ParseReplica reads name=host:port.

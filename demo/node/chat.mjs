@@ -39,6 +39,7 @@ export class Chat {
     };
     often(every.report, () => this.rooms.report(this.#self(), this.#members()).catch(() => {}));
     often(every.look, () => this.#look());
+    often(every.look, () => this.via.look());
   }
 
   async close() {

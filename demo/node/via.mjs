@@ -3,53 +3,50 @@
 
 import { lookup } from "node:dns/promises";
 
-const lookupLife = 5000;
+/** hop is the address of a gateway's connection to this node, and the port that the gateway's client connected to. */
+const hop = (address, port) => `${address} ${port}`;
+const hopOf = (req) => hop(req.socket.remoteAddress?.replace(/^::ffff:/, ""), req.headers["x-forwarded-port"]);
 
 export class Via {
-  #known = new Map(); // sid -> name of the replica
-  #hosts = new Map(); // host -> {addresses, at}
+  #last = new Map(); // sid -> how its last request came
+  #names = new Map(); // hop -> name of the replica, as last looked up
+  #asked = new Set(); // replicas whose lookup goes on
 
-  /** replicas are {name, host, port}. */
-  constructor(replicas) {
-    this.replicas = replicas;
+  /** replicas are {name, host, port}; find resolves a host to a list of {address}. */
+  constructor(replicas, find = (host) => lookup(host, { all: true })) {
+    Object.assign(this, { replicas, find });
   }
 
   watch(engine) {
     engine.use((req, _res, next) => {
       const sid = new URL(req.url, "http://node").searchParams.get("sid");
-      if (sid && this.#known.has(sid)) this.#note(sid, req);
+      if (this.#last.has(sid)) this.#last.set(sid, hopOf(req));
       next();
     });
     engine.on("connection", (session) => {
-      this.#known.set(session.id, "");
-      this.#note(session.id, session.request);
-      session.once("close", () => this.#known.delete(session.id));
+      this.#last.set(session.id, hopOf(session.request));
+      session.once("close", () => this.#last.delete(session.id));
     });
   }
 
   of(sid) {
-    return this.#known.get(sid) ?? "";
+    return this.#names.get(this.#last.get(sid)) ?? "";
   }
 
-  async #note(sid, req) {
-    const name = await this.#replica(req.socket.remoteAddress?.replace(/^::ffff:/, ""), req.headers["x-forwarded-port"]);
-    if (name && this.#known.has(sid)) this.#known.set(sid, name);
+  /** look finds the replicas' addresses. It is called now and then: demo/chat/via.go tells why. */
+  async look() {
+    await Promise.all(this.replicas.map((replica) => this.#find(replica)));
   }
 
-  async #replica(address, port) {
-    for (const { name, host, port: known } of this.replicas) {
-      if (known === port && (host === address || (await this.#addresses(host)).includes(address))) return name;
-    }
-    return "";
-  }
-
-  async #addresses(host) {
-    const known = this.#hosts.get(host);
-    if (known && Date.now() - known.at < lookupLife) return known.addresses;
-    const found = await lookup(host, { all: true }).catch(() => []); // a host that is away has no addresses
-    const addresses = found.map((f) => f.address);
-    this.#hosts.set(host, { addresses, at: Date.now() });
-    return addresses;
+  async #find(replica) {
+    const { name, host, port } = replica;
+    if (this.#asked.has(replica)) return;
+    this.#asked.add(replica);
+    const found = await this.find(host).catch(() => null);
+    this.#asked.delete(replica);
+    if (!found) return; // what it had stays its own until another one is found there
+    for (const [at, known] of this.#names) if (known === name) this.#names.delete(at);
+    for (const { address } of found) this.#names.set(hop(address, port), name);
   }
 }
 
