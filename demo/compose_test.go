@@ -45,7 +45,7 @@ func TestComposeIsWhole(t *testing.T) {
 			t.Errorf("%s has no health check", name)
 		}
 		for dependency := range s.DependsOn {
-			if s.DependsOn[dependency].Condition != types.ServiceConditionHealthy {
+			if p.Services[dependency].Image != s.Image && s.DependsOn[dependency].Condition != types.ServiceConditionHealthy {
 				t.Errorf("%s does not wait until %s is healthy", name, dependency)
 			}
 		}
@@ -68,6 +68,37 @@ func TestComposeIsWhole(t *testing.T) {
 	for name, s := range p.Services {
 		if name != "front" && len(s.Ports) > 0 {
 			t.Errorf("%s is published", name)
+		}
+	}
+}
+
+// TestComposeBuildsEachImageOnce: two builds of one tag at the same time fail on engines with containerd's image store. Who
+// has an image from another service must wait for its build, and not ask a registry.
+func TestComposeBuildsEachImageOnce(t *testing.T) {
+	p := readCompose(t)
+	builders := map[string]string{}
+	for name, s := range p.Services {
+		if s.Build == nil {
+			continue
+		}
+		if other := builders[s.Image]; other != "" {
+			t.Errorf("%s and %s both build %s", name, other, s.Image)
+		}
+		builders[s.Image] = name
+	}
+	if len(builders) != 3 {
+		t.Errorf("built are %v", builders)
+	}
+	for name, s := range p.Services {
+		builder := builders[s.Image]
+		if builder == "" {
+			continue
+		}
+		if s.PullPolicy != types.PullPolicyNever {
+			t.Errorf("%s would pull %s", name, s.Image)
+		}
+		if _, depends := s.DependsOn[builder]; !depends && name != builder {
+			t.Errorf("%s may start without %s, which builds its image", name, builder)
 		}
 	}
 }
