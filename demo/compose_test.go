@@ -103,6 +103,26 @@ func TestComposeBuildsEachImageOnce(t *testing.T) {
 	}
 }
 
+// TestComposeHealthChecksUseNoProxy: Docker puts the user's http_proxy into every container, and busybox's wget obeys it.
+func TestComposeHealthChecksUseNoProxy(t *testing.T) {
+	for name, s := range readCompose(t).Services {
+		test := strings.Join(s.HealthCheck.Test, " ")
+		if strings.Contains(test, "wget") && !strings.HasPrefix(test, "CMD wget -Y off ") {
+			t.Errorf("%s: %s", name, test)
+		}
+	}
+}
+
+func TestComposeFront(t *testing.T) {
+	front := readCompose(t).Services["front"]
+	if front.StopSignal != "SIGTERM" {
+		t.Errorf("it is stopped by %q, and HAProxy's image waits for open tunnels on SIGUSR1", front.StopSignal)
+	}
+	if test := strings.Join(front.HealthCheck.Test, " "); !strings.Contains(test, "http://127.0.0.1:8080/") {
+		t.Errorf("its health check does not ask its port: %s", test)
+	}
+}
+
 // checkDockerfile demands that the last stage runs as somebody else than root and that what is copied from the
 // repository is there.
 func checkDockerfile(t *testing.T, name, text string) {
@@ -162,10 +182,22 @@ func (h *byHand) start(s types.ServiceConfig, program ...string) {
 		program = append(program, h.with(s.Name, arg))
 	}
 	start(h.t, env, program...)
-	if i := slices.IndexFunc(s.HealthCheck.Test, func(arg string) bool { return strings.HasPrefix(arg, "http://") }); i >= 0 {
-		url := h.with(s.Name, s.HealthCheck.Test[i])
-		eventually(h.t, s.Name+" is healthy", func() bool { return healthy(h.t.Context(), url) })
-	}
+	h.wait(s, env, program[0])
+}
+
+// wait runs the service's health check until it succeeds: of its program, or of a URL.
+func (h *byHand) wait(s types.ServiceConfig, env []string, program string) {
+	h.t.Helper()
+	test := s.HealthCheck.Test[1:] // behind CMD
+	last := test[len(test)-1]
+	eventually(h.t, s.Name+" is healthy", func() bool {
+		if strings.HasPrefix(last, "http://") {
+			return healthy(h.t.Context(), h.with(s.Name, last))
+		}
+		cmd := exec.CommandContext(h.t.Context(), program, test[1:]...)
+		cmd.Env = append(os.Environ(), env...)
+		return cmd.Run() == nil
+	})
 }
 
 func healthy(ctx context.Context, url string) bool {
@@ -234,7 +266,7 @@ func (h *byHand) all(p *types.Project) {
 	h.start(p.Services["node-3"], "node", "node/server.mjs")
 	h.start(p.Services["sidway-1"], sidway, "serve")
 	h.start(p.Services["sidway-2"], sidway, "serve")
-	h.front()
+	h.front(p.Services["front"])
 }
 
 func (h *byHand) redis(redis types.ServiceConfig) {
@@ -254,7 +286,7 @@ func (h *byHand) redis(redis types.ServiceConfig) {
 	})
 }
 
-func (h *byHand) front() {
+func (h *byHand) front(front types.ServiceConfig) {
 	t := h.t
 	t.Helper()
 	config, err := os.ReadFile("compose/haproxy.cfg")
@@ -269,4 +301,5 @@ func (h *byHand) front() {
 		t.Fatalf("haproxy: %v\n%s", err, out)
 	}
 	start(t, nil, "haproxy", "-db", "-f", file)
+	h.wait(front, nil, "")
 }
