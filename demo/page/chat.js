@@ -33,8 +33,9 @@ export class Chat extends EventTarget {
   #told = new Map();
   #timers = {};
 
-  /** io is socket.io-client's; options: url, uid, name, polling (no WebSocket), and more for the library. */
-  constructor(io, { url, uid, name, polling = false, ...library }) {
+  /** io is socket.io-client's; options: url, uid, name, polling (no WebSocket), kept (the outbox across reloads, see
+   *  kept.js), and more for the library. */
+  constructor(io, { url, uid, name, polling = false, kept = null, ...library }) {
     super();
     Object.assign(this, { uid, name, polling });
     this.outbox = new Outbox({
@@ -42,6 +43,7 @@ export class Chat extends EventTarget {
       ask: (...args) => this.ask(...args),
       changed: (entry) => this.#tell("outbox", { entry }),
       done: (entry, answer) => this.#sent(entry, answer),
+      kept,
     });
     this.socket = io(url, {
       ...library,

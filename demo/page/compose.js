@@ -50,10 +50,7 @@ export class Compose {
   #send() {
     const text = this.#text.value.trim();
     if (!text && !this.#image) return;
-    const entry = this.chat.say(text, this.#image?.bytes ?? null);
-    if (this.#image) entry.preview = this.#image.url;
-    this.chat.outbox.changed(entry);
-    this.#image = null;
+    this.chat.say(text, this.#image?.bytes ?? null);
     this.#detach();
     this.#text.value = "";
     this.#typed = 0;

@@ -2,6 +2,7 @@
 
 import { Chat } from "./chat.js";
 import { Compose } from "./compose.js";
+import { Kept } from "./kept.js";
 import { Messages, colour, element, initial } from "./messages.js";
 import { Panel } from "./panel.js";
 
@@ -23,7 +24,8 @@ class Page {
   #seen = new Map(); // room -> id of its last message when we were there last
 
   constructor(name, room) {
-    this.chat = new Chat(window.io, { uid: ownUID(), name });
+    this.kept = new Kept(sessionStorage);
+    this.chat = new Chat(window.io, { uid: ownUID(), name, kept: this.kept });
     this.messages = new Messages(this.chat);
     this.panel = new Panel(this.chat);
     this.compose = new Compose(this.chat, (text) => this.#say(text));
@@ -71,6 +73,10 @@ class Page {
     });
     $("#my-name").addEventListener("change", () => this.#rename());
     $("#theme").addEventListener("click", () => this.#theme());
+    // What waits is kept, as far as there is room for it.
+    addEventListener("beforeunload", (e) => {
+      if (chat.outbox.entries.some((entry) => !this.kept.has(entry))) e.preventDefault();
+    });
   }
 
   #rename() {

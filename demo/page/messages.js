@@ -156,10 +156,11 @@ export class Messages {
       li.dataset.key = entry.key;
       const bubble = element("div", "bubble");
       bubble.append(element("span", "hidden", "You: "));
-      if (entry.preview) {
+      if (entry.image) {
         const img = element("img", "picture");
         img.alt = "Your image";
-        img.src = entry.preview;
+        img.src = URL.createObjectURL(new Blob([entry.image]));
+        img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
         bubble.append(img);
       }
       if (entry.text) bubble.append(element("div", "body", entry.text));

@@ -6,20 +6,24 @@ const pauses = [300, 700, 1500, 3000];
 
 export class Outbox {
   /** Entries in order: {room, key, text, image, at, state: "waiting" | "sending", why}. */
-  entries = [];
+  entries;
   #busy = false;
   #attempts = 0;
   #timer = null;
 
   /** ask(event, request, data, patience) resolves with a node's answer, and rejects if there is none in time; changed
-   *  is told of entries whose state changed, done of those that left the outbox. */
-  constructor({ ready, ask, changed, done }) {
-    Object.assign(this, { ready, ask, changed, done });
+   *  is told of entries whose state changed, done of those that left the outbox; kept (see kept.js) has them across
+   *  reloads of the page. */
+  constructor({ ready, ask, changed, done, kept = null }) {
+    Object.assign(this, { ready, ask, changed, done, kept });
+    this.entries = kept?.load() ?? [];
   }
 
   add(entry) {
     entry.state = "waiting";
     this.entries.push(entry);
+    this.kept?.add(entry);
+    this.changed(entry);
     this.pump();
   }
 
@@ -42,6 +46,7 @@ export class Outbox {
     if (answer.ok || !answer.retry) {
       this.#attempts = 0;
       this.entries.shift();
+      this.kept?.remove(entry);
       this.done(entry, answer);
       this.pump();
       return;
