@@ -55,6 +55,8 @@ bench:
 	tools/deps.sh perf
 	go run ./bench
 	go run ./bench -syscalls
+	go run ./bench -storm
+	go run ./bench -floods
 	go run ./bench -page docs/performance.md
 
 bench-quick: deps

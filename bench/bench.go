@@ -72,6 +72,9 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if b.rivals, err = b.find(ctx, o); err != nil {
 		return err
 	}
+	if err := o.fits(b.rivals); err != nil {
+		return err
+	}
 	b.run.Command, b.run.Started, b.run.Rounds = o.command, time.Now(), o.rounds
 	for _, r := range b.rivals {
 		p := report.Proxy{Name: rival.Direct, Family: report.Direct}
@@ -191,6 +194,10 @@ func (b *bench) sample(ctx context.Context, r *rival.Rival, w report.Workload) (
 		return s, err
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
+	if w.Crowd != nil {
+		s.Crowd, err = b.crowd(ctx, st, *w.Crowd)
+		return s, err
+	}
 	before, err := st.read()
 	if err != nil {
 		return s, err
@@ -221,18 +228,12 @@ func (b *bench) sample(ctx context.Context, r *rival.Rival, w report.Workload) (
 	return s, nil
 }
 
-// write puts everything into a folder. System calls and growth have files of their own, as they come from other runs.
+// write puts everything into a folder. Each kind of run has a file of its own; the page needs all of them.
 func (b *bench) write(o options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	if o.syscalls {
-		return b.run.Save(filepath.Join(o.out, "syscalls.json"))
-	}
-	if o.growth {
-		return b.run.Save(filepath.Join(o.out, "growth.json"))
-	}
-	if err := b.run.Save(filepath.Join(o.out, "run.json")); err != nil {
+	if err := b.run.Save(filepath.Join(o.out, o.kind()+".json")); err != nil || o.kind() != comparison {
 		return err
 	}
 	for _, p := range b.run.Proxies {

@@ -12,13 +12,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sidway/sidway/bench/crowd"
 	"github.com/sidway/sidway/bench/report"
 	"github.com/sidway/sidway/bench/rival"
 )
 
 // TestMain lets the test's own binary be the load, the nodes and the relay, as the command's is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{"load", "node", "relay"}, os.Args[1]) {
+	if len(os.Args) > 1 && slices.Contains([]string{"load", "node", "relay", "crowd", "busy"}, os.Args[1]) {
 		main()
 		os.Exit(0)
 	}
@@ -36,7 +37,7 @@ func measured(t *testing.T, args ...string) (dir string, r *report.Run) {
 	if err := measure(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = report.Load(filepath.Join(dir, pick(o.growth, "growth.json", "run.json"))); err != nil {
+	if r, err = report.Load(filepath.Join(dir, o.kind()+".json")); err != nil {
 		t.Fatal(err)
 	}
 	return dir, r
@@ -86,6 +87,10 @@ func TestOptions(t *testing.T) {
 		{"more", "unknown argument"},
 		{"-growth -only poll64", "no workload"},
 		{"-growth -syscalls", "two runs"},
+		{"-storm -floods", "two runs"},
+		{"-storm -only poll64", "no workload"},
+		{"-storm -proxies direct,sidway", "-storm is for sidway, nginx, haproxy"},
+		{"-floods -proxies nginx-2", "-floods is for sidway, haproxy"},
 	} {
 		o, err := parse(append(strings.Fields(c.args), "-out", t.TempDir()))
 		if err == nil {
@@ -176,6 +181,28 @@ func TestSizesAreComplete(t *testing.T) {
 	slices.Reverse(back)
 	if len(there) != len(list) || !slices.Equal(there, back) {
 		t.Error("the second round does not go the other way")
+	}
+}
+
+// TestCrowdsAreCompared holds runs without further options to the proxies and sizes that the project has set itself.
+func TestCrowdsAreCompared(t *testing.T) {
+	for flag, want := range map[string][2]int{"-storm": {2, 3}, "-floods": {2, 2}} {
+		o, err := parse([]string{flag})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := chosen(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]int{len(list), len(split(o.proxies))}; got != want || o.rounds != 3 {
+			t.Errorf("%s: %v works and proxies, %d rounds", flag, got, o.rounds)
+		}
+		for _, w := range list {
+			if j := w.Crowd; j.Kind == crowd.Storm != (j.Limit == 0 && j.Work > 0) || w.Nodes != 3 || j.Seconds == 0 {
+				t.Errorf("%s: %+v", w.Name, j)
+			}
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/report"
-	"github.com/sidway/sidway/bench/rival"
 )
 
 // What a run about growth goes through: sizes of one kind, while the other one stays.
@@ -114,12 +113,4 @@ func (b *bench) sizes(round int) []turn {
 		slices.Reverse(list)
 	}
 	return list
-}
-
-// alone is sidway, where a run about growth asks for nobody else.
-func alone(o options) string {
-	if o.growth && o.proxies == "" && o.sidway == "" {
-		return rival.Sidway
-	}
-	return o.proxies
 }

@@ -9,6 +9,8 @@
 //	go run ./bench -only poll64,frame200 -proxies direct,sidway,nginx-1
 //	go run ./bench -syscalls                         system calls for a poll and for a frame, by perf
 //	go run ./bench -growth                           sidway with more sessions and more nodes: half an hour
+//	go run ./bench -storm                            thousands of clients at once before slow nodes: five minutes
+//	go run ./bench -floods                           live sessions while one address takes all connections: ten minutes
 //	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
 //	go run ./bench -page docs/performance.md         fill the page from what is in bench/out, without a measurement
 //
@@ -29,6 +31,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sidway/sidway/bench/busy"
+	"github.com/sidway/sidway/bench/crowd"
 	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/node"
 	"github.com/sidway/sidway/bench/relay"
@@ -48,6 +52,10 @@ func run(args []string) error {
 		switch args[0] {
 		case "load":
 			return load.Main(os.Stdin, os.Stdout)
+		case "crowd":
+			return crowd.Main(os.Stdin, os.Stdout)
+		case "busy":
+			return busy.Main(args[1:])
 		case "node":
 			return node.Main(args[1:])
 		case "relay":
@@ -73,6 +81,7 @@ func run(args []string) error {
 type options struct {
 	quick, syscalls bool
 	growth          bool
+	storm, floods   bool
 	rounds          int
 	seconds         float64
 	only, proxies   string
@@ -87,8 +96,10 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.quick, "quick", false, "fewer workloads, one round, short windows: two minutes")
 	f.BoolVar(&o.syscalls, "syscalls", false, "count system calls instead, by perf")
 	f.BoolVar(&o.growth, "growth", false, "measure instead what sidway spends with more sessions and with more nodes")
-	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -quick 1)")
-	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1)")
+	f.BoolVar(&o.storm, "storm", false, "let instead thousands of clients connect at once to nodes that need a while for each")
+	f.BoolVar(&o.floods, "floods", false, "see instead what live sessions lose while one address takes all connections")
+	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -storm and -floods 3, with -quick 1)")
+	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1), of a flood (40 and 30), or of a storm at most (240)")
 	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(workloads()))
 	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,caddy,floor")
 	f.StringVar(&o.sidway, "sidway", "", "builds of sidway to measure, as name=path,name=path; otherwise it is built")
@@ -101,20 +112,42 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
 	}
 	if o.rounds == 0 {
-		o.rounds = pick(o.quick, 1, 5)
+		o.rounds = pick(o.quick, 1, pick(o.crowds(), 3, 5))
 	}
-	if o.seconds == 0 {
+	if o.seconds == 0 && !o.crowds() {
 		o.seconds = pick(o.quick, 1.0, 5.0)
 	}
-	o.proxies = alone(o)
-	if o.growth && o.syscalls {
-		return o, errors.New("-growth and -syscalls are two runs")
+	o.proxies = compared(o)
+	if len(o.kinds()) > 1 {
+		return o, fmt.Errorf("%s are two runs", strings.Join(o.kinds(), " and "))
 	}
 	if o.rounds < 0 || o.seconds < 0 {
 		return o, errors.New("rounds and seconds cannot be negative")
 	}
 	return o, nil
 }
+
+// comparison is the kind of a run without -syscalls, -growth, -storm and -floods.
+const comparison = "run"
+
+// kinds are the kinds of runs that are asked for, of which there should be one at most.
+func (o options) kinds() (list []string) {
+	for _, k := range []struct {
+		asked bool
+		name  string
+	}{{o.syscalls, "syscalls"}, {o.growth, "growth"}, {o.storm, "storm"}, {o.floods, "floods"}} {
+		if k.asked {
+			list = append(list, k.name)
+		}
+	}
+	return list
+}
+
+// kind is the run's kind, which its file is named after.
+func (o options) kind() string { return append(o.kinds(), comparison)[0] }
+
+// crowds tells whether crowds are let loose.
+func (o options) crowds() bool { return o.storm || o.floods }
 
 func pick[T any](first bool, a, b T) T {
 	if first {
@@ -123,21 +156,27 @@ func pick[T any](first bool, a, b T) T {
 	return b
 }
 
-// writePage fills a page from what earlier runs measured: system calls and growth have runs of their own.
+// writePage fills a page from what earlier runs measured: each kind of run has a file of its own.
 func writePage(o options) error {
-	r, err := report.Load(filepath.Join(o.out, "run.json"))
-	if err != nil {
-		return err
+	runs := map[string]*report.Run{}
+	for _, kind := range []string{comparison, "syscalls", "growth", "storm", "floods"} {
+		r, err := report.Load(filepath.Join(o.out, kind+".json"))
+		if err == nil {
+			runs[kind] = r
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
-	calls, err := report.Load(filepath.Join(o.out, "syscalls.json"))
-	switch {
-	case err == nil:
+	if len(runs) == 0 {
+		return fmt.Errorf("nothing was measured in %s", o.out)
+	}
+	r := runs[comparison]
+	if r == nil {
+		r = new(report.Run)
+	}
+	if calls := runs["syscalls"]; calls != nil {
 		r.Calls = calls.Calls
-	case !errors.Is(err, os.ErrNotExist):
-		return err
 	}
-	if r.Growth, err = report.Load(filepath.Join(o.out, "growth.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
+	r.Growth, r.Storm, r.Floods = runs["growth"], runs["storm"], runs["floods"]
 	return r.WritePage(o.page)
 }

@@ -50,7 +50,12 @@ func (b *bench) open(ctx context.Context, r *rival.Rival, w report.Workload) (s 
 		return s, err
 	}
 	plan := rival.Plan{Nodes: free[:nodes], Listen: free[nodes+1], Admin: free[nodes+2], Redis: free[nodes+3], Dir: s.dir}
-	if err = s.startNodes(ctx, b.exe, plan); err != nil || r == nil {
+	start := s.startNodes
+	if w.Crowd != nil {
+		plan.Limit, plan.ByAddress = w.Crowd.Limit, true
+		start = s.startBusy(w.Crowd.Work)
+	}
+	if err = start(ctx, b.exe, &plan); err != nil || r == nil {
 		return s, err
 	}
 	if r.Family == rival.Sidway {
@@ -63,7 +68,7 @@ func (b *bench) open(ctx context.Context, r *rival.Rival, w report.Workload) (s 
 	return s, err
 }
 
-func (s *stage) startNodes(ctx context.Context, exe string, p rival.Plan) error {
+func (s *stage) startNodes(ctx context.Context, exe string, p *rival.Plan) error {
 	_, err := s.keep(rival.Start(ctx, rival.Command{
 		Name: "node", Dir: s.dir, Address: s.control,
 		Argv: []string{exe, "node", "-listen", strings.Join(p.Nodes, ","), "-control", s.control},

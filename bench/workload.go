@@ -82,8 +82,13 @@ var (
 // chosen are the workloads that the options ask for, with their windows.
 func chosen(o options) ([]report.Workload, error) {
 	all := workloads()
-	if o.growth {
+	switch {
+	case o.growth:
 		all, _ = growth()
+	case o.storm:
+		all = storms()
+	case o.floods:
+		all = floods()
 	}
 	var list []report.Workload
 	for _, name := range wanted(o, all) {
@@ -93,6 +98,9 @@ func chosen(o options) ([]report.Workload, error) {
 		}
 		w := all[i]
 		w.Job.Seconds = o.seconds
+		if w.Crowd != nil && o.seconds > 0 {
+			w.Crowd.Seconds = o.seconds
+		}
 		list = append(list, w)
 	}
 	return list, nil
@@ -105,7 +113,7 @@ func wanted(o options, all []report.Workload) []string {
 		return list
 	case o.syscalls:
 		return callWorkloads
-	case o.quick && !o.growth:
+	case o.quick && o.kind() == comparison:
 		return quickWorkloads
 	}
 	var list []string

@@ -121,13 +121,13 @@ func (r *Run) further(s Series, size int, p Proxy) Summary {
 	return Summarize(each)
 }
 
-// growth is the part of the page that a run of its own measured.
-func (r *Run) growth() string {
-	if r.Growth == nil {
+// part is the part of the page that a run of its own measured, empty if there is no such run.
+func (r *Run) part() string {
+	if r == nil {
 		return ""
 	}
 	var parts []string
-	for _, s := range r.Growth.sections() {
+	for _, s := range r.sections() {
 		if s.body != "" {
 			parts = append(parts, s.body)
 		}

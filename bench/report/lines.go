@@ -32,6 +32,9 @@ func (r *Run) Lines(proxy string) string {
 
 // Line sums one sample up, to be read while a run goes on.
 func Line(w Workload, s Sample) string {
+	if w.Crowd != nil {
+		return crowdLine(w, s.Crowd)
+	}
 	var b strings.Builder
 	switch {
 	case w.Job.Kind == "idle":

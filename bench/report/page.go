@@ -31,25 +31,16 @@ func (r *Run) WriteCharts(dir string) ([]string, error) {
 //	…
 //	<!-- bench:end -->
 //
+// What nothing was measured for stays as it is: parts of runs of their own, and all others where the run has no samples.
 // The charts go into a folder beside it with the page's name, and their part, "charts", refers to them there.
 func (r *Run) WritePage(file string) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	folder := strings.TrimSuffix(file, filepath.Ext(file))
-	charts, err := r.WriteCharts(folder)
+	parts, err := r.parts(strings.TrimSuffix(file, filepath.Ext(file)))
 	if err != nil {
 		return err
-	}
-	var images strings.Builder
-	for _, chart := range charts {
-		name := strings.TrimSuffix(filepath.Base(chart), ".svg")
-		fmt.Fprintf(&images, "![%s](%s/%s)\n", r.charts()[name].Title, filepath.Base(folder), filepath.Base(chart))
-	}
-	parts := map[string]string{"charts": images.String()}
-	for _, s := range r.sections() {
-		parts[s.name] = s.body
 	}
 	text, err := fill(string(page), parts)
 	if err != nil {
@@ -59,6 +50,32 @@ func (r *Run) WritePage(file string) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
+}
+
+// keep is the part that stays as it is.
+const keep = "keep"
+
+// parts are the page's parts by name; the charts are written into a folder.
+func (r *Run) parts(folder string) (map[string]string, error) {
+	parts := map[string]string{"charts": keep}
+	own := map[string]*Run{"growth": r.Growth, "storm": r.Storm, "floods": r.Floods}
+	for _, s := range r.sections() {
+		of, alone := own[s.name]
+		if parts[s.name] = s.body; alone && of == nil || !alone && len(r.Samples) == 0 {
+			parts[s.name] = keep
+		}
+	}
+	if len(r.Samples) == 0 {
+		return parts, nil
+	}
+	charts, err := r.WriteCharts(folder)
+	var images strings.Builder
+	for _, chart := range charts {
+		name := strings.TrimSuffix(filepath.Base(chart), ".svg")
+		fmt.Fprintf(&images, "![%s](%s/%s)\n", r.charts()[name].Title, filepath.Base(folder), filepath.Base(chart))
+	}
+	parts["charts"] = images.String()
+	return parts, err
 }
 
 const (
@@ -86,7 +103,11 @@ func fill(page string, parts map[string]string) (string, error) {
 			return "", fmt.Errorf("the part %q does not end", name)
 		}
 		b.WriteString(markBegin + name + markClose)
-		if part != "" {
+		switch part {
+		case keep:
+			b.WriteString(old)
+		case "":
+		default:
 			b.WriteString("\n" + part + "\n")
 		}
 		b.WriteString(markEnd)

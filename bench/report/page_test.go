@@ -25,7 +25,7 @@ func full() *report.Run {
 		PerUnit: map[string]float64{"read": 1.5, "recvfrom": 0.5, "writev": 2, "epoll_wait": 0.25, "total": 4.5},
 	}}
 	r.Samples[3].Result.Errors, r.Samples[3].Result.FirstError = 2, "status 502"
-	r.Growth = newGrowth()
+	r.Growth, r.Storm, r.Floods = newGrowth(), newStorm(), newFloods()
 	return r
 }
 
@@ -47,7 +47,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-const parts = "machine targets charts cpu throughput share latency memory peak redis foreign calls growth failures"
+const parts = "machine targets charts cpu throughput share latency memory peak redis foreign calls growth storm floods failures"
 
 func TestPage(t *testing.T) {
 	dir := t.TempDir()
@@ -95,6 +95,25 @@ func TestThePage(t *testing.T) {
 	}
 	if err := full().WritePage(file); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPartsThatStay fills a page from a run of one kind: the parts of all others stay.
+func TestPartsThatStay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	const cpu, growth = "<!-- bench:cpu -->\nolder\n<!-- bench:end -->\n", "<!-- bench:growth -->\nold\n<!-- bench:end -->\n"
+	if err := os.WriteFile(file, []byte(cpu+growth+"<!-- bench:storm -->\nold\n<!-- bench:end -->\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&report.Run{Storm: newStorm()}).WritePage(file); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := strings.CutPrefix(string(text), cpu+growth); !ok || strings.Contains(got, "old") || !strings.Contains(got, "all back after") {
+		t.Errorf("%s", text)
 	}
 }
 

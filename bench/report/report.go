@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidway/sidway/bench/crowd"
 	"github.com/sidway/sidway/bench/load"
 )
 
@@ -30,7 +31,7 @@ type Run struct {
 	Series    []Series   `json:"series,omitempty"`   // makes it a run about growth
 	Failures  []string   `json:"failures,omitempty"` // samples that could not be taken, and why
 
-	Growth *Run `json:"-"` // the run about growth that belongs on the same page, if there is one
+	Growth, Storm, Floods *Run `json:"-"` // runs of their own that belong on the same page, if there are any
 }
 
 // Machine is where it ran.
@@ -67,6 +68,8 @@ type Workload struct {
 	PerOp int      `json:"perop"` // units in an operation: an echo is two frames
 	Job   load.Job `json:"job"`
 	Nodes int      `json:"nodes,omitempty"` // behind the proxy; 0: as many as everywhere
+
+	Crowd *crowd.Job `json:"crowd,omitempty"` // in place of Job
 }
 
 // Paced reports whether operations came at a fixed rate, which measures latency; otherwise as fast as they could.
@@ -84,6 +87,8 @@ type Sample struct {
 	Peak     int64       `json:"peak"`   // the most that was ever present
 	Kernel   int64       `json:"kernel"` // what the kernel's came with the work, all processes of the machine
 	Result   load.Result `json:"result"`
+
+	Crowd *crowd.Result `json:"crowd,omitempty"` // of a crowd, for which nothing else is measured
 }
 
 // Calls is what a proxy asked of the kernel for one unit of a workload, by the names of the system calls; "total" is all.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sidway/sidway/bench/crowd"
 )
 
 // A section is one generated part of the page, between its markers.
@@ -14,8 +16,8 @@ type section struct {
 	text        string // for a terminal
 }
 
-// sections are all parts, in the page's order. One for which nothing was measured is empty. A run about growth has parts
-// of its own.
+// sections are all parts, in the page's order. One for which nothing was measured is empty. Runs about growth and with
+// crowds have parts of their own.
 func (r *Run) sections() []section {
 	list := []section{{name: "machine", title: "Machine", body: r.machine(), text: r.machine()}}
 	add := func(name, title string, t table) {
@@ -24,6 +26,16 @@ func (r *Run) sections() []section {
 	if len(r.Series) > 0 {
 		add("growth", "Growth", r.growthTable())
 		add("further", "User memory of each further tunnel, KiB", r.furtherTable())
+		add("failures", "What went wrong", r.failureTable())
+		return list
+	}
+	if r.crowds(crowd.Storm) {
+		add("storm", "Many clients at once", r.stormTable())
+	}
+	if r.crowds(crowd.Idle, crowd.HalfClosed) {
+		add("floods", "Live sessions while one address floods", r.floodTable())
+	}
+	if len(list) > 1 {
 		add("failures", "What went wrong", r.failureTable())
 		return list
 	}
@@ -37,7 +49,8 @@ func (r *Run) sections() []section {
 	add("redis", "CPU of Redis beside sidway's, µs for one unit of work", r.redisTable())
 	add("foreign", "Requests that came to a node without their session, %", r.grid(foreign, sessions))
 	add("calls", "System calls for one unit of work", r.callTable())
-	list = append(list, section{name: "growth", body: r.growth()})
+	list = append(list, section{name: "growth", body: r.Growth.part()}, section{name: "storm", body: r.Storm.part()},
+		section{name: "floods", body: r.Floods.part()})
 	add("failures", "What went wrong", r.failureTable())
 	return list
 }

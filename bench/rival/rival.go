@@ -116,7 +116,10 @@ type Plan struct {
 	Admin  string // sidway's health and metrics
 	Nodes  []string
 	Redis  string // used by sidway alone
-	Dir    string // for the configuration and whatever the proxy writes; has to exist
+	Limit  int    // for connections of clients, which sidway and HAProxy can set; 0: as many as there are descriptors for
+	// ByAddress lets nginx choose the node by the client's address, and not by the sid.
+	ByAddress bool
+	Dir       string // for the configuration and whatever the proxy writes; has to exist
 }
 
 // Config returns the configuration for a plan.
