@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ type Sessions struct {
 
 	mu    sync.Mutex
 	bySID map[string]session
+	peak  int                // the most that bySID has held since it was made, as seen once a second
 	due   map[int64][]string // second since start -> sids whose binding is to be looked at then
 }
 
@@ -124,6 +126,7 @@ func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, si
 func (s *Sessions) take(from, to int64) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shrink()
 	var sids []string
 	for second := from; second <= to; second++ {
 		for _, sid := range s.due[second] {
@@ -134,6 +137,17 @@ func (s *Sessions) take(from, to int64) []string {
 		delete(s.due, second)
 	}
 	return sids
+}
+
+// shrink rebuilds bySID when it holds less than an eighth of what it has held, since a map never shrinks by itself. It
+// needs mu.
+func (s *Sessions) shrink() {
+	s.peak = max(s.peak, len(s.bySID))
+	if len(s.bySID) < s.peak/8 {
+		small := make(map[string]session, len(s.bySID))
+		maps.Copy(small, s.bySID)
+		s.bySID, s.peak = small, len(small)
+	}
 }
 
 // renew keeps a polling session until its binding's new end, or ends it; one that a tunnel took over stays.

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,5 +138,43 @@ func TestVanishedSessionsAreCountedDown(t *testing.T) {
 		if got := sessions(c)[0]; got != 0 {
 			t.Errorf("%d sessions after 10 s", got)
 		}
+	})
+}
+
+// A flood of sessions leaves no memory behind once they have expired.
+func TestSessionsGiveBackWhatAFloodTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		heap := func() int64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} })
+		}()
+		before := heap()
+		for i := range 300_000 {
+			n, _ := c.Pick(nil)
+			c.Sessions.Open(fmt.Sprint("s", i), n, time.Now().Add(15*time.Second))
+		}
+		time.Sleep(2 * time.Second)
+		took := heap() - before
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := sessions(c)[0]; got != 0 {
+			t.Errorf("%d sessions after 20 s", got)
+		}
+		if left := heap() - before; left > took/20 {
+			t.Errorf("%d KiB of %d KiB are left", left>>10, took>>10)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		runtime.KeepAlive(c)
 	})
 }
