@@ -9,24 +9,26 @@ import (
 	"time"
 )
 
-// Outcome is what became of one binding in one operation of Cached.
+// Outcome is what became of one binding in one operation of Cached, or in Memory.
 type Outcome uint8
 
 // The outcomes.
 const (
-	Stored      Outcome = iota // Bind: the store acknowledged it
-	Kept                       // Bind: the store could not be written; kept here, to be written when it can
-	Hit                        // Lookup: known here
-	Read                       // Lookup: read from the store
-	Unknown                    // Lookup: neither here nor in the store
-	Unavailable                // Lookup: unknown here, and the store could not be asked or cannot be believed
-	Republished                // written again because the store may have lost it
-	Failed                     // an operation met a failure of the store
+	Stored        Outcome = iota // Bind: the store acknowledged it
+	Kept                         // Bind: the store could not be written; kept here, to be written when it can
+	Hit                          // Lookup: known here
+	Read                         // Lookup: read from the store
+	Unknown                      // Lookup: neither here nor in the store
+	Unavailable                  // Lookup: unknown here, and the store could not be asked or cannot be believed
+	Republished                  // written again because the store may have lost it
+	Evicted                      // of Memory: it lives and had been looked up, but had to make room
+	EvictedUnused                // of Memory: it lives, but nobody had looked it up, and it had to make room
+	Failed                       // an operation met a failure of the store
 )
 
 // String returns the outcome's name, a metric label.
 func (o Outcome) String() string {
-	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "failed"}[o]
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "evicted", "evicted_unused", "failed"}[o]
 }
 
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
@@ -227,6 +229,7 @@ func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 	switch {
 	case err == nil:
 		c.front.put(sid, b, b.Expires.Sub(c.front.start))
+		c.front.get(sid) // so that it counts as used
 		c.tell(Read)
 		return b, nil
 	case !errors.Is(err, ErrNotFound):

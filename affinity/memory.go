@@ -3,41 +3,58 @@ package affinity
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"strings"
 	"sync"
 	"time"
 	"unique"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 const (
 	// A shard is worth its own lock and keeps the pause of a snapshot short when it holds this many bindings.
 	shardSize = 4096
 	maxShards = 64
-	// Each Bind buries up to this many bindings that expired unseen, so that the memory follows the live ones.
+	// A Bind of a new sid drops up to this many expired bindings of each list.
 	burials = 2
+	// Sweep holds a shard's lock for so many bindings at a time.
+	sweepBatch = 256
+	// Sweep rebuilds a shard's map when it holds less than this part of what it has held: a map never shrinks by itself.
+	shrinkAt = 8
 )
 
 var _ Store = (*Memory)(nil)
 
-// Memory is a Store in this process: bounded, least recently used first out, expiring. It serves one replica alone or
-// stands in front of a shared store. Its clock is monotonic, so a step of the wall clock has no effect.
+// Memory is a Store in this process: bounded and expiring. When it is full, a binding that was never looked up makes room
+// before one that was, and among those the one used longest ago. It serves one replica alone or stands in front of a
+// shared store. Its clock is monotonic, so a step of the wall clock has no effect.
 type Memory struct {
+	// OnEvict is told of each live binding that had to make room, and whether it had been looked up since it was bound.
+	// Set it before the first use. It may be nil, is called concurrently and must not block.
+	OnEvict func(used bool)
+
 	seed   maphash.Seed
 	shards []shard
 	start  time.Time
+	swept  int // the shard that Sweep did last
 }
 
+// shard is a part of the bindings. fresh and used are the roots of two rings, newest first: of the bindings that were not
+// looked up yet, and of the others.
 type shard struct {
-	mu  sync.Mutex
-	lru *simplelru.LRU[string, held]
+	mu          sync.Mutex
+	size        int
+	peak        int // the most that m has held since it was made
+	m           map[string]*entry
+	fresh, used entry
 }
 
-// held is what is kept per sid. The sessions of one node share one fact, so a million of them cost a million words.
-type held struct {
-	fact    unique.Handle[Binding]
-	expires time.Duration // since Memory.start
+// entry is what is kept per sid. The sessions of one node share one fact, so a million of them cost a million words.
+type entry struct {
+	prev, next *entry
+	sid        string
+	fact       unique.Handle[Binding]
+	expires    time.Duration // since Memory.start
+	used       bool
 }
 
 // NewMemory returns an empty Memory that holds size bindings, or a sixteenth more where it is divided: sids do not
@@ -54,8 +71,11 @@ func NewMemory(size int) *Memory {
 	}
 	m := &Memory{seed: maphash.MakeSeed(), shards: make([]shard, n), start: time.Now()}
 	for i := range m.shards {
-		// The only error is a size below one.
-		m.shards[i].lru, _ = simplelru.NewLRU[string, held](each, nil)
+		s := &m.shards[i]
+		s.size, s.m = each, make(map[string]*entry)
+		for _, root := range s.rings() {
+			root.prev, root.next = root, root
+		}
 	}
 	return m
 }
@@ -72,19 +92,85 @@ func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 // put keeps b until expires.
 func (m *Memory) put(sid string, b Binding, expires time.Duration) {
 	b.Expires = time.Time{}
-	h := held{fact: unique.Make(b), expires: expires}
-	now := time.Since(m.start)
+	fact, now := unique.Make(b), time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range burials {
-		_, old, ok := s.lru.GetOldest()
-		if !ok || old.expires > now {
-			break
-		}
-		s.lru.RemoveOldest()
+	e, evicted := s.m[sid], (*entry)(nil)
+	if e == nil {
+		e, evicted = s.add(sid, now)
 	}
-	s.lru.Add(strings.Clone(sid), h)
+	e.fact, e.expires = fact, expires
+	s.touch(e)
+	s.mu.Unlock()
+	if evicted != nil && m.OnEvict != nil {
+		m.OnEvict(evicted.used)
+	}
+}
+
+// add makes room for a new entry and returns it, with the live one that had to go for it or nil.
+func (s *shard) add(sid string, now time.Duration) (e, evicted *entry) {
+	for _, root := range s.rings() {
+		for range burials {
+			if oldest := root.prev; oldest != root && oldest.expires <= now {
+				s.remove(oldest)
+			}
+		}
+	}
+	if len(s.m) >= s.size {
+		if evicted = s.fresh.prev; evicted == &s.fresh {
+			evicted = s.used.prev
+		}
+		s.remove(evicted)
+	}
+	e = &entry{sid: strings.Clone(sid)}
+	e.prev, e.next = e, e
+	s.m[e.sid] = e
+	s.peak = max(s.peak, len(s.m))
+	return e, evicted
+}
+
+func (s *shard) rings() [2]*entry { return [2]*entry{&s.used, &s.fresh} }
+
+// touch makes e the newest of its ring.
+func (s *shard) touch(e *entry) {
+	root := &s.fresh
+	if e.used {
+		root = &s.used
+	}
+	e.unlink()
+	e.prev, e.next = root, root.next
+	root.next.prev, root.next = e, e
+}
+
+func (s *shard) remove(e *entry) {
+	e.unlink()
+	delete(s.m, e.sid)
+}
+
+func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
+
+// Sweep drops what has expired from one part of m, the next one with each call. Called once a second it goes round in 64
+// seconds at most. Only one Sweep may run at a time.
+func (m *Memory) Sweep() {
+	m.swept = (m.swept + 1) % len(m.shards)
+	s, now := &m.shards[m.swept], time.Since(m.start)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, e := range s.m {
+		if e.expires <= now {
+			s.remove(e)
+		}
+		if n++; n%sweepBatch == 0 { // a map may be changed between two steps of a loop over it
+			s.mu.Unlock()
+			s.mu.Lock()
+		}
+	}
+	if len(s.m) < s.peak/shrinkAt {
+		small := make(map[string]*entry, len(s.m))
+		maps.Copy(small, s.m)
+		s.m, s.peak = small, len(small)
+	}
 }
 
 // Known is Lookup for one who cannot give a context. It does not allocate.
@@ -103,29 +189,28 @@ func (m *Memory) Lookup(ctx context.Context, sid string) (Binding, error) {
 }
 
 // get returns the live binding of sid and marks it as used.
-func (m *Memory) get(sid string) (Binding, bool) {
-	s := m.shard(sid)
-	s.mu.Lock()
-	h, ok := s.lru.Get(sid)
-	s.mu.Unlock()
-	return m.live(h, ok)
-}
+func (m *Memory) get(sid string) (Binding, bool) { return m.find(sid, true) }
 
 // peek is get without marking the binding as used.
-func (m *Memory) peek(sid string) (Binding, bool) {
+func (m *Memory) peek(sid string) (Binding, bool) { return m.find(sid, false) }
+
+func (m *Memory) find(sid string, use bool) (Binding, bool) {
+	now := time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
-	h, ok := s.lru.Peek(sid)
-	s.mu.Unlock()
-	return m.live(h, ok)
-}
-
-func (m *Memory) live(h held, ok bool) (Binding, bool) {
-	if !ok || h.expires <= time.Since(m.start) {
+	e := s.m[sid]
+	if e == nil || e.expires <= now {
+		s.mu.Unlock()
 		return Binding{}, false
 	}
-	b := h.fact.Value()
-	b.Expires = m.start.Add(h.expires)
+	fact, expires := e.fact, e.expires
+	if use {
+		e.used = true
+		s.touch(e)
+	}
+	s.mu.Unlock()
+	b := fact.Value()
+	b.Expires = m.start.Add(expires)
 	return b, true
 }
 
@@ -141,17 +226,19 @@ func (m *Memory) Unbind(ctx context.Context, sid string) error {
 func (m *Memory) drop(sid string) {
 	s := m.shard(sid)
 	s.mu.Lock()
-	s.lru.Remove(sid)
+	if e := s.m[sid]; e != nil {
+		s.remove(e)
+	}
 	s.mu.Unlock()
 }
 
-// Len returns the number of bindings held, with those that have expired and were not buried yet.
+// Len returns the number of bindings held, with those that have expired and were not swept yet.
 func (m *Memory) Len() int {
 	n := 0
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		n += s.lru.Len()
+		n += len(s.m)
 		s.mu.Unlock()
 	}
 	return n
@@ -161,10 +248,12 @@ func (m *Memory) Len() int {
 func (m *Memory) keys(i int) []string {
 	s := &m.shards[i]
 	s.mu.Lock()
-	keys := s.lru.Keys()
-	s.mu.Unlock()
-	for l, r := 0, len(keys)-1; l < r; l, r = l+1, r-1 {
-		keys[l], keys[r] = keys[r], keys[l]
+	defer s.mu.Unlock()
+	keys := make([]string, 0, len(s.m))
+	for _, root := range s.rings() {
+		for e := root.next; e != root; e = e.next {
+			keys = append(keys, e.sid)
+		}
 	}
 	return keys
 }
