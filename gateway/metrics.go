@@ -21,6 +21,7 @@ type Metrics struct {
 	answers     *prometheus.CounterVec
 	added       *prometheus.HistogramVec
 	bindings    *prometheus.CounterVec
+	held        *prometheus.GaugeVec
 	nodes       *nodeCollector
 }
 
@@ -58,9 +59,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}, []string{"cluster"}),
 		bindings: counter("sidway_bindings_total", "Operations on bindings, by outcome.", "cluster", "outcome"),
-		nodes:    newNodeCollector(),
+		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sidway_bindings_held", Help: "Bindings in the memory of this replica, at most affinity.cache.",
+		}, []string{"cluster"}),
+		nodes: newNodeCollector(),
 	}
-	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.nodes)
+	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
+		m.bindings, m.held, m.nodes)
 	return m
 }
 
@@ -71,6 +76,12 @@ func (m *Metrics) BindingOutcome(cluster string) func(affinity.Outcome) {
 		counters[o] = m.bindings.WithLabelValues(cluster, affinity.Outcome(o).String())
 	}
 	return func(o affinity.Outcome) { counters[o].Inc() }
+}
+
+// BindingsHeld returns the hook that tells how many bindings of a cluster are in memory.
+func (m *Metrics) BindingsHeld(cluster string) func(int) {
+	held := m.held.WithLabelValues(cluster)
+	return func(n int) { held.Set(float64(n)) }
 }
 
 // refused counts a request that belonged to no cluster or was refused before it was asked which.

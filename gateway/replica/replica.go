@@ -44,6 +44,7 @@ type Replica struct {
 	routes    []gateway.Route
 	redis     redis.UniversalClient // nil in memory mode
 	stores    []*affinity.Cached    // one for each cluster, none in memory mode
+	memories  []*memory             // one for each cluster
 	listeners []net.Listener        // until the gateway takes them
 	addrs     []net.Addr            // theirs
 	admin     *http.Server
@@ -152,12 +153,14 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 // store is where a cluster's bindings live: in this process, or in Redis behind it. Each cluster has keys of its own,
 // because two clusters may give the same sid.
 func (r *Replica) store(cluster string) affinity.Store {
-	memory := affinity.NewMemory(r.cfg.Affinity.Cache)
+	outcome := r.metrics.BindingOutcome(cluster)
+	m := newMemory(r.cfg.Affinity.Cache, r.log.With("cluster", cluster, "store", r.storeName()), outcome, r.metrics.BindingsHeld(cluster))
+	r.memories = append(r.memories, m)
 	if r.redis == nil {
-		return memory
+		return m.Memory
 	}
-	s := affinity.NewCached(memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
-		OnOutcome: r.metrics.BindingOutcome(cluster),
+	s := affinity.NewCached(m.Memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
+		OnOutcome: outcome,
 		OnState:   r.tellState(cluster),
 	})
 	r.stores = append(r.stores, s)
@@ -266,27 +269,6 @@ func (r *Replica) serveAdmin() error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	return nil
-}
-
-// sweep closes nodes' connections that were idle for too long.
-func (r *Replica) sweep(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			for _, route := range r.routes {
-				for _, n := range route.Cluster.Nodes() {
-					n.Pool.Sweep(now)
-				}
-			}
-			if n, err := r.connections(); err == nil {
-				r.gateway.SetConnections(n)
-			}
-		}
-	}
 }
 
 // close gives back what New opened.

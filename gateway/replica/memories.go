@@ -1,0 +1,83 @@
+package replica
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+)
+
+// roomAgain is how long no live binding may have been evicted before the memory counts as no longer full.
+const roomAgain = time.Minute
+
+// memory is the bindings that a cluster has in this process.
+type memory struct {
+	*affinity.Memory
+	log  *slog.Logger
+	held func(int) // is told how many bindings there are
+
+	used, unused atomic.Int64 // live bindings evicted since the memory became full
+	seen         int64        // of both, at the last tick
+	full         bool
+	since        time.Time // when the last one was evicted, while full
+}
+
+func newMemory(size int, log *slog.Logger, count func(affinity.Outcome), held func(int)) *memory {
+	m := &memory{Memory: affinity.NewMemory(size), log: log.With("cache", size), held: held}
+	m.OnEvict = func(used bool) {
+		if used {
+			m.used.Add(1)
+			count(affinity.Evicted)
+		} else {
+			m.unused.Add(1)
+			count(affinity.EvictedUnused)
+		}
+	}
+	return m
+}
+
+// tick is called each second. It drops what has expired, and logs once when live bindings begin to be evicted and once
+// when that is over.
+func (m *memory) tick(now time.Time) {
+	m.Sweep()
+	m.held(m.Len())
+	switch used, unused := m.used.Load(), m.unused.Load(); {
+	case used+unused != m.seen:
+		if !m.full {
+			m.log.Warn("affinity.cache is full, live bindings are evicted", "evicted", used, "evicted_unused", unused)
+		}
+		m.seen, m.full, m.since = used+unused, true, now
+	case m.full && now.Sub(m.since) >= roomAgain:
+		m.log.Info("affinity.cache has room again", "evicted", used, "evicted_unused", unused)
+		m.used.Add(-used)
+		m.unused.Add(-unused)
+		m.seen, m.full = 0, false
+	}
+}
+
+// sweep gives back, each second, what bindings and connections to nodes hold for longer than they are of use, and follows the
+// limit of descriptors.
+func (r *Replica) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			for _, m := range r.memories {
+				m.tick(now)
+			}
+			for _, route := range r.routes {
+				for _, n := range route.Cluster.Nodes() {
+					n.Pool.Sweep(now)
+				}
+			}
+			if n, err := r.connections(); err == nil {
+				r.gateway.SetConnections(n)
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package replica_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+// A flood of handshakes fills the memory of bindings: that is said once and counted, and what expires is swept away.
+func TestFullMemoryIsToldAndSwept(t *testing.T) {
+	t.Parallel()
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{PingInterval: time.Millisecond, PingTimeout: time.Millisecond}))
+	cfg.Affinity.Cache = 8
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	for range 20 {
+		if status, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status != 200 {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	awaitMetrics := func(line string) {
+		t.Helper()
+		affinitytest.Eventually(t, line, func() bool {
+			_, metrics := fetch(t, r.adminURL("/metrics"))
+			return strings.Contains(metrics, line+"\n")
+		})
+	}
+	awaitMetrics(`sidway_bindings_total{cluster="chat",outcome="evicted_unused"} 12`)
+	awaitMetrics(`sidway_bindings_held{cluster="chat"} 8`)
+	awaitMetrics(`sidway_bindings_held{cluster="chat"} 0`) // the shortest TTL is 15 s
+	if n := strings.Count(log.String(), `msg="affinity.cache is full, live bindings are evicted" cluster=chat store=memory cache=8`); n != 1 {
+		t.Errorf("said %d times in\n%s", n, log.String())
+	}
+}
+
+// A memory that stays full is logged once; one that was not full for a minute is logged again.
+func TestFullMemoryIsLoggedOncePerPeriod(t *testing.T) {
+	var log lockedBuffer
+	m := replica.NewMemory(2, slog.New(slog.NewTextHandler(&log, nil)), func(affinity.Outcome) {}, func(int) {})
+	now := time.Now()
+	tick := func() { now = now.Add(time.Second); m.Tick(now) }
+	n := 0
+	handshakes := func(count int) {
+		for range count {
+			if err := m.Bind(t.Context(), fmt.Sprint("sid", n), affinitytest.Example); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	handshakes(2)
+	tick()
+	for range 90 {
+		handshakes(1)
+		tick()
+	}
+	for range 61 {
+		tick()
+	}
+	handshakes(1)
+	tick()
+	const full, room = `level=WARN msg="affinity.cache is full`, `level=INFO msg="affinity.cache has room again" cache=2 evicted=0 evicted_unused=90`
+	if got := log.String(); strings.Count(got, full) != 2 || strings.Count(got, room) != 1 {
+		t.Errorf("want %q twice and %q once in\n%s", full, room, got)
+	}
+}
