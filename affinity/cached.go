@@ -23,12 +23,13 @@ const (
 	Republished                  // written again because the store may have lost it
 	Evicted                      // of Memory: it lives and had been looked up, but had to make room
 	EvictedUnused                // of Memory: it lives, but nobody had looked it up, and it had to make room
+	Broken                       // Lookup: what the store has of the sid cannot be read
 	Failed                       // an operation met a failure of the store
 )
 
 // String returns the outcome's name, a metric label.
 func (o Outcome) String() string {
-	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "evicted", "evicted_unused", "failed"}[o]
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "evicted", "evicted_unused", "broken", "failed"}[o]
 }
 
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
@@ -213,7 +214,10 @@ func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 	case <-again.C:
 	case <-ctx.Done():
 	}
-	if b, err = c.look(ctx, sid); errors.Is(err, ErrNotFound) {
+	switch b, err = c.look(ctx, sid); {
+	case errors.Is(err, errBroken):
+		c.tell(Broken)
+	case errors.Is(err, ErrNotFound):
 		c.tell(Unknown)
 	}
 	return b, err

@@ -21,6 +21,9 @@ var _ Back = (*Redis)(nil)
 // errUnanswered is a command that came back without error and without answer.
 var errUnanswered = errors.New("no answer")
 
+// errBroken is a value that this version cannot read. It counts as not found, and the next Bind overwrites it.
+var errBroken = fmt.Errorf("%w: its value cannot be read", ErrNotFound)
+
 // Redis is a Store in Redis, shared by all replicas. Each operation is one round trip, which operations that come at the
 // same time share, is never tried twice, and ends after about 100 ms. It is safe for concurrent use and does not close its client. An ACL must allow it GET, SET, DEL,
 // PTTL, INCRBY, PEXPIRE and INFO, and for a Cluster CLUSTER SLOTS.
@@ -91,6 +94,8 @@ func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
 	switch err := errors.Join(get.Err(), ttl.Err()); {
 	case errors.Is(get.Err(), redis.Nil):
 		return Binding{}, ErrNotFound
+	case wrongType(get.Err()):
+		return Binding{}, errBroken
 	case err != nil:
 		return Binding{}, failure(ctx, "look up", err)
 	case left == 0 && get.Val() == "":
@@ -100,7 +105,7 @@ func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
 	}
 	b, err := decode(get.Val())
 	if err != nil {
-		return Binding{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return Binding{}, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	b.Expires = asked.Add(left)
 	return b, nil
@@ -133,6 +138,9 @@ func failure(ctx context.Context, what string, err error) error {
 	}
 	return fmt.Errorf("affinity: %s: %w: %v", what, ErrUnavailable, err)
 }
+
+// wrongType reports whether err is Redis's answer about a key that holds no string: about that key and nothing else.
+func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // refusesWrites reports whether err is Redis's answer to a write while it would still answer a read.
 func refusesWrites(err error) bool {

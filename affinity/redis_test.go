@@ -258,6 +258,29 @@ func TestRedisIgnoresWhatItCannotRead(t *testing.T) {
 	lookUp(t, s, "sid")
 }
 
+// A key of the wrong type is one session's trouble, not an outage, and ends with its next Bind.
+func TestRedisKeyOfTheWrongType(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	a := newReplica(t, server.URL())
+	eventuallyBind(t, a, "other")
+	a.settle(t)
+	server.Do("HSET", "sidway:chat:sid", "field", "value")
+	server.Do("EXPIRE", "sidway:chat:sid", 60)
+	if b, err := a.hold(t.Context(), "sid"); !errors.Is(err, affinity.ErrNotFound) {
+		t.Errorf("%+v, %v", b, err)
+	}
+	if n := a.outcomes.of(affinity.Broken); n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+	eventuallyBind(t, a, "sid")
+	lookUp(t, newReplica(t, server.URL()), "sid")
+	server.Do("LPUSH", "sidway:chat:sid2", "value")
+	if err := a.Unbind(t.Context(), "sid2"); unlike(err) {
+		t.Error(err)
+	}
+}
+
 func operations(s affinity.Store) map[string]func(context.Context) error {
 	ops := map[string]func(context.Context) error{
 		"Bind":   func(ctx context.Context) error { return s.Bind(ctx, "sid", affinitytest.Example) },
