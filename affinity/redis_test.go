@@ -244,10 +244,10 @@ func TestRedisIgnoresWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	server := affinitytest.StartRedis(t)
 	s := affinity.NewRedis(open(t, server.URL()), "p:")
-	for _, value := range []string{"", "2 4 1 1 1 n1", "1 4 25000 20000 n1", "1 4 x 1 1 n1", "1 4 1 1 1 ", "1 4 1 1 1 %zz", "1 4 99999999999 1 1 n1"} {
+	for _, value := range []string{"", strings.Repeat("1", 1<<20), "2 4 1 1 1 n1", "1 4 25000 20000 n1", "1 4 x 1 1 n1", "1 4 1 1 1 ", "1 4 1 1 1 %zz", "1 4 99999999999 1 1 n1"} {
 		server.Do("SET", "p:sid", value, "EX", 60)
 		if b, err := s.Lookup(t.Context(), "sid"); !errors.Is(err, affinity.ErrNotFound) {
-			t.Errorf("%q = %+v, %v", value, b, err)
+			t.Errorf("%.40q = %+v, %v", value, b, err)
 		}
 	}
 	server.Do("SET", "p:sid", "1 4 25000 20000 1000000 n1 later fields")

@@ -1,0 +1,149 @@
+package affinity
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The most that a Redis may send us.
+const (
+	// All replies to what was written at once, in bytes. The longest that we ask for is CLUSTER SLOTS.
+	maxReplies = 4 << 20
+	// Elements of one array or map. CLUSTER SLOTS has one for each range of slots at most.
+	maxElements = 1 << 14
+	// Arrays and maps within one another. HELLO and CLUSTER SLOTS have up to four.
+	maxDepth = 8
+	// The line that announces the length of a string or an array.
+	maxHeader = 32
+)
+
+var errReply = errors.New("a reply is too large or is not Redis's")
+
+// dialer returns a dialer whose connections bound what Redis may send.
+func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := redis.NewDialer(&redis.Options{DialTimeout: dialTimeout, TLSConfig: secure})
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		b := &boundedConn{Conn: conn}
+		if raw, ok := conn.(syscall.Conn); ok { // the client library looks at the socket before it uses it again
+			return struct {
+				*boundedConn
+				syscall.Conn
+			}{b, raw}, nil
+		}
+		return b, nil
+	}
+}
+
+// boundedConn is a connection to Redis that breaks when a reply exceeds the bounds. The client library allocates what a
+// reply announces before any of it has come, and descends into nested arrays, which may overflow the stack. It speaks
+// RESP 3 with Sentinels and RESP 2 otherwise.
+type boundedConn struct {
+	net.Conn
+	size   atomic.Int64 // of what has come since the last Write, with what was announced
+	header []byte       // the beginning of the line that is being read
+	rest   int          // bytes to come of a string
+	arrays []int        // elements to come, of each array or map that is being read
+	broken bool
+}
+
+// Write implements net.Conn.
+func (c *boundedConn) Write(p []byte) (int, error) {
+	c.size.Store(0)
+	return c.Conn.Write(p)
+}
+
+// Read implements net.Conn. It returns nothing of what exceeds the bounds, and nothing after that: the client library
+// forgets some errors.
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.broken {
+		return 0, errReply
+	}
+	n, err := c.Conn.Read(p)
+	if c.broken = !c.accept(p[:n]); c.broken {
+		return 0, errReply
+	}
+	return n, err
+}
+
+func (c *boundedConn) accept(p []byte) bool {
+	for len(p) > 0 {
+		if c.rest > 0 {
+			n := min(c.rest, len(p))
+			p = p[n:]
+			if c.rest -= n; c.rest == 0 {
+				c.element()
+			}
+			continue
+		}
+		n := bytes.IndexByte(p, '\n') + 1
+		whole := n > 0
+		if !whole {
+			n = len(p)
+		}
+		c.header = append(c.header, p[:min(n, maxHeader-len(c.header))]...)
+		if c.size.Add(int64(n)) > maxReplies || whole && !c.line() {
+			return false
+		}
+		p = p[n:]
+	}
+	return true
+}
+
+// line takes the line in header, of which the end is cut off where it is long.
+func (c *boundedConn) line() bool {
+	line := c.header
+	c.header = c.header[:0]
+	switch line[0] {
+	case '+', '-', ':', '_', '#', ',', '(':
+		c.element()
+		return true
+	}
+	number, ended := bytes.CutSuffix(line[1:], []byte("\r\n"))
+	n, err := strconv.Atoi(string(number))
+	if !ended || err != nil || n < -1 {
+		return false
+	}
+	switch line[0] {
+	case '$', '=', '!':
+		if n < 0 {
+			break
+		}
+		c.rest = n + len("\r\n")
+		return n <= maxReplies && c.size.Add(int64(c.rest)) <= maxReplies
+	case '*', '~', '>', '%':
+		if n <= 0 {
+			break
+		}
+		if line[0] == '%' && n <= maxElements {
+			n *= 2
+		}
+		c.arrays = append(c.arrays, n)
+		return n <= maxElements && len(c.arrays) <= maxDepth
+	default:
+		return false // attributes, which Redis does not send, and what is not RESP
+	}
+	c.element()
+	return true
+}
+
+// element notes that an element of the innermost array is whole, and with it perhaps that array, and so on outwards.
+func (c *boundedConn) element() {
+	for last := len(c.arrays) - 1; last >= 0; last-- {
+		if c.arrays[last]--; c.arrays[last] > 0 {
+			return
+		}
+		c.arrays = c.arrays[:last]
+	}
+}
