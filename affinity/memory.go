@@ -16,6 +16,9 @@ const (
 	maxShards = 64
 	// A Bind of a new sid drops up to this many expired bindings of each list.
 	burials = 2
+	// One part in so many is for bindings that were not looked up yet. With less, sessions that have ended but not
+	// expired would leave new ones no room from their handshake to their first request.
+	freshShare = 8
 	// Sweep holds a shard's lock for so many bindings at a time.
 	sweepBatch = 256
 	// Sweep rebuilds a shard's map when it holds less than this part of what it has held: a map never shrinks by itself.
@@ -24,9 +27,9 @@ const (
 
 var _ Store = (*Memory)(nil)
 
-// Memory is a Store in this process: bounded and expiring. When it is full, a binding that was never looked up makes room
-// before one that was, and among those the one used longest ago. It serves one replica alone or stands in front of a
-// shared store. Its clock is monotonic, so a step of the wall clock has no effect.
+// Memory is a Store in this process: bounded and expiring. When it is full, the oldest binding that was never looked up
+// makes room, as long as such bindings fill more than an eighth of it, and otherwise the one used longest ago. It serves
+// one replica alone or stands in front of a shared store. Its clock is monotonic, so a step of the wall clock has no effect.
 type Memory struct {
 	// OnEvict is told of each live binding that had to make room, and whether it had been looked up since it was bound.
 	// Set it before the first use. It may be nil, is called concurrently and must not block.
@@ -44,6 +47,7 @@ type shard struct {
 	mu          sync.Mutex
 	size        int
 	peak        int // the most that m has held since it was made
+	unused      int // entries in fresh
 	m           map[string]*entry
 	fresh, used entry
 }
@@ -117,14 +121,15 @@ func (s *shard) add(sid string, now time.Duration) (e, evicted *entry) {
 		}
 	}
 	if len(s.m) >= s.size {
-		if evicted = s.fresh.prev; evicted == &s.fresh {
-			evicted = s.used.prev
+		if evicted = s.used.prev; s.unused > s.size/freshShare || evicted == &s.used {
+			evicted = s.fresh.prev
 		}
 		s.remove(evicted)
 	}
 	e = &entry{sid: strings.Clone(sid)}
 	e.prev, e.next = e, e
 	s.m[e.sid] = e
+	s.unused++
 	s.peak = max(s.peak, len(s.m))
 	return e, evicted
 }
@@ -143,6 +148,9 @@ func (s *shard) touch(e *entry) {
 }
 
 func (s *shard) remove(e *entry) {
+	if !e.used {
+		s.unused--
+	}
 	e.unlink()
 	delete(s.m, e.sid)
 }
@@ -205,7 +213,10 @@ func (m *Memory) find(sid string, use bool) (Binding, bool) {
 	}
 	fact, expires := e.fact, e.expires
 	if use {
-		e.used = true
+		if !e.used {
+			e.used = true
+			s.unused--
+		}
 		s.touch(e)
 	}
 	s.mu.Unlock()

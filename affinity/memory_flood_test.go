@@ -47,7 +47,7 @@ func TestMemoryGivesBackWhatAFloodTook(t *testing.T) {
 
 // A flood that exceeds the memory takes the room of bindings that were never used, not of sessions in use.
 func TestMemoryFloodLeavesSessionsInUse(t *testing.T) {
-	const size, sessions = 1000, 900
+	const size, sessions, fresh = 1000, 800, 125 // an eighth
 	m := affinity.NewMemory(size)
 	var unused, used int
 	m.OnEvict = func(wasUsed bool) {
@@ -57,11 +57,16 @@ func TestMemoryFloodLeavesSessionsInUse(t *testing.T) {
 			unused++
 		}
 	}
-	for i := range sessions {
-		must(t, m.Bind(t.Context(), fmt.Sprint("session", i), affinitytest.Example))
-		if _, ok := m.Known(fmt.Sprint("session", i)); !ok {
-			t.Fatal("not known")
+	bindAndUse := func(prefix string, i int) {
+		t.Helper()
+		sid := fmt.Sprint(prefix, i)
+		must(t, m.Bind(t.Context(), sid, affinitytest.Example))
+		if _, ok := m.Known(sid); !ok {
+			t.Fatalf("%s is gone", sid)
 		}
+	}
+	for i := range sessions {
+		bindAndUse("session", i)
 	}
 	for i := range 10 * size {
 		must(t, m.Bind(t.Context(), fmt.Sprint("flood", i), affinitytest.Example))
@@ -74,14 +79,28 @@ func TestMemoryFloodLeavesSessionsInUse(t *testing.T) {
 	if want := 10*size + sessions - size; unused != want || used != 0 {
 		t.Errorf("%d bindings in use and %d others were evicted, want 0 and %d", used, unused, want)
 	}
-	// Only where all are in use, the one that was used longest ago goes.
-	for i := range size - sessions + 1 {
-		sid := fmt.Sprint("late", i)
-		must(t, m.Bind(t.Context(), sid, affinitytest.Example))
-		m.Known(sid)
+	// Only where an eighth is left for the others, the one that was used longest ago goes.
+	for i := range size - sessions - fresh + 1 {
+		bindAndUse("late", i)
 	}
 	if _, ok := m.Known("session0"); ok || used != 1 {
-		t.Errorf("%d bindings in use were evicted; the oldest: %v", used, ok)
+		t.Errorf("%d bindings in use were evicted; the oldest is there: %v", used, ok)
+	}
+}
+
+// Sessions that ended and have not expired yet leave new ones room from their handshake to their first request.
+func TestMemoryFullOfEndedSessionsTakesNewOnes(t *testing.T) {
+	const size, together = 1000, 100
+	m := affinity.NewMemory(size)
+	for round := range 5 * size / together {
+		for i := range together {
+			must(t, m.Bind(t.Context(), fmt.Sprint(round, "-", i), affinitytest.Example))
+		}
+		for i := range together {
+			if _, ok := m.Known(fmt.Sprint(round, "-", i)); !ok {
+				t.Fatalf("session %d of round %d is gone before its first request", i, round)
+			}
+		}
 	}
 }
 
