@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -34,6 +35,15 @@ var (
 	// nothing about the store.
 	ErrBusy = fmt.Errorf("%w: too many operations wait for it", ErrUnavailable)
 )
+
+// TakenError is what Bind returns for a sid that lives on another node. The binding stays as it is.
+type TakenError struct {
+	Node string // that the sid lives on
+}
+
+func (e *TakenError) Error() string {
+	return "affinity: the sid lives on node " + strconv.Quote(e.Node)
+}
 
 // What an open packet that says nothing about its timers means (Engine.IO, "Timers": the servers' defaults), and the
 // limits of a binding's time to live.
@@ -84,10 +94,12 @@ func (b Binding) sameFact(o Binding) bool {
 }
 
 // Store keeps bindings. All methods may be called concurrently, none blocks for much longer than 100 ms (but see
-// Cached.Lookup), and none keeps the sid's bytes after it returned.
+// Cached.Lookup and Redis.Bind), and none keeps the sid's bytes after it returned.
 type Store interface {
 	// Bind records that sid lives on b.Node and restarts its TTL. Binding the same pair again keeps it alive. It
-	// returns when the store has acknowledged, so that the client's next request may hit any replica.
+	// returns when the store has acknowledged, so that the client's next request may hit any replica. The first node
+	// keeps a sid while its binding lives: for another one Bind changes nothing and returns a TakenError. Unbind comes
+	// before a move.
 	Bind(ctx context.Context, sid string, b Binding) error
 	// Lookup returns the live binding of sid with Expires set, or ErrNotFound.
 	Lookup(ctx context.Context, sid string) (Binding, error)
@@ -104,8 +116,10 @@ type Entry struct {
 // Back is a Store that other replicas share, as Cached needs it.
 type Back interface {
 	Store
-	// BindAll binds a batch in one go. After an error some entries may have been bound: binding them again is harmless.
-	BindAll(ctx context.Context, batch []Entry) error
+	// BindAll binds a batch in one go. It returns the entries that were not bound because their sids live on other
+	// nodes, with the bindings that are there. After an error some entries may have been bound: binding them again is
+	// harmless.
+	BindAll(ctx context.Context, batch []Entry) (taken []Entry, err error)
 	// Probe asks whether the store can be reached and written to, and whether it still holds what it acknowledged up
 	// to the Probe before: intact is false when it may have come back empty or older. Only one Probe runs at a time.
 	Probe(ctx context.Context) (intact bool, err error)

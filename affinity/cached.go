@@ -21,6 +21,7 @@ const (
 	Unknown                      // Lookup: neither here nor in the store
 	Unavailable                  // Lookup: unknown here, and the store could not be asked or cannot be believed
 	Republished                  // written again because the store may have lost it
+	Taken                        // Bind: the sid lives on another node, so it was not bound
 	Evicted                      // of Memory: it lives and had been looked up, but had to make room
 	EvictedUnused                // of Memory: it lives, but nobody had looked it up, and it had to make room
 	Broken                       // Lookup: what the store has of the sid cannot be read
@@ -29,13 +30,16 @@ const (
 
 // String returns the outcome's name, a metric label.
 func (o Outcome) String() string {
-	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "evicted", "evicted_unused", "broken", "failed"}[o]
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "taken", "evicted", "evicted_unused", "broken", "failed"}[o]
 }
 
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
 type CachedOptions struct {
 	OnOutcome func(Outcome)
 	OnState   func(State, error) // a new state has begun, because of an error or without one
+	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
+	// another replica has bound the sid to node. A Bind that fails for that reason says so itself.
+	OnTaken func(refused, node string)
 }
 
 // maxKept bounds the list of what is written first when the store is back. What finds no place in it is still in
@@ -100,7 +104,7 @@ func (c *Cached) Again() <-chan struct{} { return c.phase.Load().again }
 
 // Bind implements Store. An ErrUnavailable means that the binding is kept here and will be written when the store is
 // back, so the caller goes on. A renewal (b.Expires is set, from Lookup) that another call has just made is not made
-// twice.
+// twice. A TakenError of the store is no failure of it.
 func (c *Cached) Bind(ctx context.Context, sid string, b Binding) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -118,17 +122,23 @@ func (c *Cached) write(ctx context.Context, sid string, b Binding) error {
 	if c.renewed(sid, b) {
 		return nil
 	}
+	if known, ok := c.front.peek(sid); ok && known.Node != b.Node {
+		return &TakenError{known.Node}
+	}
 	p := c.phase.Load()
 	if !p.state.writes() {
-		c.keep(sid, b)
-		return ErrUnavailable
+		return c.keep(sid, b, ErrUnavailable)
 	}
 	if err := c.back.Bind(ctx, sid, b); err != nil {
+		if _, taken := errors.AsType[*TakenError](err); taken {
+			return err
+		}
 		c.tell(Failed)
-		c.keep(sid, b)
-		return c.fail(p, err)
+		return c.keep(sid, b, c.fail(p, err))
 	}
-	c.put(sid, b)
+	if err := c.put(sid, b); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	delete(c.kept, sid)
 	c.mu.Unlock()
@@ -145,13 +155,15 @@ func (c *Cached) renewed(sid string, b Binding) bool {
 	return ok && known.sameFact(b) && known.Expires.After(b.Expires) && !known.Due(time.Now())
 }
 
-func (c *Cached) put(sid string, b Binding) {
-	c.front.put(sid, b, time.Since(c.front.start)+b.TTL())
+func (c *Cached) put(sid string, b Binding) error {
+	return c.front.put(sid, b, time.Since(c.front.start)+b.TTL())
 }
 
-// keep puts b in front and on the list of what is to be written.
-func (c *Cached) keep(sid string, b Binding) {
-	c.put(sid, b)
+// keep puts b in front and on the list of what is to be written, and returns why it is not in the store.
+func (c *Cached) keep(sid string, b Binding, why error) error {
+	if err := c.put(sid, b); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	if len(c.kept) < maxKept {
 		c.kept[strings.Clone(sid)] = struct{}{}
@@ -159,6 +171,7 @@ func (c *Cached) keep(sid string, b Binding) {
 	c.mu.Unlock()
 	c.tell(Kept)
 	c.rouse()
+	return why
 }
 
 // Known returns the binding of a sid that is known here. It asks nobody, never waits and does not allocate. False means
@@ -232,8 +245,8 @@ func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 	b, err := c.back.Lookup(ctx, sid)
 	switch {
 	case err == nil:
-		c.front.put(sid, b, b.Expires.Sub(c.front.start))
-		c.front.get(sid) // so that it counts as used
+		_ = c.front.put(sid, b, b.Expires.Sub(c.front.start)) // it was not here a moment ago
+		c.front.get(sid)                                      // so that it counts as used
 		c.tell(Read)
 		return b, nil
 	case !errors.Is(err, ErrNotFound):

@@ -58,13 +58,13 @@ func TestCachedBinderLeaves(t *testing.T) {
 		go func() { _ = c.Bind(t.Context(), "sid", affinitytest.Example) }()
 		synctest.Wait()
 		other := affinitytest.Example
-		other.Node = "n2"
+		other.Version = 3
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		if err := c.Bind(ctx, "sid", other); err != nil {
 			t.Error(err)
 		}
-		if b, err := c.Lookup(t.Context(), "sid"); b.Node != "n2" || c.State() != affinity.Here {
+		if b, err := c.Lookup(t.Context(), "sid"); b.Version != 3 || c.State() != affinity.Here {
 			t.Errorf("%+v %v, state %v", b, err, c.State())
 		}
 	})

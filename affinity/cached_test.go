@@ -18,14 +18,19 @@ var errDown = fmt.Errorf("down: %w", affinity.ErrUnavailable)
 // story runs f in a bubble of its own time with a Cached that runs.
 func story(t *testing.T, f func(t *testing.T, c *affinity.Cached, s *shelf, n *tally)) {
 	t.Helper()
+	s, n := newShelf(), newTally()
+	storyWith(t, s, affinity.CachedOptions{OnOutcome: n.add}, func(t *testing.T, c *affinity.Cached) { f(t, c, s, n) })
+}
+
+func storyWith(t *testing.T, s *shelf, o affinity.CachedOptions, f func(t *testing.T, c *affinity.Cached)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		s, n := newShelf(), newTally()
-		c := affinity.NewCached(affinity.NewMemory(10_000), s, affinity.CachedOptions{OnOutcome: n.add})
+		c := affinity.NewCached(affinity.NewMemory(10_000), s, o)
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
 		synctest.Wait()
-		f(t, c, s, n)
+		f(t, c)
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

@@ -84,24 +84,34 @@ func NewMemory(size int) *Memory {
 	return m
 }
 
-// Bind implements Store. It fails only where ctx is done.
+// Bind implements Store.
 func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m.put(sid, b, time.Since(m.start)+b.TTL())
-	return nil
+	return m.put(sid, b, time.Since(m.start)+b.TTL())
 }
 
-// put keeps b until expires.
-func (m *Memory) put(sid string, b Binding, expires time.Duration) {
+// put keeps b until expires. It fails only with a TakenError.
+func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
 	b.Expires = time.Time{}
 	fact, now := unique.Make(b), time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
 	e, evicted := s.m[sid], (*entry)(nil)
-	if e == nil {
+	switch {
+	case e == nil:
 		e, evicted = s.add(sid, now)
+	case e.expires <= now:
+		if e.used { // by a session that is no more
+			e.used = false
+			s.unused++
+		}
+	case e.fact != fact:
+		if node := e.fact.Value().Node; node != b.Node {
+			s.mu.Unlock()
+			return &TakenError{node}
+		}
 	}
 	e.fact, e.expires = fact, expires
 	s.touch(e)
@@ -109,6 +119,7 @@ func (m *Memory) put(sid string, b Binding, expires time.Duration) {
 	if evicted != nil && m.OnEvict != nil {
 		m.OnEvict(evicted.used)
 	}
+	return nil
 }
 
 // add makes room for a new entry and returns it, with the live one that had to go for it or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,7 +25,7 @@ var errUnanswered = errors.New("no answer")
 // errBroken is a value that this version cannot read. It counts as not found, and the next Bind overwrites it.
 var errBroken = fmt.Errorf("%w: its value cannot be read", ErrNotFound)
 
-// Redis is a Store in Redis, shared by all replicas. Each operation is one round trip, which operations that come at the
+// Redis is a Store in Redis, shared by all replicas. Each operation is one round trip (but see Bind), which operations that come at the
 // same time share, is never tried twice, and ends after about 100 ms. It is safe for concurrent use and does not close its client. An ACL must allow it GET, SET, DEL,
 // PTTL, INCRBY, PEXPIRE and INFO, and for a Cluster CLUSTER SLOTS.
 type Redis struct {
@@ -41,16 +42,85 @@ func NewRedis(c redis.UniversalClient, prefix string) *Redis {
 	return &Redis{client: c, prefix: prefix, trust: newTrust(c, prefix), batches: batches{client: c}}
 }
 
-// Bind implements Store with one SET.
+// Bind implements Store with one SET. Where the sid has a value already, a GET follows, and another SET unless it is
+// taken: each has 100 ms.
 func (r *Redis) Bind(ctx context.Context, sid string, b Binding) error {
-	key, value := r.prefix+sid, encode(b)
-	var set *redis.StatusCmd
-	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
-		set = p.Set(context.Background(), key, value, b.TTL())
-	}); err != nil {
-		return failure(ctx, "bind", err)
+	taken, err := r.bind([]Entry{{strings.Clone(sid), b}}, func(add func(redis.Pipeliner)) error {
+		return r.batches.do(ctx, add)
+	})
+	if len(taken) > 0 {
+		return &TakenError{taken[0].Binding.Node}
 	}
-	return failure(ctx, "bind", acknowledged(set))
+	return failure(ctx, "bind", err)
+}
+
+// BindAll implements Back with one SET each in one round trip, and more where sids have values already.
+func (r *Redis) BindAll(ctx context.Context, batch []Entry) ([]Entry, error) {
+	taken, err := r.bind(batch, func(add func(redis.Pipeliner)) error {
+		limited, stop := context.WithTimeout(ctx, opTimeout)
+		defer stop()
+		_, _ = r.client.Pipelined(limited, func(p redis.Pipeliner) error { add(p); return nil }) // each command has its own error
+		return nil
+	})
+	return taken, failure(ctx, "bind batch", err)
+}
+
+// bind writes a batch with do, which sends one pipeline. A first binding is written where there is none. Where there is
+// one, it is read: one to another node stays; whatever else is there is overwritten, which restarts the TTL of an equal
+// one. A renewal is written at once.
+func (r *Redis) bind(batch []Entry, do func(func(redis.Pipeliner)) error) (taken []Entry, err error) {
+	there, err := r.set(batch, "NX", do)
+	if err != nil || len(there) == 0 {
+		return nil, err
+	}
+	gets := make([]*redis.StringCmd, len(there))
+	if err := do(func(p redis.Pipeliner) {
+		for i, e := range there {
+			gets[i] = p.Get(context.Background(), r.prefix+e.SID)
+		}
+	}); err != nil {
+		return nil, err
+	}
+	var ours []Entry
+	for i, e := range there {
+		value, err := gets[i].Result()
+		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
+			return nil, err
+		}
+		if b, err := decode(value); err == nil && b.Node != e.Binding.Node {
+			taken = append(taken, Entry{e.SID, b})
+			continue
+		}
+		ours = append(ours, e)
+	}
+	if len(ours) > 0 {
+		_, err = r.set(ours, "", do)
+	}
+	return taken, err
+}
+
+// set writes entries, the first bindings among them with a condition, and returns those that did not meet it.
+func (r *Redis) set(entries []Entry, condition string, do func(func(redis.Pipeliner)) error) (unmet []Entry, err error) {
+	sets := make([]*redis.StatusCmd, len(entries))
+	if err := do(func(p redis.Pipeliner) {
+		for i, e := range entries {
+			args := redis.SetArgs{TTL: e.Binding.TTL()}
+			if e.Binding.Expires.IsZero() {
+				args.Mode = condition
+			}
+			sets[i] = p.SetArgs(context.Background(), r.prefix+e.SID, encode(e.Binding), args)
+		}
+	}); err != nil {
+		return nil, err
+	}
+	for i, set := range sets {
+		if err := acknowledged(set); errors.Is(err, redis.Nil) {
+			unmet = append(unmet, entries[i])
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return unmet, nil
 }
 
 // acknowledged returns nil where Redis answered OK. A command whose connection was refused in its greeting comes back
@@ -60,23 +130,6 @@ func acknowledged(set *redis.StatusCmd) error {
 		return errUnanswered
 	}
 	return set.Err()
-}
-
-// BindAll implements Back with one SET each in one round trip.
-func (r *Redis) BindAll(ctx context.Context, batch []Entry) error {
-	limited, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
-	sets := make([]*redis.StatusCmd, len(batch))
-	_, err := r.client.Pipelined(limited, func(p redis.Pipeliner) error {
-		for i, e := range batch {
-			sets[i] = p.Set(limited, r.prefix+e.SID, encode(e.Binding), e.Binding.TTL())
-		}
-		return nil
-	})
-	for i := 0; i < len(sets) && err == nil; i++ {
-		err = acknowledged(sets[i])
-	}
-	return failure(ctx, "bind batch", err)
 }
 
 // Lookup implements Store. It asks for the value and for the time it has left in one round trip, so that Expires

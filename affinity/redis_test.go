@@ -293,7 +293,8 @@ func operations(s affinity.Store) map[string]func(context.Context) error {
 	if b, ok := s.(affinity.Back); ok {
 		ops["Probe"] = func(ctx context.Context) error { _, err := b.Probe(ctx); return err }
 		ops["BindAll"] = func(ctx context.Context) error {
-			return b.BindAll(ctx, []affinity.Entry{{SID: "sid", Binding: affinitytest.Example}})
+			_, err := b.BindAll(ctx, []affinity.Entry{{SID: "sid", Binding: affinitytest.Example}})
+			return err
 		}
 	}
 	return ops

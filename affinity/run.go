@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -142,17 +143,30 @@ func (r *runner) flush(ctx context.Context, p *phase) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := r.back.BindAll(ctx, batch); err != nil {
+		taken, err := r.back.BindAll(ctx, batch)
+		if err != nil {
 			r.tell(Failed)
 			return r.fail(p, err)
 		}
+		r.giveUp(batch, taken)
 		r.mu.Lock()
 		for _, e := range batch {
 			delete(r.kept, e.SID)
 		}
 		r.mu.Unlock()
-		for range batch {
+		for range len(batch) - len(taken) {
 			r.tell(Stored)
+		}
+	}
+}
+
+// giveUp drops those of batch whose sids are taken, so that all replicas agree on the first.
+func (r *runner) giveUp(batch, taken []Entry) {
+	for _, there := range taken {
+		r.front.drop(there.SID)
+		i := slices.IndexFunc(batch, func(e Entry) bool { return e.SID == there.SID })
+		if r.o.OnTaken != nil {
+			r.o.OnTaken(batch[i].Binding.Node, there.Binding.Node)
 		}
 	}
 }
@@ -167,6 +181,7 @@ func (r *runner) keptBatch() []Entry {
 			delete(r.kept, sid)
 			continue
 		}
+		b.Expires = time.Time{} // it is not known to be in the store
 		if batch = append(batch, Entry{sid, b}); len(batch) == batchSize {
 			break
 		}
@@ -187,7 +202,8 @@ func (r *runner) publish(ctx context.Context, p *phase) {
 	batch, more := r.todo.batch()
 	began := time.Now()
 	if len(batch) > 0 {
-		if err := r.back.BindAll(ctx, batch); err != nil {
+		// These are renewals, of which none is taken.
+		if _, err := r.back.BindAll(ctx, batch); err != nil {
 			r.tell(Failed)
 			r.fail(p, err)
 			r.todo.unsent = batch

@@ -47,8 +47,18 @@ func (s *shelf) Bind(ctx context.Context, sid string, b affinity.Binding) error 
 	if err := s.enter(ctx, "Bind", true); err != nil {
 		return err
 	}
+	if node := s.node(sid); b.Expires.IsZero() && node != "" && node != b.Node {
+		return &affinity.TakenError{Node: node}
+	}
 	s.store(sid, b)
 	return nil
+}
+
+// node returns the node that sid is bound to.
+func (s *shelf) node(sid string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[sid].Node
 }
 
 func (s *shelf) store(sid string, b affinity.Binding) {
@@ -58,17 +68,21 @@ func (s *shelf) store(sid string, b affinity.Binding) {
 	s.m[sid] = b
 }
 
-func (s *shelf) BindAll(ctx context.Context, batch []affinity.Entry) error {
+func (s *shelf) BindAll(ctx context.Context, batch []affinity.Entry) (taken []affinity.Entry, err error) {
 	if err := s.enter(ctx, "BindAll", true); err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range batch {
+		if node := s.node(e.SID); e.Binding.Expires.IsZero() && node != "" && node != e.Binding.Node {
+			taken = append(taken, affinity.Entry{SID: e.SID, Binding: affinity.Binding{Node: node}})
+			continue
+		}
 		s.store(e.SID, e.Binding)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.largest = max(s.largest, len(batch))
-	return nil
+	return taken, nil
 }
 
 func (s *shelf) Lookup(ctx context.Context, sid string) (affinity.Binding, error) {

@@ -31,7 +31,7 @@ func Run(t *testing.T, newStore func(t *testing.T) affinity.Store) {
 		"unknown":    unknown,
 		"bound":      bound,
 		"renewed":    renewed,
-		"moved":      moved,
+		"taken":      taken,
 		"unbound":    unbound,
 		"expired":    expired,
 		"odd":        odd,
@@ -84,13 +84,38 @@ func renewed(t *testing.T, s affinity.Store) {
 	}
 }
 
-// moved: no real session moves, but the last word counts.
-func moved(t *testing.T, s affinity.Store) {
+// taken: a sid that lives on one node is not bound to another before it is unbound. The node itself may bind it again.
+func taken(t *testing.T, s affinity.Store) {
 	bind(t, s, "sid", Example)
-	other := Example
-	other.Node, other.Version = "n2", 3
+	again, other := Example, Example
+	again.MaxPayload = 5
+	other.Node = "n2"
+	refused := func() {
+		t.Helper()
+		Eventually(t, "a Bind that is refused", func() bool {
+			err := s.Bind(t.Context(), "sid", other)
+			if err == nil {
+				t.Fatal("the sid was bound to a second node")
+			}
+			taken, ok := errors.AsType[*affinity.TakenError](err)
+			if ok && (taken.Node != "n1") {
+				t.Errorf("%v, on node %q", err, taken.Node)
+			}
+			return ok
+		})
+		if got := lookup(t, s, "sid"); got.Node != "n1" {
+			t.Errorf("got %+v", got)
+		}
+	}
+	refused()
+	bind(t, s, "sid", again)
+	if got := lookup(t, s, "sid"); got.MaxPayload != 5 {
+		t.Errorf("got %+v", got)
+	}
+	refused()
+	unbind(t, s, "sid")
 	bind(t, s, "sid", other)
-	if got := lookup(t, s, "sid"); got.Node != "n2" || got.Version != 3 {
+	if got := lookup(t, s, "sid"); got.Node != "n2" {
 		t.Errorf("got %+v", got)
 	}
 }
