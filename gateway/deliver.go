@@ -46,10 +46,11 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	if body.Done() && x.observe(first) {
 		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
 	}
-	if x.kind == handshake {
-		x.bind(x.c.ctx)
-	}
+	bound := x.kind != handshake || x.bind(x.c.ctx)
 	x.count()
+	if !bound {
+		return x.broken(n, errBadAnswer)
+	}
 
 	out := buffers.get()
 	defer buffers.put(out)

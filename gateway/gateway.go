@@ -49,6 +49,9 @@ type Route struct {
 	Cluster          *cluster.Cluster
 	// Store holds this cluster's bindings.
 	Store affinity.Store
+	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
+	// nil, is called concurrently and must not block.
+	OnTaken func(refused, node string)
 }
 
 // Limits are the bounds of what a client may take. All of them are required.

@@ -281,6 +281,7 @@ func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
 func (c *laneClient) answered(body []byte) {
 	x := c.x
 	var tell func()
+	bound := true
 	switch {
 	case x.observe(body):
 		tell = func() { x.route.Store.Unbind(context.Background(), x.query.SID) } // it expires all the same where the store is away
@@ -289,7 +290,7 @@ func (c *laneClient) answered(body []byte) {
 		x.open, err = engineio.FindOpen(x.query, body)
 		x.warnOfOpen(err)
 		if x.open.SID != "" {
-			tell = func() { x.bind(context.Background()) }
+			tell = func() { bound = x.bind(context.Background()) }
 		}
 	}
 	if tell == nil {
@@ -300,6 +301,12 @@ func (c *laneClient) answered(body []byte) {
 	began := c.lane.loop.Clock()
 	c.store(tell, func() {
 		x.own += c.lane.loop.Clock().Sub(began)
+		if !bound {
+			x.count()
+			c.release()
+			c.fail(engineio.BadNode)
+			return
+		}
 		c.deliver(x.early)
 	})
 }

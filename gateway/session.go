@@ -59,11 +59,22 @@ func (x *exchange) warnOfOpen(err error) {
 }
 
 // bind records where the new session lives, before the client learns its sid: the client's next request may reach
-// another replica. While the store is away the binding is kept here and written later.
-func (x *exchange) bind(ctx context.Context) {
-	if x.open.SID != "" {
-		x.route.Store.Bind(ctx, x.open.SID, x.bindingOf(x.open))
+// another replica. While the store is down the binding is kept here and written later. It reports false where the sid
+// lives on another node: the client must not learn it, since its requests would reach somebody else's session.
+func (x *exchange) bind(ctx context.Context) bool {
+	if x.open.SID == "" {
+		return true
 	}
+	err := x.route.Store.Bind(ctx, x.open.SID, x.bindingOf(x.open))
+	taken, ok := errors.AsType[*affinity.TakenError](err)
+	if !ok {
+		return true
+	}
+	if x.route.OnTaken != nil {
+		x.route.OnTaken(x.node.Name, taken.Node)
+	}
+	x.open = engineio.Open{}
+	return false
 }
 
 // count counts the answer to a request for a session or an upgrade that made no tunnel. A new session takes the place that

@@ -71,3 +71,26 @@ func TestFullMemoryIsLoggedOncePerPeriod(t *testing.T) {
 		t.Errorf("want %q twice and %q once in\n%s", full, room, got)
 	}
 }
+
+// Nodes that make the same sids are told of once a minute, and each refused session is counted.
+func TestSameSIDsOfTwoNodesAreTold(t *testing.T) {
+	same := engineiotest.Options{SID: func() string { return "AAAAAAAAAAAAAAAAAAAA" }}
+	var log lockedBuffer
+	r := startLogged(t, settings(engineiotest.Start(t, same), engineiotest.Start(t, same)), slog.New(slog.NewTextHandler(&log, nil)))
+	refused := 0
+	for range 6 {
+		if status, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status == 502 {
+			refused++
+		} else if status != 200 {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	_, metrics := fetch(t, r.adminURL("/metrics"))
+	if line := fmt.Sprintf(`sidway_bindings_total{cluster="chat",outcome="taken"} %d`, refused); refused == 0 || !strings.Contains(metrics, line) {
+		t.Errorf("%d refused, and /metrics lacks %s", refused, line)
+	}
+	const warning = `level=WARN msg="two nodes made the same sid, the second session is refused" cluster=chat node=`
+	if n := strings.Count(log.String(), warning); n == 0 || n == refused || strings.Contains(log.String(), "AAAA") {
+		t.Errorf("%d refused, said %d times in\n%s", refused, n, log.String())
+	}
+}

@@ -140,20 +140,22 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 	}
 	known := cluster.New(c.Name, method, nodes)
 	known.OnLeftOut = func(n *cluster.Node, out bool) { r.tellNode(known, n, out) }
+	outcome := r.metrics.BindingOutcome(c.Name)
+	taken := r.tellTaken(c.Name, outcome)
 	return gateway.Route{
 		Hosts:            c.Host,
 		Path:             c.Path,
 		MaxBody:          c.MaxBody,
 		DisableKeepAlive: c.DisableKeepAlive,
 		Cluster:          known,
-		Store:            r.store(c.Name),
+		Store:            r.store(c.Name, outcome, taken),
+		OnTaken:          taken,
 	}
 }
 
 // store is where a cluster's bindings live: in this process, or in Redis behind it. Each cluster has keys of its own,
 // because two clusters may give the same sid.
-func (r *Replica) store(cluster string) affinity.Store {
-	outcome := r.metrics.BindingOutcome(cluster)
+func (r *Replica) store(cluster string, outcome func(affinity.Outcome), taken func(refused, node string)) affinity.Store {
 	m := newMemory(r.cfg.Affinity.Cache, r.log.With("cluster", cluster, "store", r.storeName()), outcome, r.metrics.BindingsHeld(cluster))
 	r.memories = append(r.memories, m)
 	if r.redis == nil {
@@ -162,6 +164,7 @@ func (r *Replica) store(cluster string) affinity.Store {
 	s := affinity.NewCached(m.Memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
 		OnOutcome: outcome,
 		OnState:   r.tellState(cluster),
+		OnTaken:   taken,
 	})
 	r.stores = append(r.stores, s)
 	return s
@@ -178,6 +181,18 @@ func (r *Replica) tellState(cluster string) func(affinity.State, error) {
 			r.log.Warn("redis cannot be used, so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
 		default:
 			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
+		}
+	}
+}
+
+// tellTaken returns what counts sids that a second node handed out, and logs one of them a minute.
+func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(refused, node string) {
+	var logged atomic.Int64 // the minute of the last line, since start
+	start := time.Now()
+	return func(refused, node string) {
+		count(affinity.Taken)
+		if now := int64(time.Since(start)/time.Minute) + 1; logged.Swap(now) != now {
+			r.log.Warn("two nodes made the same sid, the second session is refused", "cluster", cluster, "node", refused, "lives_on", node)
 		}
 	}
 }
