@@ -2,7 +2,7 @@
 // reference servers, clients are the reference libraries, and each TCP connection goes to the next replica in turn.
 //
 // It needs node (18 or later) with the modules of package.json, redis-server and the Go tool, and fails without them.
-// SIDWAY_RACE=1 builds the replicas with the race detector.
+// E2E_RACE=1 builds the replicas with the race detector.
 package e2e_test
 
 import (
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // sidwayBinary and gonodeBinary build once, when the first test asks.
 var (
 	sidwayBinary = sync.OnceValues(func() (string, error) {
-		if os.Getenv("SIDWAY_RACE") == "1" {
+		if os.Getenv("E2E_RACE") == "1" {
 			return build("sidway", "../cmd/sidway", "-race")
 		}
 		return build("sidway", "../cmd/sidway")

@@ -20,7 +20,7 @@ const (
 
 // command is one call of sidway with what it reads and writes.
 type command struct {
-	env    func(string) (string, bool)
+	env    []string // as os.Environ returns it
 	stdout io.Writer
 	stderr io.Writer
 }

@@ -8,10 +8,10 @@ import (
 )
 
 // none is an empty environment.
-func none(string) (string, bool) { return "", false }
+var none []string
 
 // call runs the command without a process of its own.
-func call(t *testing.T, env func(string) (string, bool), args ...string) (status int, stdout, stderr string) {
+func call(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder
 	status = command{env: env, stdout: &out, stderr: &errs}.run(t.Context(), args)
@@ -112,7 +112,7 @@ clusters:
       - {name: n22, url: http://127.0.0.1:3002}
   - {name: game, path: /game, balance: round_robin, nodes: [{name: n1, url: http://127.0.0.1:3003}]}
 `)
-	env := func(name string) (string, bool) { return ":81", name == "SIDWAY_LISTEN" }
+	env := []string{"SIDWAY_LISTEN=:81"}
 	status, stdout, stderr := call(t, env, "check", "--config", file)
 	want := file + `: ok
 
@@ -137,6 +137,17 @@ func TestCheckTellsEveryProblem(t *testing.T) {
 		want := "sidway: the settings cannot be used:\n" +
 			file + ":1: listen: \"8080\" is a port without a colon; write :8080\n" +
 			file + ":3: clusters[0].nodes[0].url: \"https://h:1\": nodes are spoken to by plain HTTP, for WebSockets too; write http://h:1\n"
+		if status != 1 || stdout != "" || stderr != want {
+			t.Errorf("%s: got %d\n%s%s\nwant\n%s", name, status, stdout, stderr, want)
+		}
+	}
+}
+
+func TestAMisspeltVariableIsRefused(t *testing.T) {
+	file := write(t, "clusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+	for _, name := range []string{"check", "serve"} {
+		status, stdout, stderr := call(t, []string{"SIDWAY_REDDIS=redis://:secret@h"}, name, "--config", file)
+		want := "sidway: the settings cannot be used:\nSIDWAY_REDDIS: unknown variable; did you mean SIDWAY_REDIS?\n"
 		if status != 1 || stdout != "" || stderr != want {
 			t.Errorf("%s: got %d\n%s%s\nwant\n%s", name, status, stdout, stderr, want)
 		}

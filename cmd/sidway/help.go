@@ -51,7 +51,8 @@ answer. The exit status is 0 if it is ready, else 1, as health checks of contain
 `
 
 const environmentHelp = `Each of these sets what its key sets in the file. It wins over the file; empty means not set.
-Lists are separated by commas.
+Lists are separated by commas. Any other SIDWAY_* is refused as misspelt, but for SIDWAY_DEMO_* and
+those that Kubernetes sets for its Services.
 
 `
 

@@ -29,6 +29,6 @@ func main() {
 	}()
 	// One loop for each processor, and as much again for the rest of the program; see replica.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
-	c := command{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
+	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

@@ -24,7 +24,7 @@ const patience = time.Minute
 
 // TestMain lets the test's own binary be sidway, so that signals can be sent to a process.
 func TestMain(m *testing.M) {
-	if os.Getenv("SIDWAY_TEST_IS_SIDWAY") == "1" {
+	if os.Getenv("TEST_IS_SIDWAY") == "1" {
 		main()
 	}
 	goleak.VerifyTestMain(m)
@@ -41,7 +41,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	p := &process{cmd: exec.CommandContext(ctx, os.Args[0], args...)}
-	p.cmd.Env = append(os.Environ(), append(env, "SIDWAY_TEST_IS_SIDWAY=1")...)
+	p.cmd.Env = append(os.Environ(), append(env, "TEST_IS_SIDWAY=1")...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

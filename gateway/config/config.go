@@ -1,7 +1,7 @@
 // Package config loads and validates the settings of one sidway replica. The result is plain data: nothing here dials,
 // listens or watches a file, and it imports nothing else of sidway.
 //
-//	cfg, err := config.Load("sidway.yaml", os.LookupEnv)
+//	cfg, err := config.Load("sidway.yaml", os.Environ())
 //
 // A file is YAML of the shape that sidway.example.yaml documents key by key. It is read strictly: an unknown key, a
 // key given twice or a value out of its range is refused, and one Error tells of all of them, each with its file and
@@ -12,7 +12,8 @@
 // Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.
 // Each setting outside clusters has a variable: SIDWAY_ and the key's path in upper case, with _ for each dot. Only
 // affinity.redis, which most people set, has the shorter SIDWAY_REDIS, and the nodes of a single cluster come as
-// SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by commas.
+// SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by commas. Any other variable that begins
+// with SIDWAY_ is refused, but for SIDWAY_DEMO_* and what Kubernetes sets for a Service called sidway or sidway-something.
 //
 //	listen                  SIDWAY_LISTEN                 :8080,[::1]:8081
 //	admin.listen            SIDWAY_ADMIN_LISTEN           127.0.0.1:9090, or off

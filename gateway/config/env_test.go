@@ -40,7 +40,6 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
 		"SIDWAY_SHUTDOWN_WAVES":        "12",
 		"SIDWAY_NODES":                 "n1=http://a:1;5, http://[::1]:2, http://B:3;7",
-		"SIDWAY_PORT":                  "tcp://10.0.0.1:80", // Kubernetes sets such for a service called sidway
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +127,7 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 		},
 		{
 			vars: map[string]string{"SIDWAY_AFFINITY_REDIS": "redis://h", "SIDWAY_NODES": "http://h:1"},
-			want: "SIDWAY_AFFINITY_REDIS: affinity.redis: this variable is called SIDWAY_REDIS",
+			want: "SIDWAY_AFFINITY_REDIS: unknown variable; did you mean SIDWAY_REDIS?",
 		},
 		{
 			vars: map[string]string{"SIDWAY_NODES": "a=h:1,http://h:2;0,b=,http://h:4,http://h:4"},
@@ -156,6 +155,54 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 		if !errors.As(err, &e) || e.Error() != tt.want {
 			t.Errorf("got\n%v\nwant\n%s", err, tt.want)
 		}
+	}
+}
+
+func TestUnknownVariablesAreRefused(t *testing.T) {
+	for name, want := range map[string]string{
+		"SIDWAY_LISTN":          "did you mean SIDWAY_LISTEN?",
+		"SIDWAY_listen":         "did you mean SIDWAY_LISTEN?",
+		"SIDWAY_LISTEN_ADDRESS": "did you mean SIDWAY_LISTEN?",
+		"SIDEWAY_REDIS":         "did you mean SIDWAY_REDIS?",
+		"SIDWAY_REDIS_URL":      "did you mean SIDWAY_REDIS?",
+		"SIDWAY_NODE":           "did you mean SIDWAY_NODES?",
+		"SIDWAY_HEADER_TIME":    "did you mean SIDWAY_LIMITS_HEADER_TIME?",
+		"SIDWAY_LOGLEVEL":       "did you mean SIDWAY_LOG_LEVEL?",
+		"SIDWAY_PORT":           "sidway help environment lists all of them",
+		"SIDWAY_":               "sidway help environment lists all of them",
+	} {
+		_, err := config.Load(write(t, good), env(map[string]string{name: "8080 secret"}))
+		if err == nil || err.Error() != name+": unknown variable; "+want {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}
+
+// What is not a misspelt setting must not stop a replica.
+func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
+	_, err := config.Load(write(t, good), env(map[string]string{
+		// Kubernetes, for the Services sidway and sidway-redis
+		"SIDWAY_SERVICE_HOST":              "10.0.0.1",
+		"SIDWAY_SERVICE_PORT":              "80",
+		"SIDWAY_SERVICE_PORT_HTTP_METRICS": "9090",
+		"SIDWAY_PORT":                      "tcp://10.0.0.1:80",
+		"SIDWAY_PORT_80_TCP":               "tcp://10.0.0.1:80",
+		"SIDWAY_PORT_80_TCP_PROTO":         "tcp",
+		"SIDWAY_PORT_80_TCP_PORT":          "80",
+		"SIDWAY_PORT_80_TCP_ADDR":          "10.0.0.1",
+		"SIDWAY_REDIS_SERVICE_HOST":        "10.0.0.2",
+		"SIDWAY_REDIS_SERVICE_PORT":        "6379",
+		"SIDWAY_REDIS_PORT":                "udp://10.0.0.2:6379",
+		"SIDWAY_REDIS_PORT_6379_UDP_ADDR":  "10.0.0.2",
+		// and what else there may be
+		"SIDWAY_DEMO_PORT": "8081", // docker-compose.yml's
+		"SIDWAY_LISTN":     "",
+		"SIDEWAY":          "x",
+		"SIDEWAY_HOME":     "/x",
+		"BROADWAY_LISTEN":  "x",
+	}))
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -41,8 +41,8 @@ func FuzzNodes(f *testing.F) {
 	})
 }
 
-func verify(t *testing.T, file string, env func(string) (string, bool)) {
-	c, err := config.Load(file, env)
+func verify(t *testing.T, file string, environ []string) {
+	c, err := config.Load(file, environ)
 	var e *config.Error
 	switch {
 	case err == nil:

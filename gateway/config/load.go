@@ -20,15 +20,18 @@ type Flags struct {
 	AccessLog string // true or false
 }
 
-// Load reads a file and the environment (os.LookupEnv, or a test's own) and returns valid settings, or an *Error that
+// Load reads a file and the environment (os.Environ, or a test's own) and returns valid settings, or an *Error that
 // holds everything that is wrong. An empty file name means that there is no file.
-func Load(file string, env func(string) (string, bool)) (*Config, error) {
-	return LoadWith(file, env, Flags{})
+func Load(file string, environ []string) (*Config, error) {
+	return LoadWith(file, environ, Flags{})
 }
 
 // LoadWith is Load with flags on top.
-func LoadWith(file string, env func(string) (string, bool), f Flags) (*Config, error) {
-	l := &loader{cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{}}
+func LoadWith(file string, environ []string, f Flags) (*Config, error) {
+	l := &loader{
+		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
+		env: newEnvironment(environ),
+	}
 	if file != "" {
 		data, err := read(file)
 		if err != nil {
@@ -36,7 +39,7 @@ func LoadWith(file string, env func(string) (string, bool), f Flags) (*Config, e
 		}
 		l.file(file, data)
 	}
-	l.env(env)
+	l.environment()
 	l.flags(f)
 	l.check()
 	if err := l.err(); err != nil {
@@ -65,23 +68,9 @@ func read(file string) ([]byte, error) {
 type loader struct {
 	report
 	cfg    *Config
+	env    environment
 	broken bool            // the file is not YAML, so nothing is known of what it lacks
 	unread map[string]bool // clusters and nodes that were no mappings, likewise
-}
-
-func (l *loader) env(look func(string) (string, bool)) {
-	for _, f := range settings {
-		if text, ok := look(variable(f.key)); ok && text != "" {
-			apply(l, f, l.cfg, variable(f.key), text)
-		}
-	}
-	// The rule's long name is an honest mistake with a bad end: replicas that do not share their bindings.
-	if text, ok := look("SIDWAY_AFFINITY_REDIS"); ok && text != "" {
-		l.add("affinity.redis", place{source: "SIDWAY_AFFINITY_REDIS"}, "this variable is called SIDWAY_REDIS")
-	}
-	if text, ok := look("SIDWAY_NODES"); ok && text != "" {
-		l.nodes("SIDWAY_NODES", strings.Split(text, ","))
-	}
 }
 
 func (l *loader) flags(f Flags) {
@@ -114,8 +103,7 @@ func apply[T any](l *loader, f field[T], t *T, source, text string) {
 	}
 }
 
-// nodes gives the only cluster its nodes. Kubernetes sets variables such as SIDWAY_PORT in every container beside a
-// service called sidway, so unknown variables are no error.
+// nodes gives the only cluster its nodes.
 func (l *loader) nodes(source string, entries []string) {
 	if len(l.cfg.Clusters) > 1 {
 		l.add("", place{source: source}, "there is more than one cluster, so it is unclear whose nodes these are; write them in the file")

@@ -14,14 +14,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // none is an empty environment.
-func none(string) (string, bool) { return "", false }
+var none []string
 
 // env is an environment of a test's own.
-func env(vars map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		v, ok := vars[name]
-		return v, ok
+func env(vars map[string]string) []string {
+	var environ []string
+	for name, text := range vars {
+		environ = append(environ, name+"="+text)
 	}
+	return environ
 }
 
 // write puts a configuration into a file called sidway.yaml.

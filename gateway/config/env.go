@@ -1,0 +1,70 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// environment is the variables of a process. One that is empty counts as not set.
+type environment map[string]string
+
+func newEnvironment(environ []string) environment {
+	e := environment{}
+	for _, v := range environ {
+		name, text, _ := strings.Cut(v, "=")
+		e[name] = text
+	}
+	return e
+}
+
+func (l *loader) environment() {
+	for _, f := range settings {
+		if text := l.env[variable(f.key)]; text != "" {
+			apply(l, f, l.cfg, variable(f.key), text)
+		}
+	}
+	if text := l.env["SIDWAY_NODES"]; text != "" {
+		l.nodes("SIDWAY_NODES", strings.Split(text, ","))
+	}
+	if !l.broken {
+		l.refuseUnknown()
+	}
+}
+
+// injected matches what Kubernetes sets in every container for a Service called sidway or sidway-something: none of it
+// is meant for sidway. SIDWAY_PORT alone is told by its value, because people write it for SIDWAY_LISTEN.
+var injected = regexp.MustCompile(`^SIDWAY_(.+_)?(SERVICE_HOST=|SERVICE_PORT(_[^=]+)?=|PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?=|=(tcp|udp|sctp)://))`)
+
+// refuseUnknown reports variables that are meant for sidway and set nothing. A replica that goes on without
+// SIDWAY_REDIS, because it was misspelt, breaks the sessions that it does not share.
+func (l *loader) refuseUnknown() {
+	var known, words []string
+	for _, v := range Variables() {
+		known = append(known, v.Name)
+		words = append(words, strings.ToLower(strings.TrimPrefix(v.Name, "SIDWAY_")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.env)) {
+		prefix, rest, _ := strings.Cut(name, "_")
+		switch {
+		case l.env[name] == "", slices.Contains(known, name):
+		case strings.HasPrefix(name, "SIDWAY_DEMO_"), injected.MatchString(name + "=" + l.env[name]):
+		case prefix == "SIDWAY", slices.Contains(known, "SIDWAY_"+rest) && distance(prefix, "SIDWAY") == 1:
+			l.add("", place{source: name}, "unknown variable; "+suggestVariable(strings.ToLower(rest), words))
+		}
+	}
+}
+
+func suggestVariable(word string, words []string) string {
+	near := Nearest(word, words)
+	for _, w := range words { // without its section, or with one too many, as SIDWAY_AFFINITY_REDIS
+		if near != word && (strings.HasSuffix(w, "_"+word) || strings.HasSuffix(word, "_"+w)) {
+			near = w
+		}
+	}
+	if near == "" {
+		return "sidway help environment lists all of them"
+	}
+	return "did you mean SIDWAY_" + strings.ToUpper(near) + "?"
+}
