@@ -7,6 +7,10 @@
 // key given twice or a value out of its range is refused, and one Error tells of all of them, each with its file and
 // line, the key's path, what is wrong and what to write instead.
 //
+// ${NAME} in a value of the file stands for that variable, which must be set and not empty. It is replaced after the file
+// was parsed, so a variable can be part of a value but never a key, a list or a second value. $${ stands for a literal ${.
+// Variables and flags of sidway's own are not expanded: shells and orchestrators do that.
+//
 // # Environment
 //
 // Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.

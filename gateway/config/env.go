@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // environment is the variables of a process. One that is empty counts as not set.
@@ -48,7 +51,7 @@ func (l *loader) refuseUnknown() {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		prefix, rest, _ := strings.Cut(name, "_")
 		switch {
-		case l.env[name] == "", slices.Contains(known, name):
+		case l.env[name] == "", l.expanded[name], slices.Contains(known, name):
 		case strings.HasPrefix(name, "SIDWAY_DEMO_"), injected.MatchString(name + "=" + l.env[name]):
 		case prefix == "SIDWAY", slices.Contains(known, "SIDWAY_"+rest) && distance(prefix, "SIDWAY") == 1:
 			l.add("", place{source: name}, "unknown variable; "+suggestVariable(strings.ToLower(rest), words))
@@ -67,4 +70,36 @@ func suggestVariable(word string, words []string) string {
 		return "sidway help environment lists all of them"
 	}
 	return "did you mean SIDWAY_" + strings.ToUpper(near) + "?"
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// expand replaces each ${NAME} in a value of the file by the variable's text, which is not expanded again. $${ stands
+// for ${.
+func (l *loader) expand(text string) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "${")
+		if !found {
+			return b.String() + text, nil
+		}
+		if literal, ok := strings.CutSuffix(before, "$"); ok {
+			b.WriteString(literal + "${")
+			text = rest
+			continue
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed || !variableName.MatchString(name) { // it may be a password, so it is not shown
+			return "", errors.New("${ begins a variable here, as ${NAME}; write $${ for a literal ${")
+		}
+		if l.env[name] == "" {
+			return "", fmt.Errorf("the variable %s is not set, or empty; set it, or write $${ for a literal ${", name)
+		}
+		if strings.ContainsFunc(l.env[name], unicode.IsControl) { // often the line break at the end of a secret's file
+			return "", fmt.Errorf("the variable %s holds a line break or another control character", name)
+		}
+		l.expanded[name] = true
+		b.WriteString(before + l.env[name])
+		text = after
+	}
 }

@@ -30,7 +30,7 @@ func Load(file string, environ []string) (*Config, error) {
 func LoadWith(file string, environ []string, f Flags) (*Config, error) {
 	l := &loader{
 		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
-		env: newEnvironment(environ),
+		env: newEnvironment(environ), expanded: map[string]bool{},
 	}
 	if file != "" {
 		data, err := read(file)
@@ -67,10 +67,11 @@ func read(file string) ([]byte, error) {
 // loader fills cfg from one source after the other.
 type loader struct {
 	report
-	cfg    *Config
-	env    environment
-	broken bool            // the file is not YAML, so nothing is known of what it lacks
-	unread map[string]bool // clusters and nodes that were no mappings, likewise
+	cfg      *Config
+	env      environment
+	expanded map[string]bool // variables that values of the file name
+	broken   bool            // the file is not YAML, so nothing is known of what it lacks
+	unread   map[string]bool // clusters and nodes that were no mappings, likewise
 }
 
 func (l *loader) flags(f Flags) {

@@ -43,12 +43,24 @@ var problems = []struct {
 		"1: access_log: its lines are of level info, and log.level warn leaves them out; write info there, or false here",
 	}},
 	{"two documents", good + "---\nlisten: ':2'\n", []string{"3: a second document begins here; write one document without ---"}},
-	{"not YAML", "listen: [::1]:80\n", []string{"1: not YAML: value is not allowed in this context; mind the indentation, and put values that begin with [ { * & @ or % in quotes"}},
+	{"not YAML", "listen: [::1]:80\n", []string{"1: not YAML: value is not allowed in this context; mind the indentation, and put values that begin with [ { * & @ or % in quotes, and those with ${ in a list or section on one line"}},
 	{"alias", "listen: *all\n" + good, []string{"1: listen: a value that begins with * needs quotes, as \"*.example.com\"; YAML's aliases are not understood"}},
 	{"anchor and tag", "listen: [&a b, !c d]\n" + good, []string{
 		"1: listen[0]: a value that begins with & needs quotes; YAML's anchors are not understood",
 		"1: listen[1]: a value that begins with ! needs quotes; YAML's tags are not understood",
 	}},
+
+	{"variables", "listen: ${NONE}:80\naffinity:\n  redis: 'redis://:s${ecret@h'\n  prefix: '${A:-secret}'\nlimits: {queue: '${}'}\naccess_log: ${EMPTY}\nlog: {level: '${VALUE}', \"${VALUE}\": x}\ntrusted_proxies: [::1, '${LINE}']\n" + good, []string{
+		"1: listen: the variable NONE is not set, or empty; set it, or write $${ for a literal ${",
+		"3: affinity.redis: ${ begins a variable here, as ${NAME}; write $${ for a literal ${",
+		"4: affinity.prefix: ${ begins a variable here, as ${NAME}; write $${ for a literal ${",
+		"5: limits.queue: ${ begins a variable here, as ${NAME}; write $${ for a literal ${",
+		"6: access_log: the variable EMPTY is not set, or empty; set it, or write $${ for a literal ${",
+		`7: log.level: "a, b: [c" is unknown; write one of debug, info, warn, error`,
+		"7: log.${VALUE}: unknown key; the keys here are level, format",
+		"8: trusted_proxies[1]: the variable LINE holds a line break or another control character",
+	}},
+	{"variable without quotes", "admin: {listen: ${VALUE}}\n" + good, []string{"1: not YAML: ',' or '}' must be specified; mind the indentation, and put values that begin with [ { * & @ or % in quotes, and those with ${ in a list or section on one line"}},
 
 	{"listen", "listen: [8080, 'http://h:1', h, 'h h:1', 'h:99999', 'h:http']\n" + good, []string{
 		`1: listen[0]: "8080" is a port without a colon; write :8080`,
@@ -187,7 +199,7 @@ func TestLoadTellsWhatIsWrongAndWhere(t *testing.T) {
 	for _, tt := range problems {
 		t.Run(tt.name, func(t *testing.T) {
 			file := write(t, tt.text)
-			_, err := config.Load(file, none)
+			_, err := config.Load(file, env(map[string]string{"VALUE": "a, b: [c", "EMPTY": "", "LINE": "::1\n"}))
 			var e *config.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v, want a config.Error", err)

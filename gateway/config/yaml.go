@@ -50,7 +50,7 @@ func (l *loader) syntax(name string, err error) {
 			p.line = se.Token.Position.Line
 		}
 	}
-	l.add("", p, "not YAML: "+text+"; mind the indentation, and put values that begin with [ { * & @ or % in quotes")
+	l.add("", p, "not YAML: "+text+"; mind the indentation, and put values that begin with [ { * & @ or % in quotes, and those with ${ in a list or section on one line")
 }
 
 // reader turns nodes of the tree into settings.
@@ -171,7 +171,7 @@ func (o object[T]) value(path string, f field[T], n ast.Node) {
 		if len(nodes) > 1 {
 			item = fmt.Sprintf("%s[%d]", path, i)
 		}
-		text, err := scalar(n)
+		text, err := o.text(n)
 		if err == nil {
 			err = f.set(o.target, text)
 		}
@@ -179,6 +179,15 @@ func (o object[T]) value(path string, f field[T], n ast.Node) {
 			o.add(item, o.place(n), err.Error())
 		}
 	}
+}
+
+// text returns a value with its variables expanded. The tree is built by then, so no variable can add to it.
+func (r *reader) text(n ast.Node) (string, error) {
+	text, err := scalar(n)
+	if err != nil {
+		return "", err
+	}
+	return r.expand(text)
 }
 
 // scalar returns a value's text as it was written, quotes resolved; what it means is its setting's business.
