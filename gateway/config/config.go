@@ -42,8 +42,9 @@
 //	shutdown.waves          SIDWAY_SHUTDOWN_WAVES         10
 //	clusters[0].nodes       SIDWAY_NODES                  n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001
 //
-// In SIDWAY_NODES the name and the ;weight may be left out. A node without a name is named after its address, never
-// after its place in the list: replicas that were given the nodes in different orders must agree on the names.
+// In SIDWAY_NODES the name and the ;weight may be left out; a node of the file may be written so too. A node without a
+// name is named after its address (10.0.0.1-3001), never after its place in the list: replicas that were given the nodes
+// in different orders must agree on the names.
 package config
 
 import (

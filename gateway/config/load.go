@@ -124,15 +124,15 @@ func (l *loader) nodes(source string, entries []string) {
 	c.Nodes = nil
 	for i, text := range entries {
 		base := fmt.Sprintf("clusters[0].nodes[%d]", i)
-		for _, key := range []string{"", ".name", ".url", ".weight"} {
-			l.at[base+key] = place{source: source}
-		}
-		c.Nodes = append(c.Nodes, l.entry(base, strings.TrimSpace(text)))
+		c.Nodes = append(c.Nodes, l.entry(base, place{source: source}, strings.TrimSpace(text)))
 	}
 }
 
-// entry reads [name=]url[;weight].
-func (l *loader) entry(base, text string) Node {
+// entry reads a node from [name=]url[;weight].
+func (l *loader) entry(base string, at place, text string) Node {
+	for _, key := range []string{"", ".name", ".url", ".weight"} {
+		l.at[base+key] = at
+	}
 	n := newNode()
 	name, rest, named := strings.Cut(text, "=")
 	if !named || strings.Contains(name, "://") {
@@ -160,7 +160,7 @@ func (l *loader) entry(base, text string) Node {
 	return n
 }
 
-// nameOf makes a name of an address.
+// nameOf makes a name of an address: 10.0.0.1-3000. It depends on nothing else, so replicas agree on it.
 func nameOf(address string) string {
 	s := strings.NewReplacer("[", "", "]", "", ":", "-").Replace(address)
 	return strings.TrimLeft(s, "-")

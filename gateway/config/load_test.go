@@ -74,3 +74,25 @@ func TestLoadReadsTheDocumentedShape(t *testing.T) {
 		t.Errorf("Address: got %q", a)
 	}
 }
+
+func TestNodesMayBePlainStrings(t *testing.T) {
+	got, err := config.Load(write(t, `
+clusters:
+  - name: chat
+    nodes:
+      - http://10.0.0.1:3000
+      - "n2=http://${HOST}:3000;5"
+      - {name: n3, url: http://10.0.0.3:3000}
+`), env(map[string]string{"HOST": "10.0.0.2"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Node{
+		{Name: "10.0.0.1-3000", URL: "http://10.0.0.1:3000", Weight: 1},
+		{Name: "n2", URL: "http://10.0.0.2:3000", Weight: 5},
+		{Name: "n3", URL: "http://10.0.0.3:3000", Weight: 1},
+	}
+	if !reflect.DeepEqual(got.Clusters[0].Nodes, want) {
+		t.Errorf("got %+v", got.Clusters[0].Nodes)
+	}
+}

@@ -177,6 +177,15 @@ var problems = []struct {
 	{"weight", nodes("{name: n, url: 'http://h:1', weight: 1001}"), []string{
 		`4: clusters[0].nodes[0].weight: "1001" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default`,
 	}},
+	{"nodes as strings", nodes("10.0.0.1:3000", "'a b=http://g:1'", "http://h:1", "http://h:1", "'http://${NONE}:1'", "3000", "[a]"), []string{
+		`4: clusters[0].nodes[0].url: "10.0.0.1:3000" has no scheme; write http://10.0.0.1:3000`,
+		`5: clusters[0].nodes[1].name: "a b" is no name; write up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit`,
+		`7: clusters[0].nodes[3].name: "h-1" is also clusters[0].nodes[2].name on line 6; node names must differ within a cluster`,
+		`7: clusters[0].nodes[3].url: "http://h:1" is also clusters[0].nodes[2].url on line 6; one process is one node; raise its weight instead`,
+		"8: clusters[0].nodes[4]: the variable NONE is not set, or empty; set it, or write $${ for a literal ${",
+		"9: clusters[0].nodes[5]: this takes keys below it: name, url, weight",
+		"10: clusters[0].nodes[6]: this takes keys below it: name, url, weight",
+	}},
 	{"everything at once", "listen: 1\nlimits: {queue: x}\n" + nodes("{name: n, wieght: 3}"), []string{
 		`1: listen: "1" is a port without a colon; write :1`,
 		`2: limits.queue: "x" is not a whole number from 0 to 1000000`,

@@ -229,12 +229,27 @@ func (r *reader) nodesOf(path string, n ast.Node) []Node {
 	var nodes []Node
 	for i, item := range r.items(path, n) {
 		base := fmt.Sprintf("%s[%d]", path, i)
+		if _, ok := item.(*ast.StringNode); ok {
+			nodes = append(nodes, r.plainNode(base, item))
+			continue
+		}
 		node := newNode()
 		r.enter(base, item)
 		object[Node]{reader: r, base: base + ".", target: &node, fields: nodeFields}.walk("", item)
 		nodes = append(nodes, node)
 	}
 	return nodes
+}
+
+// plainNode reads a node that is written as in SIDWAY_NODES.
+func (r *reader) plainNode(base string, item ast.Node) Node {
+	text, err := r.text(item)
+	if err != nil {
+		r.add(base, r.place(item), err.Error())
+		r.unread[base] = true
+		return newNode()
+	}
+	return r.entry(base, r.place(item), text)
 }
 
 // enter begins an item of a list of objects.
