@@ -10,6 +10,7 @@
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
+BIN ?= bin
 FUZZTIME ?= 1m
 TOOL := go tool -modfile=tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
@@ -18,7 +19,7 @@ PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/clu
 
 .PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
 build:
-	go build -o bin/ ./cmd/sidway
+	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
 deps:
 	tools/deps.sh

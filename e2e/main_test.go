@@ -1,8 +1,8 @@
 // Package e2e_test runs sidway as its users do: replicas are processes of the real binary, nodes are processes of the
 // reference servers, clients are the reference libraries, and each TCP connection goes to the next replica in turn.
 //
-// It needs node (18 or later) with the modules of package.json, redis-server and the Go tool, and fails without them.
-// E2E_RACE=1 builds the replicas with the race detector.
+// It needs node (18 or later) with the modules of package.json, redis-server, make and the Go tool, and fails without
+// them. E2E_RACE=1 builds the replicas with the race detector.
 package e2e_test
 
 import (
@@ -32,26 +32,28 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// race tells that the replicas are built with the race detector.
+var race = os.Getenv("E2E_RACE") == "1"
+
 // sidwayBinary and gonodeBinary build once, when the first test asks.
 var (
 	sidwayBinary = sync.OnceValues(func() (string, error) {
-		if os.Getenv("E2E_RACE") == "1" {
-			return build("sidway", "../cmd/sidway", "-race")
+		if race {
+			return build("sidway", "go", "build", "-race", "-o", buildDir, "../cmd/sidway")
 		}
-		return build("sidway", "../cmd/sidway")
+		return build("sidway", "make", "-s", "-C", "..", "build", "BIN="+buildDir)
 	})
 	gonodeBinary = sync.OnceValues(func() (string, error) {
-		return build("gonode", "./gonode")
+		return build("gonode", "go", "build", "-o", buildDir, "./gonode")
 	})
 )
 
-func build(name, from string, flags ...string) (string, error) {
-	binary := filepath.Join(buildDir, name)
-	args := append(append([]string{"build"}, flags...), "-o", binary, from)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", from, err, out)
+// build runs a command that puts the program name into buildDir.
+func build(name string, argv ...string) (string, error) {
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	return binary, nil
+	return filepath.Join(buildDir, name), nil
 }
 
 func binaryOf(t *testing.T, build func() (string, error)) string {
