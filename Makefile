@@ -1,6 +1,6 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
-# make lint       formatting, vet, staticcheck, go.mod, and builds for other systems
+# make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
 # make bench      sidway beside nginx, HAProxy and Caddy: two hours, and then docs/performance.md is new
@@ -14,8 +14,6 @@ BIN ?= bin
 FUZZTIME ?= 1m
 TOOL := go tool -modfile=tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
-# What has to build beyond Unix; the rest may use Unix's own means.
-PORTABLE := ./engineio ./affinity ./gateway/config ./gateway/admin ./gateway/cluster ./gateway/http1 ./gateway/tunnel ./gateway/loop
 
 .PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
 build:
@@ -38,7 +36,7 @@ demo:
 soak: deps
 	go test -tags soak -run TwoMinutes -v -timeout 15m ./demo
 
-# What is built for other systems is thrown away, so it need not be fast.
+# What is built here is thrown away, so it need not be fast.
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
 	go mod tidy -diff
@@ -46,7 +44,6 @@ lint:
 	$(TOOL) staticcheck ./...
 	CGO_ENABLED=0 GOOS=linux go build -pgo=off ./...
 	CGO_ENABLED=0 GOOS=darwin go build -pgo=off ./...
-	CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)
