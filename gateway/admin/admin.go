@@ -10,11 +10,11 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/pprof"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -31,22 +31,34 @@ type Options struct {
 
 // New returns the handler. It may serve many requests at once.
 func New(o Options) http.Handler {
-	// Gin has no mode per engine; in its debug mode it would write to the standard output.
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.RedirectTrailingSlash = false
-	e.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, status{Status: "ok"}) })
-	e.GET("/readyz", readiness(o.Ready))
+	mux := http.NewServeMux()
+	get := func(path string, h http.HandlerFunc) {
+		mux.HandleFunc("GET "+path, h) // and HEAD, by which some balancers probe
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", http.MethodGet)
+			write(w, http.StatusMethodNotAllowed, failure{Error: "method not allowed"})
+		})
+	}
+	get("/healthz", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, status{Status: "ok"}) })
+	get("/readyz", readiness(o.Ready))
 	if o.Metrics != nil {
 		// One collector that fails must not hide all the others.
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
-		e.GET("/metrics", gin.WrapH(h))
+		get("/metrics", h.ServeHTTP)
 	}
-	e.GET("/debug/pprof/*name", gin.WrapF(profile))
-	e.NoRoute(func(c *gin.Context) { c.JSON(http.StatusNotFound, failure{Error: "not found"}) })
-	e.NoMethod(func(c *gin.Context) { c.JSON(http.StatusMethodNotAllowed, failure{Error: "method not allowed"}) })
-	return headOfGet(e)
+	get("/debug/pprof/", profile)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusNotFound, failure{Error: "not found"})
+	})
+	return mux
+}
+
+// write sends an answer; a client that has gone needs none.
+func write(w http.ResponseWriter, code int, answer any) {
+	body, _ := json.Marshal(answer) // of strings, so there is no error
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
 }
 
 // profile serves net/http/pprof, whose index knows all profiles but these by name.
@@ -70,18 +82,18 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-func readiness(ready func() error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		c.Header("Cache-Control", "no-store")
+func readiness(ready func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
 		var err error
 		if ready != nil {
 			err = ready()
 		}
 		if err != nil {
-			c.JSON(http.StatusServiceUnavailable, status{Status: "not ready", Reasons: reasons(err)})
+			write(w, http.StatusServiceUnavailable, status{Status: "not ready", Reasons: reasons(err)})
 			return
 		}
-		c.JSON(http.StatusOK, status{Status: "ready"})
+		write(w, http.StatusOK, status{Status: "ready"})
 	}
 }
 
@@ -96,15 +108,4 @@ func reasons(err error) []string {
 		all = append(all, reasons(e)...)
 	}
 	return all
-}
-
-// headOfGet answers HEAD as GET, which some balancers probe by; net/http leaves the body out.
-func headOfGet(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			r = r.WithContext(r.Context())
-			r.Method = http.MethodGet
-		}
-		next.ServeHTTP(w, r)
-	})
 }
