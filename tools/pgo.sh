@@ -11,7 +11,7 @@ go build -o "$dir/bench" ./bench
 
 "$dir/bench" node -listen 127.0.0.1:17001,127.0.0.1:17002 -control 127.0.0.1:17003 &
 pids+=($!)
-SIDWAY_ADMIN_LISTEN=127.0.0.1:17005 "$dir/sidway" serve --listen 127.0.0.1:17004 \
+SIDWAY_ADMIN_LISTEN=127.0.0.1:17005 SIDWAY_ADMIN_PPROF=true "$dir/sidway" serve --listen 127.0.0.1:17004 \
 	--node http://127.0.0.1:17001 --node http://127.0.0.1:17002 2>"$dir/log" &
 pids+=($!)
 curl -sf --retry 20 --retry-connrefused --retry-delay 1 -o "$dir/ready" http://127.0.0.1:17005/readyz

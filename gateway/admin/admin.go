@@ -4,7 +4,7 @@
 //	GET /healthz        200 while the process lives
 //	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons
 //	GET /metrics        Prometheus
-//	GET /debug/pprof/   profiles of the running process, for `go tool pprof`
+//	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
 // It only reports: it changes nothing, starts no goroutine and does not listen; the caller serves the handler.
 package admin
@@ -12,8 +12,11 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -27,7 +30,12 @@ type Options struct {
 	Ready func() error
 	// Metrics is what /metrics shows. Without it there is no /metrics.
 	Metrics *prometheus.Registry
+	// Profiles serves /debug/pprof/. Anybody who reaches the address can make the process pay for them.
+	Profiles bool
 }
+
+// LongestProfile is the most that a profile may ask for. A server's WriteTimeout must be longer.
+const LongestProfile = 60 * time.Second
 
 // New returns the handler. It may serve many requests at once.
 func New(o Options) http.Handler {
@@ -46,7 +54,9 @@ func New(o Options) http.Handler {
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
 		get("/metrics", h.ServeHTTP)
 	}
-	get("/debug/pprof/", profile)
+	if o.Profiles {
+		get("/debug/pprof/", profile)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusNotFound, failure{Error: "not found"})
 	})
@@ -63,6 +73,12 @@ func write(w http.ResponseWriter, code int, answer any) {
 
 // profile serves net/http/pprof, whose index knows all profiles but these by name.
 func profile(w http.ResponseWriter, r *http.Request) {
+	if s := r.FormValue("seconds"); s != "" {
+		if n, err := strconv.ParseFloat(s, 64); err != nil || !(n <= LongestProfile.Seconds()) { // NaN is refused too
+			write(w, http.StatusBadRequest, failure{Error: fmt.Sprintf("seconds is a number up to %g", LongestProfile.Seconds())})
+			return
+		}
+	}
 	switch r.URL.Path {
 	case "/debug/pprof/profile":
 		pprof.Profile(w, r)

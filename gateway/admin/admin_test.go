@@ -17,31 +17,47 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve starts the handler on a socket of its own.
-func serve(t *testing.T, o admin.Options) (ask func(method, path string) (*http.Response, string)) {
+func server(t *testing.T, o admin.Options) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(admin.New(o))
 	t.Cleanup(func() {
 		s.Client().CloseIdleConnections()
 		s.Close()
 	})
+	return s
+}
+
+// serve starts the handler on a socket of its own.
+func serve(t *testing.T, o admin.Options) (ask func(method, path string) (*http.Response, string)) {
+	t.Helper()
+	s := server(t, o)
 	return func(method, path string) (*http.Response, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := s.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res, string(body)
+		return do(t, s, request(t, method, s.URL+path))
 	}
+}
+
+func request(t *testing.T, method, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func do(t *testing.T, s *httptest.Server, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	res, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
 }
 
 func TestAnswers(t *testing.T) {
@@ -121,8 +137,29 @@ func TestABrokenMetricHidesNoOther(t *testing.T) {
 	}
 }
 
-func TestProfiles(t *testing.T) {
+func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
 	ask := serve(t, admin.Options{})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
+		if res, body := ask("GET", path); res.StatusCode != 404 || !strings.Contains(body, `"error":"not found`) {
+			t.Errorf("%s: got %d %s", path, res.StatusCode, body)
+		}
+	}
+}
+
+func TestProfilesAreBoundedInTime(t *testing.T) {
+	ask := serve(t, admin.Options{Profiles: true})
+	for _, path := range []string{"profile", "trace", "heap", "goroutine"} {
+		for _, seconds := range []string{"61", "1e9", "inf", "NaN", "x"} {
+			res, body := ask("GET", "/debug/pprof/"+path+"?seconds="+seconds)
+			if res.StatusCode != 400 || body != `{"error":"seconds is a number up to 60"}` {
+				t.Errorf("%s for %s: got %d %.80s", path, seconds, res.StatusCode, body)
+			}
+		}
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	ask := serve(t, admin.Options{Profiles: true})
 	for path, want := range map[string]string{
 		"/debug/pprof/":                  "goroutine",
 		"/debug/pprof/goroutine?debug=1": "goroutine profile: total",

@@ -21,6 +21,7 @@
 //
 //	listen                  SIDWAY_LISTEN                 :8080,[::1]:8081
 //	admin.listen            SIDWAY_ADMIN_LISTEN           127.0.0.1:9090, or off
+//	admin.pprof             SIDWAY_ADMIN_PPROF            true
 //	affinity.redis          SIDWAY_REDIS                  redis://127.0.0.1:6379/0
 //	affinity.prefix         SIDWAY_AFFINITY_PREFIX        sidway:
 //	affinity.cache          SIDWAY_AFFINITY_CACHE         1000000
@@ -69,6 +70,7 @@ type Config struct {
 // Admin is the address for health checks, metrics and operators.
 type Admin struct {
 	Listen string // "host:port", or "off"
+	Pprof  bool   // serve profiles of the process
 }
 
 // Off reports whether no admin address is wanted.

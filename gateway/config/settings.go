@@ -68,6 +68,7 @@ const longest = time.Hour
 var settings = []field[Config]{
 	many("listen", func(c *Config) *[]string { return &c.Listen }, parseListen),
 	one("admin.listen", func(c *Config) *string { return &c.Admin.Listen }, parseAdmin),
+	one("admin.pprof", func(c *Config) *bool { return &c.Admin.Pprof }, parseBool),
 	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis),
 	one("affinity.prefix", func(c *Config) *string { return &c.Affinity.Prefix }, parsePrefix),
 	one("affinity.cache", func(c *Config) *int { return &c.Affinity.Cache }, whole(1, 1_000_000_000)),

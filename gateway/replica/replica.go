@@ -119,8 +119,11 @@ func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
 	r.admin = &http.Server{
-		Handler:           admin.New(admin.Options{Ready: r.ready, Metrics: registry}),
-		ReadHeaderTimeout: 5 * time.Second,
+		Handler:           admin.New(admin.Options{Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof}),
+		ReadHeaderTimeout: r.cfg.Limits.HeaderTime,
+		IdleTimeout:       r.cfg.Limits.IdleTime,
+		WriteTimeout:      admin.LongestProfile + r.cfg.Limits.WriteTime,
+		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
 	}
 	return nil

@@ -1,0 +1,44 @@
+package replica_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// TestIdleAdminConnectionsAreClosed holds for one that was used, and for one that never sends a request.
+func TestIdleAdminConnectionsAreClosed(t *testing.T) {
+	for sent, limits := range map[string]config.Limits{
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n": {HeaderTime: time.Hour, IdleTime: 10 * time.Millisecond},
+		"": {HeaderTime: 10 * time.Millisecond, IdleTime: time.Hour},
+	} {
+		cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+		cfg.Limits.HeaderTime, cfg.Limits.IdleTime = limits.HeaderTime, limits.IdleTime
+		conn, err := net.Dial("tcp", start(t, cfg).AdminAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, sent)
+		got, err := io.ReadAll(conn)
+		if err != nil || strings.HasPrefix(string(got), "HTTP/1.1 200 OK") != (sent != "") {
+			t.Errorf("after %q: got %q %v", sent, got, err)
+		}
+	}
+}
+
+func TestProfilesAreServedWhereTheyAreSetOnly(t *testing.T) {
+	for pprof, want := range map[bool]int{false: 404, true: 200} {
+		cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+		cfg.Admin.Pprof = pprof
+		if status, _ := fetch(t, start(t, cfg).adminURL("/debug/pprof/profile?seconds=1")); status != want {
+			t.Errorf("pprof: %v: got %d", pprof, status)
+		}
+	}
+}
