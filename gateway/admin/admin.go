@@ -6,6 +6,7 @@
 //	GET /metrics        Prometheus
 //	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
+// Browsers are kept from it, see Options.Hosts: a page of the internet must not read it through an operator's browser.
 // It only reports: it changes nothing, starts no goroutine and does not listen; the caller serves the handler.
 package admin
 
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -32,6 +34,13 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// Profiles serves /debug/pprof/. Anybody who reaches the address can make the process pay for them.
 	Profiles bool
+	// Listen is the host:port that was asked for. On a loopback address the Host of a request must be localhost, a
+	// loopback address or one of Hosts. Else it may be any address, any name without a dot, and Listen's own host too.
+	Listen string
+	// Hosts are more names that operators, Prometheus or probes use: ops.example.com, or *.example.com for all below it.
+	Hosts []string
+	// Log is told of the first unknown host. Without it nobody is.
+	Log *slog.Logger
 }
 
 // LongestProfile is the most that a profile may ask for. A server's WriteTimeout must be longer.
@@ -60,7 +69,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusNotFound, failure{Error: "not found"})
 	})
-	return mux
+	return newGuard(o, mux)
 }
 
 // write sends an answer; a client that has gone needs none.

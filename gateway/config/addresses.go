@@ -152,6 +152,14 @@ func parseHost(text string) (string, error) {
 	return h, nil
 }
 
+// parseAdminHost parses a host that operators and Prometheus ask for.
+func parseAdminHost(text string) (string, error) {
+	if text == "*" || text == "" {
+		return "", errors.New("all hosts would be a web page's too; name each, as ops.example.com or \"*.example.com\"")
+	}
+	return parseHost(text)
+}
+
 // parsePath parses where a cluster's nodes serve Socket.IO. What needs escapes could be spelt in two ways, and then
 // which cluster it reached would depend on the spelling.
 func parsePath(text string) (string, error) {

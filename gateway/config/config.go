@@ -21,6 +21,7 @@
 //
 //	listen                  SIDWAY_LISTEN                 :8080,[::1]:8081
 //	admin.listen            SIDWAY_ADMIN_LISTEN           127.0.0.1:9090, or off
+//	admin.hosts             SIDWAY_ADMIN_HOSTS            ops.example.com,*.svc.cluster.local
 //	admin.pprof             SIDWAY_ADMIN_PPROF            true
 //	affinity.redis          SIDWAY_REDIS                  redis://127.0.0.1:6379/0
 //	affinity.prefix         SIDWAY_AFFINITY_PREFIX        sidway:
@@ -69,8 +70,9 @@ type Config struct {
 
 // Admin is the address for health checks, metrics and operators.
 type Admin struct {
-	Listen string // "host:port", or "off"
-	Pprof  bool   // serve profiles of the process
+	Listen string   // "host:port", or "off"
+	Hosts  []string // names by which it is asked, beyond those that are known anyway; exact or "*.example.com"
+	Pprof  bool     // serve profiles of the process
 }
 
 // Off reports whether no admin address is wanted.

@@ -20,6 +20,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 	got, err := config.Load("", env(map[string]string{
 		"SIDWAY_LISTEN":                ":1, [::1]:2",
 		"SIDWAY_ADMIN_LISTEN":          "off",
+		"SIDWAY_ADMIN_HOSTS":           "ops.example.com,*.Local",
 		"SIDWAY_ADMIN_PPROF":           "true",
 		"SIDWAY_REDIS":                 "rediss+cluster://:pw@a:1,b:2",
 		"SIDWAY_AFFINITY_PREFIX":       "x:",
@@ -47,7 +48,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 	}
 	want := &config.Config{
 		Listen:         []string{":1", "[::1]:2"},
-		Admin:          config.Admin{Listen: "off", Pprof: true},
+		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
 		Log:            config.Log{Level: "debug", Format: "json"},

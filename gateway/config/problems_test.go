@@ -35,7 +35,7 @@ var problems = []struct {
 		"2: keys are plain words here; aliases, merges, tags and numbers are not understood",
 		"4: keys are plain words here; aliases, merges, tags and numbers are not understood",
 	}},
-	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, pprof"}},
+	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof"}},
 	{"value is a section", "listen: {a: b}\n" + good, []string{"1: listen: this takes a plain value, not keys or a list below it"}},
 	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
 	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out where it has a default"}},
@@ -76,6 +76,12 @@ var problems = []struct {
 		"2: admin.listen: 127.0.0.1:81 is taken by listen 127.0.0.1:81; use another port",
 	}},
 	{"admin", "admin: {listen: of}\n" + good, []string{`1: admin.listen: "of" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080; or off`}},
+	{"admin hosts", "admin: {hosts: ['*', 'http://h', 'h:9090'], pprof: 1}\n" + good, []string{
+		`1: admin.hosts[0]: all hosts would be a web page's too; name each, as ops.example.com or "*.example.com"`,
+		`1: admin.hosts[1]: "http://h" is a URL; write only the host, as chat.example.com`,
+		`1: admin.hosts[2]: "h:9090" has a port, and clients may use any; write h`,
+		`1: admin.pprof: "1" is neither true nor false`,
+	}},
 	{"affinity", "affinity:\n  redis: 127.0.0.1:6379\n  prefix: '{x}'\n  cache: 1e6\n" + good, []string{
 		`2: affinity.redis: "127.0.0.1:6379" has no scheme; write redis://127.0.0.1:6379/0`,
 		`3: affinity.prefix: "{x}" is no prefix; write up to 64 letters, digits and :._-, as "sidway:"`,

@@ -68,6 +68,7 @@ const longest = time.Hour
 var settings = []field[Config]{
 	many("listen", func(c *Config) *[]string { return &c.Listen }, parseListen),
 	one("admin.listen", func(c *Config) *string { return &c.Admin.Listen }, parseAdmin),
+	many("admin.hosts", func(c *Config) *[]string { return &c.Admin.Hosts }, parseAdminHost),
 	one("admin.pprof", func(c *Config) *bool { return &c.Admin.Pprof }, parseBool),
 	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis),
 	one("affinity.prefix", func(c *Config) *string { return &c.Affinity.Prefix }, parsePrefix),

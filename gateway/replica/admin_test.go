@@ -3,6 +3,7 @@ package replica_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,27 @@ func TestIdleAdminConnectionsAreClosed(t *testing.T) {
 		got, err := io.ReadAll(conn)
 		if err != nil || strings.HasPrefix(string(got), "HTTP/1.1 200 OK") != (sent != "") {
 			t.Errorf("after %q: got %q %v", sent, got, err)
+		}
+	}
+}
+
+func TestTheAdminAddressRefusesAWebPage(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Admin.Hosts = []string{"ops.example.com"}
+	r := start(t, cfg)
+	for host, want := range map[string]int{"evil.example": 403, "ops.example.com": 200, "localhost:1": 200} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", r.adminURL("/metrics"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: got %d", host, res.StatusCode)
 		}
 	}
 }

@@ -119,7 +119,10 @@ func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
 	r.admin = &http.Server{
-		Handler:           admin.New(admin.Options{Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof}),
+		Handler: admin.New(admin.Options{
+			Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof,
+			Listen: r.cfg.Admin.Listen, Hosts: r.cfg.Admin.Hosts, Log: r.log,
+		}),
 		ReadHeaderTimeout: r.cfg.Limits.HeaderTime,
 		IdleTimeout:       r.cfg.Limits.IdleTime,
 		WriteTimeout:      admin.LongestProfile + r.cfg.Limits.WriteTime,
