@@ -52,7 +52,7 @@ answer. The exit status is 0 if it is ready, else 1, as health checks of contain
 
 const environmentHelp = `Each of these sets what its key sets in the file. It wins over the file; empty means not set.
 Lists are separated by commas. Any other SIDWAY_* is refused as misspelt, but for SIDWAY_DEMO_* and
-those that Kubernetes sets for its Services.
+those that Kubernetes sets for its Services. The last column is the default.
 
 `
 
@@ -92,7 +92,11 @@ func (c command) environment() error {
 	fmt.Fprint(c.stdout, environmentHelp)
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	for _, v := range config.Variables() {
-		fmt.Fprintf(w, "  %s\t%s\n", v.Name, v.Key)
+		value := v.Default
+		if value == "" {
+			value = "none; as " + v.Sample
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", v.Name, v.Key, value)
 	}
 	if err := w.Flush(); err != nil {
 		return err

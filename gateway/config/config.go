@@ -14,35 +14,11 @@
 // # Environment
 //
 // Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.
-// Each setting outside clusters has a variable: SIDWAY_ and the key's path in upper case, with _ for each dot. Only
-// affinity.redis, which most people set, has the shorter SIDWAY_REDIS, and the nodes of a single cluster come as
-// SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by commas. Any other variable that begins
-// with SIDWAY_ is refused, but for SIDWAY_DEMO_* and what Kubernetes sets for a Service called sidway or sidway-something.
-//
-//	listen                  SIDWAY_LISTEN                 :8080,[::1]:8081
-//	admin.listen            SIDWAY_ADMIN_LISTEN           127.0.0.1:9090, or off
-//	admin.hosts             SIDWAY_ADMIN_HOSTS            ops.example.com,*.svc.cluster.local
-//	admin.pprof             SIDWAY_ADMIN_PPROF            true
-//	affinity.redis          SIDWAY_REDIS                  redis://127.0.0.1:6379/0
-//	affinity.prefix         SIDWAY_AFFINITY_PREFIX        sidway:
-//	affinity.cache          SIDWAY_AFFINITY_CACHE         1000000
-//	access_log              SIDWAY_ACCESS_LOG             true
-//	log.level               SIDWAY_LOG_LEVEL              debug, info, warn, error
-//	log.format              SIDWAY_LOG_FORMAT             text, json
-//	trusted_proxies         SIDWAY_TRUSTED_PROXIES        10.0.0.0/8,fd00::/8
-//	limits.connections      SIDWAY_LIMITS_CONNECTIONS     10000
-//	limits.header_time      SIDWAY_LIMITS_HEADER_TIME     5s
-//	limits.body_time        SIDWAY_LIMITS_BODY_TIME       10s
-//	limits.body_rate        SIDWAY_LIMITS_BODY_RATE       1000
-//	limits.idle_time        SIDWAY_LIMITS_IDLE_TIME       75s
-//	limits.write_time       SIDWAY_LIMITS_WRITE_TIME      30s
-//	limits.handshake_time   SIDWAY_LIMITS_HANDSHAKE_TIME  2500ms
-//	limits.queue_time       SIDWAY_LIMITS_QUEUE_TIME      5s
-//	limits.queue            SIDWAY_LIMITS_QUEUE           1024
-//	shutdown.notice         SIDWAY_SHUTDOWN_NOTICE        2s
-//	shutdown.deadline       SIDWAY_SHUTDOWN_DEADLINE      30s
-//	shutdown.waves          SIDWAY_SHUTDOWN_WAVES         10
-//	clusters[0].nodes       SIDWAY_NODES                  n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001
+// Each setting outside clusters has a variable, and Variables returns them: SIDWAY_ and the key's path in upper case, with
+// _ for each dot, as SIDWAY_LIMITS_HEADER_TIME. Only affinity.redis, which most people set, has the shorter SIDWAY_REDIS,
+// and the nodes of a single cluster come as SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by
+// commas. Any other variable that begins with SIDWAY_ is refused, but for SIDWAY_DEMO_* and what Kubernetes sets for a
+// Service called sidway or sidway-something.
 //
 // In SIDWAY_NODES the name and the ;weight may be left out; a node of the file may be written so too. A node without a
 // name is named after its address (10.0.0.1-3001), never after its place in the list: replicas that were given the nodes
@@ -158,21 +134,11 @@ func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
 
 // Default returns the settings that hold where nothing else is said. It has no clusters, so it is not yet valid.
 func Default() *Config {
-	return &Config{
-		Listen:   []string{":8080"},
-		Admin:    Admin{Listen: "127.0.0.1:9090"},
-		Affinity: Affinity{Prefix: "sidway:", Cache: 1_000_000},
-		Log:      Log{Level: "info", Format: "text"},
-		Limits: Limits{
-			HeaderTime:    5 * time.Second,
-			BodyTime:      10 * time.Second,
-			BodyRate:      1000,
-			IdleTime:      75 * time.Second,
-			WriteTime:     30 * time.Second,
-			HandshakeTime: 2500 * time.Millisecond,
-			QueueTime:     5 * time.Second,
-			Queue:         1024,
-		},
-		Shutdown: Shutdown{Notice: 2 * time.Second, Deadline: 30 * time.Second, Waves: 10},
+	c := &Config{}
+	for _, f := range settings {
+		if f.def != "" {
+			_ = f.set(c, f.def) // a test compares the defaults with those of the example file
+		}
 	}
+	return c
 }

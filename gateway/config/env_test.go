@@ -2,9 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"net/netip"
 	"os"
 	"reflect"
@@ -208,24 +207,22 @@ func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-// The table in the package's comment, the variables and the fields of Config are one list.
-func TestEverySettingIsDocumented(t *testing.T) {
-	f, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
+func TestEverySettingCanBeSet(t *testing.T) {
+	if n, variables := leaves(reflect.TypeFor[config.Config]()), len(config.Variables()); n != variables {
+		t.Errorf("Config has %d settings, %d can be set", n, variables)
 	}
-	var documented, want []string
-	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) +(SIDWAY_\S+)`).FindAllStringSubmatch(f.Doc.Text(), -1) {
-		documented = append(documented, m[2]+" "+m[1])
-	}
+}
+
+// Defaults and samples are valid, so that they can be copied.
+func TestEveryVariableIsShownWithAValue(t *testing.T) {
+	vars := map[string]string{}
 	for _, v := range config.Variables() {
-		want = append(want, v.Name+" "+v.Key)
+		if vars[v.Name] = v.Default + v.Sample; (v.Default == "") == (v.Sample == "") {
+			t.Errorf("%s needs a default or a sample, and not both", v.Name)
+		}
 	}
-	if !reflect.DeepEqual(documented, want) {
-		t.Errorf("documented\n%s\nread\n%s", strings.Join(documented, "\n"), strings.Join(want, "\n"))
-	}
-	if n := leaves(reflect.TypeFor[config.Config]()); n != len(want) {
-		t.Errorf("Config has %d settings, %d can be set", n, len(want))
+	if _, err := config.Load("", env(vars)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -241,8 +238,23 @@ func leaves(t reflect.Type) int {
 	return n
 }
 
-func TestTheExampleFileHoldsEveryKeyAndTheDefaults(t *testing.T) {
+var update = flag.Bool("update", false, "write sidway.example.yaml")
+
+func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
 	const file = "../../sidway.example.yaml"
+	if *update {
+		if err := os.WriteFile(file, []byte(config.Example()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != config.Example() {
+		t.Errorf("%s is not what the settings say (%v); write it by: go test ./gateway/config -run Example -update", file, err)
+	}
+	for _, k := range []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight"} {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).MatchString(config.Example()) {
+			t.Errorf("%s is missing", k)
+		}
+	}
 	got, err := config.Load(file, none)
 	if err != nil {
 		t.Fatal(err)
@@ -257,19 +269,6 @@ func TestTheExampleFileHoldsEveryKeyAndTheDefaults(t *testing.T) {
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight"}
-	for _, v := range config.Variables() {
-		keys = append(keys, v.Key[strings.LastIndex(v.Key, ".")+1:])
-	}
-	for _, k := range keys {
-		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).Match(text) {
-			t.Errorf("%s is missing", k)
-		}
 	}
 }
 
