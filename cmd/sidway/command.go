@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/sidway/sidway/gateway/config"
@@ -20,9 +21,10 @@ const (
 
 // command is one call of sidway with what it reads and writes.
 type command struct {
-	env    []string // as os.Environ returns it
-	stdout io.Writer
-	stderr io.Writer
+	env     []string // as os.Environ returns it
+	stdout  io.Writer
+	stderr  io.Writer
+	hangups <-chan os.Signal // each SIGHUP; nil for none
 }
 
 // usageError is a call that was not understood.

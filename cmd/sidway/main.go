@@ -5,7 +5,7 @@
 //	sidway health
 //	sidway version
 //
-// SIGTERM or SIGINT ends a replica gracefully, a second one at once. The exit status is 0 when all went well, 1 when
+// SIGTERM or SIGINT ends a replica gracefully, a second one at once. SIGHUP is logged and changes nothing. The exit status is 0 when all went well, 1 when
 // it did not, and 2 when the command was not understood.
 package main
 
@@ -19,6 +19,8 @@ import (
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // whose usual effect is to end the process
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
@@ -29,6 +31,6 @@ func main() {
 	}()
 	// One loop for each processor, and as much again for the rest of the program; see replica.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
-	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
+	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

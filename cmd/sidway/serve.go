@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -72,7 +73,24 @@ func (c command) serve(ctx context.Context, args []string) error {
 	case err != nil:
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { c.logHangups(ctx, log) })
+	defer work.Wait()
+	defer cancel()
 	return r.Run(ctx)
+}
+
+// logHangups tells whoever sent SIGHUP to have the settings read again that they were not, until ctx is done.
+func (c command) logHangups(ctx context.Context, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.hangups:
+			log.Warn("SIGHUP changes nothing: settings are read only at start, so restart to change them")
+		}
+	}
 }
 
 // load reads the settings. What is wrong with them is told line by line, each of which begins with its place.

@@ -177,6 +177,24 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
+func TestAHangUpEndsNothing(t *testing.T) {
+	listen := free(t)
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--node", "http://127.0.0.1:1", "--admin", "off", "--listen", listen)
+	p.expect(t, "serving")
+	for range 2 {
+		p.signal(t, syscall.SIGHUP)
+		p.expect(t, "SIGHUP changes nothing")
+	}
+	if status, _ := get(t, "http://"+listen+"/socket.io/?EIO=4&transport=polling&sid=unknown"); status != 400 {
+		t.Errorf("got %d", status)
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.expect(t, "stopping")
+	if state := p.end(t); state.ExitCode() != 0 {
+		t.Errorf("got %v", state)
+	}
+}
+
 func TestServeSaysThatAnAddressIsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
