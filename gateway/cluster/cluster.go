@@ -36,10 +36,12 @@ const (
 	RoundRobin
 )
 
-// Left-out nodes are tried again after leaveOut, which doubles with each failure up to leaveOutMost.
+// Left-out nodes are tried again after leaveOut, which doubles with each failure up to leaveOutMost; while all are left
+// out, after leaveOutAll.
 const (
 	leaveOut     = 500 * time.Millisecond
 	leaveOutMost = 15 * time.Second
+	leaveOutAll  = 250 * time.Millisecond
 )
 
 // Cluster is the nodes of one route. All its methods may be called concurrently; none blocks for longer than a
@@ -166,6 +168,21 @@ func (c *Cluster) eject(n *Node) {
 	c.sessions.remove(n)
 	c.turns.remove(n)
 	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
+	if len(c.sessions.entries) == 0 {
+		c.hurry()
+	}
+}
+
+// hurry has every node tried again soon: none is left to be picked, and whichever comes back first is to be found.
+func (c *Cluster) hurry() {
+	soon := time.Now().Add(leaveOutAll)
+	for _, n := range c.nodes {
+		n.pause = min(n.pause, leaveOutAll)
+		if n.until.After(soon) {
+			n.until = soon
+			c.away.update(n, n.until.Sub(c.start).Seconds(), 0)
+		}
+	}
 }
 
 // Suspect tells that n has left a request waiting since the given time, and reports whether n is ejected for that: only

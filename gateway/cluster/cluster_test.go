@@ -127,8 +127,9 @@ func TestTriedNodesAreNotPickedAgain(t *testing.T) {
 
 func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
 		n := c.Node("n1")
+		other := []*cluster.Node{c.Node("n2")}
 		var told []bool
 		c.OnLeftOut = func(_ *cluster.Node, out bool) { told = append(told, out) }
 		var last time.Duration
@@ -136,11 +137,11 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 			c.Failed(n)
 			c.Failed(n) // the same outage, seen by another request
 			began := time.Now()
-			if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+			if _, err := c.Pick(other); !errors.Is(err, cluster.ErrNoNode) {
 				t.Fatal("picked right after it failed")
 			}
 			time.Sleep(c.Retry())
-			if _, err := c.Pick(nil); err != nil {
+			if _, err := c.Pick(other); err != nil {
 				t.Fatal("still left out when its pause was over")
 			}
 			c.Leave(n)
@@ -156,11 +157,42 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 		c.Failed(n)
 		c.Answered(n)
 		c.Answered(n)
-		if _, err := c.Pick(nil); err != nil {
+		if _, err := c.Pick(other); err != nil {
 			t.Error("left out although it answered")
 		}
 		if !slices.Equal(told, []bool{true, false}) {
 			t.Errorf("told %v", told)
+		}
+	})
+}
+
+// TestOneOfAllThatFailedIsFoundSoon has nodes that fail in turn until their pauses are long, and then all at once.
+func TestOneOfAllThatFailedIsFoundSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+		for _, n := range c.Nodes()[1:] {
+			for range 8 {
+				c.Failed(n)
+				time.Sleep(c.Retry())
+			}
+		}
+		for range 8 {
+			for _, n := range c.Nodes() {
+				c.Failed(n)
+			}
+			if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+				t.Fatal("picked right after it failed")
+			}
+			if c.Retry() == 0 || c.Retry() > 400*time.Millisecond {
+				t.Fatalf("the next try is %v away", c.Retry())
+			}
+			time.Sleep(c.Retry())
+			for _, n := range c.Nodes() {
+				others := slices.DeleteFunc(slices.Clone(c.Nodes()), func(o *cluster.Node) bool { return o == n })
+				if _, err := c.Pick(others); err != nil {
+					t.Fatalf("%s is not tried", n.Name)
+				}
+			}
 		}
 	})
 }
