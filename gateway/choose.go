@@ -113,6 +113,9 @@ func (x *exchange) choose(t *turn) bool {
 		if err == nil {
 			return true
 		}
+		if x.kind == preflight {
+			break // it is granted whatever the cause
+		}
 		if t.since.IsZero() {
 			t.since = time.Now()
 			if g.held.Add(1) > int64(g.Limits.Queue) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
@@ -223,6 +224,22 @@ func TestNoNode(t *testing.T) {
 	t.Logf("refused %v after it was asked, with the queue full", time.Since(began))
 	if status, _ := first.ask(""); status != 503 {
 		t.Errorf("in the queue: %d", status)
+	}
+}
+
+// A browser shows no cause where its preflight fails, so that one is granted at once; the request behind it may wait.
+func TestPreflightWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	dead := startNode(t, "dead", nil)
+	dead.stop()
+	w := &wrapStore{Store: affinity.NewMemory(10), away: true}
+	s := startGateway(t, withNodes(dead), withStore(w), withLimits(func(l *gateway.Limits) { l.QueueTime = time.Hour }))
+	for name, target := range map[string]string{"no node": handshakeTarget, "no store": pollTarget("sid1")} {
+		r := raw(t, s.addr, request("OPTIONS", target, "", "Origin: http://a.example", "Access-Control-Request-Method: POST")).answerTo("OPTIONS")
+		if r.StatusCode != 204 || r.Header.Get("Access-Control-Allow-Origin") != "http://a.example" ||
+			r.Header.Get("Access-Control-Allow-Methods") == "" {
+			t.Errorf("%s: %d %v", name, r.StatusCode, r.Header)
+		}
 	}
 }
 

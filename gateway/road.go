@@ -115,7 +115,7 @@ func (x *exchange) resolve() (engineio.Cause, bool) {
 		if held.IsZero() {
 			held = time.Now()
 		}
-		if time.Since(held) >= x.c.g.Limits.QueueTime || !x.c.sleep(retryPause) {
+		if x.kind == preflight || time.Since(held) >= x.c.g.Limits.QueueTime || !x.c.sleep(retryPause) {
 			return engineio.StoreAway, false
 		}
 	}
