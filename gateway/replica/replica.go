@@ -145,7 +145,7 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 		})
 	}
 	known := cluster.New(c.Name, method, nodes)
-	known.OnLeftOut = func(n *cluster.Node, out bool) { r.tellNode(known, n, out) }
+	known.OnLeftOut = r.tellNode(c.Name, len(nodes))
 	outcome := r.metrics.BindingOutcome(c.Name)
 	taken := r.tellTaken(c.Name, outcome)
 	return gateway.Route{
@@ -203,13 +203,23 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 	}
 }
 
-// tellNode logs that a node is left out of the choice, or is back.
-func (r *Replica) tellNode(c *cluster.Cluster, n *cluster.Node, out bool) {
-	if out {
-		r.log.Warn("a node refuses or does not answer, so it is left out for a while", "cluster", c.Name, "node", n.Name, "address", n.Address)
-		return
+// tellNode returns what logs that one of a cluster's nodes is left out of the choice, or is back, and that none is left.
+func (r *Replica) tellNode(name string, nodes int) func(*cluster.Node, bool) {
+	log := r.log.With("cluster", name)
+	var out atomic.Int64
+	return func(n *cluster.Node, isOut bool) {
+		if isOut {
+			log.Warn("a node refuses or does not answer, so it is left out for a while", "node", n.Name, "address", n.Address)
+			if out.Add(1) == int64(nodes) {
+				log.Error("no node available", "nodes", nodes)
+			}
+			return
+		}
+		log.Info("a node answers again", "node", n.Name)
+		if out.Add(-1) == int64(nodes)-1 {
+			log.Info("a node is available again", "node", n.Name)
+		}
 	}
-	r.log.Info("a node answers again", "cluster", c.Name, "node", n.Name)
 }
 
 // Addrs returns the addresses that clients are served on.

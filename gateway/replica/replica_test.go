@@ -193,6 +193,37 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestNoNodeIsLoggedOnceAndWhenItIsOver has both nodes of a cluster go, and one come back.
+func TestNoNodeIsLoggedOnceAndWhenItIsOver(t *testing.T) {
+	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
+	cfg := settings(nodes...)
+	cfg.Limits.QueueTime = time.Millisecond
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	none, over := `level=ERROR msg="no node available" cluster=chat`, `msg="a node is available again" cluster=chat`
+	for outage := 1; outage <= 2; outage++ {
+		nodes[0].Down()
+		nodes[1].Down()
+		for range 4 {
+			if status, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status != 503 {
+				t.Fatalf("%d %q", status, body)
+			}
+		}
+		nodes[1].Up()
+		for end := time.Now().Add(patience); ; {
+			if status, _ := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status == 200 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("the node that came back is not found")
+			}
+		}
+		if strings.Count(log.String(), none) != outage || strings.Count(log.String(), over) != outage {
+			t.Errorf("after %d outages the log says\n%s", outage, log.String())
+		}
+	}
+}
+
 // lockedBuffer is a log that is read while it is written.
 type lockedBuffer struct {
 	mu sync.Mutex
