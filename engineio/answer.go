@@ -46,6 +46,7 @@ const (
 	SlowClient                      // a head or body did not come in time
 	SilentNode                      // the node did not answer in time
 	BadNode                         // the node broke off or answered what is no HTTP
+	Loop                            // the request has passed here before, again and again
 	Internal                        // our own fault
 	causes                          // how many there are
 )
@@ -95,6 +96,7 @@ var replies = [causes]reply{
 	SlowClient:         failure("slow_client", 408, "Request timed out", 0),
 	SilentNode:         failure("silent_node", 504, "Node timed out", 0),
 	BadNode:            failure("bad_node", 502, "Node failed", 0),
+	Loop:               failure("loop", 508, "Loop detected", 0),
 	Internal:           failure("internal", 500, "Internal error", 0),
 }
 

@@ -41,6 +41,7 @@ var table = []struct {
 	{engineio.SlowClient, "slow_client", 408, `{"message":"Request timed out"}`, "Request timed out", false},
 	{engineio.SilentNode, "silent_node", 504, `{"message":"Node timed out"}`, "Node timed out", false},
 	{engineio.BadNode, "bad_node", 502, `{"message":"Node failed"}`, "Node failed", false},
+	{engineio.Loop, "loop", 508, `{"message":"Loop detected"}`, "Loop detected", false},
 	{engineio.Internal, "internal", 500, `{"message":"Internal error"}`, "Internal error", false},
 }
 

@@ -149,6 +149,9 @@ func (x *exchange) decode() (engineio.Answer, bool) {
 		return plain(404, "no cluster serves this host"), false
 	}
 	x.route = r
+	if x.loops() {
+		return x.refusal(engineio.Loop), false
+	}
 	if x.c.g.hides(q.Host, q.Path) {
 		return plain(400, "a path to Socket.IO may not be written with escapes, .. or //"), false
 	}

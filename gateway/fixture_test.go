@@ -39,13 +39,14 @@ type site struct {
 
 // siteOptions are what the options of startGateway change.
 type siteOptions struct {
-	routes  []gateway.Route
-	store   affinity.Store
-	method  cluster.Method
-	limits  gateway.Limits
-	trusted []netip.Prefix
-	log     *slog.Logger
-	access  bool
+	routes   []gateway.Route
+	store    affinity.Store
+	method   cluster.Method
+	limits   gateway.Limits
+	trusted  []netip.Prefix
+	log      *slog.Logger
+	access   bool
+	listener net.Listener // nil: one of its own
 }
 
 type siteOption func(*siteOptions)
@@ -95,7 +96,7 @@ func withTrusted(prefixes ...string) siteOption {
 	}
 }
 
-// withLog writes the log to l.
+// withLog writes what the gateway has to say to l.
 func withLog(l *slog.Logger) siteOption { return func(o *siteOptions) { o.log = l } }
 
 // withAccessLog writes a line per request to l.
@@ -141,9 +142,11 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		t.Fatal(err)
 	}
 	s.Gateway = g
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	l := o.listener
+	if l == nil {
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.addr = l.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.addr)

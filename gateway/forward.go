@@ -36,6 +36,7 @@ func (x *exchange) appendRequest(dst []byte, address string) []byte {
 	case q.Has(http1.ContentLength):
 		dst = http1.AppendLength(dst, q.ContentLength)
 	}
+	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
 	return append(dst, "\r\n"...)
 }

@@ -92,6 +92,7 @@ type Gateway struct {
 	routes  []*route
 	watcher *watcher
 	lanes   lanes
+	notices notices
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer

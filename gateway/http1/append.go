@@ -80,4 +80,5 @@ var reasons = map[int]string{
 	503: "Service Unavailable",
 	504: "Gateway Timeout",
 	505: "HTTP Version Not Supported",
+	508: "Loop Detected",
 }

@@ -41,6 +41,8 @@ const (
 	Vary
 	Via
 	UserAgent
+	CDNLoop
+	XRequestID
 	SecWebSocketKey
 	SecWebSocketVersion
 	SecWebSocketAccept
@@ -92,6 +94,8 @@ var fieldNames = [fieldIDs]string{
 	Vary:                          "Vary",
 	Via:                           "Via",
 	UserAgent:                     "User-Agent",
+	CDNLoop:                       "CDN-Loop",
+	XRequestID:                    "X-Request-ID",
 	SecWebSocketKey:               "Sec-WebSocket-Key",
 	SecWebSocketVersion:           "Sec-WebSocket-Version",
 	SecWebSocketAccept:            "Sec-WebSocket-Accept",
