@@ -89,6 +89,9 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 			return err
 		}
 	}
+	if err := r.refuseOwn(); err != nil {
+		return err
+	}
 	limits, err := r.limits()
 	if err != nil {
 		return err

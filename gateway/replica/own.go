@@ -1,0 +1,65 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// nameTime is how long the name of a node may take to be resolved at start.
+const nameTime = time.Second
+
+// refuseOwn returns an error where a node's address is one that this process listens on: each request would come back here.
+func (r *Replica) refuseOwn() error {
+	listens := r.addrs
+	if r.adminAt != nil {
+		listens = append(listens[:len(listens):len(listens)], r.adminAt.Addr())
+	}
+	for _, c := range r.cfg.Clusters {
+		for _, n := range c.Nodes {
+			for _, a := range listens {
+				if tcp, ok := a.(*net.TCPAddr); ok && reaches(n.Address(), tcp.AddrPort()) {
+					return fmt.Errorf("clusters: node %s of %s: %s is an address of sidway itself; write where the Socket.IO server listens",
+						n.Name, c.Name, n.URL)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// reaches reports whether who dials address reaches a socket of this machine that listens on l. A name that cannot be
+// resolved now reaches nothing.
+func reaches(address string, l netip.AddrPort) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port != fmt.Sprint(l.Port()) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), nameTime)
+	defer cancel()
+	found, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	own := l.Addr().Unmap()
+	for _, ip := range found {
+		ip = ip.Unmap()
+		if ip == own || own.IsUnspecified() && (ip.Is4() || own.Is6()) && isLocal(ip) { // :: takes IPv4 too
+			return true
+		}
+	}
+	return false
+}
+
+// isLocal reports whether ip is one of this machine's own addresses.
+func isLocal(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	own, _ := net.InterfaceAddrs()
+	for _, a := range own {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == ip {
+			return true
+		}
+	}
+	return false
+}
