@@ -75,6 +75,8 @@ type Cached struct {
 	probes         atomic.Uint64 // Probes begun
 	proof          atomic.Uint64 // the last of them that found the store intact
 
+	unready atomic.Pointer[error] // why the store has been of no use so far; nil once it was
+
 	mu     sync.Mutex
 	kept   map[string]struct{} // sids in front that the store has not acknowledged
 	intact time.Time           // when the last Probe that found the store intact began
@@ -89,7 +91,20 @@ func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 		kept:    make(map[string]struct{}),
 	}
 	c.phase.Store(newPhase(Here))
+	c.unready.Store(&errNotAsked)
 	return c
+}
+
+// errNotAsked is why a Cached is not ready before its first Probe.
+var errNotAsked = errors.New("affinity: the store has not answered yet")
+
+// Ready returns nil once the store behind has been reached and has granted all that is asked of it, and before that the
+// last reason why it did not. A store that goes away later is no reason: what is known here goes on.
+func (c *Cached) Ready() error {
+	if err := c.unready.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // State returns what the store behind may be asked for now.
@@ -303,6 +318,7 @@ func (c *Cached) probe(ctx context.Context, p *phase) error {
 		c.rouse()
 		return nil
 	}
+	c.unready.Store(nil)
 	c.proof.Store(n)
 	c.mu.Lock()
 	c.intact = begun

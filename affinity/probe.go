@@ -24,8 +24,9 @@ const (
 
 // trust is what a replica knows about a Redis that tells whether it still holds what it acknowledged.
 type trust struct {
-	marks []mark
-	ids   map[string]bool // run ids of the servers at the last Probe
+	granted bool // all that a Store does has been done once
+	marks   []mark
+	ids     map[string]bool // run ids of the servers at the last Probe
 }
 
 // mark is a counter in Redis that this replica alone advances. A value that does not grow tells that Redis was emptied
@@ -51,7 +52,16 @@ func newTrust(c redis.UniversalClient, prefix string) trust {
 // Probe implements Back. The store is not intact where this replica's mark did not grow, and where another server
 // process answers than before: what others wrote since our last mark may be missing from a copy that was loaded, or
 // from a replica that took over.
+//
+// The first Probe that succeeds also does once what a Store does, so that a user who lacks a right is found before a session
+// needs it.
 func (r *Redis) Probe(ctx context.Context) (bool, error) {
+	if !r.trust.granted {
+		if err := r.try(ctx); err != nil {
+			return false, failure(ctx, "try", err)
+		}
+		r.trust.granted = true
+	}
 	limited, stop := context.WithTimeout(ctx, opTimeout)
 	defer stop()
 	grown, err := r.advance(limited)
@@ -64,6 +74,25 @@ func (r *Redis) Probe(ctx context.Context) (bool, error) {
 		return false, failure(ctx, "probe", err)
 	}
 	return grown && same, nil
+}
+
+// try does in one round trip what a Store does, on a key that is in nobody's way.
+func (r *Redis) try(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
+	key := r.trust.marks[0].key + ":try"
+	var set *redis.StatusCmd
+	_, err := r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		set = p.Set(ctx, key, "", opTimeout)
+		p.Get(ctx, key)
+		p.PTTL(ctx, key)
+		p.Del(ctx, key)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) { // it may have expired
+		return err
+	}
+	return acknowledged(set)
 }
 
 // advance advances the marks in one round trip and reports whether all have grown.

@@ -64,10 +64,13 @@ func (c *Cached) shift(from *phase, to State, cause error) bool {
 
 // fail notes that an operation of phase p met err, and returns it as an ErrUnavailable.
 func (c *Cached) fail(p *phase, err error) error {
-	switch {
-	case errors.Is(err, ErrBusy):
+	if errors.Is(err, ErrBusy) {
 		return err
-	case errors.Is(err, ErrReadOnly):
+	}
+	if last := c.unready.Load(); last != nil {
+		c.unready.CompareAndSwap(last, &err)
+	}
+	if errors.Is(err, ErrReadOnly) {
 		c.shift(p, ReadOnly, err)
 		return err
 	}

@@ -238,10 +238,16 @@ func (r *Replica) AdminAddr() net.Addr {
 	return r.adminAt.Addr()
 }
 
-// ready tells a load balancer whether to send clients here. Redis does not count: without it this replica serves on.
+// ready tells a load balancer whether to send clients here. A Redis that was of no use yet counts, since sessions would be
+// known to this replica alone; one that goes away later does not, since this replica serves on.
 func (r *Replica) ready() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")
+	}
+	for i, s := range r.stores {
+		if err := s.Ready(); err != nil {
+			return fmt.Errorf("affinity.redis: cluster %s: %w", r.routes[i].Cluster.Name, err)
+		}
 	}
 	return nil
 }

@@ -195,6 +195,39 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestNotReadyWithoutItsRedis has a Redis that refuses the replica until its user is made, and goes down after that.
+func TestNotReadyWithoutItsRedis(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = "redis://sidway:hush@" + rdb.Addr() + "/0"
+	r := start(t, cfg)
+	readyz := func(what string, status int, words string) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; {
+			got, body := fetch(t, r.adminURL("/readyz"))
+			if strings.Contains(body, "hush") {
+				t.Fatalf("the password is told: %s", body)
+			}
+			if got == status && strings.Contains(body, words) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d %s", what, got, body)
+			}
+		}
+	}
+	readyz("before the user is made", 503, "affinity.redis: cluster chat: affinity: try: affinity: store unavailable: WRONGPASS")
+	rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
+	readyz("with the user", 200, "ready")
+	rdb.Kill()
+	for range 4 {
+		if status, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling")); status != 200 {
+			t.Fatalf("%d %q", status, body)
+		}
+	}
+	readyz("without redis", 200, "ready")
+}
+
 // TestNoNodeIsLoggedOnceAndWhenItIsOver has both nodes of a cluster go, and one come back.
 func TestNoNodeIsLoggedOnceAndWhenItIsOver(t *testing.T) {
 	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
