@@ -2,7 +2,11 @@
 
 package gateway_test
 
-import "testing"
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
 
 // The race detector makes sync.Pool forget at random, so that it would count allocations that are not there.
 func TestNoAllocationPerRequest(t *testing.T) {
@@ -14,4 +18,12 @@ func TestNoAllocationPerRequest(t *testing.T) {
 			}
 		})
 	}
+	t.Run("poll behind a balancer", func(t *testing.T) {
+		lines := "X-Forwarded-For: 6.6.6.6, 2001:db8::7, 127.0.0.2\r\nX-Forwarded-Proto: https\r\nForwarded: for=\"[2001:db8::7]\";proto=https\r\n" +
+			"CDN-Loop: other\r\n\r\n"
+		ask := benchRoad(t, []byte(strings.TrimSuffix(benchPoll, "\r\n")+lines), netip.MustParsePrefix("127.0.0.0/8"))
+		if n := testing.AllocsPerRun(1000, ask); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func BenchmarkRoad(b *testing.B) {
 var benchRequests = map[string]string{"poll": benchPoll, "post": benchPost}
 
 // benchRoad starts a node and a gateway until b ends, and returns a function that sends the request and reads its answer.
-func benchRoad(b testing.TB, request []byte) (ask func()) {
+func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func()) {
 	node := listen(b, answerAll)
 	store := affinity.NewMemory(100)
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
@@ -78,6 +79,7 @@ func benchRoad(b testing.TB, request []byte) (ask func()) {
 			Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
 			WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
 		},
+		Trusted: trusted,
 		Tunnels: tunnels,
 		Loops:   loops,
 		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),

@@ -62,9 +62,7 @@ func newClient(g *Gateway, addr netip.Addr, port uint16) *client {
 		quotes = 2
 	}
 	c.ip = c.forwardedFor[len("for=")+quotes : len(c.forwardedFor)-quotes]
-	for _, p := range g.Trusted {
-		c.trusted = c.trusted || p.Contains(addr)
-	}
+	c.trusted = g.trusts(addr)
 	return c
 }
 

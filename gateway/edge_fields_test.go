@@ -119,7 +119,7 @@ func TestTrustedProxiesAreAppended(t *testing.T) {
 	hasOnly(t, h, "X-Forwarded-Proto", "https")
 	hasOnly(t, h, "X-Forwarded-Host", "evil.example")
 	hasOnly(t, h, "X-Forwarded-Port", "443")
-	hasOnly(t, h, "X-Real-Ip", "6.6.6.6")
+	hasOnly(t, h, "X-Real-Ip", "7.7.7.7") // whoever the proxy heard
 	hasOnly(t, h, "Forwarded", `for=6.6.6.6;proto=https, for=7.7.7.7, for=127.0.0.1;host="chat.example.com";proto=http`)
 	hasOnly(t, h, "X-Forwarded-Prefix", "/evil")
 

@@ -219,6 +219,6 @@ func (x *exchange) logAccess() {
 	if x.node != nil {
 		node = x.node.Name
 	}
-	x.c.g.Log.Info("request", "client", x.c.ip, "method", x.req.Method, "path", x.req.Path, "kind", x.kind.String(),
+	x.c.g.Log.Info("request", "client", x.origin().ip, "method", x.req.Method, "path", x.req.Path, "kind", x.kind.String(),
 		"cluster", clusterName, "node", node, "sid", engineio.ShortSID(x.query.SID), "status", x.status, "took", time.Since(x.began), "own", x.own)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -65,31 +66,76 @@ func isForwarded(name string) bool {
 	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
 
-// appendForwarded tells the node where the request came from (RFC 7239 and the older X- fields). What a stranger said of
-// it was dropped; what a trusted proxy said is kept, and the proxy itself is appended.
+// appendForwarded tells the node where the request came from (RFC 7239 and the older X- fields), so that all of them say
+// the same. What a stranger said of it was dropped; what a trusted proxy said is kept, and the proxy itself is appended.
 func (x *exchange) appendForwarded(dst []byte) []byte {
-	c, host := x.c, x.req.Host
+	c, o := x.c, x.origin()
 	dst = append(dst, "X-Forwarded-For: "...)
-	dst = x.appendEarlier(dst, http1.XForwardedFor)
-	dst = append(dst, c.ip...)
-	dst = append(dst, "\r\nForwarded: "...)
-	dst = x.appendEarlier(dst, http1.Forwarded)
-	dst = append(dst, c.forwardedFor...)
-	if host != "" {
-		dst = append(dst, `;host="`...)
-		dst = append(append(dst, host...), '"')
+	if o.ip != c.ip && !x.req.Has(http1.XForwardedFor) {
+		dst = append(append(dst, o.ip...), ", "...)
 	}
-	dst = append(dst, ";proto=http\r\n"...)
-	dst = x.appendFirst(dst, http1.XRealIP, "X-Real-IP", c.ip)
-	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", "http")
-	if host != "" {
-		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", host)
+	dst = x.appendEarlier(dst, http1.XForwardedFor)
+	dst = append(append(dst, c.ip...), "\r\n"...)
+	host := x.publicHost()
+	dst = x.appendForwardedElements(dst, o, host)
+	dst = http1.AppendField(dst, "X-Real-IP", o.ip)
+	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", cmp.Or(o.proto, "http"))
+	if x.req.Host != "" {
+		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", x.req.Host)
 	}
 	if earlier := x.req.Get(http1.XForwardedPort); c.trusted && earlier != "" {
 		return http1.AppendField(dst, "X-Forwarded-Port", earlier)
 	}
 	dst = append(dst, "X-Forwarded-Port: "...)
-	return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
+	if o.proto == "" {
+		return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
+	}
+	return append(append(dst, publicPort(o.proto, host)...), "\r\n"...)
+}
+
+// appendForwardedElements writes Forwarded. Its first element says what the X- fields say.
+func (x *exchange) appendForwardedElements(dst []byte, o origin, host string) []byte {
+	dst = append(dst, "Forwarded: "...)
+	proto, behind := cmp.Or(o.proto, "http"), !o.kept && o.ip != x.c.ip
+	switch {
+	case o.kept:
+		dst = x.appendEarlier(dst, http1.Forwarded)
+		proto, host = "http", x.req.Host
+		fallthrough
+	case !behind:
+		dst = append(dst, x.c.forwardedFor...)
+	case strings.IndexByte(o.ip, ':') >= 0:
+		dst = append(append(append(dst, `for="[`...), o.ip...), `]"`...)
+	default:
+		dst = append(append(dst, "for="...), o.ip...)
+	}
+	if host != "" {
+		dst = append(append(append(dst, `;host="`...), host...), '"')
+	}
+	dst = append(append(dst, ";proto="...), proto...)
+	if behind {
+		dst = append(append(dst, ", "...), x.c.forwardedFor...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// publicHost is the host that the client asked for, as a trusted proxy tells it.
+func (x *exchange) publicHost() string {
+	if h := x.req.Get(http1.XForwardedHost); x.c.trusted && h != "" && !strings.ContainsAny(h, `"\`) {
+		return h
+	}
+	return x.req.Host
+}
+
+// publicPort is the port that the client asked.
+func publicPort(proto, host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" && i+1 < len(host) {
+		return host[i+1:]
+	}
+	if proto == "https" {
+		return "443"
+	}
+	return "80"
 }
 
 // appendFirst writes a field in which the first proxy that a client met has the say.
