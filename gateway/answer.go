@@ -55,7 +55,7 @@ func (x *exchange) reply(a engineio.Answer) after {
 		Method:  x.req.Get(http1.AccessControlRequestMethod),
 		Headers: x.req.Get(http1.AccessControlRequestHeaders),
 	}, last)
-	if x.c.write(*out) != nil {
+	if x.write(*out) != nil {
 		return hangUp
 	}
 	if !last {
@@ -65,6 +65,13 @@ func (x *exchange) reply(a engineio.Answer) after {
 		x.c.linger()
 	}
 	return hangUp
+}
+
+// write sends a piece of the answer.
+func (x *exchange) write(b []byte) error {
+	n, err := x.c.write(b)
+	x.bytes += int64(n)
+	return err
 }
 
 // closes reports whether the connection ends with this answer whatever it is.

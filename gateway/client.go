@@ -185,18 +185,17 @@ func (c *client) refuse(err error) {
 	if c.g.AccessLog {
 		c.g.Log.Info("request", "client", c.ip, "status", bad.Status, "reason", "bad_head")
 	}
-	if c.write(plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) == nil {
+	if _, err := c.write(plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)); err == nil {
 		c.linger()
 	}
 }
 
 // write sends b within the limit for a client that does not read.
-func (c *client) write(b []byte) error {
+func (c *client) write(b []byte) (int, error) {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.g.Limits.WriteTime)); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := c.conn.Write(b)
-	return err
+	return c.conn.Write(b)
 }
 
 // linger lets the client read the answer before its connection is closed: what it still sends is thrown away for a

@@ -61,7 +61,7 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	x.status = x.resp.Status
 	x.c.answering.Store(true)
 	defer x.c.answering.Store(false)
-	err = x.c.write(*out)
+	err = x.write(*out)
 	x.own += time.Since(answered)
 	x.route.metrics.added.Observe(x.own.Seconds())
 	for err == nil && !body.Done() {
@@ -103,7 +103,7 @@ func (x *exchange) relay(n net.Conn, body *http1.Body, f framing, out *[]byte) e
 		return err
 	}
 	*out = appendPiece((*out)[:0], f, p, body.Done())
-	return x.c.write(*out)
+	return x.write(*out)
 }
 
 // appendPiece frames a piece of the answer's body for the client.

@@ -74,6 +74,8 @@ type exchange struct {
 	own     time.Duration // spent here, not on waiting for the client's body or the node's answer
 	sentAt  time.Time     // when the node may have begun to read the request; zero before
 	status  int           // of the answer that the client got; 0 none
+	bytes   int64         // of that answer, its head included
+	id      string        // of the request, once it was asked for
 	unread  bool          // the client's body was not read to its end
 	reason  engineio.Cause
 	refused bool // reason holds
@@ -96,7 +98,8 @@ func (x *exchange) reset(c *client) {
 	x.route, x.node, x.kind = nil, nil, ordinary
 	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
-	x.own, x.status, x.sentAt, x.silentSince = 0, 0, time.Time{}, time.Time{}
+	x.own, x.status, x.bytes, x.id = 0, 0, 0, ""
+	x.sentAt, x.silentSince = time.Time{}, time.Time{}
 	x.reserved, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false
 }
 
@@ -205,20 +208,4 @@ func (x *exchange) decodeSocketIO() *engineio.Error {
 		return engineio.ErrBadRequest // no client sends one, and nodes disagree on what it means
 	}
 	return nil
-}
-
-// logAccess writes the access log's line, if there is one.
-func (x *exchange) logAccess() {
-	if !x.c.g.AccessLog {
-		return
-	}
-	clusterName, node := "", ""
-	if x.route != nil {
-		clusterName = x.route.Cluster.Name
-	}
-	if x.node != nil {
-		node = x.node.Name
-	}
-	x.c.g.Log.Info("request", "client", x.origin().ip, "method", x.req.Method, "path", x.req.Path, "kind", x.kind.String(),
-		"cluster", clusterName, "node", node, "sid", engineio.ShortSID(x.query.SID), "status", x.status, "took", time.Since(x.began), "own", x.own)
 }

@@ -37,6 +37,9 @@ func (x *exchange) appendRequest(dst []byte, address string) []byte {
 	case q.Has(http1.ContentLength):
 		dst = http1.AppendLength(dst, q.ContentLength)
 	}
+	if !x.passesID() {
+		dst = http1.AppendField(dst, "X-Request-ID", x.requestID())
+	}
 	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
 	return append(dst, "\r\n"...)
@@ -54,6 +57,8 @@ func (x *exchange) passes(f *http1.Field) bool {
 	switch {
 	case f.Hop || rewritten.Has(f.ID):
 		return false
+	case f.ID == http1.XRequestID:
+		return x.passesID()
 	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
 		return x.c.trusted
 	}

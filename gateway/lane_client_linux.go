@@ -199,6 +199,7 @@ func (c *laneClient) write(b []byte) bool {
 	if err != nil && err != unix.EAGAIN {
 		return false
 	}
+	c.x.bytes += int64(n)
 	if n < len(b) {
 		c.unsent = bytes.Clone(b[n:])
 	}
@@ -212,6 +213,7 @@ func (c *laneClient) flush() {
 		c.depart()
 		return
 	}
+	c.x.bytes += int64(n)
 	if c.unsent = c.unsent[n:]; len(c.unsent) > 0 {
 		return
 	}

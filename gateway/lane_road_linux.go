@@ -360,6 +360,7 @@ func (c *laneClient) tunnel() {
 		c.depart()
 		return
 	}
+	x.bytes = int64(wrote)
 	o := tunnel.Options{
 		ToClient: bytes.Clone(l.out[wrote:]),
 		ToNode:   c.behind,

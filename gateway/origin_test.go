@@ -89,7 +89,9 @@ func TestAccessLogTellsTheClientBehindTheBalancer(t *testing.T) {
 	n := startNode(t, "n1", engine(aSID))
 	g := startGateway(t, withNodes(n), withTrusted("127.0.0.0/8"), withAccessLog(slog.New(slog.NewJSONHandler(&lines, nil))))
 	for _, target := range []string{handshakeTarget, "/open", "/socket.io/?EIO=9"} {
-		raw(t, g.addr, get(target, "X-Forwarded-For: 6.6.6.6, 9.9.9.9")).answer()
+		c := raw(t, g.addr, get(target, "X-Forwarded-For: 6.6.6.6, 9.9.9.9"))
+		c.answer()
+		c.Close()
 	}
 	eventually(t, "three lines", func() bool { return strings.Count(lines.String(), `"client":"9.9.9.9"`) == 3 })
 }

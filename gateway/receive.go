@@ -48,8 +48,10 @@ func (x *exchange) receive() (after, bool) {
 	if q.ContentLength > whole || q.Chunked && x.kind == ordinary {
 		return 0, true
 	}
-	if q.Expect100 && len(x.c.reader.Buffered()) == 0 && x.c.write(goAhead) != nil {
-		return hangUp, false
+	if q.Expect100 && len(x.c.reader.Buffered()) == 0 {
+		if _, err := x.c.write(goAhead); err != nil {
+			return hangUp, false
+		}
 	}
 	body := x.c.reader.RequestBody(q)
 	for len(u.body) < whole {
@@ -134,7 +136,7 @@ var errNodeWrite = errors.New("gateway: the node stopped reading")
 func (x *exchange) streamTo(n net.Conn) error {
 	q, u := &x.req, &x.upload
 	if q.Expect100 && len(u.body) == 0 && len(x.c.reader.Buffered()) == 0 {
-		if err := x.c.write(goAhead); err != nil {
+		if _, err := x.c.write(goAhead); err != nil {
 			return err
 		}
 	}

@@ -293,7 +293,7 @@ func (x *exchange) head(n *http1.Conn) error {
 		case x.resp.Status == 101:
 			return errBadAnswer
 		case x.resp.Status != 100 && x.req.Minor == 1:
-			if x.c.write(append(x.appendStatus(nil), "\r\n"...)) != nil {
+			if _, err := x.c.write(append(x.appendStatus(nil), "\r\n"...)); err != nil {
 				return errDeparted
 			}
 		}

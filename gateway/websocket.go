@@ -102,6 +102,7 @@ func (x *exchange) tunnelIdle() (idle, grace time.Duration) {
 // requests by then.
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	g, route, node, k := x.c.g, x.route, x.node, x.kind
+	log := x.tunnelLog()
 	c, sid, reserved, ttl := route.Cluster, "", x.reserved, x.binding.TTL()
 	if k == upgrade {
 		sid = strings.Clone(x.query.SID)
@@ -122,6 +123,9 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		}
 		node.Release()
 		route.metrics.tunnelEnded(r.Cause)
+		if log != nil {
+			log(r)
+		}
 		g.closed()
 	}
 }
