@@ -38,9 +38,12 @@ func (x *exchange) reply(a engineio.Answer) after {
 	}
 	if x.refused {
 		x.c.g.Metrics.answered(x.route, x.reason)
-		if x.reason == engineio.Loop && x.c.g.notices.due(notice{"loop", x.route.Cluster.Name, ""}) {
-			x.c.g.Log.Warn("requests go in a circle: a node of the cluster sends them back here, or is a replica of sidway itself",
-				"cluster", x.route.Cluster.Name, "client", x.origin().ip)
+		switch x.reason {
+		case engineio.Loop:
+			x.tellFault(faultLoop, "", "requests go in a circle: a node of the cluster sends them back here, or is a replica of sidway itself",
+				"client", x.origin().ip)
+		case engineio.SIDUnknown:
+			x.tellUnknown()
 		}
 	} else {
 		x.c.g.Metrics.refused("bad_request")

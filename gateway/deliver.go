@@ -209,6 +209,7 @@ func (x *exchange) observe(answer []byte) bool {
 		ok && x.kind == post && !x.uploading() && x.upload.complete && engineio.HasClose(x.query, x.upload.body, true):
 		x.route.Cluster.Sessions.End(x.query.SID)
 	case engineio.IsUnknownSID(x.resp.Status, answer):
+		x.tellForgotten()
 		x.route.Cluster.Sessions.End(x.query.SID)
 		return true
 	}

@@ -117,6 +117,7 @@ func (x *exchange) serve() after {
 		return x.reply(refusal)
 	}
 	x.route.metrics.requests[x.kind].Inc()
+	x.tellPath()
 	if x.c.surplus && x.query.SID == "" {
 		return x.fail(engineio.Full)
 	}

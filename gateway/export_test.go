@@ -1,4 +1,18 @@
 package gateway
 
+import "time"
+
 // Allowance is how long an upload may take.
 var Allowance = allowance
+
+// Unknowns is what finds out whether sids that nobody knows keep coming.
+type Unknowns struct{ unknowns }
+
+// NewUnknowns returns one that has heard of none.
+func NewUnknowns() *Unknowns { return new(Unknowns) }
+
+// Made notes n new sessions.
+func (u *Unknowns) Made(n int) { u.made.Add(int64(n)) }
+
+// Came notes a sid that nobody knows.
+func (u *Unknowns) Came() bool { return u.came(time.Now()) }

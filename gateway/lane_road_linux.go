@@ -115,6 +115,7 @@ func (c *laneClient) inSession() {
 func (c *laneClient) toNode() {
 	x := c.x
 	if x.node = x.route.Cluster.Node(x.binding.Node); x.node == nil {
+		x.tellMissingNode()
 		c.fail(engineio.SessionGone)
 		return
 	}

@@ -22,6 +22,7 @@ type Metrics struct {
 	added       *prometheus.HistogramVec
 	bindings    *prometheus.CounterVec
 	held        *prometheus.GaugeVec
+	faults      *prometheus.CounterVec
 	nodes       *nodeCollector
 }
 
@@ -59,13 +60,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}, []string{"cluster"}),
 		bindings: counter("sidway_bindings_total", "Operations on bindings, by outcome.", "cluster", "outcome"),
+		faults:   counter("sidway_setup_faults_total", "Signs that clients, nodes or replicas are set up wrongly, by reason.", "cluster", "reason"),
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sidway_bindings_held", Help: "Bindings in the memory of this replica, at most affinity.cache.",
 		}, []string{"cluster"}),
 		nodes: newNodeCollector(),
 	}
 	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.nodes)
+		m.bindings, m.held, m.faults, m.nodes)
 	return m
 }
 
@@ -83,6 +85,9 @@ func (m *Metrics) BindingsHeld(cluster string) func(int) {
 	held := m.held.WithLabelValues(cluster)
 	return func(n int) { held.Set(float64(n)) }
 }
+
+// SetupFault counts a sign that clients, nodes or replicas are set up wrongly. Reasons come from a closed set.
+func (m *Metrics) SetupFault(cluster, reason string) { m.faults.WithLabelValues(cluster, reason).Inc() }
 
 // refused counts a request that belonged to no cluster or was refused before it was asked which.
 func (m *Metrics) refused(reason string) { m.answers.WithLabelValues("", reason).Inc() }

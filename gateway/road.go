@@ -104,6 +104,7 @@ func (x *exchange) resolve() (engineio.Cause, bool) {
 				store.Bind(x.c.ctx, sid, b) // a store that is away writes it later
 			}
 			if x.node = x.route.Cluster.Node(b.Node); x.node == nil {
+				x.tellMissingNode()
 				return engineio.SessionGone, false
 			}
 			return 0, true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 )
 
@@ -19,7 +20,10 @@ import (
 type route struct {
 	*Route
 	metrics *routeMetrics
-	known   func(sid string) (affinity.Binding, bool) // by the store without asking anybody
+	// What tells whether the cluster is set up wrongly.
+	memories  map[*cluster.Node]*memory
+	strangers unknowns
+	known     func(sid string) (affinity.Binding, bool) // by the store without asking anybody
 }
 
 // knower is a Store that can tell what it knows without asking anybody.
@@ -42,7 +46,11 @@ func newRoute(r *Route, m *Metrics) *route {
 	if s, ok := r.Store.(knower); ok {
 		known = s.Known
 	}
-	return &route{Route: r, metrics: m.route(r.Cluster), known: known}
+	memories := make(map[*cluster.Node]*memory)
+	for _, n := range r.Cluster.Nodes() {
+		memories[n] = new(memory)
+	}
+	return &route{Route: r, metrics: m.route(r.Cluster), known: known, memories: memories}
 }
 
 // match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's

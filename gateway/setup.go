@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Reasons of sidway_setup_faults_total.
+const (
+	faultLoop      = "loop"
+	faultPath      = "path"
+	faultNodeList  = "node_list"
+	faultForgetful = "forgetful_node"
+	faultStore     = "store"
+)
+
+// tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
+// is about where a cluster can have several: a node's name.
+func (x *exchange) tellFault(reason, subject, words string, args ...any) {
+	name := x.route.Cluster.Name
+	x.c.g.Metrics.SetupFault(name, reason)
+	if x.c.g.notices.due(notice{reason, name, subject}) {
+		x.c.g.Log.Warn(words, append([]any{"cluster", name}, args...)...)
+	}
+}
+
+// tellPath looks for a Socket.IO request on a path that is no cluster's.
+func (x *exchange) tellPath() {
+	if q := &x.req; (x.kind == ordinary || x.kind == ordinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
+		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
+		x.tellFault(faultPath, "", "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
+			"path", shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.origin().ip)
+	}
+}
+
+// tellMissingNode tells of a binding to a node that this replica does not have.
+func (x *exchange) tellMissingNode() {
+	x.tellFault(faultNodeList, x.binding.Node, "a session lives on a node that this replica does not have: do all replicas have the same nodes?",
+		"node", x.binding.Node)
+}
+
+// tellForgotten tells of a node that says that it does not know the session.
+func (x *exchange) tellForgotten() {
+	if x.route.memories[x.node].forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
+		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address? "+
+			"write each as a node of its own, or keep_alive: false where they share out connections", "node", x.node.Name, "address", x.node.Address)
+	}
+}
+
+// tellUnknown tells of sids that nobody knows.
+func (x *exchange) tellUnknown() {
+	if x.route.strangers.came(time.Now()) {
+		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
+			"client", x.origin().ip)
+	}
+}
+
+const (
+	// freshTime is how long after it was bound a session counts as made a moment ago.
+	freshTime = 10 * time.Second
+	// memoryWindow is how long a node's forgetting is looked at before all is forgiven.
+	memoryWindow = time.Minute
+	// fewestForgotten is how often a node forgets before it is told of.
+	fewestForgotten = 3
+)
+
+// memory finds out whether a node forgets sessions that it has just made, as several servers behind one address do. A node
+// that was restarted has forgotten all that it made before, but none that it makes later; and now and then a client asks
+// for a session that it has just ended.
+type memory struct {
+	made atomic.Int64 // sessions, since began
+
+	mu        sync.Mutex
+	began     time.Time
+	forgotten int64
+	rounds    int // a session was forgotten that had been made after the last time
+	last      time.Time
+}
+
+// forgot notes that a session which was bound then is unknown to the node now, and reports whether that is the node's habit.
+func (m *memory) forgot(bound, now time.Time) bool {
+	if now.Sub(bound) > freshTime {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.began) > memoryWindow {
+		m.began, m.forgotten, m.rounds = now, 0, 0
+		m.made.Store(0)
+	}
+	m.forgotten++
+	if bound.After(m.last) {
+		m.rounds++
+		m.last = now
+	}
+	return m.rounds >= fewestForgotten && 4*m.forgotten >= m.made.Load()
+}
+
+const (
+	unknownWindow  = 20 * time.Second
+	unknownWindows = 3
+	fewestUnknown  = 3
+)
+
+// unknowns finds out whether sids that nobody knows keep coming, in number beside the sessions that are made here. After an
+// outage they come too, but not for long.
+type unknowns struct {
+	made atomic.Int64 // sessions, since began
+
+	mu    sync.Mutex
+	began time.Time
+	count int64
+	full  int // windows in a row with too many
+}
+
+// came notes one more of them and reports whether there are too many.
+func (u *unknowns) came(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if age := now.Sub(u.began); age > unknownWindow {
+		if u.full++; age > 2*unknownWindow || u.count < fewestUnknown || 4*u.count < u.made.Load() {
+			u.full = 0
+		}
+		u.began, u.count = now, 0
+		u.made.Store(0)
+	}
+	u.count++
+	return u.full >= unknownWindows
+}

@@ -1,0 +1,137 @@
+package gateway_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidway/sidway/gateway"
+)
+
+// warned serves these nodes and returns what the log says.
+func warned(t *testing.T, options ...siteOption) (*site, *syncBuffer) {
+	t.Helper()
+	var b syncBuffer
+	return startGateway(t, append(options, withLog(slog.New(slog.NewTextHandler(&b, nil))))...), &b
+}
+
+// once checks that the log says this once and that it is counted so often.
+func (s *site) once(b *syncBuffer, words, reason string, count float64) {
+	s.t.Helper()
+	if n := strings.Count(b.String(), words); n != 1 {
+		s.t.Errorf("%d times %q in\n%s", n, words, b.String())
+	}
+	if n := s.metric("sidway_setup_faults_total", "c1", reason); n != count {
+		s.t.Errorf("%s is counted %v times, not %v", reason, n, count)
+	}
+}
+
+func TestSocketIOOnAForeignPathIsTold(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, withNodes(startNode(t, "n1", nil)))
+	c := dial(t, s.addr)
+	for _, target := range []string{"/chat/?EIO=4&transport=polling", "/chat/?EIO=4&transport=polling&sid=a", "/socket.io?EIO=4&transport=polling"} {
+		c.send(get(target))
+		c.answer()
+	}
+	for _, target := range []string{"/page?transport=train", "/socket.io/socket.io.js?EIO=4&transport=polling", handshakeTarget} {
+		c.send(get(target))
+		c.answer()
+	}
+	s.once(log, `is no cluster's, so each goes to any node: write it as the path of a cluster" cluster=c1 path=/chat/ expected=/socket.io/`, "path", 3)
+}
+
+func TestBindingToAMissingNodeIsTold(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, withNodes(startNode(t, "n1", nil)))
+	for i, node := range []string{"n7", "n7", "n8"} {
+		sid := fmt.Sprint("sid", i)
+		s.bind(sid, &scriptedNode{name: node})
+		if status, body := dial(t, s.addr).ask(get(pollTarget(sid))); status != 200 || body != "1" {
+			t.Errorf("%d %q", status, body)
+		}
+	}
+	s.once(log, "do all replicas have the same nodes?\" cluster=c1 node=n7", "node_list", 3)
+	s.once(log, "do all replicas have the same nodes?\" cluster=c1 node=n8", "node_list", 3)
+}
+
+// unknownSID is how a node says that it does not know a session.
+const unknownSID = `{"code":1,"message":"Session ID unknown"}`
+
+// forgetful makes sessions and knows none of them.
+func forgetful() answerer {
+	var made atomic.Int64
+	return func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "sid=") {
+			c.send(answer(400, unknownSID))
+			return
+		}
+		engine(fmt.Sprint("sid", made.Add(1)))(c, r)
+	}
+}
+
+// TestANodeThatIsSeveralServersIsTold has a node that forgets each session at once.
+func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", forgetful())
+	s, log := warned(t, withNodes(n))
+	c := dial(t, s.addr)
+	for i := range 5 {
+		sid := c.handshake(handshakeTarget)
+		if i == 2 && strings.Contains(log.String(), "a moment ago") {
+			t.Error("told after two sessions")
+		}
+		c.expect(get(pollTarget(sid)), 400, unknownSID)
+	}
+	s.once(log, "several servers behind its address? write each as a node of its own, or keep_alive: false where they share out connections\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
+}
+
+func TestANodeThatIsRestartedIsNotTold(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", forgetful())
+	s, log := warned(t, withNodes(n))
+	c := dial(t, s.addr)
+	var sids []string
+	for range 10 {
+		sids = append(sids, c.handshake(handshakeTarget))
+	}
+	for _, sid := range sids { // it has been restarted
+		c.expect(get(pollTarget(sid)), 400, unknownSID)
+	}
+	if n := s.metric("sidway_setup_faults_total"); n != 0 || log.String() != "" {
+		t.Errorf("%v are counted, and the log says %s", n, log.String())
+	}
+}
+
+// TestSidsThatNobodyKnows has them come for a while, and in number.
+func TestSidsThatNobodyKnows(t *testing.T) {
+	for name, c := range map[string]struct {
+		made, unknown int // in each window
+		windows       int
+		told          bool
+	}{
+		"replicas without a common store": {10, 8, 5, true},
+		"after an outage":                 {100, 1000, 2, false},
+		"now and then a stale one":        {1000, 10, 20, false},
+		"hardly any":                      {0, 2, 20, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := gateway.NewUnknowns()
+			told := false
+			for range c.windows {
+				u.Made(c.made)
+				for range c.unknown {
+					told = u.Came() || told
+				}
+				time.Sleep(21 * time.Second)
+			}
+			if told != c.told {
+				t.Errorf("%s: told %v", name, told)
+			}
+		})
+	}
+}
