@@ -266,6 +266,9 @@ func (r *Replica) Run(ctx context.Context) error {
 		work.Go(func() error { return r.routes[i].RunSessions(running) })
 	}
 	work.Go(func() error { return r.sweep(running) })
+	if r.redis != nil {
+		work.Go(func() error { return r.compare(running) })
+	}
 	for _, l := range r.listeners {
 		r.gateway.Listen(l)
 	}

@@ -1,0 +1,98 @@
+package replica
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/gateway/config"
+)
+
+const (
+	// compareEvery is how often a replica looks at what another one has written of its settings, and writes its own.
+	compareEvery = 10 * time.Second
+	// compareTTL is how long that stays: a replica that was ended is not to be compared with for long.
+	compareTTL = 25 * time.Second
+	// compareTime bounds one look.
+	compareTime = time.Second
+	// compareQuiet is how long the same difference is not told again.
+	compareQuiet = time.Hour
+)
+
+// comparison finds out whether other replicas are set up as this one is, where they must be. They all write the same key in
+// Redis in turn, so that each finds the other's value if it differs.
+type comparison struct {
+	cluster, reason, words string
+	key, value             string
+	told                   time.Time
+}
+
+// comparisons are what must be the same in all replicas: the nodes of those that share a cluster's bindings, and where the
+// bindings are of those that share the nodes. The second key cannot stand below the prefix, which may be what differs.
+func (r *Replica) comparisons() []*comparison {
+	var all []*comparison
+	for _, c := range r.cfg.Clusters {
+		nodes, prefix := fingerprint(c), r.cfg.Affinity.Prefix+c.Name+":"
+		all = append(all, &comparison{
+			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
+			key: prefix + "!nodes", value: nodes,
+		}, &comparison{
+			cluster: c.Name, reason: "prefix", words: "another replica has the same nodes under another cluster's name or affinity.prefix, so its sessions are unknown here",
+			key: config.Default().Affinity.Prefix + "!prefix:" + nodes, value: prefix,
+		})
+	}
+	return all
+}
+
+// fingerprint is the same for lists of the same nodes, in whatever order.
+func fingerprint(c config.Cluster) string {
+	var nodes []string
+	for _, n := range c.Nodes {
+		nodes = append(nodes, n.Name+" "+n.URL)
+	}
+	slices.Sort(nodes)
+	sum := sha256.Sum256([]byte(strings.Join(nodes, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// compare tells of replicas that are set up differently, until ctx is done.
+func (r *Replica) compare(ctx context.Context) error {
+	host, _ := os.Hostname() // for people alone
+	all := r.comparisons()
+	tick := time.NewTicker(compareEvery)
+	defer tick.Stop()
+	for {
+		for _, c := range all {
+			r.compareOnce(ctx, c, host)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// compareOnce compares one setting. A Redis that cannot be asked, or does not let the user have this key, tells nothing.
+func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
+	ctx, cancel := context.WithTimeout(ctx, compareTime)
+	defer cancel()
+	found, err := r.redis.Get(ctx, c.key).Result()
+	if err := r.redis.Set(ctx, c.key, c.value+" "+host, compareTTL).Err(); err != nil {
+		r.log.Debug("settings cannot be compared with other replicas", "cluster", c.cluster, "error", err)
+	}
+	value, other, _ := strings.Cut(found, " ")
+	if err != nil || value == c.value {
+		return
+	}
+	r.metrics.SetupFault(c.cluster, c.reason)
+	if time.Since(c.told) >= compareQuiet {
+		c.told = time.Now()
+		r.log.Warn(c.words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
+	}
+}
