@@ -13,11 +13,11 @@ func TestHealthIsTheReplicasReadiness(t *testing.T) {
 	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=1h"}, "serve", "--node", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", admin)
 	p.expect(t, "serving")
 	file := write(t, "admin: {listen: '127.0.0.1:1'}\nclusters: [{name: a, nodes: [{name: n, url: 'http://127.0.0.1:1'}]}]\n")
-	inEnvironment := func(name string) (string, bool) { return "0.0.0.0:" + port, name == "SIDWAY_ADMIN_LISTEN" }
+	inEnvironment := []string{"SIDWAY_ADMIN_LISTEN=0.0.0.0:" + port}
 	ways := func(want int, says string) {
 		t.Helper()
 		for _, way := range []struct {
-			env  func(string) (string, bool)
+			env  []string
 			args []string
 		}{
 			{none, []string{"health", "--admin", admin}},
