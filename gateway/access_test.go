@@ -83,7 +83,7 @@ func TestAccessLogOfRequests(t *testing.T) {
 	if p := all[1]; p.Kind != "poll" || p.SID != aSID[:4]+"…" || len(p.UserAgent) > 300 {
 		t.Errorf("the poll: %+v", p)
 	}
-	if s := all[3]; s.SID != "a…" {
+	if s := all[3]; s.SID != "…" {
 		t.Errorf("a short sid is told as %q", s.SID)
 	}
 }

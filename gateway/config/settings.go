@@ -106,14 +106,16 @@ var settings = []field[Config]{
 	one("affinity.cache", func(c *Config) *int { return &c.Affinity.Cache }, whole(1, 1_000_000_000)).
 		withDefault("1000000", "sessions remembered in memory, at most"),
 	one("access_log", func(c *Config) *bool { return &c.AccessLog }, parseBool).withDefault("false", "").
-		withComment("One line in the log, of level info, for each request."),
+		withComment(`One line in the log, of level info, for each request and for the end of each WebSocket. A request then has an id, which its
+node gets as X-Request-ID; that of a trusted proxy is kept.`),
 	one("log.level", func(c *Config) *string { return &c.Log.Level }, oneOf("debug", "info", "warn", "error")).
 		withDefault("info", "debug, info, warn, error"),
 	one("log.format", func(c *Config) *string { return &c.Log.Format }, oneOf("text", "json")).withDefault("text", "text, json"),
 	many("trusted_proxies", proxiesOf, parsePrefixes).
 		withSample("10.0.0.0/8,192.0.2.7,fd00::/8", "[10.0.0.0/8, 192.0.2.7, fd00::/8]").
 		withComment(`Addresses and networks of the load balancers in front, whose X-Forwarded-* and Forwarded are believed. From all
-others these headers are replaced.`),
+others these headers are replaced. The client is the rightmost address in X-Forwarded-For (or Forwarded, where that is
+missing) that is not one of these.`),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).
 		withDefault("0", "from clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
 	limit("header_time", func(l *Limits) *time.Duration { return &l.HeaderTime }).
