@@ -46,7 +46,7 @@ func (x *exchange) endTurn(t *turn) {
 
 func (x *exchange) tryNodes(t *turn) after {
 	for x.choose(t) {
-		x.node.Acquire()
+		x.acquire()
 		n, err := x.attempt()
 		if then, settled := x.settled(t, n, err); settled {
 			return then

@@ -120,7 +120,7 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 			x.began = time.Now()
 			rest = (*exchange).serve
 		}
-		then := rest(x)
+		then := c.step(x, rest)
 		c.g.waiters.remove(&c.waiter)
 		x.logAccess()
 		c.g.active.Add(-1)
@@ -131,6 +131,17 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 			return goOn
 		}
 	}
+}
+
+// step does what is left to do for the request. A panic ends the connection.
+func (c *client) step(x *exchange, rest func(*exchange) after) (then after) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.panicked(v)
+			x.leave()
+		}
+	}()
+	return rest(x)
 }
 
 // idleTime is how long the client may take to begin a request. A connection that never carried one is of no use to anybody.

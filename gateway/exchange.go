@@ -62,6 +62,8 @@ type exchange struct {
 	node     *cluster.Node // that the request goes to; a lease is held on it
 	reused   bool          // the connection to it has carried a request before
 	reserved bool          // a new session's place on node is not yet given to it
+	leased   bool          // a lease on node is held
+	taken    bool          // the sid that the node made lives on another node
 	resent   bool          // it has been sent to another node after one that may have read it
 	upload   upload
 	open     engineio.Open // what the answer to a handshake or direct connect taught
@@ -100,7 +102,7 @@ func (x *exchange) reset(c *client) {
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
 	x.own, x.status, x.bytes, x.id = 0, 0, 0, ""
 	x.sentAt, x.silentSince = time.Time{}, time.Time{}
-	x.reserved, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false
+	x.reserved, x.leased, x.taken, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false, false, false
 }
 
 func (x *exchange) recycle() {

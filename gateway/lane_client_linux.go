@@ -28,9 +28,8 @@ type laneClient struct {
 	unsent   []byte // of the answer
 	last     bool   // the connection ends with the answer in hand
 
-	x      *exchange // the request in hand
-	n      *laneNode // that it was sent on
-	leased bool      // a lease on x's node is held
+	x *exchange // the request in hand
+	n *laneNode // that it was sent on
 }
 
 // stage is what a client on a lane waits for.
@@ -246,14 +245,6 @@ func (c *laneClient) endRequest() {
 	c.g.active.Add(-1)
 }
 
-// release ends the lease on the node, and gives back what comes with it.
-func (c *laneClient) release() {
-	if c.leased {
-		c.leased = false
-		c.x.leave()
-	}
-}
-
 // depart closes the connection and ends what is done for the client.
 func (c *laneClient) depart() {
 	if c.stage == left {
@@ -269,7 +260,7 @@ func (c *laneClient) depart() {
 	loop.Close(c.fd)
 	c.g.closed()
 	if c.x != nil && !waits { // what waits for the store is let go of when that has answered
-		c.release()
+		c.x.leave()
 		c.endRequest()
 	}
 }
@@ -296,22 +287,36 @@ func (c *laneClient) store(work func(), then func()) {
 	c.enter(storing, forever)
 	c.g.serving.Add(1)
 	go func() {
-		work()
-		c.lane.loop.Send(task(func() {
-			defer c.g.serving.Done()
-			if c.stage == left {
-				c.release()
-				c.endRequest()
-				return
-			}
-			c.stage = asking
-			then()
-		}))
+		if !c.g.guarded(work) {
+			then = c.depart
+		}
+		c.lane.loop.Send(stored{c, then})
 	}()
 	if c.hup {
 		c.lookForEnd()
 	}
 }
+
+// stored is a client whose request has waited for the store, with what is to be done then.
+type stored struct {
+	*laneClient
+	then func()
+}
+
+// Receive implements loop.Handler.
+func (s stored) Receive() {
+	defer s.g.serving.Done()
+	if s.stage == left {
+		s.x.leave()
+		s.endRequest()
+		return
+	}
+	s.stage = asking
+	s.then()
+}
+
+// Fail implements loop.Failer.
+func (c *laneClient) Fail() { c.depart() }
 
 // handOver leaves the client to a goroutine, with the rest of what is to be done for its request and the lease on its node.
 // It reports false where that cannot be; the client is gone then.
@@ -319,7 +324,7 @@ func (c *laneClient) handOver(rest func(*exchange) after) bool { return c.toGoro
 
 // anew has a goroutine send the request, of which no node can have read anything.
 func (c *laneClient) anew() {
-	c.release()
+	c.x.leave()
 	c.handOver((*exchange).proceed)
 }
 
@@ -343,7 +348,7 @@ func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool 
 	if err != nil || !c.g.enter(c.client, conn, early) {
 		c.g.closed()
 		if c.x != nil {
-			c.release()
+			c.x.leave()
 			c.endRequest()
 		}
 		return false

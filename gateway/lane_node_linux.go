@@ -44,6 +44,15 @@ func (n *laneNode) Event(_ int, events uint32) {
 	}
 }
 
+// Fail implements loop.Failer.
+func (n *laneNode) Fail() {
+	if n.client != nil {
+		n.client.Fail()
+		return
+	}
+	n.drop()
+}
+
 // send writes a request, or leaves it for when the connection is made. It reports whether any of it was written.
 func (n *laneNode) send(b []byte) (bool, error) {
 	wrote, err := loop.Send(n.fd, b)

@@ -141,8 +141,7 @@ func (c *laneClient) anyNode() {
 // ask sends the request. Whatever fails before the node can have read of it is tried again by a goroutine.
 func (c *laneClient) ask() {
 	x, l := c.x, c.lane
-	x.node.Acquire()
-	c.leased = true
+	x.acquire()
 	var n *laneNode
 	if !x.kind.wantsTunnel() {
 		n = l.take(x.node)
@@ -282,7 +281,6 @@ func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
 func (c *laneClient) answered(body []byte) {
 	x := c.x
 	var tell func()
-	bound := true
 	switch {
 	case x.observe(body):
 		tell = func() { x.route.Store.Unbind(context.Background(), x.query.SID) } // it expires all the same where the store is away
@@ -291,7 +289,7 @@ func (c *laneClient) answered(body []byte) {
 		x.open, err = engineio.FindOpen(x.query, body)
 		x.warnOfOpen(err)
 		if x.open.SID != "" {
-			tell = func() { bound = x.bind(context.Background()) }
+			tell = func() { x.taken = !x.bind(context.Background()) }
 		}
 	}
 	if tell == nil {
@@ -302,9 +300,9 @@ func (c *laneClient) answered(body []byte) {
 	began := c.lane.loop.Clock()
 	c.store(tell, func() {
 		x.own += c.lane.loop.Clock().Sub(began)
-		if !bound {
+		if x.taken {
 			x.count()
-			c.release()
+			x.leave()
 			c.fail(engineio.BadNode)
 			return
 		}
@@ -327,7 +325,7 @@ func (c *laneClient) deliver(body []byte) {
 	}
 	x.own += time.Since(l.loop.Clock())
 	x.route.metrics.added.Observe(x.own.Seconds())
-	c.release()
+	x.leave()
 	if len(c.unsent) > 0 {
 		c.enter(flushing, c.g.Limits.WriteTime)
 		return

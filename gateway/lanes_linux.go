@@ -27,7 +27,9 @@ func newLanes(g *Gateway) lanes {
 	}
 	var all lanes
 	for _, l := range g.Loops {
-		all = append(all, newLane(g, l, engine))
+		lane := newLane(g, l, engine)
+		lane.do(func() { l.OnPanic = g.panicked })
+		all = append(all, lane)
 	}
 	return all
 }

@@ -23,6 +23,7 @@ type Metrics struct {
 	bindings    *prometheus.CounterVec
 	held        *prometheus.GaugeVec
 	faults      *prometheus.CounterVec
+	panics      prometheus.Counter
 	nodes       *nodeCollector
 }
 
@@ -64,10 +65,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sidway_bindings_held", Help: "Bindings in the memory of this replica, at most affinity.cache.",
 		}, []string{"cluster"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sidway_panics_total", Help: "Panics, each of which has ended one connection.",
+		}),
 		nodes: newNodeCollector(),
 	}
 	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.nodes)
+		m.bindings, m.held, m.faults, m.panics, m.nodes)
 	return m
 }
 

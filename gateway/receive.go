@@ -120,7 +120,8 @@ func (x *exchange) stream(n net.Conn) {
 	u := &x.upload
 	u.ended = make(chan struct{})
 	go func() {
-		u.err = x.streamTo(n)
+		u.err = errDeparted
+		x.c.g.guarded(func() { u.err = x.streamTo(n) })
 		u.complete = u.err == nil
 		broken := u.err != nil && !errors.Is(u.err, errNodeWrite)
 		close(u.ended) // first, so that who is woken by the next line finds the reason

@@ -42,7 +42,7 @@ func (x *exchange) inSession() after {
 	if cause, ok := x.admissible(); !ok {
 		return x.fail(cause)
 	}
-	x.node.Acquire()
+	x.acquire()
 	n, err := x.connect(x.take)
 	if err == nil {
 		err = x.ask(n)
@@ -81,9 +81,18 @@ func (x *exchange) admissible() (engineio.Cause, bool) {
 	return 0, true
 }
 
-// leave ends the lease on the node, and gives the session's place back where one is still reserved.
+// acquire takes a lease on the node.
+func (x *exchange) acquire() {
+	x.node.Acquire()
+	x.leased = true
+}
+
+// leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.
 func (x *exchange) leave() {
-	x.node.Release()
+	if x.leased {
+		x.leased = false
+		x.node.Release()
+	}
 	if x.reserved {
 		x.reserved = false
 		x.route.Cluster.Leave(x.node)

@@ -108,7 +108,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		sid = strings.Clone(x.query.SID)
 		c.Sessions.Upgraded(sid, node)
 	}
-	x.reserved = false
+	x.reserved, x.leased = false, false
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {

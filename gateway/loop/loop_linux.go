@@ -22,10 +22,16 @@ type Handler interface {
 	Receive()
 }
 
+// Failer is a Handler that can end what it serves after one of its methods has panicked. Fail is called on the loop.
+type Failer interface{ Fail() }
+
 // Loop calls the handlers of many sockets on one goroutine. All its methods but Send and End are for that goroutine.
 type Loop struct {
 	// Shared is a buffer for whichever handler is being called; what it holds does not outlast the call.
 	Shared []byte
+	// OnPanic, if set on the loop, is told what a handler panicked with, on the stack of the panic. The loop then calls the
+	// handler's Fail, if it is a Failer, and goes on. Without it a panic ends the process, as usual.
+	OnPanic func(v any)
 
 	epoll int
 	keeps bool // it may keep its processor while it naps
@@ -186,7 +192,7 @@ func (l *Loop) receive() bool {
 	l.mu.Unlock()
 	for i, h := range inbox {
 		inbox[i] = nil
-		h.Receive()
+		l.call(h, received, 0, 0)
 	}
 	l.mu.Lock()
 	l.emptied = inbox
@@ -243,7 +249,50 @@ func (l *Loop) tell(e *unix.EpollEvent) {
 		return
 	}
 	if s := l.slots[e.Fd]; s.handler != nil && s.generation == e.Pad {
-		s.handler.Event(int(s.side), e.Events)
+		l.call(s.handler, happened, int(s.side), e.Events)
+	}
+}
+
+// The methods of a Handler.
+const (
+	happened = iota
+	turned
+	expired
+	received
+)
+
+// call calls one method of h. A panic in it is not the end of the others.
+func (l *Loop) call(h Handler, method, side int, events uint32) {
+	defer l.guard(h)
+	switch method {
+	case happened:
+		h.Event(side, events)
+	case turned:
+		h.Turn()
+	case expired:
+		h.Expire()
+	case received:
+		h.Receive()
+	}
+}
+
+// guard deals with a panic of h, if there is one.
+func (l *Loop) guard(h Handler) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if l.OnPanic == nil {
+		panic(v)
+	}
+	l.OnPanic(v)
+	defer func() {
+		if v := recover(); v != nil {
+			l.OnPanic(v)
+		}
+	}()
+	if f, ok := h.(Failer); ok {
+		f.Fail()
 	}
 }
 
@@ -254,7 +303,7 @@ func (l *Loop) turns() {
 	for i, s := range ready {
 		ready[i] = nil
 		s.queued = false
-		s.handler.Turn()
+		l.call(s.handler, turned, 0, 0)
 	}
 	l.spare = ready
 }
@@ -264,7 +313,7 @@ func (l *Loop) expire() {
 	for len(l.due) > 0 && l.due[0].when <= l.now {
 		s := l.due[0]
 		l.StopTimer(s)
-		s.handler.Expire()
+		l.call(s.handler, expired, 0, 0)
 	}
 }
 

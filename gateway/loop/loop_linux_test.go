@@ -322,3 +322,29 @@ func TestEnd(t *testing.T) {
 	}
 	loops[0].Send(&probe{receive: func() { t.Error("received after the end") }})
 }
+
+// failing is a handler that panics, and notes that it was told to end.
+type failing struct {
+	*probe
+	failed chan struct{}
+}
+
+func (f failing) Fail() { close(f.failed); panic("again") }
+
+// TestPanic has a handler panic in its turn; the others go on.
+func TestPanic(t *testing.T) {
+	l := start(t)
+	told := make(chan any, 2)
+	do(t, l, func() { l.OnPanic = func(v any) { told <- v } })
+	f := failing{newProbe(), make(chan struct{})}
+	f.receive = func() { panic("planted") }
+	l.Send(f)
+	await(t, f.failed)
+	if v := await(t, told); v != "planted" {
+		t.Errorf("told of %v", v)
+	}
+	if v := await(t, told); v != "again" {
+		t.Errorf("told of %v", v)
+	}
+	do(t, l, func() {})
+}

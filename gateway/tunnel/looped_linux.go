@@ -68,6 +68,14 @@ func newLooped(e *Loops, on *loop.Loop, o Options) *looped {
 	return t
 }
 
+// Fail implements loop.Failer.
+func (t *looped) Fail() {
+	if !t.gone {
+		t.because(Failed)
+		t.close()
+	}
+}
+
 // stop implements member.
 func (t *looped) stop() {
 	t.order.CompareAndSwap(0, orderStop)

@@ -1,0 +1,79 @@
+package gateway_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/affinity"
+)
+
+// panicking is a Store with a fault planted in each of its methods, for sids that name the method.
+type panicking struct{ affinity.Store }
+
+func (p panicking) Known(sid string) (affinity.Binding, bool) {
+	if sid == "known" {
+		panic("planted in Known")
+	}
+	return affinity.Binding{}, false
+}
+
+func (p panicking) Lookup(ctx context.Context, sid string) (affinity.Binding, error) {
+	if sid == "lookup" || sid == "known" { // the latter where a goroutine asks
+		panic("planted in Lookup")
+	}
+	return p.Store.Lookup(ctx, sid)
+}
+
+func (p panicking) Bind(ctx context.Context, sid string, b affinity.Binding) error {
+	if sid == "bind" {
+		panic("planted in Bind")
+	}
+	return p.Store.Bind(ctx, sid, b)
+}
+
+// A panic ends the connection that it happened for, and no other; it is counted, and its stack is logged once for each place.
+func TestPanicEndsOneConnection(t *testing.T) {
+	t.Parallel()
+	var log syncBuffer
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.URL.Query().Get("fault") != "" {
+			engine("bind")(c, r)
+			return
+		}
+		engine(aSID)(c, r)
+	})
+	s := startGateway(t, withNodes(node), withStore(panicking{affinity.NewMemory(100)}), withLog(slog.New(slog.NewTextHandler(&log, nil))))
+	ws := dial(t, s.addr)
+	ws.websocket(directTarget)
+	ws.message()
+	kept := dial(t, s.addr)
+	kept.handshake(handshakeTarget)
+	requests := []string{
+		get(pollTarget("known")), get(pollTarget("lookup")), get(handshakeTarget + "&fault=1"),
+		request("POST", pollTarget("lookup"), "4hi", lengthOf("4hi")),
+		request("POST", pollTarget("known"), inChunks("4hi", 2), chunked),
+	}
+	const rounds = 3
+	for range rounds {
+		for _, q := range requests {
+			raw(t, s.addr, q).closed()
+		}
+	}
+	if got := s.metric("sidway_panics_total"); got != float64(rounds*len(requests)) {
+		t.Errorf("%v panics counted", got)
+	}
+	eventually(t, "no lease is left but the tunnel's", func() bool { return s.metric("sidway_leases") == 1 })
+	if got := s.sessions()["n1"]; got != 2 {
+		t.Errorf("%d sessions are counted, want the poll's and the tunnel's", got)
+	}
+	if n := strings.Count(log.String(), "panic.go") + strings.Count(log.String(), "panicking"); n == 0 {
+		t.Error("no stack is logged")
+	}
+	if n := strings.Count(log.String(), "its connection is closed"); n == 0 || n > 3 {
+		t.Errorf("logged %d times", n)
+	}
+	kept.expect(get(pollTarget(aSID)), 200, "6")
+	ws.send(masked("4hi"))
+}
