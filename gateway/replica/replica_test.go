@@ -1,9 +1,7 @@
 package replica_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -334,82 +331,6 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func TestEndsGracefully(t *testing.T) {
-	node := engineiotest.Start(t, engineiotest.Options{})
-	r := start(t, settings(node))
-	tunnel := open(t, r)
-	idle, err := net.Dial("tcp", r.Addrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-	_, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
-	sid := strings.Split(body, `"`)[3]
-	poll, err := net.Dial("tcp", r.Addrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer poll.Close()
-	fmt.Fprintf(poll, "GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n\r\n", sid)
-	node.WaitUntil("the poll waits", func() bool { return node.Polling(sid) })
-
-	r.stop()
-	for {
-		if status, _ := fetch(t, r.adminURL("/readyz")); status == 503 {
-			break
-		}
-	}
-	if _, _, err := tunnel.Read(t.Context()); err == nil {
-		t.Error("the tunnel goes on")
-	}
-	select {
-	case err := <-r.done:
-		t.Errorf("ended while a poll was in flight: %v", err)
-		r.done <- err
-	default:
-	}
-	node.Send(sid, "last words")
-	resp, err := http.ReadResponse(bufio.NewReader(poll), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(body) != "4last words" || !resp.Close {
-		t.Errorf("the poll got %d %q, close %v", resp.StatusCode, body, resp.Close)
-	}
-	if err := r.wait(); err != nil {
-		t.Error(err)
-	}
-	if _, err := idle.Read(make([]byte, 1)); err == nil {
-		t.Error("an idle connection is still open")
-	}
-	if _, err := net.Dial("tcp", r.Addrs()[0].String()); err == nil {
-		t.Error("it still listens")
-	}
-}
-
-func TestDeadlineEndsWhatDoesNotEnd(t *testing.T) {
-	node := engineiotest.Start(t, engineiotest.Options{})
-	cfg := settings(node)
-	cfg.Shutdown.Deadline = 300 * time.Millisecond
-	r := start(t, cfg)
-	_, body := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
-	sid := strings.Split(body, `"`)[3]
-	poll, err := net.Dial("tcp", r.Addrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer poll.Close()
-	fmt.Fprintf(poll, "GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n\r\n", sid)
-	node.WaitUntil("the poll waits", func() bool { return node.Polling(sid) })
-	r.stop()
-	if err := r.wait(); err != nil {
-		t.Error(err)
-	}
-	if n, _ := poll.Read(make([]byte, 1)); n != 0 {
-		t.Error("the poll got an answer from nowhere")
-	}
-}
-
 func TestConnectionsBeyondTheLimit(t *testing.T) {
 	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
 	cfg.Limits.Connections = 1
@@ -423,61 +344,6 @@ func TestConnectionsBeyondTheLimit(t *testing.T) {
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
-}
-
-// TestANodeIsNotSidwayItself has nodes whose addresses are those that sidway listens on.
-func TestANodeIsNotSidwayItself(t *testing.T) {
-	for _, c := range []struct {
-		listen, node string
-		own          bool
-	}{
-		{"127.0.0.1", "127.0.0.1", true},
-		{"127.0.0.1", "localhost", true},
-		{"0.0.0.0", "127.0.0.1", true},
-		{"", "127.0.0.1", true},
-		{"", "[::1]", true},
-		{"", "localhost", true},
-		{"127.0.0.1", "127.0.0.2", false},
-		{"0.0.0.0", "192.0.2.7", false},
-		{"0.0.0.0", "[::1]", true}, // Go listens on :: then
-	} {
-		r, port, err := withItselfAsNode(t, c.listen, c.node)
-		want := "clusters: node self of chat: http://" + c.node + ":" + port + " is an address of sidway itself"
-		if err == nil {
-			r.Run(stopped(t))
-		}
-		if c.own != (err != nil) || err != nil && !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v: %v", c, err)
-		}
-	}
-}
-
-// withItselfAsNode makes a replica that listens on a free port of this host and has a node on that port of another one.
-func withItselfAsNode(t *testing.T, listen, node string) (r *replica.Replica, port string, err error) {
-	t.Helper()
-	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
-	cfg.Clusters[0].Nodes = append(cfg.Clusters[0].Nodes, config.Node{Name: "self", Weight: 1})
-	for end := time.Now().Add(patience); ; {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ = net.SplitHostPort(free.Addr().String())
-		free.Close()
-		cfg.Listen = []string{listen + ":" + port}
-		cfg.Clusters[0].Nodes[1].URL = "http://" + node + ":" + port
-		// Another process may have taken the port meanwhile.
-		if r, err = replica.New(cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
-			return r, port, err
-		}
-	}
-}
-
-// stopped returns a context that is done.
-func stopped(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
 }
 
 func TestWhatCannotStartSaysWhy(t *testing.T) {

@@ -1,0 +1,167 @@
+package gateway_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway"
+)
+
+// Each of these nodes fails a handshake or direct connect in its own way.
+var failures = map[string]answerer{
+	"reset":               func(c *nodeConn, _ *nodeRequest) { c.reset() },
+	"closed":              func(c *nodeConn, _ *nodeRequest) { c.cut() },
+	"silent":              silent,
+	"cut within the head": func(c *nodeConn, _ *nodeRequest) { c.send("HTTP/1.1 200 OK\r\nContent-Le"); c.cut() },
+	"cut within the body": func(c *nodeConn, _ *nodeRequest) { c.send(head(200, "Content-Length: 120") + `0{"sid":"half`); c.cut() },
+	"silent within the body": func(c *nodeConn, _ *nodeRequest) {
+		c.send(head(200, "Content-Length: 120") + `0{"sid":"half`)
+		<-c.gone
+	},
+}
+
+func TestHandshakeMovesOn(t *testing.T) {
+	t.Parallel()
+	for name, fails := range failures {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
+			s := startGateway(t, withNodes(bad, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
+			eventually(t, "the node that fails is left out", func() bool {
+				dial(t, s.addr).handshake(handshakeTarget)
+				return s.metric("sidway_node_left_out", "bad") == 1
+			})
+			if got := s.sessions(); got["bad"] != 0 || got["good"] == 0 {
+				t.Errorf("sessions: %v", got)
+			}
+		})
+	}
+}
+
+func TestDirectConnectMovesOn(t *testing.T) {
+	t.Parallel()
+	for name, fails := range failures {
+		if strings.Contains(name, "body") {
+			continue // a 101 has none
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
+			s := startGateway(t, withNodes(bad, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
+			for range 2 {
+				c := dial(t, s.addr)
+				c.websocket(directTarget)
+				if got := c.message(); got != openPacket("sid1") {
+					t.Fatalf("%q", got)
+				}
+			}
+			if got := s.sessions(); got["bad"] != 0 || got["good"] != 2 {
+				t.Errorf("sessions: %v", got)
+			}
+		})
+	}
+}
+
+func TestSlowRequestTakesNoNodeOut(t *testing.T) {
+	t.Parallel()
+	engine := engine("sid1")
+	slowOnly := func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "slow") {
+			silent(c, r)
+			return
+		}
+		engine(c, r)
+	}
+	a, b := startNode(t, "a", slowOnly), startNode(t, "b", slowOnly)
+	s := startGateway(t, withNodes(a, b), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 300 * time.Millisecond }))
+	for _, n := range []*scriptedNode{a, b} {
+		s.bind("on-"+n.name, n)
+	}
+	slow := raw(t, s.addr, get(handshakeTarget+"&slow=1"))
+	polls := dial(t, s.addr)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		polls.expect(get(pollTarget("on-a")), 200, "6")
+		polls.expect(get(pollTarget("on-b")), 200, "6")
+		if got := s.metric("sidway_node_left_out"); got != 0 {
+			t.Fatal("a node is left out for one slow request")
+		}
+	}
+	slow.Close()
+}
+
+// TestSlowHandshakeIsSentOnce asks a node that answers others: it is slow, and a second node would only make a second session.
+func TestSlowHandshakeIsSentOnce(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	slow := func(c *nodeConn, r *nodeRequest) {
+		if !strings.Contains(r.Head, "sid=") {
+			<-release
+		}
+		engine("sid1")(c, r)
+	}
+	a, b := startNode(t, "a", slow), startNode(t, "b", slow)
+	const handshakeTime = 500 * time.Millisecond
+	s := startGateway(t, withNodes(a, b), withLimits(func(l *gateway.Limits) { l.HandshakeTime = handshakeTime }))
+	for _, n := range []*scriptedNode{a, b} {
+		s.bind("on-"+n.name, n)
+	}
+	client := raw(t, s.addr, get(handshakeTarget))
+	direct := dial(t, s.addr)
+	direct.send(get(directTarget, asksWebSocket...))
+	polls := dial(t, s.addr)
+	for end := time.Now().Add(3 * handshakeTime); time.Now().Before(end); {
+		polls.expect(get(pollTarget("on-a")), 200, "6")
+		polls.expect(get(pollTarget("on-b")), 200, "6")
+	}
+	close(release)
+	client.expect("", 200, openPacket("sid1"))
+	if r := direct.answer(); r.StatusCode != 101 {
+		t.Errorf("the direct connect got %d", r.StatusCode)
+	}
+	if got := handshakesAt(a, b); got != 2 {
+		t.Errorf("the nodes got %d handshakes and direct connects in place of 2", got)
+	}
+	if s.metric("sidway_node_left_out") != 0 {
+		t.Error("a slow node is left out")
+	}
+}
+
+// handshakesAt counts the handshakes and direct connects that reached any of the nodes.
+func handshakesAt(nodes ...*scriptedNode) int {
+	n := 0
+	for _, node := range nodes {
+		got := node.received()
+		n += strings.Count(got, "GET "+handshakeTarget+" ") + strings.Count(got, "GET "+directTarget+" ")
+	}
+	return n
+}
+
+func TestHandshakeMovesOnOnlyOnce(t *testing.T) {
+	t.Parallel()
+	for name, fails := range failures {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var nodes []*scriptedNode
+			for _, name := range []string{"a", "b", "c", "d"} {
+				nodes = append(nodes, startNode(t, name, fails))
+			}
+			s := startGateway(t, withNodes(nodes...), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 100 * time.Millisecond }))
+			c := raw(t, s.addr, get(handshakeTarget))
+			if strings.Contains(name, "silent") {
+				eventually(t, "a second node is asked", func() bool { return handshakesAt(nodes...) == 2 })
+				c.SetReadDeadline(time.Now().Add(400 * time.Millisecond)) // no third one is
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the client got something, or %v", err)
+				}
+			} else if status, _ := c.ask(""); status != 502 || s.metric("sidway_node_left_out") != 0 {
+				t.Errorf("%d, and %v nodes left out", status, s.metric("sidway_node_left_out"))
+			}
+			if got := handshakesAt(nodes...); got != 2 {
+				t.Errorf("the nodes got %d handshakes in place of 2", got)
+			}
+		})
+	}
+}
