@@ -65,7 +65,7 @@ func outage(t *testing.T, kind string, stop bool) {
 	if limit := outageEnds - outageBegins; lost > limit || streams && lost > 0 {
 		t.Errorf("%d events lost, the outage was %d long", lost, limit)
 	}
-	if share > 0.02 {
+	if share > 0.1 { // 54 % without a pause between tries, under 1 % where nothing else runs, and a few where all is busy
 		t.Errorf("%.1f %% of a processor while Redis was away", 100*share)
 	}
 	t.Logf("lost %d, CPU while away %.2f %%, received again after %v", lost, 100*share, again.Round(time.Millisecond))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -59,7 +60,9 @@ func (x *exchange) tryNodes(t *turn) after {
 // be tried.
 func (x *exchange) settled(t *turn, n *http1.Conn, err error) (after, bool) {
 	if err == nil {
-		x.route.Cluster.Answered(x.node)
+		if x.kind != handshake { // of those the store has to be asked
+			x.answered(!x.reused)
+		}
 		return x.deliver(n), true
 	}
 	if n != nil {
@@ -88,9 +91,42 @@ func (x *exchange) blame(err error) {
 	case errors.Is(err, errRefused):
 		c.Failed(x.node)
 	case errors.Is(err, errSilent) && x.sentAt.IsZero():
-		c.Suspect(x.node, x.ready)
+		c.Suspect(x.node, x.heard)
 	case errors.Is(err, errCut) && x.kind.makesSession():
-		c.Cut(x.node)
+		if c.Cut(x.node) {
+			x.tellFault(faultNoSession, x.node.Name, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?",
+				"node", x.node.Name, "address", x.node.Address)
+		}
+	case errors.Is(err, errBadAnswer) && x.kind.makesSession():
+		x.noSession("what it says is not HTTP")
+	}
+}
+
+// answered tells the cluster that the node has answered, on a fresh connection or not.
+func (x *exchange) answered(fresh bool) {
+	switch {
+	case !x.kind.makesSession():
+		x.route.Cluster.Answered(x.node, fresh)
+	case x.open.SID != "" || x.resp.Status == 101:
+		x.route.Cluster.Made(x.node)
+	case x.resp.Status == 200 && x.route.isClientBundle(x.req.Path), x.refusedByRule():
+		x.route.Cluster.Answered(x.node, fresh)
+	default:
+		x.noSession(strconv.Itoa(x.resp.Status))
+	}
+}
+
+// refusedByRule reports whether the node's answer to a handshake may be a rule's: any client can be refused so.
+func (x *exchange) refusedByRule() bool {
+	s := x.resp.Status
+	return s >= 300 && s < 500 && s != 404
+}
+
+// noSession counts an answer to a handshake that no Socket.IO server gives.
+func (x *exchange) noSession(said string) {
+	if x.route.Cluster.NoSession(x.node) && said != "200" { // see warnOfOpen
+		x.tellFault(faultNoSession, x.node.Name, "a node answers handshakes with something else than a session: does it serve Socket.IO, and on the cluster's path?",
+			"node", x.node.Name, "address", x.node.Address, "path", x.route.Path, "status", said)
 	}
 }
 
@@ -135,7 +171,7 @@ func (x *exchange) choose(t *turn) bool {
 // attempt sends the request to the chosen node and reads as much of the answer as has to be known before the client
 // gets any of it.
 func (x *exchange) attempt() (*http1.Conn, error) {
-	x.sentAt, x.silentSince = time.Time{}, time.Time{}
+	x.sentAt = time.Time{}
 	x.open, x.early = engineio.Open{}, x.early[:0] // of a node that was tried before
 	n, err := x.take()
 	if err != nil {
@@ -164,12 +200,9 @@ func (x *exchange) waitsOn() bool {
 	if !x.reserved || x.overdue() {
 		return false
 	}
-	since := x.silentSince
-	if since.IsZero() {
-		since = x.sentAt
-	}
-	x.silentSince = time.Now()
-	return !x.route.Cluster.Suspect(x.node, since) || x.resent
+	silent := x.route.Cluster.Suspect(x.node, x.heard)
+	x.heard = x.node.Heard.Load()
+	return !silent || x.resent
 }
 
 // overdue reports whether an answer of the node is of no use any more.

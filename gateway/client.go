@@ -108,11 +108,11 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 	for {
 		if rest == nil {
 			x.reset(c)
-			c.g.waiters.add(&c.waiter)
+			c.g.waiters.add(c)
 			err := c.reader.Request(&x.req, c.idleTime(), c.g.Limits.HeaderTime)
 			c.fresh = false
 			if err != nil {
-				c.g.waiters.remove(&c.waiter)
+				c.g.waiters.remove(c)
 				c.refuse(err)
 				return hangUp
 			}
@@ -121,7 +121,7 @@ func (c *client) serve(x *exchange, rest func(*exchange) after) after {
 			rest = (*exchange).serve
 		}
 		then := c.step(x, rest)
-		c.g.waiters.remove(&c.waiter)
+		c.g.waiters.remove(c)
 		x.logAccess()
 		c.g.active.Add(-1)
 		if rest = nil; then != goOn {

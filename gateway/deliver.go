@@ -46,7 +46,11 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	if body.Done() && x.observe(first) {
 		x.route.Store.Unbind(x.c.ctx, x.query.SID) // it expires all the same where the store is away
 	}
-	bound := x.kind != handshake || x.bind(x.c.ctx)
+	bound := true
+	if x.kind == handshake {
+		bound = x.bind(x.c.ctx)
+		x.answered(!x.reused)
+	}
 	x.count()
 	if !bound {
 		return x.broken(n, errBadAnswer)

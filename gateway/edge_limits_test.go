@@ -174,8 +174,7 @@ func TestWriteTime(t *testing.T) {
 }
 
 // Above the limit of connections live sessions are served; strangers are answered with 503 and when to come again, so that
-// a client knows. Far above it that is the answer to everything. When there is room again new ones are served, and those in
-// place never notice.
+// a client knows. That is so far above it, too. When there is room again new ones are served, and those in place never notice.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -234,9 +233,11 @@ func TestConnections(t *testing.T) {
 	hold(limit + gateway.Overflow(limit))
 	for name, k := range requests {
 		t.Run("far above, "+name, func(t *testing.T) {
-			if r := raw(t, g.addr, k.head).answer(); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || !r.Close {
+			c := raw(t, g.addr, k.head)
+			if r := c.answer(); r.StatusCode != k.status || k.status == 503 && (r.Header.Get("Retry-After") == "" || !r.Close) {
 				t.Errorf("answered %d %v", r.StatusCode, r.Header)
 			}
+			c.Close()
 		})
 	}
 	close(release)
@@ -279,6 +280,7 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 					c.answer()
 				}
 			}
+			eventually(t, "all are there", func() bool { return g.metric("sidway_connections") == 3 })
 			var c *rawClient
 			eventually(t, "a stranger is served", func() bool {
 				c = raw(t, g.addr, get(handshakeTarget))
@@ -312,15 +314,17 @@ func TestFirstRequestHasTheTimeOfAHead(t *testing.T) {
 // clients are gone, and their polls would hold a connection and a lease for as long as a node holds a poll.
 func TestHalfClosedClientIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
-	for name, first := range map[string]string{
-		"polls":                   get(pollTarget(aSID)),
-		"behind a page":           get("/open"),
-		"behind an answered poll": get(pollTarget("other")),
+	for name, requests := range map[string]string{
+		"polls":                         get(pollTarget(aSID)) + get(pollTarget(aSID)),
+		"behind a page":                 get("/open") + get(pollTarget(aSID)),
+		"behind an answered poll":       get(pollTarget("other")) + get(pollTarget(aSID)),
+		"a page behind a poll":          get(pollTarget("other")) + get("/hold"),
+		"a page behind a poll and more": get(pollTarget("other")) + get("/hold") + get("/hold"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
-				if strings.Contains(r.Head, "sid="+aSID) {
+				if strings.Contains(r.Head, "sid="+aSID) || strings.Contains(r.Head, "/hold") {
 					<-c.gone
 					return
 				}
@@ -329,7 +333,7 @@ func TestHalfClosedClientIsNotWaitedForLong(t *testing.T) {
 			g := startGateway(t, withNodes(n))
 			g.bind(aSID, n)
 			g.bind("other", n)
-			c := raw(t, g.addr, first+get(pollTarget(aSID)))
+			c := raw(t, g.addr, requests)
 			c.CloseWrite()
 			began := time.Now()
 			eventually(t, "the client counts as gone", func() bool {

@@ -69,7 +69,7 @@ type exchange struct {
 	open     engineio.Open // what the answer to a handshake or direct connect taught
 	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
 
-	silentSince time.Time // since when node has been waited for, after the first HandshakeTime; zero before
+	heard uint64 // what had been heard of node when it was last found waiting for
 
 	began   time.Time     // the head was read
 	ready   time.Time     // what is to be sent to the node was here
@@ -101,7 +101,7 @@ func (x *exchange) reset(c *client) {
 	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
 	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
 	x.own, x.status, x.bytes, x.id = 0, 0, 0, ""
-	x.sentAt, x.silentSince = time.Time{}, time.Time{}
+	x.sentAt = time.Time{}
 	x.reserved, x.leased, x.taken, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false, false, false
 }
 
@@ -115,6 +115,7 @@ func (x *exchange) recycle() {
 // serve takes the request down the road and says what becomes of the connection.
 func (x *exchange) serve() after {
 	if refusal, ok := x.decode(); !ok {
+		x.tellStripped()
 		x.unread = true // what comes behind a request that readers disagree on is not taken for one
 		return x.reply(refusal)
 	}
@@ -126,7 +127,7 @@ func (x *exchange) serve() after {
 	if then, ok := x.receive(); !ok {
 		return then
 	}
-	if !x.c.g.waiters.remove(&x.c.waiter) {
+	if !x.c.g.waiters.remove(x.c) {
 		return hangUp
 	}
 	return x.proceed()

@@ -92,10 +92,10 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 		return http1.AppendField(dst, "X-Forwarded-Port", earlier)
 	}
 	dst = append(dst, "X-Forwarded-Port: "...)
-	if o.proto == "" {
-		return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
+	if port := publicPort(o.proto, host); c.trusted && port != "" {
+		return append(append(dst, port...), "\r\n"...)
 	}
-	return append(append(dst, publicPort(o.proto, host)...), "\r\n"...)
+	return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
 }
 
 // appendForwardedElements writes Forwarded. Its first element says what the X- fields say.
@@ -132,15 +132,18 @@ func (x *exchange) publicHost() string {
 	return x.req.Host
 }
 
-// publicPort is the port that the client asked.
+// publicPort is the port that the client asked, as far as a trusted proxy tells it: "" where it does not.
 func publicPort(proto, host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" && i+1 < len(host) {
 		return host[i+1:]
 	}
-	if proto == "https" {
+	switch proto {
+	case "https":
 		return "443"
+	case "http":
+		return "80"
 	}
-	return "80"
+	return ""
 }
 
 // appendFirst writes a field in which the first proxy that a client met has the say.

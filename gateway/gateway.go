@@ -100,7 +100,7 @@ type Gateway struct {
 	limit    atomic.Int64 // of open
 	held     atomic.Int64 // requests that wait for a node
 
-	waiters sharedWaiters // connections that a goroutine reads a request from
+	waiters sharedWaiting // connections that a goroutine reads a request from
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -129,29 +129,14 @@ func New(o Options) (*Gateway, error) {
 func (g *Gateway) Serve(conn net.Conn) {
 	c := newClient(g, addrPort(conn.RemoteAddr()).Addr(), addrPort(conn.LocalAddr()).Port())
 	g.admit(c)
-	if c.surplus && g.makeRoom(&waiters{}, time.Now()) {
+	if c.surplus && g.makeRoom(&waiting{}, time.Now()) {
 		c.surplus, c.crowded = false, false
-	}
-	if c.crowded {
-		turnAway(conn)
-		g.Metrics.refused("full")
-		g.closed()
-		return
 	}
 	if !g.enter(c, conn, nil) {
 		g.closed()
 		return
 	}
 	g.serve(c, nil, nil)
-}
-
-// turnAway answers whatever a client beyond the overflow sends first, and closes its connection.
-func turnAway(conn net.Conn) {
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(crowdedTime))
-	if _, err := conn.Read(make([]byte, 4<<10)); err == nil {
-		conn.Write(fullAnswer)
-	}
 }
 
 // serve runs c, which has entered, on this goroutine. Where a request is in hand already, x, the goroutine begins with

@@ -104,7 +104,7 @@ func (c *laneClient) rest() {
 		idle = min(idle, crowdedTime)
 	}
 	c.enter(resting, idle)
-	c.lane.waiters.add(&c.waiter, c.lane.loop.Clock())
+	c.lane.waiters.add(c.client, c.lane.loop.Clock())
 }
 
 // Event implements loop.Handler.
@@ -276,7 +276,7 @@ func (c *laneClient) dropNode() {
 // getOff takes the client off its lane.
 func (c *laneClient) getOff() {
 	c.stage = left
-	c.lane.waiters.remove(&c.waiter)
+	c.waiter.leave()
 	c.lane.loop.StopTimer(&c.Seat)
 	delete(c.lane.clients, c)
 }
@@ -337,9 +337,6 @@ func (c *laneClient) fail(cause engineio.Cause) {
 // and reads on with early. It reports as handOver does.
 func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool {
 	c.getOff()
-	if c.hup {
-		c.halfClosed()
-	}
 	c.lane.loop.Release(c.token, c.fd)
 	conn, err := c.lane.loop.Conn(c.fd)
 	if err != nil {
@@ -352,6 +349,9 @@ func (c *laneClient) toGoroutine(rest func(*exchange) after, early []byte) bool 
 			c.endRequest()
 		}
 		return false
+	}
+	if c.hup {
+		c.halfClosed() // not before hold has made what its timer uses
 	}
 	go c.g.serve(c.client, c.x, rest)
 	return true

@@ -29,7 +29,7 @@ type lane struct {
 	entrances []*entrance
 	deaf      bool // no entrance is opened any more
 	clients   map[*laneClient]struct{}
-	waiters   waiters                       // those that rest
+	waiters   waiting                       // those that rest
 	idle      map[*cluster.Node][]*laneNode // the newest last
 	idling    int                           // how many those are
 	closed    bool
@@ -139,7 +139,7 @@ func (l *lane) dropIdle() bool {
 // that wait for a request use one.
 func (l *lane) mayKeep() bool {
 	free := max(0, l.g.limit.Load()-l.g.open.Load())
-	return int64(l.idling) < int64(l.waiters.n)+free/int64(len(l.g.lanes))+1
+	return int64(l.idling) < int64(l.waiters.len())+free/int64(len(l.g.lanes))+1
 }
 
 // take returns an idle connection to a node, the one used last, nil where there is none. It looks at the socket, since the loop

@@ -18,8 +18,8 @@ import (
 // begin takes up a request of which b was received. What is not whole, or is not what Socket.IO asks for all day, is a
 // goroutine's.
 func (c *laneClient) begin(b []byte) {
-	c.lane.waiters.remove(&c.waiter)
-	if c.crowded {
+	c.waiter.leave()
+	if c.crowded && !c.isOfLiveSession(b) {
 		_, _ = loop.Send(c.fd, fullAnswer)
 		c.g.Metrics.refused("full")
 		c.depart()
@@ -52,6 +52,23 @@ func (c *laneClient) begin(b []byte) {
 		return
 	}
 	c.resolve()
+}
+
+// isOfLiveSession reports whether b begins with a request of a session that is known here.
+func (c *laneClient) isOfLiveSession(b []byte) bool {
+	x, r := exchanges.Get().(*exchange), c.lane.reader
+	x.reset(c.client)
+	r.Load(b)
+	ok, err := r.TryRequest(&x.req)
+	if ok = ok && err == nil; ok {
+		_, ok = x.decode()
+	}
+	if ok = ok && x.query.SID != ""; ok {
+		_, ok = x.route.known(x.query.SID)
+	}
+	r.Discard()
+	x.recycle()
+	return ok
 }
 
 // fitsLane reads a request with its body from r and reports whether a lane can deal with it.
@@ -230,10 +247,10 @@ func (c *laneClient) hear(b []byte) {
 		x.early = append(x.early[:0], r.Buffered()...)
 		c.learn()
 	default:
+		fresh := !c.n.reused
 		c.n.free(&x.resp, len(r.Buffered()) == 0 && !x.route.DisableKeepAlive)
 		c.n = nil
-		x.route.Cluster.Answered(x.node)
-		c.answered(body)
+		c.answered(body, fresh)
 	}
 }
 
@@ -278,7 +295,7 @@ func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
 }
 
 // answered tells the store, before the client hears of it, of a session that is new or is no more.
-func (c *laneClient) answered(body []byte) {
+func (c *laneClient) answered(body []byte, fresh bool) {
 	x := c.x
 	var tell func()
 	switch {
@@ -292,6 +309,9 @@ func (c *laneClient) answered(body []byte) {
 			tell = func() { x.taken = !x.bind(context.Background()) }
 		}
 	}
+	if x.kind != handshake || x.open.SID == "" {
+		x.answered(fresh)
+	}
 	if tell == nil {
 		c.deliver(body)
 		return
@@ -300,6 +320,9 @@ func (c *laneClient) answered(body []byte) {
 	began := c.lane.loop.Clock()
 	c.store(tell, func() {
 		x.own += c.lane.loop.Clock().Sub(began)
+		if x.kind == handshake {
+			x.answered(fresh)
+		}
 		if x.taken {
 			x.count()
 			x.leave()
@@ -345,7 +368,7 @@ func (c *laneClient) learn() {
 			return
 		}
 	}
-	x.route.Cluster.Answered(x.node)
+	x.answered(true)
 	c.tunnel()
 }
 
@@ -364,6 +387,7 @@ func (c *laneClient) tunnel() {
 		ToClient: bytes.Clone(l.out[wrote:]),
 		ToNode:   c.behind,
 		Block:    c.g.Limits.WriteTime,
+		Heard:    &x.node.Heard,
 		Done:     x.tunnelEnd(),
 	}
 	o.Idle, o.Grace = x.tunnelIdle()

@@ -20,7 +20,11 @@ func (x *exchange) loops() bool {
 	passes := 0
 	for i := range x.req.Fields {
 		if f := &x.req.Fields[i]; f.ID == http1.CDNLoop {
-			passes += strings.Count(f.Value, loopMark)
+			for e := range strings.SplitSeq(f.Value, ",") {
+				if strings.TrimSpace(e) == loopMark {
+					passes++
+				}
+			}
 		}
 	}
 	return passes >= mostPasses

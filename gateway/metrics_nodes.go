@@ -48,7 +48,7 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range clusters {
 		for _, s := range c.Snapshots() {
 			out := 0.0
-			if s.LeftOut {
+			if s.Ejected {
 				out = 1
 			}
 			gauge := func(d *prometheus.Desc, v float64) {

@@ -8,8 +8,8 @@ import (
 const (
 	// noticePause is how long a notice about the same thing is not repeated.
 	noticePause = time.Hour
-	// mostNotices bounds how many different ones are remembered; more are not logged.
-	mostNotices = 256
+	// mostNotices bounds how many different ones of a cause are logged in that time.
+	mostNotices = 16
 )
 
 // notices keeps warnings that each of thousands of requests could give down to one.
@@ -25,8 +25,16 @@ type notice struct{ cause, cluster, node string }
 func (all *notices) due(n notice) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	last, known := all.last[n]
-	if !known && len(all.last) >= mostNotices || known && time.Since(last) < noticePause {
+	same := 0
+	for other, last := range all.last {
+		switch {
+		case time.Since(last) >= noticePause:
+			delete(all.last, other)
+		case other.cause == n.cause:
+			same++
+		}
+	}
+	if _, known := all.last[n]; known || same >= mostNotices {
 		return false
 	}
 	if all.last == nil {

@@ -129,6 +129,51 @@ func TestSlowHandshakeIsSentOnce(t *testing.T) {
 	}
 }
 
+// TestWebSocketsShowThatANodeLives has nodes that answer no request for a while, but talk on their WebSockets.
+func TestWebSocketsShowThatANodeLives(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	talks := func(c *nodeConn, r *nodeRequest) {
+		if r.Header.Get("Upgrade") == "" {
+			<-release
+			engine("sid1")(c, r)
+			return
+		}
+		c.send(switching(r) + frame(openPacket("sid2")))
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.send(frame("4hi"))
+			case <-c.gone:
+				return
+			}
+		}
+	}
+	a, b := startNode(t, "a", talks), startNode(t, "b", talks)
+	const handshakeTime = 500 * time.Millisecond
+	s := startGateway(t, withNodes(a, b), withLimits(func(l *gateway.Limits) { l.HandshakeTime = handshakeTime }))
+	var sockets []*rawClient
+	for range 2 {
+		ws := dial(t, s.addr)
+		ws.websocket(directTarget)
+		ws.message()
+		sockets = append(sockets, ws)
+	}
+	client := raw(t, s.addr, get(handshakeTarget))
+	for end := time.Now().Add(3 * handshakeTime); time.Now().Before(end); {
+		for _, ws := range sockets {
+			ws.message()
+		}
+	}
+	if s.metric("sidway_node_left_out") != 0 {
+		t.Error("a node is left out although it talks")
+	}
+	close(release)
+	client.expect("", 200, openPacket("sid1"))
+}
+
 // handshakesAt counts the handshakes and direct connects that reached any of the nodes.
 func handshakesAt(nodes ...*scriptedNode) int {
 	n := 0

@@ -62,7 +62,7 @@ func (x *exchange) conclude(n *http1.Conn, err error) after {
 		x.leave()
 		return x.failed(n, err)
 	}
-	x.route.Cluster.Answered(x.node)
+	x.route.Cluster.Answered(x.node, !x.reused)
 	return x.deliver(n)
 }
 
@@ -85,6 +85,7 @@ func (x *exchange) admissible() (engineio.Cause, bool) {
 func (x *exchange) acquire() {
 	x.node.Acquire()
 	x.leased = true
+	x.heard = x.node.Heard.Load()
 }
 
 // leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.
@@ -287,7 +288,7 @@ func (x *exchange) send(n *http1.Conn) error {
 
 // head reads the head of the answer, with what comes before it.
 func (x *exchange) head(n *http1.Conn) error {
-	for {
+	for interim := 0; interim <= mostInterim; {
 		if err := x.allow(n); err != nil {
 			return err
 		}
@@ -302,13 +303,21 @@ func (x *exchange) head(n *http1.Conn) error {
 			return nil
 		case x.resp.Status == 101:
 			return errBadAnswer
-		case x.resp.Status != 100 && x.req.Minor == 1:
+		default:
+			interim++
+			if x.resp.Status == 100 || x.req.Minor == 0 {
+				break
+			}
 			if _, err := x.c.write(append(x.appendStatus(nil), "\r\n"...)); err != nil {
 				return errDeparted
 			}
 		}
 	}
+	return errBadAnswer
 }
+
+// mostInterim is how many 1xx answers a node may send before its final one.
+const mostInterim = 32
 
 // allow gives the node answerTime from now on.
 func (x *exchange) allow(n *http1.Conn) error {

@@ -14,15 +14,18 @@ const (
 	overflowLeast = 64
 )
 
-// Overflow is how many connections may be open above a limit of n. Beyond it each gets a 503, whatever it asks for.
+// Overflow is how many connections may be open above a limit of n. Beyond it strangers have less time and a cheaper answer.
 func Overflow(n int) int { return max(overflowLeast, n/overflowShare) }
 
 // crowdedTime is how long a connection beyond the overflow may take to send anything.
 const crowdedTime = time.Second
 
-// yieldTime is how long a connection has waited for its client, at least, when it is closed to make room for another one: even
-// a slow client has sent a request by then, if it had one.
-const yieldTime = time.Second
+// A connection is closed to make room for another one when it has waited for its client for so long: one that never carried a
+// request, whose client has sent one by then if it had one, sooner than one that a live session may have kept.
+const (
+	yieldFresh = time.Second
+	yieldKept  = 5 * time.Second
+)
 
 // fullAnswer is what a connection beyond the overflow gets. Nobody has looked at its request.
 var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
@@ -33,6 +36,9 @@ func (g *Gateway) admit(c *client) {
 	c.surplus = open > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))
 	g.Metrics.connections.Inc()
+	if c.surplus && g.notices.due(notice{cause: "full"}) {
+		g.Log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
+	}
 }
 
 // SetConnections changes how many client connections may be open. Those that are stay.
@@ -46,22 +52,50 @@ func (g *Gateway) closed() {
 
 // makeRoom closes the connection that has waited longest for its client, of those in l and those that goroutines serve, and
 // reports whether there was one.
-func (g *Gateway) makeRoom(l *waiters, now time.Time) bool {
+func (g *Gateway) makeRoom(l *waiting, now time.Time) bool {
 	g.waiters.mu.Lock()
-	longest := g.waiters.first
-	if longest == nil || l.first != nil && l.first.since.Before(longest.since) {
-		longest = l.first
+	w := longest(&l.fresh, &g.waiters.fresh, now.Add(-yieldFresh))
+	if w == nil {
+		w = longest(&l.kept, &g.waiters.kept, now.Add(-yieldKept))
 	}
-	if longest == nil || now.Sub(longest.since) < yieldTime {
+	if w == nil {
 		g.waiters.mu.Unlock()
 		return false
 	}
-	longest.list.remove(longest)
-	holder := longest.holder
+	w.list.remove(w)
+	holder := w.holder
 	g.waiters.mu.Unlock()
 	holder.yield()
 	return true
 }
+
+// longest returns the one of both lists that has waited longest, nil where that is not since before the given time.
+func longest(a, b *waiters, before time.Time) *waiter {
+	w := a.first
+	if w == nil || b.first != nil && b.first.since.Before(w.since) {
+		w = b.first
+	}
+	if w == nil || w.since.After(before) {
+		return nil
+	}
+	return w
+}
+
+// waiting are connections that wait for their clients.
+type waiting struct {
+	fresh waiters // those that never carried a request
+	kept  waiters
+}
+
+func (l *waiting) add(c *client, now time.Time) {
+	if c.fresh {
+		l.fresh.add(&c.waiter, now)
+	} else {
+		l.kept.add(&c.waiter, now)
+	}
+}
+
+func (l *waiting) len() int { return l.fresh.n + l.kept.n }
 
 // waiter is a connection that waits for its client: for a request, or for the rest of one.
 type waiter struct {
@@ -88,11 +122,16 @@ func (l *waiters) add(w *waiter, now time.Time) {
 	l.n++
 }
 
-// remove does nothing where w is not in the list.
-func (l *waiters) remove(w *waiter) {
-	if w.list != l {
-		return
+// leave takes w out of its list, and reports whether it was in one.
+func (w *waiter) leave() bool {
+	if w.list == nil {
+		return false
 	}
+	w.list.remove(w)
+	return true
+}
+
+func (l *waiters) remove(w *waiter) {
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
@@ -107,23 +146,21 @@ func (l *waiters) remove(w *waiter) {
 	l.n--
 }
 
-// sharedWaiters are those that goroutines serve.
-type sharedWaiters struct {
+// sharedWaiting are those that goroutines serve.
+type sharedWaiting struct {
 	mu sync.Mutex
-	waiters
+	waiting
 }
 
-func (l *sharedWaiters) add(w *waiter) {
+func (l *sharedWaiting) add(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiters.add(w, time.Now())
+	l.waiting.add(c, time.Now())
 }
 
-// remove reports whether w was in the list: if not, it had to give way.
-func (l *sharedWaiters) remove(w *waiter) bool {
+// remove reports whether c was there: if not, it had to give way.
+func (l *sharedWaiting) remove(c *client) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was := w.list != nil
-	l.waiters.remove(w)
-	return was
+	return c.waiter.leave()
 }

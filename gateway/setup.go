@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sidway/sidway/engineio"
 )
 
 // Reasons of sidway_setup_faults_total.
@@ -14,6 +16,8 @@ const (
 	faultNodeList  = "node_list"
 	faultForgetful = "forgetful_node"
 	faultStore     = "store"
+	faultNoSession = "no_session"
+	faultUpgrade   = "upgrade"
 )
 
 // tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
@@ -30,8 +34,16 @@ func (x *exchange) tellFault(reason, subject, words string, args ...any) {
 func (x *exchange) tellPath() {
 	if q := &x.req; (x.kind == ordinary || x.kind == ordinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
 		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
-		x.tellFault(faultPath, "", "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
+		x.tellFault(faultPath, shortened(q.Path, longestLogged), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
 			"path", shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.origin().ip)
+	}
+}
+
+// tellStripped looks for the request of a WebSocket that does not ask for one.
+func (x *exchange) tellStripped() {
+	if x.route != nil && x.query.Transport == engineio.WebSocket && !x.req.WebSocket {
+		x.tellFault(faultUpgrade, "", "requests for a WebSocket come without Upgrade: does a proxy in front of sidway strip it? Clients stay on polling",
+			"client", x.origin().ip)
 	}
 }
 
@@ -44,8 +56,8 @@ func (x *exchange) tellMissingNode() {
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
 	if x.route.memories[x.node].forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
-		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address? "+
-			"write each as a node of its own, or keep_alive: false where they share out connections", "node", x.node.Name, "address", x.node.Address)
+		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, or does it forget? "+
+			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.node.Name, "address", x.node.Address)
 	}
 }
 
@@ -99,7 +111,7 @@ func (m *memory) forgot(bound, now time.Time) bool {
 }
 
 const (
-	unknownWindow  = 20 * time.Second
+	unknownWindow  = 5 * time.Second
 	unknownWindows = 3
 	fewestUnknown  = 3
 )

@@ -87,7 +87,7 @@ func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
 		}
 		c.expect(get(pollTarget(sid)), 400, unknownSID)
 	}
-	s.once(log, "several servers behind its address? write each as a node of its own, or keep_alive: false where they share out connections\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
+	s.once(log, "several servers behind its address, or does it forget? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
 }
 
 func TestANodeThatIsRestartedIsNotTold(t *testing.T) {
@@ -127,7 +127,7 @@ func TestSidsThatNobodyKnows(t *testing.T) {
 				for range c.unknown {
 					told = u.Came() || told
 				}
-				time.Sleep(21 * time.Second)
+				time.Sleep(6 * time.Second)
 			}
 			if told != c.told {
 				t.Errorf("%s: told %v", name, told)

@@ -36,6 +36,17 @@ const (
 	RoundRobin
 )
 
+// Reason is why a node was ejected.
+type Reason string
+
+// The reasons for an ejection.
+const (
+	ReasonRefused   Reason = "refused"    // it accepts no connection
+	ReasonSilent    Reason = "silent"     // it answered nothing for too long
+	ReasonCut       Reason = "cut"        // it cut several handshakes in a row
+	ReasonNoSession Reason = "no_session" // it answered several handshakes in a row with something else
+)
+
 // Left-out nodes are tried again after leaveOut, which doubles with each failure up to leaveOutMost; while all are left
 // out, after leaveOutAll.
 const (
@@ -52,9 +63,11 @@ type Cluster struct {
 	// Sessions knows each polling session by its sid, so that its place is given back once, whatever ends it.
 	Sessions *Sessions
 
-	// OnLeftOut, if set before any use, is told when a node is left out that was not, and when it has answered again. It is
+	// OnEjection, if set before any use, is told when a node is ejected that was not, and why, and when it works again. It is
 	// called concurrently and must not block.
-	OnLeftOut func(n *Node, out bool)
+	OnEjection func(n *Node, ejected bool, why Reason)
+	// OnOutage, likewise, is told when no node is left to be picked, and when one works again.
+	OnOutage func(outage bool)
 
 	method Method
 	byName map[string]*Node
@@ -67,6 +80,7 @@ type Cluster struct {
 	turn     float64
 	picks    uint64
 	start    time.Time
+	outage   bool // no node was left to be picked, and none has worked since
 }
 
 // Config is one node of a cluster.
@@ -153,13 +167,14 @@ func (c *Cluster) add(n *Node, d int) {
 func (c *Cluster) Failed(n *Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.eject(n)
+	c.eject(n, ReasonRefused)
 }
 
-func (c *Cluster) eject(n *Node) {
+func (c *Cluster) eject(n *Node, why Reason) {
 	if n.until.After(time.Now()) {
 		return // one outage, noticed by many requests at once, is one failure
 	}
+	n.why = why
 	if !n.failing.Swap(true) {
 		c.tell(n, true)
 	}
@@ -170,6 +185,17 @@ func (c *Cluster) eject(n *Node) {
 	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
 	if len(c.sessions.entries) == 0 {
 		c.hurry()
+		c.setOutage(true)
+	}
+}
+
+func (c *Cluster) setOutage(on bool) {
+	if c.outage == on {
+		return
+	}
+	c.outage = on
+	if c.OnOutage != nil {
+		c.OnOutage(on)
 	}
 }
 
@@ -185,51 +211,81 @@ func (c *Cluster) hurry() {
 	}
 }
 
-// Suspect tells that n has left a request waiting since the given time, and reports whether n is ejected for that: only
-// if it has answered no other request meanwhile, so that slowness is no failure and nobody can eject a node by asking it
+// Suspect tells that n has left a request waiting for long, and reports whether n is ejected for that: only if nothing else has
+// been heard of it since Heard had the given value, so that slowness is no failure and nobody can eject a node by asking it
 // for what takes long, and only while another node may be picked.
-func (c *Cluster) Suspect(n *Node, since time.Time) bool {
-	if n.answered.Load() >= int64(since.Sub(c.start)) {
+func (c *Cluster) Suspect(n *Node, heard uint64) bool {
+	if n.Heard.Load() != heard {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ejectUnlessLast(n)
+	c.ejectUnlessLast(n, ReasonSilent)
 	return len(c.sessions.entries) > 0 && n.until.After(time.Now())
 }
 
-// cutsInARow is how many handshakes a node may cut, without any answer between them, before it counts as failed: a single
-// one may have been made to be cut.
-const cutsInARow = 3
+// missesInARow is how many handshakes a node may leave without a session, one after the other, before it counts as failed: a
+// client can make one that is cut or refused.
+const missesInARow = 3
 
-// Cut tells that n cut the connection on which it was sent a handshake.
-func (c *Cluster) Cut(n *Node) {
-	if n.cuts.Add(1) < cutsInARow {
-		return
+// Cut tells that n cut the connection on which it was sent a handshake, and reports whether it has cut several in a row. Any
+// answer of the node ends the row.
+func (c *Cluster) Cut(n *Node) bool {
+	if n.cuts.Add(1) < missesInARow {
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ejectUnlessLast(n)
+	c.ejectUnlessLast(n, ReasonCut)
+	return true
+}
+
+// NoSession tells that n has answered a handshake with what no Socket.IO server says to one, and reports whether it has done so
+// several times in a row. Only a session ends the row, and other answers do not let the node back in: it would have the
+// fewest sessions, and get every new one.
+func (c *Cluster) NoSession(n *Node) bool {
+	n.Heard.Add(1)
+	if n.misses.Add(1) < missesInARow {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n, ReasonNoSession)
+	return true
+}
+
+// Made tells that n has made a session.
+func (c *Cluster) Made(n *Node) {
+	if n.misses.Load() > 0 {
+		n.misses.Store(0)
+	}
+	c.Answered(n, true)
 }
 
 // ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
-func (c *Cluster) ejectUnlessLast(n *Node) {
+func (c *Cluster) ejectUnlessLast(n *Node, why Reason) {
 	if e := c.sessions.entries; len(e) > 1 || len(e) == 1 && e[0].node != n {
-		c.eject(n)
+		c.eject(n, why)
 	}
 }
 
-// Answered tells that n answered a request: it may be picked again at once and its failures are forgotten.
-func (c *Cluster) Answered(n *Node) {
-	n.answered.Store(int64(time.Since(c.start)))
+// Answered tells that n answered a request, on a fresh connection or on one that was used before: it may be picked again at
+// once and its failures are forgotten, unless the answer does not disprove them. A node that accepts no connection any more
+// may still answer on those that it has.
+func (c *Cluster) Answered(n *Node, fresh bool) {
+	n.Heard.Add(1)
 	if n.cuts.Load() > 0 {
 		n.cuts.Store(0)
 	}
-	if !n.failing.Load() {
+	if !n.failing.Load() || n.misses.Load() >= missesInARow {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n.why == ReasonRefused && !fresh {
+		return
+	}
+	c.setOutage(false)
 	n.pause = 0
 	n.until = time.Time{}
 	if n.failing.Swap(false) {
@@ -240,9 +296,9 @@ func (c *Cluster) Answered(n *Node) {
 	}
 }
 
-func (c *Cluster) tell(n *Node, out bool) {
-	if c.OnLeftOut != nil {
-		c.OnLeftOut(n, out)
+func (c *Cluster) tell(n *Node, ejected bool) {
+	if c.OnEjection != nil {
+		c.OnEjection(n, ejected, n.why)
 	}
 }
 
@@ -262,7 +318,7 @@ type Snapshot struct {
 	Node     *Node
 	Sessions int
 	Leases   int64
-	LeftOut  bool
+	Ejected  bool // it has failed and has not worked since
 }
 
 // Snapshots returns the state of all nodes, by name.
@@ -271,7 +327,7 @@ func (c *Cluster) Snapshots() []Snapshot {
 	defer c.mu.Unlock()
 	all := make([]Snapshot, 0, len(c.nodes))
 	for _, n := range c.nodes {
-		all = append(all, Snapshot{Node: n, Sessions: n.sessions, Leases: n.leases.Load(), LeftOut: n.until.After(time.Now())})
+		all = append(all, Snapshot{Node: n, Sessions: n.sessions, Leases: n.leases.Load(), Ejected: n.failing.Load()})
 	}
 	slices.SortFunc(all, func(a, b Snapshot) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	return all

@@ -16,11 +16,14 @@ type Node struct {
 	// Pool holds the node's kept connections.
 	Pool *http1.Pool
 
-	leases   atomic.Int64
-	answered atomic.Int64 // when it last answered, in nanoseconds since the cluster's start
-	quiet    atomic.Int64 // until when no warning of it is due, on the same clock
-	cuts     atomic.Int32 // handshakes that it cut since it last answered
-	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
+	// Heard counts what came from the node: answers, and what it says on tunnels.
+	Heard atomic.Uint64
+
+	leases  atomic.Int64
+	quiet   atomic.Int64 // until when no warning of it is due, on the same clock
+	cuts    atomic.Int32 // handshakes that it cut since it last answered
+	misses  atomic.Int32 // handshakes that it answered with no session since it last made one
+	failing atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
 	// Guarded by the cluster's mu.
 	sessions int
@@ -28,6 +31,7 @@ type Node struct {
 	phase    float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
 	picked   uint64  // number of the last pick that took it
 	until    time.Time
+	why      Reason // of the last ejection
 	pause    time.Duration
 	at       [3]int // its place in each queue, one more than the index; 0: not in it
 }

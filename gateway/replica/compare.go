@@ -29,6 +29,7 @@ const (
 type comparison struct {
 	cluster, reason, words string
 	key, value             string
+	seen                   bool // another value was there at the last look
 	told                   time.Time
 }
 
@@ -36,15 +37,22 @@ type comparison struct {
 // bindings are of those that share the nodes. The second key cannot stand below the prefix, which may be what differs.
 func (r *Replica) comparisons() []*comparison {
 	var all []*comparison
+	byNodes := map[string]*comparison{} // one replica may have several clusters of the same nodes
 	for _, c := range r.cfg.Clusters {
 		nodes, prefix := fingerprint(c), r.cfg.Affinity.Prefix+c.Name+":"
 		all = append(all, &comparison{
 			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
 			key: prefix + "!nodes", value: nodes,
-		}, &comparison{
+		})
+		if other := byNodes[nodes]; other != nil {
+			other.value += "," + prefix
+			continue
+		}
+		byNodes[nodes] = &comparison{
 			cluster: c.Name, reason: "prefix", words: "another replica has the same nodes under another cluster's name or affinity.prefix, so its sessions are unknown here",
 			key: config.Default().Affinity.Prefix + "!prefix:" + nodes, value: prefix,
-		})
+		}
+		all = append(all, byNodes[nodes])
 	}
 	return all
 }
@@ -63,6 +71,9 @@ func fingerprint(c config.Cluster) string {
 // compare tells of replicas that are set up differently, until ctx is done.
 func (r *Replica) compare(ctx context.Context) error {
 	host, _ := os.Hostname() // for people alone
+	if len(r.addrs) > 0 {
+		host += "/" + r.addrs[0].String()
+	}
 	all := r.comparisons()
 	tick := time.NewTicker(compareEvery)
 	defer tick.Stop()
@@ -87,7 +98,9 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 		r.log.Debug("settings cannot be compared with other replicas", "cluster", c.cluster, "error", err)
 	}
 	value, other, _ := strings.Cut(found, " ")
-	if err != nil || value == c.value {
+	again := c.seen
+	c.seen = err == nil && value != c.value
+	if !c.seen || !again { // once is what a replica finds that was started anew with other settings
 		return
 	}
 	r.metrics.SetupFault(c.cluster, c.reason)

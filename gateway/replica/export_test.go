@@ -5,4 +5,11 @@ import "time"
 // The memory of bindings, for a test that does not wait for minutes.
 var NewMemory = newMemory
 
+func (r *Replica) ComparedKeys() (keys []string) {
+	for _, c := range r.comparisons() {
+		keys = append(keys, c.key)
+	}
+	return keys
+}
+
 func (m *memory) Tick(now time.Time) { m.tick(now) }

@@ -148,7 +148,7 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 		})
 	}
 	known := cluster.New(c.Name, method, nodes)
-	known.OnLeftOut = r.tellNode(c.Name, len(nodes))
+	known.OnEjection, known.OnOutage = r.tellNodes(c.Name, len(nodes))
 	outcome := r.metrics.BindingOutcome(c.Name)
 	taken := r.tellTaken(c.Name, outcome)
 	return gateway.Route{
@@ -206,23 +206,24 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 	}
 }
 
-// tellNode returns what logs that one of a cluster's nodes is left out of the choice, or is back, and that none is left.
-func (r *Replica) tellNode(name string, nodes int) func(*cluster.Node, bool) {
+// tellNodes returns what logs that one of a cluster's nodes is ejected, or works again, and that none is left.
+func (r *Replica) tellNodes(name string, nodes int) (onEjection func(*cluster.Node, bool, cluster.Reason), onOutage func(bool)) {
 	log := r.log.With("cluster", name)
-	var out atomic.Int64
-	return func(n *cluster.Node, isOut bool) {
-		if isOut {
-			log.Warn("a node refuses or does not answer, so it is left out for a while", "node", n.Name, "address", n.Address)
-			if out.Add(1) == int64(nodes) {
-				log.Error("no node available", "nodes", nodes)
-			}
-			return
-		}
-		log.Info("a node answers again", "node", n.Name)
-		if out.Add(-1) == int64(nodes)-1 {
-			log.Info("a node is available again", "node", n.Name)
+	onEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
+		if ejected {
+			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
+		} else {
+			log.Info("node works again", "node", n.Name)
 		}
 	}
+	onOutage = func(outage bool) {
+		if outage {
+			log.Error("no node available", "nodes", nodes)
+		} else {
+			log.Info("a node is available again")
+		}
+	}
+	return onEjection, onOutage
 }
 
 // Addrs returns the addresses that clients are served on.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -185,7 +184,7 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`msg="redis cannot be used, so new bindings are kept here" cluster=chat state=away error=`, "connection refused",
-		`msg="a node refuses or does not answer, so it is left out for a while" cluster=chat node=gone address=127.0.0.1:1`,
+		`msg="node ejected: it gets no new sessions for a while" cluster=chat node=gone address=127.0.0.1:1 reason=refused`,
 	} {
 		if n := strings.Count(log.String(), want); n != 1 {
 			t.Errorf("%d times %q in\n%s", n, want, log.String())
@@ -224,62 +223,6 @@ func TestNotReadyWithoutItsRedis(t *testing.T) {
 		}
 	}
 	readyz("without redis", 200, "ready")
-}
-
-// TestReplicasThatDifferAreTold has a second replica whose setting is another one than the first one's.
-func TestReplicasThatDifferAreTold(t *testing.T) {
-	rdb := affinitytest.StartRedis(t)
-	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
-	base := func() *config.Config {
-		cfg := settings(nodes...)
-		cfg.Affinity.Redis = rdb.URL()
-		return cfg
-	}
-	const otherNodes, otherPrefix = "another replica has other nodes or addresses", "another replica has the same nodes under another"
-	for name, c := range map[string]struct {
-		change func(*config.Config)
-		says   string // "" nothing
-		reason string
-	}{
-		"the same":        {func(*config.Config) {}, "", ""},
-		"another order":   {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
-		"a node less":     {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes, "node_list"},
-		"names exchanged": {func(c *config.Config) { n := c.Clusters[0].Nodes; n[0].Name, n[1].Name = n[1].Name, n[0].Name }, otherNodes, "node_list"},
-		"another prefix":  {func(c *config.Config) { c.Affinity.Prefix = "other:" }, otherPrefix, "prefix"},
-		"another name":    {func(c *config.Config) { c.Clusters[0].Name = "talk" }, otherPrefix, "prefix"},
-		"another everything": {func(c *config.Config) {
-			c.Affinity.Prefix = "other:"
-			c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1]
-		}, "", ""},
-	} {
-		rdb.Do("FLUSHALL")
-		rdb.Do("CONFIG", "RESETSTAT")
-		first := start(t, base())
-		compared := func(replicas int) { // each sets one key to see whether it may, and two to be compared
-			affinitytest.Eventually(t, "a replica that has compared", func() bool { return rdb.Calls("set") >= 3*replicas })
-		}
-		compared(1)
-		cfg := base()
-		c.change(cfg)
-		var log lockedBuffer
-		second := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
-		compared(2)
-		if c.says != "" {
-			affinitytest.Eventually(t, c.says, func() bool { return strings.Count(log.String(), c.says) == 1 })
-			if _, metrics := fetch(t, second.adminURL("/metrics")); !strings.Contains(metrics, `sidway_setup_faults_total{cluster="`+cfg.Clusters[0].Name+`",reason="`+c.reason+`"} 1`) {
-				t.Errorf("%s is not counted", name)
-			}
-		}
-		for _, r := range []*running{second, first} {
-			r.stop()
-			if err := r.wait(); err != nil {
-				t.Error(err)
-			}
-		}
-		if c.says == "" && strings.Contains(log.String(), "another replica") {
-			t.Errorf("%s: the log says\n%s", name, log.String())
-		}
-	}
 }
 
 // TestNoNodeIsLoggedOnceAndWhenItIsOver has both nodes of a cluster go, and one come back.

@@ -33,6 +33,7 @@ type looped struct {
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
 	cause Cause
+	said  *atomic.Uint64 // counts what the node said; nil: nobody asks
 	done  func(Result)
 	order atomic.Uint32 // what another goroutine wants
 }
@@ -57,7 +58,7 @@ const (
 func newLooped(e *Loops, on *loop.Loop, o Options) *looped {
 	t := &looped{
 		loop: on, roster: e.roster, buffers: e.plain.buffers,
-		idle: o.Idle, block: o.Block, linger: o.Linger, done: o.Done,
+		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, done: o.Done,
 	}
 	t.Sit(t)
 	if t.linger <= 0 {
@@ -207,6 +208,8 @@ func (t *looped) read(i int) {
 		w.readable = n == len(b) || w.hup
 		if i == 0 {
 			t.heard = max(t.heard, t.loop.Now())
+		} else if t.said != nil {
+			t.said.Add(1)
 		}
 		t.write(i, b[:n])
 	case err == unix.EAGAIN:

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,7 @@ type direction struct {
 	src    source
 	dst    net.Conn
 	passed int64
+	said   *atomic.Uint64 // counts what src said; nil: nobody asks
 
 	srcClosed, dstClosed Cause // what it means that this side has gone
 
@@ -49,6 +51,7 @@ func newTunnel(g *Goroutines, o Options) *tunnel {
 	t.down = direction{t: t, dst: o.Client, srcClosed: NodeClosed, dstClosed: ClientClosed, block: o.Block}
 	t.up.src.init(o.Client, g.buffers)
 	t.down.src.init(o.Node, g.buffers)
+	t.down.said = o.Heard
 	t.up.brief = o.Block > 0 && t.down.src.raw == nil
 	t.down.brief = o.Block > 0 && t.up.src.raw == nil
 	o.Client.SetDeadline(time.Time{})
@@ -142,6 +145,9 @@ func (d *direction) relay() {
 func (d *direction) write(b []byte) error {
 	if d.block > 0 {
 		d.limitWrite()
+	}
+	if d.said != nil {
+		d.said.Add(1)
 	}
 	n, err := d.dst.Write(b)
 	d.passed += int64(n)

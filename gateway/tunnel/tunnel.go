@@ -18,6 +18,7 @@ package tunnel
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	Block time.Duration
 	// Linger limits how long one direction goes on after the other has ended; 0 means DefaultLinger.
 	Linger time.Duration
+	// Heard, if not nil, counts the reads that brought something from the node.
+	Heard *atomic.Uint64
 	// Done, if not nil, is called exactly once, after both connections are closed, from any goroutine.
 	// It must not call Shutdown.
 	Done func(Result)

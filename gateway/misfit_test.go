@@ -1,0 +1,122 @@
+package gateway_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// Each of these answers a handshake with what no Socket.IO server says to one.
+var misfits = map[string]answerer{
+	"not found":   func(c *nodeConn, _ *nodeRequest) { c.send(head(404, "Content-Length: 3") + "no\n") },
+	"unavailable": func(c *nodeConn, _ *nodeRequest) { c.send(head(503, "Content-Length: 3") + "no\n") },
+	"a page":      func(c *nodeConn, _ *nodeRequest) { c.send(answer(200, "<html>")) },
+	"in chunks":   func(c *nodeConn, _ *nodeRequest) { c.send(head(200, chunked) + inChunks("<html>", 2)) },
+	"not HTTP":    func(c *nodeConn, _ *nodeRequest) { c.send("SSH-2.0-OpenSSH_9.2\r\n"); c.cut() },
+	"cut":         func(c *nodeConn, _ *nodeRequest) { c.cut() },
+}
+
+// A node that makes no sessions has the fewest, and would get every new one.
+func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
+	t.Parallel()
+	for name, fails := range misfits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
+			var log syncBuffer
+			s := startGateway(t, withNodes(bad, good), withLog(slog.New(slog.NewTextHandler(&log, nil))))
+			made, words := 0, "does it serve Socket.IO"
+			for range 30 {
+				if status, _ := raw(t, s.addr, get(handshakeTarget)).ask(""); status == 200 {
+					made++
+				}
+			}
+			if name == "a page" || name == "in chunks" {
+				words = "holds no session that can be bound"
+				made = int(s.metric("sidway_handshakes_total", "polling", "made"))
+			}
+			if made < 20 {
+				t.Errorf("%d of 30 handshakes made a session", made)
+			}
+			if s.metric("sidway_node_left_out", "bad") != 1 || s.metric("sidway_node_left_out", "good") != 0 {
+				t.Error("the node that makes no sessions is not left out")
+			}
+			if n := strings.Count(log.String(), words); n != 1 || !strings.Contains(log.String(), "node=bad") {
+				t.Errorf("told %d times: %s", n, log.String())
+			}
+		})
+	}
+}
+
+// The only node is never left out for that, but it is told of; and no client can have a node left out by being refused.
+func TestNodesThatRefuseClientsStayIn(t *testing.T) {
+	t.Parallel()
+	for status, tells := range map[int]bool{400: false, 401: false, 403: false, 429: false, 404: true, 500: true} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(head(status, "Content-Length: 3") + "no\n") })
+			var log syncBuffer
+			s := startGateway(t, withNodes(n), withLog(slog.New(slog.NewTextHandler(&log, nil))))
+			for range 5 {
+				raw(t, s.addr, get(handshakeTarget)).expect("", status, "no\n")
+			}
+			if s.metric("sidway_node_left_out") != 0 {
+				t.Error("the only node is left out")
+			}
+			if told := strings.Contains(log.String(), "does it serve Socket.IO"); told != tells {
+				t.Errorf("told: %v: %s", told, log.String())
+			}
+		})
+	}
+}
+
+// A node that accepts no connection any more goes on to answer on those that it has, as Node's do when they close. It comes back
+// when it accepts one again.
+func TestNodeThatAcceptsNoMoreIsEjectedOnce(t *testing.T) {
+	t.Parallel()
+	n1, n2 := startNode(t, "n1", engine("sid1")), startNode(t, "n2", engine("sid2"))
+	s := startGateway(t, withNodes(n1, n2))
+	var ejections atomic.Int64
+	s.clusters[0].OnEjection = func(_ *cluster.Node, ejected bool, why cluster.Reason) {
+		ejections.Add(1)
+		if !ejected || why != cluster.ReasonRefused {
+			t.Errorf("ejected %v, %s", ejected, why)
+		}
+	}
+	s.bind("sid1", n1)
+	poller := dial(t, s.addr)
+	poller.expect(get(pollTarget("sid1")), 200, "6")
+	n1.l.Close()
+	for range 50 {
+		poller.expect(get(pollTarget("sid1")), 200, "6")
+		c := dial(t, s.addr)
+		c.send(get(directTarget, asksWebSocket...))
+		if r := c.start("GET"); r.StatusCode != 101 {
+			t.Fatal(r.StatusCode)
+		}
+		c.Close()
+	}
+	if n := ejections.Load(); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+// The request of a WebSocket that does not ask for one comes by a proxy that strips what it does not know.
+func TestStrippedUpgradeIsTold(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s, log := warned(t, withNodes(n))
+	s.bind(aSID, n)
+	for range 3 {
+		if status, _ := raw(t, s.addr, get(upgradeTarget(aSID))).ask(""); status != 400 {
+			t.Errorf("%d", status)
+		}
+	}
+	if s.metric("sidway_setup_faults_total", "upgrade") != 3 || strings.Count(log.String(), "come without Upgrade") != 1 {
+		t.Errorf("told %s", log.String())
+	}
+}

@@ -1,0 +1,95 @@
+package replica_test
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+// TestReplicasThatDifferAreTold has a second replica whose setting is another one than the first one's.
+func TestReplicasThatDifferAreTold(t *testing.T) {
+	const otherNodes, otherPrefix = "another replica has other nodes or addresses", "another replica has the same nodes under another"
+	for name, c := range map[string]struct {
+		change func(*config.Config)
+		says   string // "" nothing
+		reason string
+	}{
+		"the same":        {func(*config.Config) {}, "", ""},
+		"another order":   {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
+		"a node less":     {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes, "node_list"},
+		"names exchanged": {func(c *config.Config) { n := c.Clusters[0].Nodes; n[0].Name, n[1].Name = n[1].Name, n[0].Name }, otherNodes, "node_list"},
+		"another prefix":  {func(c *config.Config) { c.Affinity.Prefix = "other:" }, otherPrefix, "prefix"},
+		"another name":    {func(c *config.Config) { c.Clusters[0].Name = "talk" }, otherPrefix, "prefix"},
+		"another everything": {func(c *config.Config) {
+			c.Affinity.Prefix = "other:"
+			c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1]
+		}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := affinitytest.StartRedis(t)
+			nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
+			base := func() *config.Config {
+				cfg := settings(nodes...)
+				cfg.Affinity.Redis = rdb.URL()
+				return cfg
+			}
+			compared := func(replicas, looks int) { // each sets one key to see whether it may, and two at each look
+				affinitytest.Eventually(t, "all have compared", func() bool { return rdb.Calls("set") >= (1+2*looks)*replicas })
+			}
+			first := start(t, base())
+			compared(1, 1)
+			cfg := base()
+			c.change(cfg)
+			var log lockedBuffer
+			second := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+			compared(2, 1)
+			if strings.Contains(log.String(), "another replica") {
+				t.Errorf("one look is enough to say\n%s", log.String())
+			}
+			compared(2, 2)
+			if c.says != "" {
+				affinitytest.Eventually(t, c.says, func() bool { return strings.Count(log.String(), c.says) == 1 })
+				counted := `sidway_setup_faults_total{cluster="` + cfg.Clusters[0].Name + `",reason="` + c.reason + `"} 1`
+				if _, metrics := fetch(t, second.adminURL("/metrics")); !strings.Contains(metrics, counted) {
+					t.Errorf("%s is not counted", name)
+				}
+			}
+			for _, r := range []*running{second, first} {
+				r.stop()
+				if err := r.wait(); err != nil {
+					t.Error(err)
+				}
+			}
+			if c.says == "" && strings.Contains(log.String(), "another replica") {
+				t.Errorf("the log says\n%s", log.String())
+			}
+		})
+	}
+}
+
+// A replica with two Socket.IO paths on the same nodes differs from nobody.
+func TestTwoClustersOfTheSameNodesAreComparedOnce(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	second := cfg.Clusters[0]
+	second.Name, second.Path = "admin", "/admin-socket/"
+	cfg.Clusters = append(cfg.Clusters, second)
+	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
+	r, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := r.ComparedKeys()
+	if slices.Sort(keys); len(slices.Compact(slices.Clone(keys))) != len(keys) {
+		t.Errorf("a key is written twice: %q", keys)
+	}
+	if err := r.Run(stopped(t)); err != nil {
+		t.Error(err)
+	}
+}
