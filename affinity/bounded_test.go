@@ -92,7 +92,7 @@ func (s *liar) honest(command string) string {
 		return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$2\r\nid\r\n", len(host), host, port)
 	case "GET":
 		return "$26\r\n1 4 25000 20000 1000000 n1\r\n"
-	case "PTTL", "INCRBY", "PEXPIRE":
+	case "PTTL", "INCRBY", "PEXPIRE", "DEL":
 		return ":60000\r\n"
 	case "INFO":
 		return "$0\r\n\r\n"
