@@ -3,11 +3,13 @@ package affinity
 import (
 	"context"
 	"hash/maphash"
-	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unique"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 const (
@@ -41,24 +43,20 @@ type Memory struct {
 	swept  int // the shard that Sweep did last
 }
 
-// shard is a part of the bindings. fresh and used are the roots of two rings, newest first: of the bindings that were not
-// looked up yet, and of the others.
+// shard is a part of the bindings: those that were not looked up yet, and the others.
 type shard struct {
 	mu          sync.Mutex
 	size        int
-	peak        int // the most that m has held since it was made
-	unused      int // entries in fresh
-	m           map[string]*entry
-	fresh, used entry
+	peak        int // the most that it has held since its lists were made
+	fresh, used *list
 }
 
-// entry is what is kept per sid. The sessions of one node share one fact, so a million of them cost a million words.
-type entry struct {
-	prev, next *entry
-	sid        string
-	fact       unique.Handle[Binding]
-	expires    time.Duration // since Memory.start
-	used       bool
+type list = simplelru.LRU[string, held]
+
+// held is what is kept per sid. The sessions of one node share one fact, so a million of them cost a million words.
+type held struct {
+	fact    unique.Handle[Binding]
+	expires time.Duration // since Memory.start
 }
 
 // NewMemory returns an empty Memory that holds size bindings, or a sixteenth more where it is divided: sids do not
@@ -76,10 +74,8 @@ func NewMemory(size int) *Memory {
 	m := &Memory{seed: maphash.MakeSeed(), shards: make([]shard, n), start: time.Now()}
 	for i := range m.shards {
 		s := &m.shards[i]
-		s.size, s.m = each, make(map[string]*entry)
-		for _, root := range s.rings() {
-			root.prev, root.next = root, root
-		}
+		s.size = each
+		s.fresh, s.used = s.empty(), s.empty()
 	}
 	return m
 }
@@ -95,101 +91,101 @@ func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 // put keeps b until expires. It fails only with a TakenError.
 func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
 	b.Expires = time.Time{}
-	fact, now := unique.Make(b), time.Since(m.start)
+	h, now := held{unique.Make(b), expires}, time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
-	e, evicted := s.m[sid], (*entry)(nil)
-	switch {
-	case e == nil:
-		e, evicted = s.add(sid, now)
-	case e.expires <= now:
-		if e.used { // by a session that is no more
-			e.used = false
-			s.unused++
-		}
-	case e.fact != fact:
-		if node := e.fact.Value().Node; node != b.Node {
+	in, old, known := s.find(sid)
+	if known && old.expires <= now { // of a session that is no more
+		in.Remove(sid)
+		known = false
+	}
+	if known {
+		if node := old.fact.Value().Node; node != b.Node {
 			s.mu.Unlock()
 			return &TakenError{node}
 		}
+		in.Add(sid, h) // under the key that is there
+		s.mu.Unlock()
+		return nil
 	}
-	e.fact, e.expires = fact, expires
-	s.touch(e)
+	evicted, used := s.makeRoom(now)
+	s.fresh.Add(strings.Clone(sid), h)
+	s.peak = max(s.peak, s.len())
 	s.mu.Unlock()
-	if evicted != nil && m.OnEvict != nil {
-		m.OnEvict(evicted.used)
+	if evicted && m.OnEvict != nil {
+		m.OnEvict(used)
 	}
 	return nil
 }
 
-// add makes room for a new entry and returns it, with the live one that had to go for it or nil.
-func (s *shard) add(sid string, now time.Duration) (e, evicted *entry) {
-	for _, root := range s.rings() {
+// makeRoom makes room for a new binding, and reports whether a live one had to go, and from which list.
+func (s *shard) makeRoom(now time.Duration) (evicted, used bool) {
+	for _, l := range s.lists() {
 		for range burials {
-			if oldest := root.prev; oldest != root && oldest.expires <= now {
-				s.remove(oldest)
+			if _, oldest, ok := l.GetOldest(); ok && oldest.expires <= now {
+				l.RemoveOldest()
 			}
 		}
 	}
-	if len(s.m) >= s.size {
-		if evicted = s.used.prev; s.unused > s.size/freshShare || evicted == &s.used {
-			evicted = s.fresh.prev
+	if s.len() < s.size {
+		return false, false
+	}
+	if s.fresh.Len() > s.size/freshShare || s.used.Len() == 0 {
+		s.fresh.RemoveOldest()
+		return true, false
+	}
+	s.used.RemoveOldest()
+	return true, true
+}
+
+// find returns the list that sid is in, with what it says.
+func (s *shard) find(sid string) (in *list, h held, ok bool) {
+	for _, l := range s.lists() {
+		if h, ok := l.Peek(sid); ok {
+			return l, h, true
 		}
-		s.remove(evicted)
 	}
-	e = &entry{sid: strings.Clone(sid)}
-	e.prev, e.next = e, e
-	s.m[e.sid] = e
-	s.unused++
-	s.peak = max(s.peak, len(s.m))
-	return e, evicted
+	return nil, held{}, false
 }
 
-func (s *shard) rings() [2]*entry { return [2]*entry{&s.used, &s.fresh} }
+func (s *shard) lists() [2]*list { return [2]*list{s.used, s.fresh} }
 
-// touch makes e the newest of its ring.
-func (s *shard) touch(e *entry) {
-	root := &s.fresh
-	if e.used {
-		root = &s.used
-	}
-	e.unlink()
-	e.prev, e.next = root, root.next
-	root.next.prev, root.next = e, e
+func (s *shard) len() int { return s.fresh.Len() + s.used.Len() }
+
+// empty returns a list that can hold all bindings of the shard: makeRoom bounds both together.
+func (s *shard) empty() *list {
+	l, _ := simplelru.NewLRU[string, held](s.size, nil) // the only error is a size below one
+	return l
 }
-
-func (s *shard) remove(e *entry) {
-	if !e.used {
-		s.unused--
-	}
-	e.unlink()
-	delete(s.m, e.sid)
-}
-
-func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
 
 // Sweep drops what has expired from one part of m, the next one with each call. Called once a second it goes round in 64
 // seconds at most. Only one Sweep may run at a time.
 func (m *Memory) Sweep() {
 	m.swept = (m.swept + 1) % len(m.shards)
 	s, now := &m.shards[m.swept], time.Since(m.start)
+	for batch := range slices.Chunk(m.keys(m.swept), sweepBatch) {
+		s.mu.Lock()
+		for _, sid := range batch {
+			if in, h, ok := s.find(sid); ok && h.expires <= now {
+				in.Remove(sid)
+			}
+		}
+		s.mu.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, e := range s.m {
-		if e.expires <= now {
-			s.remove(e)
-		}
-		if n++; n%sweepBatch == 0 { // a map may be changed between two steps of a loop over it
-			s.mu.Unlock()
-			s.mu.Lock()
-		}
+	if s.len() >= s.peak/shrinkAt {
+		return
 	}
-	if len(s.m) < s.peak/shrinkAt {
-		small := make(map[string]*entry, len(s.m))
-		maps.Copy(small, s.m)
-		s.m, s.peak = small, len(small)
+	for _, l := range []**list{&s.fresh, &s.used} {
+		small := s.empty()
+		for _, sid := range (*l).Keys() {
+			h, _ := (*l).Peek(sid)
+			small.Add(sid, h)
+		}
+		*l = small
 	}
+	s.peak = s.len()
 }
 
 // Known is Lookup for one who cannot give a context. It does not allocate.
@@ -217,22 +213,25 @@ func (m *Memory) find(sid string, use bool) (Binding, bool) {
 	now := time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
-	e := s.m[sid]
-	if e == nil || e.expires <= now {
+	h, ok := held{}, false
+	if use {
+		h, ok = s.used.Get(sid)
+	} else {
+		h, ok = s.used.Peek(sid)
+	}
+	if !ok {
+		if h, ok = s.fresh.Peek(sid); ok && use {
+			s.fresh.Remove(sid)
+			s.used.Add(strings.Clone(sid), h)
+		}
+	}
+	if !ok || h.expires <= now {
 		s.mu.Unlock()
 		return Binding{}, false
 	}
-	fact, expires := e.fact, e.expires
-	if use {
-		if !e.used {
-			e.used = true
-			s.unused--
-		}
-		s.touch(e)
-	}
 	s.mu.Unlock()
-	b := fact.Value()
-	b.Expires = m.start.Add(expires)
+	b := h.fact.Value()
+	b.Expires = m.start.Add(h.expires)
 	return b, true
 }
 
@@ -248,8 +247,8 @@ func (m *Memory) Unbind(ctx context.Context, sid string) error {
 func (m *Memory) drop(sid string) {
 	s := m.shard(sid)
 	s.mu.Lock()
-	if e := s.m[sid]; e != nil {
-		s.remove(e)
+	if in, _, ok := s.find(sid); ok {
+		in.Remove(sid)
 	}
 	s.mu.Unlock()
 }
@@ -260,7 +259,7 @@ func (m *Memory) Len() int {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		n += len(s.m)
+		n += s.len()
 		s.mu.Unlock()
 	}
 	return n
@@ -271,12 +270,8 @@ func (m *Memory) keys(i int) []string {
 	s := &m.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := make([]string, 0, len(s.m))
-	for _, root := range s.rings() {
-		for e := root.next; e != root; e = e.next {
-			keys = append(keys, e.sid)
-		}
-	}
+	keys := append(s.fresh.Keys(), s.used.Keys()...)
+	slices.Reverse(keys)
 	return keys
 }
 
