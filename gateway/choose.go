@@ -61,7 +61,7 @@ func (x *exchange) tryNodes(t *turn) after {
 func (x *exchange) settled(t *turn, n *http1.Conn, err error) (after, bool) {
 	if err == nil {
 		if x.kind != handshake { // of those the store has to be asked
-			x.answered(!x.reused)
+			x.answered(x.reused)
 		}
 		return x.deliver(n), true
 	}
@@ -97,20 +97,35 @@ func (x *exchange) blame(err error) {
 			x.tellFault(faultNoSession, x.node.Name, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?",
 				"node", x.node.Name, "address", x.node.Address)
 		}
-	case errors.Is(err, errBadAnswer) && x.kind.makesSession():
+	case errors.Is(err, errBadAnswer) && x.kind.makesSession() && x.req.Path == x.route.Path:
 		x.noSession("what it says is not HTTP")
 	}
 }
 
-// answered tells the cluster that the node has answered, on a fresh connection or not.
-func (x *exchange) answered(fresh bool) {
+// connected is the time for Cluster.Answered, of a connection that was reused or not.
+func (x *exchange) connected(reused bool) time.Time {
+	if reused {
+		return time.Time{}
+	}
+	return x.acquired
+}
+
+// answered tells the cluster that the node has answered, on a connection that was reused or not.
+func (x *exchange) answered(reused bool) {
+	c, connected := x.route.Cluster, x.connected(reused)
 	switch {
 	case !x.kind.makesSession():
-		x.route.Cluster.Answered(x.node, fresh)
+		c.Answered(x.node, connected)
 	case x.open.SID != "" || x.resp.Status == 101:
-		x.route.Cluster.Made(x.node)
-	case x.resp.Status == 200 && x.route.isClientBundle(x.req.Path), x.refusedByRule():
-		x.route.Cluster.Answered(x.node, fresh)
+		c.Made(x.node, connected)
+	case x.req.Path != x.route.Path: // what no client asks for, such as another bundle's name
+		c.Answered(x.node, connected)
+	case x.refusedByRule():
+		c.Answered(x.node, connected)
+		if c.Refuses(x.node) {
+			x.tellFault(faultRefusals, x.node.Name, "a node refuses one handshake after the other",
+				"node", x.node.Name, "status", x.resp.Status, "client", x.origin().ip)
+		}
 	default:
 		x.noSession(strconv.Itoa(x.resp.Status))
 	}
@@ -119,7 +134,7 @@ func (x *exchange) answered(fresh bool) {
 // refusedByRule reports whether the node's answer to a handshake may be a rule's: any client can be refused so.
 func (x *exchange) refusedByRule() bool {
 	s := x.resp.Status
-	return s >= 300 && s < 500 && s != 404
+	return s >= 400 && s < 500 && s != 404
 }
 
 // noSession counts an answer to a handshake that no Socket.IO server gives.
@@ -200,10 +215,19 @@ func (x *exchange) waitsOn() bool {
 	if !x.reserved || x.overdue() {
 		return false
 	}
-	silent := x.route.Cluster.Suspect(x.node, x.heard)
-	x.heard = x.node.Heard.Load()
+	// A node that talks on its WebSockets lives, but it may accept nothing new.
+	talks := x.node.Talked.Load() != x.talked && time.Since(x.sentAt) < talkTime*x.c.g.Limits.HandshakeTime
+	silent := false
+	if !talks && x.node.Heard.Load() == x.heard {
+		x.tellFault(faultSilent, x.node.Name, "a node accepts handshakes and answers nothing", "node", x.node.Name, "address", x.node.Address)
+		silent = x.route.Cluster.Suspect(x.node, x.heard)
+	}
+	x.heard, x.talked = x.node.Heard.Load(), x.node.Talked.Load()
 	return !silent || x.resent
 }
+
+// talkTime is for how many HandshakeTimes a node's words on tunnels stand in for answers.
+const talkTime = 4
 
 // overdue reports whether an answer of the node is of no use any more.
 func (x *exchange) overdue() bool { return time.Since(x.sentAt) >= x.patience() }

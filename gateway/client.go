@@ -139,6 +139,8 @@ func (c *client) step(x *exchange, rest func(*exchange) after) (then after) {
 		if v := recover(); v != nil {
 			c.g.panicked(v)
 			x.leave()
+			x.panicked = true // its upload may still be streamed
+			c.depart()
 		}
 	}()
 	return rest(x)
@@ -193,6 +195,10 @@ func (c *client) refuse(err error) {
 		return
 	}
 	c.g.Metrics.refused("bad_head")
+	if c.g.notices.due(notice{cause: "bad_head"}) {
+		c.g.Log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
+			"reason", bad.Reason, "client", c.ip)
+	}
 	if c.g.AccessLog {
 		c.g.Log.Info("request", "client", c.ip, "status", bad.Status, "reason", "bad_head")
 	}

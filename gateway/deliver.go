@@ -49,7 +49,7 @@ func (x *exchange) deliver(n *http1.Conn) after {
 	bound := true
 	if x.kind == handshake {
 		bound = x.bind(x.c.ctx)
-		x.answered(!x.reused)
+		x.answered(x.reused)
 	}
 	x.count()
 	if !bound {

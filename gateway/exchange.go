@@ -69,7 +69,10 @@ type exchange struct {
 	open     engineio.Open // what the answer to a handshake or direct connect taught
 	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
 
-	heard uint64 // what had been heard of node when it was last found waiting for
+	acquired time.Time // when the lease on node began
+	heard    uint64    // what had been heard of node when it was last found waiting for
+	talked   uint64    // the same of its tunnels
+	panicked bool      // a panic has left it in no state to be used again
 
 	began   time.Time     // the head was read
 	ready   time.Time     // what is to be sent to the node was here
@@ -106,6 +109,9 @@ func (x *exchange) reset(c *client) {
 }
 
 func (x *exchange) recycle() {
+	if x.panicked {
+		return
+	}
 	x.reset(nil)
 	x.req.Reset()
 	x.resp.Reset()
@@ -115,12 +121,18 @@ func (x *exchange) recycle() {
 // serve takes the request down the road and says what becomes of the connection.
 func (x *exchange) serve() after {
 	if refusal, ok := x.decode(); !ok {
+		if x.route == nil {
+			x.tellHost()
+		}
 		x.tellStripped()
 		x.unread = true // what comes behind a request that readers disagree on is not taken for one
 		return x.reply(refusal)
 	}
 	x.route.metrics.requests[x.kind].Inc()
 	x.tellPath()
+	if _, live := x.route.known(x.query.SID); live && !x.c.g.waiters.again(x.c) {
+		return hangUp
+	}
 	if x.c.surplus && x.query.SID == "" {
 		return x.fail(engineio.Full)
 	}

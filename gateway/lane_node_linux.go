@@ -25,6 +25,7 @@ type laneNode struct {
 	reused   bool          // it has carried a request before
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
+	closed   bool
 }
 
 // Event implements loop.Handler.
@@ -93,7 +94,10 @@ func (n *laneNode) read() {
 			return
 		}
 		n.readable = got == len(n.lane.loop.Shared)
-		c.hear(n.lane.loop.Shared[:got])
+		if !n.lane.g.guarded(func() { c.hear(n.lane.loop.Shared[:got]) }) { // n may be another's, or closed, by now
+			c.Fail()
+			return
+		}
 		if !n.hup || n.client != c || c.n != n {
 			return
 		}
@@ -146,7 +150,10 @@ func (n *laneNode) drop() {
 }
 
 func (n *laneNode) close() {
-	n.client = nil
+	if n.client = nil; n.closed {
+		return
+	}
+	n.closed = true
 	n.lane.loop.StopTimer(&n.Seat)
 	n.lane.loop.Forget(n.token)
 	loop.Close(n.fd)

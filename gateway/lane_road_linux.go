@@ -19,7 +19,7 @@ import (
 // goroutine's.
 func (c *laneClient) begin(b []byte) {
 	c.waiter.leave()
-	if c.crowded && !c.isOfLiveSession(b) {
+	if c.crowded && !(c.g.hasRoomForSessions() && c.isOfLiveSession(b)) {
 		_, _ = loop.Send(c.fd, fullAnswer)
 		c.g.Metrics.refused("full")
 		c.depart()
@@ -247,10 +247,10 @@ func (c *laneClient) hear(b []byte) {
 		x.early = append(x.early[:0], r.Buffered()...)
 		c.learn()
 	default:
-		fresh := !c.n.reused
+		reused := c.n.reused
 		c.n.free(&x.resp, len(r.Buffered()) == 0 && !x.route.DisableKeepAlive)
 		c.n = nil
-		c.answered(body, fresh)
+		c.answered(body, reused)
 	}
 }
 
@@ -295,7 +295,7 @@ func (x *exchange) sendRest(n *http1.Conn, rest []byte) after {
 }
 
 // answered tells the store, before the client hears of it, of a session that is new or is no more.
-func (c *laneClient) answered(body []byte, fresh bool) {
+func (c *laneClient) answered(body []byte, reused bool) {
 	x := c.x
 	var tell func()
 	switch {
@@ -310,7 +310,7 @@ func (c *laneClient) answered(body []byte, fresh bool) {
 		}
 	}
 	if x.kind != handshake || x.open.SID == "" {
-		x.answered(fresh)
+		x.answered(reused)
 	}
 	if tell == nil {
 		c.deliver(body)
@@ -321,7 +321,7 @@ func (c *laneClient) answered(body []byte, fresh bool) {
 	c.store(tell, func() {
 		x.own += c.lane.loop.Clock().Sub(began)
 		if x.kind == handshake {
-			x.answered(fresh)
+			x.answered(reused)
 		}
 		if x.taken {
 			x.count()
@@ -368,7 +368,7 @@ func (c *laneClient) learn() {
 			return
 		}
 	}
-	x.answered(true)
+	x.answered(false)
 	c.tunnel()
 }
 
@@ -387,7 +387,7 @@ func (c *laneClient) tunnel() {
 		ToClient: bytes.Clone(l.out[wrote:]),
 		ToNode:   c.behind,
 		Block:    c.g.Limits.WriteTime,
-		Heard:    &x.node.Heard,
+		Heard:    &x.node.Talked,
 		Done:     x.tunnelEnd(),
 	}
 	o.Idle, o.Grace = x.tunnelIdle()

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -76,4 +77,43 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 	kept.expect(get(pollTarget(aSID)), 200, "6")
 	ws.send(masked("4hi"))
+}
+
+// panickingLog panics at a warning that is given while a node's answer is dealt with.
+type panickingLog struct{ slog.Handler }
+
+func (l panickingLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "holds no session") {
+		panic("planted in the log")
+	}
+	return l.Handler.Handle(ctx, r)
+}
+
+// A panic over a node's answer ends the client that waits for it, whatever has become of the node's connection by then.
+func TestPanicOverAnAnswerEndsItsClient(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string][]string{"closed": {"Connection: close"}, "kept": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if r.URL.Query().Get("fault") != "" {
+					c.send(answer(200, "a page", lines...))
+					return
+				}
+				engine(aSID)(c, r)
+			})
+			s := startGateway(t, withNodes(node), withLog(slog.New(panickingLog{slog.NewTextHandler(io.Discard, nil)})))
+			kept := dial(t, s.addr)
+			kept.handshake(handshakeTarget)
+			raw(t, s.addr, get(handshakeTarget+"&fault=1")).closed()
+			eventually(t, "no lease is left", func() bool { return s.metric("sidway_leases") == 0 })
+			if got := s.metric("sidway_panics_total"); got != 1 {
+				t.Errorf("%v panics counted", got)
+			}
+			for range 5 {
+				kept.expect(get(pollTarget(aSID)), 200, "6")
+			}
+			eventually(t, "one connection is left", func() bool { return s.metric("sidway_connections") == 1 })
+		})
+	}
 }

@@ -62,7 +62,7 @@ func (x *exchange) conclude(n *http1.Conn, err error) after {
 		x.leave()
 		return x.failed(n, err)
 	}
-	x.route.Cluster.Answered(x.node, !x.reused)
+	x.route.Cluster.Answered(x.node, x.connected(x.reused))
 	return x.deliver(n)
 }
 
@@ -85,7 +85,7 @@ func (x *exchange) admissible() (engineio.Cause, bool) {
 func (x *exchange) acquire() {
 	x.node.Acquire()
 	x.leased = true
-	x.heard = x.node.Heard.Load()
+	x.heard, x.talked, x.acquired = x.node.Heard.Load(), x.node.Talked.Load(), time.Now()
 }
 
 // leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.

@@ -41,6 +41,12 @@ func (g *Gateway) admit(c *client) {
 	}
 }
 
+// hasRoomForSessions reports whether there is room for the requests of live sessions even above the overflow.
+func (g *Gateway) hasRoomForSessions() bool {
+	limit := g.limit.Load()
+	return g.open.Load() <= limit+2*int64(Overflow(int(limit)))
+}
+
 // SetConnections changes how many client connections may be open. Those that are stay.
 func (g *Gateway) SetConnections(n int) { g.limit.Store(int64(n)) }
 
@@ -156,6 +162,17 @@ func (l *sharedWaiting) add(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting.add(c, time.Now())
+}
+
+// again has c, whose request is a live session's, wait as one that was kept, and reports whether it was there.
+func (l *sharedWaiting) again(c *client) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := c.waiter.leave()
+	if was {
+		l.waiting.add(c, time.Now())
+	}
+	return was
 }
 
 // remove reports whether c was there: if not, it had to give way.

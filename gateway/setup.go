@@ -18,6 +18,9 @@ const (
 	faultStore     = "store"
 	faultNoSession = "no_session"
 	faultUpgrade   = "upgrade"
+	faultRefusals  = "refusals"
+	faultSilent    = "silent_node"
+	faultHost      = "host"
 )
 
 // tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
@@ -39,6 +42,15 @@ func (x *exchange) tellPath() {
 	}
 }
 
+// tellHost tells of requests for a host that no cluster serves.
+func (x *exchange) tellHost() {
+	g := x.c.g
+	g.Metrics.SetupFault("", faultHost)
+	if host := shortened(x.req.Host, longestLogged); g.notices.due(notice{faultHost, "", host}) {
+		g.Log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.origin().ip)
+	}
+}
+
 // tellStripped looks for the request of a WebSocket that does not ask for one.
 func (x *exchange) tellStripped() {
 	if x.route != nil && x.query.Transport == engineio.WebSocket && !x.req.WebSocket {
@@ -56,7 +68,7 @@ func (x *exchange) tellMissingNode() {
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
 	if x.route.memories[x.node].forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
-		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, or does it forget? "+
+		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
 			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.node.Name, "address", x.node.Address)
 	}
 }

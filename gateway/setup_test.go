@@ -87,7 +87,7 @@ func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
 		}
 		c.expect(get(pollTarget(sid)), 400, unknownSID)
 	}
-	s.once(log, "several servers behind its address, or does it forget? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
+	s.once(log, "several servers behind its address, does it forget, or does a proxy in front cut polls that wait? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
 }
 
 func TestANodeThatIsRestartedIsNotTold(t *testing.T) {

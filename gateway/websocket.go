@@ -73,7 +73,7 @@ func (x *exchange) tunnel(n *http1.Conn) after {
 		ToClient: head,
 		ToNode:   c.reader.Detach(),
 		Block:    c.g.Limits.WriteTime,
-		Heard:    &x.node.Heard,
+		Heard:    &x.node.Talked,
 		Done:     x.tunnelEnd(),
 	}
 	o.Idle, o.Grace = x.tunnelIdle()

@@ -174,7 +174,7 @@ func (c *Cluster) eject(n *Node, why Reason) {
 	if n.until.After(time.Now()) {
 		return // one outage, noticed by many requests at once, is one failure
 	}
-	n.why = why
+	n.why, n.ejected = why, time.Now()
 	if !n.failing.Swap(true) {
 		c.tell(n, true)
 	}
@@ -254,12 +254,19 @@ func (c *Cluster) NoSession(n *Node) bool {
 	return true
 }
 
-// Made tells that n has made a session.
-func (c *Cluster) Made(n *Node) {
-	if n.misses.Load() > 0 {
+// refusalsInARow is how many handshakes a node may refuse, one after the other, before it is worth a word.
+const refusalsInARow = 10
+
+// Refuses tells that n has refused a handshake by some rule, and reports whether it has refused many in a row.
+func (c *Cluster) Refuses(n *Node) bool { return n.refusals.Add(1) >= refusalsInARow }
+
+// Made is Answered for an answer that holds a session.
+func (c *Cluster) Made(n *Node, connected time.Time) {
+	if n.misses.Load() > 0 || n.refusals.Load() > 0 {
 		n.misses.Store(0)
+		n.refusals.Store(0)
 	}
-	c.Answered(n, true)
+	c.Answered(n, connected)
 }
 
 // ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
@@ -269,10 +276,10 @@ func (c *Cluster) ejectUnlessLast(n *Node, why Reason) {
 	}
 }
 
-// Answered tells that n answered a request, on a fresh connection or on one that was used before: it may be picked again at
-// once and its failures are forgotten, unless the answer does not disprove them. A node that accepts no connection any more
-// may still answer on those that it has.
-func (c *Cluster) Answered(n *Node, fresh bool) {
+// Answered tells that n answered a request on a connection that was made no earlier than at the given time, the zero time for
+// one that carried others before: n may be picked again at once and its failures are forgotten, unless the answer does
+// not disprove them. A node that accepts no connection any more may still answer on those that it has.
+func (c *Cluster) Answered(n *Node, connected time.Time) {
 	n.Heard.Add(1)
 	if n.cuts.Load() > 0 {
 		n.cuts.Store(0)
@@ -282,7 +289,7 @@ func (c *Cluster) Answered(n *Node, fresh bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n.why == ReasonRefused && !fresh {
+	if n.why == ReasonRefused && !connected.After(n.ejected) {
 		return
 	}
 	c.setOutage(false)

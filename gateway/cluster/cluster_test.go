@@ -155,8 +155,8 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 			t.Errorf("the longest pause is %v", last)
 		}
 		c.Failed(n)
-		c.Answered(n, true)
-		c.Answered(n, true)
+		c.Answered(n, time.Now().Add(1))
+		c.Answered(n, time.Now().Add(1))
 		if _, err := c.Pick(other); err != nil {
 			t.Error("left out although it answered")
 		}
@@ -207,7 +207,7 @@ func TestFailsAgainBeforeItIsPicked(t *testing.T) {
 			time.Sleep(c.Retry() + time.Millisecond)
 		}
 		c.Failed(n)
-		c.Answered(n, true)
+		c.Answered(n, time.Now().Add(1))
 		c.Failed(n)
 		time.Sleep(time.Minute)
 		seen := map[*cluster.Node]int{}
@@ -229,7 +229,7 @@ func TestSuspicionNeedsSilence(t *testing.T) {
 		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
 		n, other := c.Node("n1"), c.Node("n2")
 		heard := n.Heard.Load()
-		c.Answered(n, true)
+		c.Answered(n, time.Now().Add(1))
 		if c.Suspect(n, heard) {
 			t.Error("ejected although it answered another request meanwhile")
 		}
@@ -255,7 +255,7 @@ func TestCutsCountOnlyInARow(t *testing.T) {
 		for range 5 {
 			c.Cut(n)
 			c.Cut(n)
-			c.Answered(n, true)
+			c.Answered(n, time.Now().Add(1))
 		}
 		if ejected() {
 			t.Error("ejected although it answered between")
@@ -283,7 +283,7 @@ func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
 			t.Fatal("a node that failed got a turn")
 		}
 	}
-	c.Answered(c.Node("n2"), true)
+	c.Answered(c.Node("n2"), time.Now().Add(1))
 	got := map[string]int{}
 	for range 100 {
 		n, _ := c.Next(nil)
@@ -308,7 +308,7 @@ func TestConcurrentPicksKeepTheCount(t *testing.T) {
 				case 0:
 					c.Failed(n)
 				case 1:
-					c.Answered(n, true)
+					c.Answered(n, time.Now().Add(1))
 				}
 				n.Acquire()
 				sid := fmt.Sprint("s", i)

@@ -16,14 +16,15 @@ type Node struct {
 	// Pool holds the node's kept connections.
 	Pool *http1.Pool
 
-	// Heard counts what came from the node: answers, and what it says on tunnels.
-	Heard atomic.Uint64
+	// Heard counts the node's answers, Talked what it says on tunnels.
+	Heard, Talked atomic.Uint64
 
-	leases  atomic.Int64
-	quiet   atomic.Int64 // until when no warning of it is due, on the same clock
-	cuts    atomic.Int32 // handshakes that it cut since it last answered
-	misses  atomic.Int32 // handshakes that it answered with no session since it last made one
-	failing atomic.Bool  // has failed and not answered since: lets Answered return without the lock
+	leases   atomic.Int64
+	quiet    atomic.Int64 // until when no warning of it is due, on the same clock
+	cuts     atomic.Int32 // handshakes that it cut since it last answered
+	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
+	refusals atomic.Int32 // handshakes that it refused by a rule, likewise
+	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
 	// Guarded by the cluster's mu.
 	sessions int
@@ -32,6 +33,7 @@ type Node struct {
 	picked   uint64  // number of the last pick that took it
 	until    time.Time
 	why      Reason // of the last ejection
+	ejected  time.Time
 	pause    time.Duration
 	at       [3]int // its place in each queue, one more than the index; 0: not in it
 }

@@ -25,7 +25,7 @@ func (r *Replica) connections() (int, error) {
 	}
 	most := int(min(files.Cur, 1<<30))
 	most = max(1, (most-reserve)/2)
-	most -= most / 17 // for what is served above the limit: see gateway.Overflow
+	most -= most / 9 // for what is served above the limit: twice gateway.Overflow
 	configured := r.cfg.Limits.Connections
 	if files.Cur != r.descriptors {
 		r.descriptors = files.Cur
