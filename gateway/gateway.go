@@ -98,6 +98,7 @@ type Gateway struct {
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
 	limit    atomic.Int64 // of open
+	most     atomic.Int64 // of open, where requests of live sessions come above limit
 	held     atomic.Int64 // requests that wait for a node
 
 	waiters sharedWaiting // connections that a goroutine reads a request from
@@ -117,7 +118,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{Options: o, watcher: w, clients: map[*client]struct{}{}}
-	g.SetConnections(o.Limits.Connections)
+	g.SetConnections(o.Limits.Connections, o.Limits.Connections+2*Overflow(o.Limits.Connections))
 	for i := range o.Routes {
 		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
 	}

@@ -42,13 +42,14 @@ func (g *Gateway) admit(c *client) {
 }
 
 // hasRoomForSessions reports whether there is room for the requests of live sessions even above the overflow.
-func (g *Gateway) hasRoomForSessions() bool {
-	limit := g.limit.Load()
-	return g.open.Load() <= limit+2*int64(Overflow(int(limit)))
-}
+func (g *Gateway) hasRoomForSessions() bool { return g.open.Load() <= g.most.Load() }
 
-// SetConnections changes how many client connections may be open. Those that are stay.
-func (g *Gateway) SetConnections(n int) { g.limit.Store(int64(n)) }
+// SetConnections changes how many client connections may be open, and how many at most if those above are for requests of live
+// sessions. Those that are open stay.
+func (g *Gateway) SetConnections(n, most int) {
+	g.limit.Store(int64(n))
+	g.most.Store(int64(most))
+}
 
 // closed counts a client connection as gone.
 func (g *Gateway) closed() {

@@ -15,37 +15,36 @@ const reserve = 256
 // few is a number of clients for which nobody needs a gateway.
 const few = 500
 
-// connections returns how many clients there may be: as many as the configuration says, but no more than the process may open
-// descriptors for, since each client needs one and another one for its node. That limit can change while the process runs, and
-// is logged when it is first seen.
-func (r *Replica) connections() (int, error) {
+// connections returns how many clients there may be, and how many with those that come for live sessions: as many as the
+// configuration says, but no more than the process may open descriptors for, since each client needs one and another one for
+// its node. That limit can change while the process runs, and is logged when it is first seen.
+func (r *Replica) connections() (n, most int, err error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		return 0, fmt.Errorf("read the limit of descriptors: %w", err)
+		return 0, 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
-	most := int(min(files.Cur, 1<<30))
-	most = max(1, (most-reserve)/2)
-	most -= most / 9 // for what is served above the limit: twice gateway.Overflow
+	most = max(1, (int(min(files.Cur, 1<<30))-reserve)/2)
+	n = most - most/9 // the rest is for live sessions
 	configured := r.cfg.Limits.Connections
 	if files.Cur != r.descriptors {
 		r.descriptors = files.Cur
-		if most < few {
-			r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", most)
+		if n < few {
+			r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", n)
 		}
-		if configured > most {
+		if configured > n {
 			r.log.Warn("limits.connections is more than the limit of descriptors allows (ulimit -n)",
-				"configured", configured, "allowed", most, "descriptors", files.Cur)
+				"configured", configured, "allowed", n, "descriptors", files.Cur)
 		}
 	}
-	if configured == 0 {
-		return most, nil
+	if configured > 0 {
+		n = min(configured, n)
 	}
-	return min(configured, most), nil
+	return n, most, nil
 }
 
 // limits takes the limits from the configuration.
 func (r *Replica) limits() (gateway.Limits, error) {
-	connections, err := r.connections()
+	connections, _, err := r.connections()
 	l := r.cfg.Limits
 	return gateway.Limits{
 		Connections:   connections,

@@ -75,8 +75,8 @@ func (r *Replica) sweep(ctx context.Context) error {
 					n.Pool.Sweep(now)
 				}
 			}
-			if n, err := r.connections(); err == nil {
-				r.gateway.SetConnections(n)
+			if n, most, err := r.connections(); err == nil {
+				r.gateway.SetConnections(n, most)
 			}
 		}
 	}
