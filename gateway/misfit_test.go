@@ -6,7 +6,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
@@ -118,5 +120,78 @@ func TestStrippedUpgradeIsTold(t *testing.T) {
 	}
 	if s.metric("sidway_setup_faults_total", "upgrade") != 3 || strings.Count(log.String(), "come without Upgrade") != 1 {
 		t.Errorf("told %s", log.String())
+	}
+}
+
+// Socket.IO 2 serves its client under every name that begins with the bundle's, so that anybody can have it answer with no session.
+func TestStrangersEjectNobodyByOtherPaths(t *testing.T) {
+	t.Parallel()
+	answers := func(c *nodeConn, r *nodeRequest) {
+		if r.URL.Path == "/socket.io/" {
+			engine("sid1")(c, r)
+			return
+		}
+		c.send(answer(200, "the bundle"))
+	}
+	s := startGateway(t, withNodes(startNode(t, "n1", answers), startNode(t, "n2", answers)))
+	for range 20 {
+		raw(t, s.addr, get("/socket.io/socket.io.jsX?EIO=3&transport=polling")).expect("", 200, "the bundle")
+	}
+	if s.metric("sidway_node_left_out") != 0 {
+		t.Error("a node is left out")
+	}
+	dial(t, s.addr).handshake(handshakeTarget)
+}
+
+func TestHostThatNoClusterServesIsTold(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, withCluster("other.example.com", "/socket.io/", startNode(t, "n1", engine(aSID))))
+	for range 3 {
+		if status, _ := raw(t, s.addr, get(handshakeTarget)).ask(""); status != 404 {
+			t.Errorf("%d", status)
+		}
+	}
+	if s.metric("sidway_setup_faults_total", "host") != 3 || strings.Count(log.String(), "host=chat.example.com") != 1 {
+		t.Errorf("told %s", log.String())
+	}
+}
+
+// What a node says on its WebSockets stands in for answers, but not for ever.
+func TestNodeThatOnlyTalksIsGivenUp(t *testing.T) {
+	t.Parallel()
+	talks := startNode(t, "talks", func(c *nodeConn, r *nodeRequest) {
+		if r.Header.Get("Upgrade") == "" {
+			<-c.gone
+			return
+		}
+		c.send(switching(r) + frame(openPacket("sid2")))
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.send(frame("4hi"))
+			case <-c.gone:
+				return
+			}
+		}
+	})
+	good := startNode(t, "good", engine("sid1"))
+	s := startGateway(t, withNodes(talks, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
+	var sockets []*rawClient
+	for s.sessions()["talks"] == 0 {
+		ws := dial(t, s.addr)
+		ws.websocket(directTarget)
+		ws.message()
+		sockets = append(sockets, ws)
+	}
+	for range 4 {
+		dial(t, s.addr).handshake(handshakeTarget)
+	}
+	if s.metric("sidway_node_left_out", "talks") != 1 {
+		t.Error("it is not left out")
+	}
+	for _, ws := range sockets {
+		ws.Close()
 	}
 }
