@@ -47,7 +47,7 @@ func (x *exchange) endTurn(t *turn) {
 
 func (x *exchange) tryNodes(t *turn) after {
 	for x.choose(t) {
-		x.acquire()
+		x.acquire(time.Now())
 		n, err := x.attempt()
 		if then, settled := x.settled(t, n, err); settled {
 			return then

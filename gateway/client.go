@@ -23,7 +23,7 @@ type client struct {
 	lane    *lane  // that it was accepted on, nil: none
 	trusted bool   // a proxy whose word on where requests come from is taken
 	surplus bool   // above the limit of connections: only what belongs to a session is served
-	crowded bool   // even above the overflow: nothing is
+	crowded bool   // even above the overflow: only what belongs to a session that is known here is
 	fresh   bool   // it has not sent a request yet
 	ip      string // the client's address
 	port    uint16 // ours, that the client connected to

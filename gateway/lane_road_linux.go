@@ -54,23 +54,6 @@ func (c *laneClient) begin(b []byte) {
 	c.resolve()
 }
 
-// isOfLiveSession reports whether b begins with a request of a session that is known here.
-func (c *laneClient) isOfLiveSession(b []byte) bool {
-	x, r := exchanges.Get().(*exchange), c.lane.reader
-	x.reset(c.client)
-	r.Load(b)
-	ok, err := r.TryRequest(&x.req)
-	if ok = ok && err == nil; ok {
-		_, ok = x.decode()
-	}
-	if ok = ok && x.query.SID != ""; ok {
-		_, ok = x.route.known(x.query.SID)
-	}
-	r.Discard()
-	x.recycle()
-	return ok
-}
-
 // fitsLane reads a request with its body from r and reports whether a lane can deal with it.
 func (x *exchange) fitsLane(r *http1.Reader) bool {
 	if ok, err := r.TryRequest(&x.req); !ok || err != nil {
@@ -158,7 +141,7 @@ func (c *laneClient) anyNode() {
 // ask sends the request. Whatever fails before the node can have read of it is tried again by a goroutine.
 func (c *laneClient) ask() {
 	x, l := c.x, c.lane
-	x.acquire()
+	x.acquire(l.loop.Clock())
 	var n *laneNode
 	if !x.kind.wantsTunnel() {
 		n = l.take(x.node)

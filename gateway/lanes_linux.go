@@ -177,6 +177,23 @@ func isStranger(fd int, b []byte) bool {
 	return err == nil && !bytes.Contains(b[:n], []byte("sid="))
 }
 
+// isOfLiveSession reports whether b begins with a request of a session that is known here.
+func (c *laneClient) isOfLiveSession(b []byte) bool {
+	x, r := exchanges.Get().(*exchange), c.lane.reader
+	x.reset(c.client)
+	r.Load(b)
+	ok, err := r.TryRequest(&x.req)
+	if ok = ok && err == nil; ok {
+		_, ok = x.decode()
+	}
+	if ok = ok && x.query.SID != ""; ok {
+		_, ok = x.route.known(x.query.SID)
+	}
+	r.Discard()
+	x.recycle()
+	return ok
+}
+
 // rest lets connections wait in the kernel until there are descriptors again.
 func (e *entrance) rest(err error) {
 	now := e.lane.loop.Now()

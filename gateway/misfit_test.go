@@ -164,17 +164,7 @@ func TestNodeThatOnlyTalksIsGivenUp(t *testing.T) {
 			<-c.gone
 			return
 		}
-		c.send(switching(r) + frame(openPacket("sid2")))
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				c.send(frame("4hi"))
-			case <-c.gone:
-				return
-			}
-		}
+		talkOn(c, r)
 	})
 	good := startNode(t, "good", engine("sid1"))
 	s := startGateway(t, withNodes(talks, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))

@@ -139,17 +139,7 @@ func TestWebSocketsShowThatANodeLives(t *testing.T) {
 			engine("sid1")(c, r)
 			return
 		}
-		c.send(switching(r) + frame(openPacket("sid2")))
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				c.send(frame("4hi"))
-			case <-c.gone:
-				return
-			}
-		}
+		talkOn(c, r)
 	}
 	a, b := startNode(t, "a", talks), startNode(t, "b", talks)
 	const handshakeTime = 500 * time.Millisecond
@@ -172,6 +162,21 @@ func TestWebSocketsShowThatANodeLives(t *testing.T) {
 	}
 	close(release)
 	client.expect("", 200, openPacket("sid1"))
+}
+
+// talkOn opens the WebSocket that r asks for, and says something on it time and again.
+func talkOn(c *nodeConn, r *nodeRequest) {
+	c.send(switching(r) + frame(openPacket("sid2")))
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.send(frame("4hi"))
+		case <-c.gone:
+			return
+		}
+	}
 }
 
 // handshakesAt counts the handshakes and direct connects that reached any of the nodes.

@@ -42,7 +42,7 @@ func (x *exchange) inSession() after {
 	if cause, ok := x.admissible(); !ok {
 		return x.fail(cause)
 	}
-	x.acquire()
+	x.acquire(time.Now())
 	n, err := x.connect(x.take)
 	if err == nil {
 		err = x.ask(n)
@@ -81,11 +81,11 @@ func (x *exchange) admissible() (engineio.Cause, bool) {
 	return 0, true
 }
 
-// acquire takes a lease on the node.
-func (x *exchange) acquire() {
+// acquire takes a lease on the node, at a time that the caller knows.
+func (x *exchange) acquire(now time.Time) {
 	x.node.Acquire()
 	x.leased = true
-	x.heard, x.talked, x.acquired = x.node.Heard.Load(), x.node.Talked.Load(), time.Now()
+	x.heard, x.talked, x.acquired = x.node.Heard.Load(), x.node.Talked.Load(), now
 }
 
 // leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.

@@ -69,7 +69,7 @@ func (g *Gateway) makeRoom(l *waiting, now time.Time) bool {
 		g.waiters.mu.Unlock()
 		return false
 	}
-	w.list.remove(w)
+	w.leave()
 	holder := w.holder
 	g.waiters.mu.Unlock()
 	holder.yield()
