@@ -10,6 +10,7 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // laneClient is a client on a lane.
@@ -65,7 +66,7 @@ func (c *laneClient) arrive() {
 	}
 	if err != nil {
 		c.stage = left
-		loop.Close(c.fd)
+		sock.Close(c.fd)
 		c.g.closed()
 		return
 	}
@@ -108,11 +109,11 @@ func (c *laneClient) rest() {
 }
 
 // Event implements loop.Handler.
-func (c *laneClient) Event(_ int, events uint32) {
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+func (c *laneClient) Event(_ int, events loop.Events) {
+	if events&loop.Hup != 0 {
 		c.hup, c.readable = true, true
 	}
-	if events&unix.EPOLLIN != 0 {
+	if events&loop.Readable != 0 {
 		c.readable = true
 	}
 	switch c.stage {
@@ -132,7 +133,7 @@ func (c *laneClient) Event(_ int, events uint32) {
 func (c *laneClient) read() {
 	for c.stage == resting && c.readable {
 		b := c.lane.loop.Shared
-		n, err := loop.Receive(c.fd, b)
+		n, err := sock.Receive(c.fd, b)
 		switch {
 		case err == unix.EAGAIN:
 			c.readable = false
@@ -194,7 +195,7 @@ func (c *laneClient) Expire() {
 
 // write sends b, and keeps what the client does not take. It reports whether the client is still there.
 func (c *laneClient) write(b []byte) bool {
-	n, err := loop.Send(c.fd, b)
+	n, err := sock.Send(c.fd, b)
 	if err != nil && err != unix.EAGAIN {
 		return false
 	}
@@ -207,7 +208,7 @@ func (c *laneClient) write(b []byte) bool {
 
 // flush writes what the client did not take.
 func (c *laneClient) flush() {
-	n, err := loop.Send(c.fd, c.unsent)
+	n, err := sock.Send(c.fd, c.unsent)
 	if err != nil && err != unix.EAGAIN {
 		c.depart()
 		return
@@ -257,7 +258,7 @@ func (c *laneClient) depart() {
 	c.dropNode()
 	c.getOff()
 	c.lane.loop.Forget(c.token)
-	loop.Close(c.fd)
+	sock.Close(c.fd)
 	c.g.closed()
 	if c.x != nil && !waits { // what waits for the store is let go of when that has answered
 		c.x.leave()

@@ -10,6 +10,7 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // lane is the part of a gateway that runs on one loop: clients, and connections to nodes that only
@@ -49,7 +50,7 @@ type task func()
 func (t task) Receive() { t() }
 
 // Event implements loop.Handler.
-func (task) Event(int, uint32) {}
+func (task) Event(int, loop.Events) {}
 
 // Turn implements loop.Handler.
 func (task) Turn() {}
@@ -113,7 +114,7 @@ func descriptor(c any) (fd int, ok bool) {
 		raw, err = c.SyscallConn()
 	}
 	if err == nil {
-		fd, err = loop.Duplicate(raw)
+		fd, err = sock.Duplicate(raw)
 	}
 	return fd, err == nil
 }
@@ -152,7 +153,7 @@ func (l *lane) take(n *cluster.Node) *laneNode {
 		idle = idle[:len(idle)-1]
 		l.idle[n] = idle
 		l.idling--
-		if l.loop.Now() < c.until && loop.Quiet(c.fd) {
+		if l.loop.Now() < c.until && sock.Quiet(c.fd) {
 			return c
 		}
 		c.close()
@@ -182,9 +183,9 @@ func (l *lane) dial(n *cluster.Node, live bool) *laneNode {
 	if !ok {
 		return nil
 	}
-	fd, err := loop.Dial(addr)
+	fd, err := sock.Dial(addr)
 	if errors.Is(err, unix.EMFILE) && (live && l.spare() || l.dropIdle()) {
-		fd, err = loop.Dial(addr)
+		fd, err = sock.Dial(addr)
 	}
 	if err != nil {
 		return nil
@@ -198,7 +199,7 @@ func (l *lane) adopt(n *cluster.Node, fd int, reused bool) *laneNode {
 	c := &laneNode{lane: l, node: n, fd: fd, reused: reused}
 	c.Sit(c)
 	if c.token, err = l.loop.Watch(fd, c, 0); err != nil {
-		loop.Close(fd)
+		sock.Close(fd)
 		return nil
 	}
 	return c

@@ -10,6 +10,7 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // laneNode is a connection to a node on a lane: idle, or with the request of one client.
@@ -29,18 +30,18 @@ type laneNode struct {
 }
 
 // Event implements loop.Handler.
-func (n *laneNode) Event(_ int, events uint32) {
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+func (n *laneNode) Event(_ int, events loop.Events) {
+	if events&loop.Hup != 0 {
 		n.hup = true
 	}
 	if len(n.unsent) > 0 && !n.flush() {
 		return
 	}
 	switch {
-	case events&unix.EPOLLIN == 0 && !n.hup:
+	case events&loop.Readable == 0 && !n.hup:
 	case n.client != nil:
 		n.read()
-	case !loop.Quiet(n.fd):
+	case !sock.Quiet(n.fd):
 		n.drop()
 	}
 }
@@ -56,7 +57,7 @@ func (n *laneNode) Fail() {
 
 // send writes a request, or leaves it for when the connection is made. It reports whether any of it was written.
 func (n *laneNode) send(b []byte) (bool, error) {
-	wrote, err := loop.Send(n.fd, b)
+	wrote, err := sock.Send(n.fd, b)
 	if err != nil && err != unix.EAGAIN {
 		return false, err
 	}
@@ -68,7 +69,7 @@ func (n *laneNode) send(b []byte) (bool, error) {
 
 // flush writes what is left of the request, and reports whether the connection still stands.
 func (n *laneNode) flush() bool {
-	wrote, err := loop.Send(n.fd, n.unsent)
+	wrote, err := sock.Send(n.fd, n.unsent)
 	if err != nil && err != unix.EAGAIN {
 		n.client.lost(errCut)
 		return false
@@ -82,7 +83,7 @@ func (n *laneNode) flush() bool {
 // read brings what the node sent to the client, to the end where there is one.
 func (n *laneNode) read() {
 	for c := n.client; ; {
-		got, err := loop.Receive(n.fd, n.lane.loop.Shared)
+		got, err := sock.Receive(n.fd, n.lane.loop.Shared)
 		switch {
 		case err == unix.EAGAIN:
 			return
@@ -156,5 +157,5 @@ func (n *laneNode) close() {
 	n.closed = true
 	n.lane.loop.StopTimer(&n.Seat)
 	n.lane.loop.Forget(n.token)
-	loop.Close(n.fd)
+	sock.Close(n.fd)
 }

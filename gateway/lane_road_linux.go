@@ -11,7 +11,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
-	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -20,7 +20,7 @@ import (
 func (c *laneClient) begin(b []byte) {
 	c.waiter.leave()
 	if c.crowded && !(c.g.hasRoomForSessions() && c.isOfLiveSession(b)) {
-		_, _ = loop.Send(c.fd, fullAnswer)
+		_, _ = sock.Send(c.fd, fullAnswer)
 		c.g.Metrics.refused("full")
 		c.depart()
 		return
@@ -360,7 +360,7 @@ func (c *laneClient) tunnel() {
 	x, l, n := c.x, c.lane, c.n
 	l.out = append(x.appendStatus(l.out[:0]), switched...)
 	l.out = append(l.out, x.early...)
-	wrote, err := loop.Send(c.fd, l.out)
+	wrote, err := sock.Send(c.fd, l.out)
 	if err != nil && err != unix.EAGAIN {
 		c.depart()
 		return

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -43,25 +44,12 @@ func (all lanes) listen(l net.Listener) bool {
 	if !ok {
 		return false
 	}
-	setOptions(fd)
+	sock.PrepareListener(fd)
 	entrance := &entrance{lanes: all, lane: all[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
 	entrance.Sit(entrance)
 	l.Close()
 	all[0].do(entrance.open)
 	return true
-}
-
-// setOptions has the connections that a listening socket accepts send without delay and probe silent peers, as package net does.
-func setOptions(fd int) {
-	for _, o := range [...]struct{ level, name, value int }{
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
-	} {
-		_ = unix.SetsockoptInt(fd, o.level, o.name, o.value) // without it, it is the system's usual
-	}
 }
 
 func (all lanes) stopListening() {
@@ -104,7 +92,7 @@ func (e *entrance) open() {
 		e.token, err = e.lane.loop.WatchListener(e.fd, e)
 	}
 	if err != nil {
-		loop.Close(e.fd)
+		sock.Close(e.fd)
 		return
 	}
 	e.watched = true
@@ -113,13 +101,13 @@ func (e *entrance) open() {
 }
 
 // Event implements loop.Handler.
-func (e *entrance) Event(int, uint32) {
+func (e *entrance) Event(int, loop.Events) {
 	for range acceptTurn {
-		fd, from, err := loop.Accept(e.fd)
+		fd, from, err := sock.Accept(e.fd)
 		switch err {
 		case nil:
 			e.pause = 0
-			e.admit(fd, from)
+			e.admit(fd, from.Addr())
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
 			return
@@ -142,19 +130,19 @@ func (e *entrance) turnAway() {
 		if e.spare < 0 {
 			return
 		}
-		loop.Close(e.spare)
+		sock.Close(e.spare)
 		e.spare = -1
-		fd, from, err := loop.Accept(e.fd)
+		fd, from, err := sock.Accept(e.fd)
 		if err != nil {
 			break
 		}
 		if !isStranger(fd, e.lane.loop.Shared) {
-			e.admit(fd, from)
+			e.admit(fd, from.Addr())
 			return
 		}
-		_, _ = loop.Receive(fd, e.lane.loop.Shared) // what is unread would make the close a reset
-		_, _ = loop.Send(fd, fullAnswer)
-		loop.Close(fd)
+		_, _ = sock.Receive(fd, e.lane.loop.Shared) // what is unread would make the close a reset
+		_, _ = sock.Send(fd, fullAnswer)
+		sock.Close(fd)
 		e.lane.g.Metrics.refused("full")
 	}
 	e.keepSpare()
@@ -245,8 +233,8 @@ func (e *entrance) close() {
 		e.lane.loop.Forget(e.token)
 	}
 	e.lane.loop.StopTimer(&e.Seat)
-	loop.Close(e.fd)
+	sock.Close(e.fd)
 	if e.spare >= 0 {
-		loop.Close(e.spare)
+		sock.Close(e.spare)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/loop"
 )
 
 // A node may end the connection right behind its 101: the tunnel brings what came before, and then the end.
@@ -275,10 +276,10 @@ type pausing struct {
 	done  <-chan struct{}
 }
 
-func (p pausing) Receive()        { p.began.Done(); <-p.done }
-func (pausing) Event(int, uint32) {}
-func (pausing) Turn()             {}
-func (pausing) Expire()           {}
+func (p pausing) Receive()             { p.began.Done(); <-p.done }
+func (pausing) Event(int, loop.Events) {}
+func (pausing) Turn()                  {}
+func (pausing) Expire()                {}
 
 // narrow listens for connections that take little before somebody reads.
 func narrow(t *testing.T) net.Listener {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // Bytes behind an answer that fills the buffer to the brim belong to no answer.
@@ -78,9 +79,9 @@ type watching struct {
 
 func (w watching) Receive() { w.l.Watch(w.fd, w, 0) }
 
-func (w watching) Event(_ int, events uint32) {
-	if events&unix.EPOLLIN != 0 {
-		loop.Receive(w.fd, w.l.Shared)
+func (w watching) Event(_ int, events loop.Events) {
+	if events&loop.Readable != 0 {
+		sock.Receive(w.fd, w.l.Shared)
 		w.event()
 	}
 }

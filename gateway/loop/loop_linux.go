@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // Handler is what a loop calls, on its own goroutine. None of the methods may block.
 type Handler interface {
-	// Event tells what epoll saw at the descriptor that was watched as that side. Events are edges: what is not read or
-	// written to its end is not told again.
-	Event(side int, events uint32)
+	// Event tells what has happened at the descriptor that was watched as that side. Events are edges: what is not read or
+	// written to its end is not told again. The end is a Read or Write that returns sock.Again or fewer bytes than asked for;
+	// after Hup only a Read's error is the end.
+	Event(side int, e Events)
 	// Turn is called once after Again, when the others have had their turn.
 	Turn()
 	// Expire is called when the timer's time has come; the timer is not set any more.
@@ -21,6 +24,19 @@ type Handler interface {
 	// Receive is called once for each Send.
 	Receive()
 }
+
+// Events are what has happened at a descriptor.
+type Events uint8
+
+const (
+	// Readable says that there is something to be read, which may be the end or an error.
+	Readable Events = 1 << iota
+	// Writable says that the socket takes bytes again, or that it is connected.
+	Writable
+	// Hup says that the end, or an error, is behind what is to be read. It comes with Readable. It may come only once what is in
+	// front of the end has been read.
+	Hup
+)
 
 // Failer is a Handler that can end what it serves after one of its methods has panicked. Fail is called on the loop.
 type Failer interface{ Fail() }
@@ -249,7 +265,7 @@ func (l *Loop) tell(e *unix.EpollEvent) {
 		return
 	}
 	if s := l.slots[e.Fd]; s.handler != nil && s.generation == e.Pad {
-		l.call(s.handler, happened, int(s.side), e.Events)
+		l.call(s.handler, happened, int(s.side), told(e.Events))
 	}
 }
 
@@ -262,11 +278,11 @@ const (
 )
 
 // call calls one method of h. A panic in it is not the end of the others.
-func (l *Loop) call(h Handler, method, side int, events uint32) {
+func (l *Loop) call(h Handler, method, side int, e Events) {
 	defer l.guard(h)
 	switch method {
 	case happened:
-		h.Event(side, events)
+		h.Event(side, e)
 	case turned:
 		h.Turn()
 	case expired:
@@ -369,3 +385,9 @@ func (l *Loop) Again(s *Seat) {
 		l.ready = append(l.ready, s)
 	}
 }
+
+// Read is sock.Receive for a watched socket. Handlers read by it alone, so that the loop knows what it is to tell next.
+func (l *Loop) Read(_ Token, fd int, b []byte) (int, error) { return sock.Receive(fd, b) }
+
+// Write is sock.Send for a watched socket. Handlers write by it alone, so that the loop knows what it is to tell next.
+func (l *Loop) Write(_ Token, fd int, b []byte) (int, error) { return sock.Send(fd, b) }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +36,7 @@ func start(t *testing.T) *loop.Loop {
 // probe is a handler that calls functions; those that are nil are not expected.
 type probe struct {
 	loop.Seat
-	event   func(side int, events uint32)
+	event   func(side int, events loop.Events)
 	turn    func()
 	expire  func()
 	receive func()
@@ -47,10 +48,10 @@ func newProbe() *probe {
 	return p
 }
 
-func (p *probe) Event(side int, events uint32) { p.event(side, events) }
-func (p *probe) Turn()                         { p.turn() }
-func (p *probe) Expire()                       { p.expire() }
-func (p *probe) Receive()                      { p.receive() }
+func (p *probe) Event(side int, events loop.Events) { p.event(side, events) }
+func (p *probe) Turn()                              { p.turn() }
+func (p *probe) Expire()                            { p.expire() }
+func (p *probe) Receive()                           { p.receive() }
 
 // do does f on the loop and waits for it.
 func do(t *testing.T, l *loop.Loop, f func()) {
@@ -198,7 +199,7 @@ func duplicate(t *testing.T, c syscall.Conn) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, err := loop.Duplicate(raw)
+	fd, err := sock.Duplicate(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,20 +213,20 @@ func TestWatch(t *testing.T) {
 	var token loop.Token
 	closed := make(chan int, 1)
 	closer := newProbe()
-	closer.event = func(side int, events uint32) {
-		if events&unix.EPOLLIN != 0 {
+	closer.event = func(side int, events loop.Events) {
+		if events&loop.Readable != 0 {
 			l.Forget(token)
 			unix.Close(fd)
 			closed <- side
 		}
 	}
 	echo := newProbe()
-	echo.event = func(side int, events uint32) {
-		n, err := loop.Receive(fd, l.Shared)
+	echo.event = func(side int, events loop.Events) {
+		n, err := sock.Receive(fd, l.Shared)
 		if err == unix.EAGAIN {
 			return
 		}
-		if m, err := loop.Send(fd, l.Shared[:n]); m != n || err != nil || side != 7 {
+		if m, err := sock.Send(fd, l.Shared[:n]); m != n || err != nil || side != 7 {
 			t.Errorf("side %d: echoed %d of %d: %v", side, m, n, err)
 		}
 		l.HandOver(token, closer, 8)
@@ -250,7 +251,7 @@ func TestWatch(t *testing.T) {
 	told := make(chan struct{}, 100)
 	do(t, l, func() {
 		p := newProbe()
-		p.event = func(int, uint32) { told <- struct{}{} }
+		p.event = func(int, loop.Events) { told <- struct{}{} }
 		again, err := l.Watch(next, p, 0)
 		if err != nil || again != token {
 			t.Errorf("token %d and %v, want the free one, %d", again, err, token)

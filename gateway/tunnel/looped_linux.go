@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 var _ loop.Handler = (*looped)(nil)
@@ -142,11 +143,11 @@ func (t *looped) obey() {
 }
 
 // Event implements loop.Handler.
-func (t *looped) Event(side int, events uint32) {
+func (t *looped) Event(side int, events loop.Events) {
 	w := &t.ways[side]
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if events&(loop.Readable|loop.Hup) != 0 {
 		w.readable = true
-		w.hup = w.hup || events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+		w.hup = w.hup || events&loop.Hup != 0
 	}
 	t.pump()
 }
@@ -182,7 +183,7 @@ func (t *looped) move(i int) bool {
 		}
 		if w.eof {
 			if !t.ways[1-i].over { // else the close that follows tells it
-				loop.Shutdown(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
+				sock.ShutdownWrite(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
 			return false
@@ -201,7 +202,7 @@ func (t *looped) move(i int) bool {
 // read reads once and writes what came.
 func (t *looped) read(i int) {
 	w, b := &t.ways[i], t.loop.Shared
-	n, err := loop.Receive(t.fds[i], b)
+	n, err := sock.Receive(t.fds[i], b)
 	switch {
 	case n > 0:
 		// A read that leaves room has emptied the socket; more will be told by another event, but not what came with this one.
@@ -223,7 +224,7 @@ func (t *looped) read(i int) {
 // write passes b on. What the other side does not take is kept, and nothing more is read until it has.
 func (t *looped) write(i int, b []byte) {
 	w := &t.ways[i]
-	n, err := loop.Send(t.fds[1-i], b)
+	n, err := sock.Send(t.fds[1-i], b)
 	if n > 0 {
 		w.passed += int64(n)
 	}
@@ -241,7 +242,7 @@ func (t *looped) write(i int, b []byte) {
 // flush writes what waits and reports whether nothing does any more.
 func (t *looped) flush(i int) bool {
 	w := &t.ways[i]
-	n, err := loop.Send(t.fds[1-i], w.waiting)
+	n, err := sock.Send(t.fds[1-i], w.waiting)
 	if n > 0 {
 		w.passed += int64(n)
 		w.waiting = w.waiting[n:]
@@ -354,8 +355,8 @@ func (t *looped) close() {
 		t.loop.Forget(t.tokens[1])
 		t.loop.StopTimer(&t.Seat)
 	}
-	loop.Close(t.fds[0])
-	loop.Close(t.fds[1])
+	sock.Close(t.fds[0])
+	sock.Close(t.fds[1])
 	if t.done != nil {
 		t.done(Result{FromClient: t.ways[0].passed, FromNode: t.ways[1].passed, Cause: t.cause})
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // Loops is an engine that carries tunnels over bare TCP and Unix sockets on epoll loops: a tunnel that waits costs its
@@ -86,7 +87,7 @@ func detach(a, b net.Conn) (fds [2]int, ok bool) {
 	for i, c := range []net.Conn{a, b} {
 		if fds[i] = duplicate(c); fds[i] < 0 {
 			if i == 1 {
-				loop.Close(fds[0])
+				sock.Close(fds[0])
 			}
 			return fds, false
 		}
@@ -102,7 +103,7 @@ func duplicate(c net.Conn) int {
 	if raw == nil {
 		return -1
 	}
-	fd, err := loop.Duplicate(raw)
+	fd, err := sock.Duplicate(raw)
 	if err != nil {
 		return -1
 	}

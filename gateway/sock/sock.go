@@ -1,0 +1,95 @@
+//go:build unix
+
+// Package sock has the system calls on sockets that do not block, on any Unix.
+//
+//	fd, err := sock.Dial(addr)
+//	…
+//	n, err := sock.Send(fd, request)
+//	if err == sock.Again {
+//		// the socket takes nothing for now
+//	}
+//
+// Each call returns at once. On Linux none of them tells Go's scheduler of the system call, which would cost as much as a small
+// call itself. Errors are the system's bare numbers, to be compared with ==, unless a function says otherwise.
+//
+// It waits for nothing and keeps nothing: package loop tells when a socket is ready, and whoever has a descriptor closes it.
+package sock
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Again is the error of a call that would have to wait.
+const Again = unix.EAGAIN
+
+// unsent is how many bytes a system keeps for a client beyond those on their way to it. Otherwise it is megabytes, a third of
+// which has to go before the socket is said to be writable: a client that reads slowly, but reads, would look like one that
+// takes nothing.
+const unsent = 128 << 10
+
+// option is a socket option with the value that it is to have.
+type option struct{ level, name, value int }
+
+// set sets options. Where the system lacks one, things stay as usual.
+func set(fd int, options ...option) {
+	for _, o := range options {
+		_ = unix.SetsockoptInt(fd, o.level, o.name, o.value)
+	}
+}
+
+// PrepareListener has the connections that a listening socket accepts send without delay and probe silent peers, as package net
+// does.
+func PrepareListener(fd int) {
+	set(fd, option{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1}, option{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1})
+	set(fd, probes...)
+}
+
+// Quiet reports whether there is nothing to be read, be it the end or an error. It takes nothing away.
+func Quiet(fd int) bool {
+	var b [1]byte
+	_, err := Peek(fd, b[:])
+	return err == Again
+}
+
+// Failed returns the error that waits at a socket, and takes it away: a reset, which bytes that came before it hide from
+// Receive and Peek.
+func Failed(fd int) error {
+	if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || n != 0 {
+		if err == nil {
+			err = syscall.Errno(n)
+		}
+		return err
+	}
+	return nil
+}
+
+// Abort has the close that follows reset the connection and drop what the peer has not taken, rather than leave it to the system
+// for minutes.
+func Abort(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// Duplicate returns another descriptor of the socket that c has. Go's own poller lets go of the socket when c is closed. The
+// duplicate does not block, as c does not: that is a property of what both refer to.
+func Duplicate(c syscall.RawConn) (int, error) {
+	dup, err := -1, error(nil)
+	if failed := c.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); failed != nil {
+		return -1, failed
+	}
+	return dup, os.NewSyscallError("fcntl", err)
+}
+
+// zone returns the number of the interface that an IPv6 address is tied to, 0 for none.
+func zone(ip netip.Addr) uint32 {
+	if name := ip.Zone(); name != "" {
+		if i, err := net.InterfaceByName(name); err == nil {
+			return uint32(i.Index)
+		}
+	}
+	return 0
+}
