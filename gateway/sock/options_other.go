@@ -2,7 +2,8 @@
 
 package sock
 
-// Elsewhere all these are as is usual on the system.
-var probes, sends []option
+// probes are as is usual on the system.
+var probes []option
 
-var _ = unsent
+// lowWater is no option here.
+const lowWater = -1

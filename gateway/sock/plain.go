@@ -74,7 +74,7 @@ func Accept(fd int) (int, netip.AddrPort, error) {
 		Close(conn)
 		return -1, netip.AddrPort{}, err
 	}
-	set(conn, sends...)
+	set(conn, option{unix.IPPROTO_TCP, lowWater, unsent})
 	switch from := from.(type) {
 	case *unix.SockaddrInet4:
 		return conn, netip.AddrPortFrom(netip.AddrFrom4(from.Addr), uint16(from.Port)), nil

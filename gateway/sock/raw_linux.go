@@ -62,7 +62,7 @@ func Accept(fd int) (int, netip.AddrPort, error) {
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
 	}
-	setTCP(conn, unix.TCP_NOTSENT_LOWAT, unsent) // of a listening socket of Multipath TCP it would not be inherited
+	setTCP(conn, lowWater, unsent) // of a listening socket of Multipath TCP it would not be inherited
 	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&from.Port))[:])
 	switch from.Family {
 	case unix.AF_INET:

@@ -1,12 +1,11 @@
+//go:build unix
+
 package loop
 
 import (
-	"os"
 	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/sock"
 )
@@ -49,14 +48,13 @@ type Loop struct {
 	// handler's Fail, if it is a Failer, and goes on. Without it a panic ends the process, as usual.
 	OnPanic func(v any)
 
-	epoll int
-	keeps bool // it may keep its processor while it naps
-	bell  int  // an eventfd that ends a wait
-	held  int  // a descriptor that is kept back for Conn; -1: there is none
-	start time.Time
-	clock time.Time     // as of the last wait
-	now   time.Duration // since start, likewise
-	busy  time.Duration // when there was an event last
+	poller *poller
+	keeps  bool // it may keep its processor while it naps
+	held   int  // a descriptor that is kept back for Conn; -1: there is none
+	start  time.Time
+	clock  time.Time     // as of the last wait
+	now    time.Duration // since start, likewise
+	busy   time.Duration // when there was an event last
 
 	slots []slot
 	free  []int32
@@ -116,20 +114,12 @@ func Start(n int) ([]*Loop, error) {
 }
 
 func start(keeps bool) (*Loop, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	p, err := newPoller()
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1})
-	}
-	if err != nil {
-		unix.Close(epoll)
-		return nil, os.NewSyscallError("eventfd", err)
+		return nil, err
 	}
 	l := &Loop{
-		epoll: epoll, keeps: keeps, bell: bell, Shared: make([]byte, bufferSize),
+		poller: p, keeps: keeps, Shared: make([]byte, bufferSize),
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	l.clock = l.start
@@ -151,7 +141,7 @@ func (l *Loop) Send(h Handler) {
 func (l *Loop) wake() {
 	if l.waiting {
 		l.waiting = false
-		unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		l.poller.ring()
 	}
 }
 
@@ -175,14 +165,11 @@ func (l *Loop) Since() time.Duration { return time.Since(l.start) }
 
 func (l *Loop) run() {
 	defer close(l.ended)
-	events := make([]unix.EpollEvent, 512)
 	for batch := 1; ; batch++ {
 		if !l.receive() {
 			break
 		}
-		for n, i := l.wait(events), 0; i < n; i++ {
-			l.tell(&events[i])
-		}
+		l.dispatch(l.wait())
 		l.turns()
 		l.expire()
 		if !l.keeps && batch%spin == 0 {
@@ -193,10 +180,9 @@ func (l *Loop) run() {
 	defer l.mu.Unlock()
 	l.waiting = false
 	if l.held >= 0 {
-		unix.Close(l.held)
+		sock.Close(l.held)
 	}
-	unix.Close(l.bell)
-	unix.Close(l.epoll)
+	l.poller.close()
 }
 
 // receive hands on what was sent, and reports whether the loop goes on.
@@ -217,12 +203,12 @@ func (l *Loop) receive() bool {
 }
 
 // wait returns the number of events. It sleeps until something comes or is due.
-func (l *Loop) wait(events []unix.EpollEvent) int {
+func (l *Loop) wait() int {
 	n := 0
 	if len(l.ready) > 0 || !l.mayWait() {
-		n = pollFor(l.epoll, events, 0)
+		n = l.poller.waitUntold(0)
 	} else {
-		n = l.sleep(events, l.due.in(time.Since(l.start)))
+		n = l.sleep(l.due.in(time.Since(l.start)))
 		l.mu.Lock()
 		l.waiting = false
 		l.mu.Unlock()
@@ -236,18 +222,17 @@ func (l *Loop) wait(events []unix.EpollEvent) int {
 }
 
 // sleep waits for events, or for so many milliseconds, -1 being forever. A signal may end it early.
-func (l *Loop) sleep(events []unix.EpollEvent, due int) int {
+func (l *Loop) sleep(due int) int {
 	if rest := nap - int((l.now-l.busy)/time.Millisecond); l.keeps && rest > 0 {
 		if due >= 0 {
 			rest = min(rest, due)
 		}
-		return pollFor(l.epoll, events, rest)
+		return l.poller.waitUntold(rest)
 	}
-	if n := pollFor(l.epoll, events, 0); n > 0 {
+	if n := l.poller.waitUntold(0); n > 0 {
 		return n
 	}
-	n, _ := unix.EpollWait(l.epoll, events, due)
-	return n
+	return l.poller.wait(due)
 }
 
 // mayWait reports whether nothing was sent, and asks for the bell from now on.
@@ -258,14 +243,10 @@ func (l *Loop) mayWait() bool {
 	return l.waiting
 }
 
-func (l *Loop) tell(e *unix.EpollEvent) {
-	if e.Fd < 0 {
-		var b [8]byte
-		unix.Read(l.bell, b[:])
-		return
-	}
-	if s := l.slots[e.Fd]; s.handler != nil && s.generation == e.Pad {
-		l.call(s.handler, happened, int(s.side), told(e.Events))
+// tell tells the handler of a slot, if it still has one.
+func (l *Loop) tell(t Token, e Events) {
+	if s := l.slots[t]; s.handler != nil {
+		l.call(s.handler, happened, int(s.side), e)
 	}
 }
 
@@ -336,15 +317,15 @@ func (l *Loop) expire() {
 // Watch has h told what happens at fd, a socket that does not block, under the number side. Of what has happened already
 // it is told at once.
 func (l *Loop) Watch(fd int, h Handler, side int) (Token, error) {
-	return l.watch(fd, h, side, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
+	return l.watch(fd, h, side, false)
 }
 
 // WatchListener has h told, time and again, that connections wait at the listening socket fd.
 func (l *Loop) WatchListener(fd int, h Handler) (Token, error) {
-	return l.watch(fd, h, 0, unix.EPOLLIN)
+	return l.watch(fd, h, 0, true)
 }
 
-func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) {
+func (l *Loop) watch(fd int, h Handler, side int, listens bool) (Token, error) {
 	if len(l.free) == 0 {
 		l.free = append(l.free, int32(len(l.slots)))
 		l.slots = append(l.slots, slot{})
@@ -352,8 +333,7 @@ func (l *Loop) watch(fd int, h Handler, side int, events uint32) (Token, error) 
 	i := l.free[len(l.free)-1]
 	s := &l.slots[i]
 	s.generation++
-	e := unix.EpollEvent{Events: events, Fd: i, Pad: s.generation}
-	if err := control(l.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+	if err := l.poller.add(fd, i, s.generation, listens); err != nil {
 		return 0, err
 	}
 	l.free = l.free[:len(l.free)-1]
@@ -369,13 +349,14 @@ func (l *Loop) HandOver(t Token, h Handler, side int) {
 // Forget ends the watch over a descriptor that is closed at once, in all its duplicates. The token is another's afterwards.
 func (l *Loop) Forget(t Token) {
 	l.slots[t].handler = nil
+	l.poller.forget(t)
 	l.free = append(l.free, int32(t))
 }
 
 // Release ends the watch over a descriptor that lives on.
 func (l *Loop) Release(t Token, fd int) {
 	l.Forget(t)
-	_ = control(l.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it is watched
+	l.poller.remove(fd)
 }
 
 // Again has the handler's Turn called after this batch of events.
@@ -385,9 +366,3 @@ func (l *Loop) Again(s *Seat) {
 		l.ready = append(l.ready, s)
 	}
 }
-
-// Read is sock.Receive for a watched socket. Handlers read by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Read(_ Token, fd int, b []byte) (int, error) { return sock.Receive(fd, b) }
-
-// Write is sock.Send for a watched socket. Handlers write by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Write(_ Token, fd int, b []byte) (int, error) { return sock.Send(fd, b) }
