@@ -31,7 +31,7 @@ type site struct {
 	addr     string // where it serves
 	port     string
 	registry *prometheus.Registry
-	tunnels  gateway.Tunnels
+	tunnels  *tunnel.Engine
 	loops    []*loop.Loop
 	store    affinity.Store // of the first cluster
 	clusters []*cluster.Cluster
@@ -156,15 +156,12 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 }
 
 // carriers returns what carries tunnels in this run, with the loops that it runs on.
-func carriers(t testing.TB) (gateway.Tunnels, []*loop.Loop) {
-	if !onLoops {
-		return tunnel.NewGoroutines(), nil
-	}
+func carriers(t testing.TB) (*tunnel.Engine, []*loop.Loop) {
 	loops, err := loop.Start(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tunnel.NewLoops(loops), loops
+	return tunnel.New(), loops
 }
 
 // end closes the gateway and looks for what it left behind.

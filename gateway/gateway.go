@@ -67,20 +67,13 @@ type Limits struct {
 	Queue         int           // how many requests may be held for want of a node
 }
 
-// Tunnels carries WebSockets after their 101.
-type Tunnels interface {
-	Start(o tunnel.Options)
-	Len() int
-	Shutdown(ctx context.Context, waves int, over time.Duration) error
-}
-
 // Options are what a Gateway is made of.
 type Options struct {
 	Routes    []Route
 	Limits    Limits
 	Trusted   []netip.Prefix // proxies whose forwarded headers are kept and appended to
-	Tunnels   Tunnels
-	Loops     []*loop.Loop // they must outlive Close; none: each connection has a goroutine
+	Tunnels   *tunnel.Engine
+	Loops     []*loop.Loop // at least one; they must outlive Close
 	Metrics   *Metrics
 	Log       *slog.Logger
 	AccessLog bool

@@ -20,9 +20,8 @@ import (
 //
 // All that is below a lane belongs to its loop's goroutine.
 type lane struct {
-	g      *Gateway
-	loop   *loop.Loop
-	engine adopter
+	g    *Gateway
+	loop *loop.Loop
 
 	reader *http1.Reader // of the bytes in hand, whosever they are
 	out    []byte        // what is being written
@@ -36,9 +35,9 @@ type lane struct {
 	closed    bool
 }
 
-func newLane(g *Gateway, l *loop.Loop, engine adopter) *lane {
+func newLane(g *Gateway, l *loop.Loop) *lane {
 	return &lane{
-		g: g, loop: l, engine: engine, reader: http1.NewReader(nil),
+		g: g, loop: l, reader: http1.NewReader(nil),
 		clients: map[*laneClient]struct{}{}, idle: map[*cluster.Node][]*laneNode{},
 	}
 }

@@ -367,6 +367,7 @@ func (c *laneClient) tunnel() {
 	}
 	x.bytes = int64(wrote)
 	o := tunnel.Options{
+		Node:     x.node,
 		ToClient: bytes.Clone(l.out[wrote:]),
 		ToNode:   c.behind,
 		Block:    c.g.Limits.WriteTime,
@@ -379,7 +380,7 @@ func (c *laneClient) tunnel() {
 	c.getOff()
 	c.n, n.client = nil, nil
 	l.loop.StopTimer(&n.Seat)
-	l.engine.Adopt(l.loop,
+	l.g.Tunnels.Adopt(l.loop,
 		tunnel.Socket{FD: c.fd, Token: c.token, Readable: c.readable, Hup: c.hup},
 		tunnel.Socket{FD: n.fd, Token: n.token, Readable: n.readable, Hup: n.hup}, o)
 }

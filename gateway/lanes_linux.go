@@ -10,25 +10,15 @@ import (
 
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 // lanes are what a gateway has on its loops, one on each; none where it has no loops.
 type lanes []*lane
 
-// adopter carries tunnels on the loops on which their sockets are already.
-type adopter interface {
-	Adopt(on *loop.Loop, client, node tunnel.Socket, o tunnel.Options)
-}
-
 func newLanes(g *Gateway) lanes {
-	engine, ok := g.Tunnels.(adopter)
-	if !ok {
-		return nil
-	}
 	var all lanes
 	for _, l := range g.Loops {
-		lane := newLane(g, l, engine)
+		lane := newLane(g, l)
 		lane.do(func() { l.OnPanic = g.panicked })
 		all = append(all, lane)
 	}

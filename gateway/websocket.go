@@ -68,8 +68,7 @@ func (x *exchange) tunnel(n *http1.Conn) after {
 	head := append(x.appendStatus(nil), switched...)
 	head = append(append(head, x.early...), n.Reader.Detach()...)
 	o := tunnel.Options{
-		Client:   c.conn,
-		Node:     n.Conn,
+		Node:     x.node,
 		ToClient: head,
 		ToNode:   c.reader.Detach(),
 		Block:    c.g.Limits.WriteTime,
@@ -79,7 +78,7 @@ func (x *exchange) tunnel(n *http1.Conn) after {
 	o.Idle, o.Grace = x.tunnelIdle()
 	x.status = 101
 	c.g.watcher.remove(c)
-	c.g.Tunnels.Start(o)
+	c.g.joinTunnel(c.conn, n.Conn, o)
 	return took
 }
 

@@ -38,8 +38,8 @@ type Replica struct {
 	cfg       *config.Config
 	log       *slog.Logger
 	gateway   *gateway.Gateway
-	loops     []*loop.Loop // none where the system has no epoll
-	tunnels   *tunnel.Loops
+	loops     []*loop.Loop
+	tunnels   *tunnel.Engine
 	metrics   *gateway.Metrics
 	routes    []gateway.Route
 	redis     redis.UniversalClient // nil in memory mode
@@ -99,7 +99,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	if r.loops, err = loop.Start(loopCount()); err != nil {
 		return err
 	}
-	r.tunnels = tunnel.NewLoops(r.loops)
+	r.tunnels = tunnel.New()
 	r.gateway, err = gateway.New(gateway.Options{
 		Routes:    r.routes,
 		Limits:    limits,

@@ -14,10 +14,9 @@ import (
 // Tunnels that come and go while others are busy take over each other's descriptor numbers. Each byte carries the number of the
 // tunnel it belongs to, so that one that strays is seen; and at the end nothing is left of any.
 func TestTwoThousandTunnelsComeAndGo(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		goroutines, files := runtime.NumGoroutine(), openFiles(t)
 		const workers, rounds = 50, 40
-		taken := make([]tunnel.Options, workers*rounds) // kept, so that no finalizer closes what the engine forgot
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
@@ -25,7 +24,7 @@ func TestTwoThousandTunnelsComeAndGo(t *testing.T) {
 				defer l.Close()
 				for r := range rounds {
 					number := w*rounds + r
-					taken[number] = converse(t, e, l, uint32(number))
+					converse(t, e, l, uint32(number))
 				}
 			})
 		}
@@ -33,20 +32,17 @@ func TestTwoThousandTunnelsComeAndGo(t *testing.T) {
 		eventually(t, "no tunnel left", func() bool { return e.Len() == 0 })
 		eventually(t, "no goroutine left", func() bool { return runtime.NumGoroutine() <= goroutines })
 		eventually(t, "no descriptor left", func() bool { return openFiles(t) <= files })
-		runtime.KeepAlive(taken)
 	})
 }
 
-// converse opens a tunnel, sends its number through it both ways, and ends it in one of five ways. It returns what the tunnel was
-// started with.
-func converse(t *testing.T, e engine, l net.Listener, number uint32) tunnel.Options {
+// converse opens a tunnel, sends its number through it both ways, and ends it in one of five ways.
+func converse(t *testing.T, e engine, l net.Listener, number uint32) {
 	client, gatewayClient := connect(t, l)
 	node, gatewayNode := connect(t, l)
 	defer client.Close()
 	defer node.Close()
 	done := make(chan tunnel.Result, 1)
-	o := tunnel.Options{Client: gatewayClient, Node: gatewayNode, Done: func(r tunnel.Result) { done <- r }}
-	e.Start(o)
+	e.adopt([2]int{detach(t, gatewayClient), detach(t, gatewayNode)}, tunnel.Options{Done: func(r tunnel.Result) { done <- r }})
 
 	for size := range 5 {
 		marked(t, client, node, number, 1<<(size*3))
@@ -70,7 +66,6 @@ func converse(t *testing.T, e engine, l net.Listener, number uint32) tunnel.Opti
 	io.Copy(io.Discard, node)
 	node.Close()
 	<-done
-	return o
 }
 
 // marked sends a number so many times and checks that it, and nothing else, arrives.

@@ -18,7 +18,7 @@ func closeWrite(t testing.TB, c net.Conn) {
 }
 
 func TestClientEndsFirst(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		send(t, x.client, "last words")
 		closeWrite(t, x.client)
@@ -33,7 +33,7 @@ func TestClientEndsFirst(t *testing.T) {
 }
 
 func TestNodeEndsFirst(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		send(t, x.node, "last words")
 		closeWrite(t, x.node)
@@ -48,7 +48,7 @@ func TestNodeEndsFirst(t *testing.T) {
 }
 
 func TestSecondDirectionLingers(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		began := time.Now()
 		x := join(t, e, tunnel.Options{Linger: 100 * time.Millisecond})
 		closeWrite(t, x.client)
@@ -74,7 +74,7 @@ func reset(t testing.TB, c net.Conn) {
 }
 
 func TestResetByClient(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		reset(t, x.client)
 		receiveEnd(t, x.node)
@@ -84,7 +84,7 @@ func TestResetByClient(t *testing.T) {
 }
 
 func TestResetByNode(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		reset(t, x.node)
 		receiveEnd(t, x.client)
@@ -94,7 +94,7 @@ func TestResetByNode(t *testing.T) {
 }
 
 func TestSilentClientIsIdle(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		began := time.Now()
 		x := join(t, e, tunnel.Options{Idle: 200 * time.Millisecond})
 		for { // what the node sends must not prolong it
@@ -111,7 +111,7 @@ func TestSilentClientIsIdle(t *testing.T) {
 }
 
 func TestSpeakingClientIsNotIdle(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		const idle = time.Second
 		began := time.Now()
 		x := join(t, e, tunnel.Options{Idle: idle})
@@ -130,7 +130,7 @@ func TestSpeakingClientIsNotIdle(t *testing.T) {
 }
 
 func TestGraceIsAddedToTheFirstInterval(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		began := time.Now()
 		x := join(t, e, tunnel.Options{Idle: 50 * time.Millisecond, Grace: 300 * time.Millisecond})
 		send(t, x.client, "2probe")
@@ -153,10 +153,12 @@ func flood(c net.Conn) (n int64) {
 }
 
 func TestBlockedClient(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
+		began := time.Now()
 		x := join(t, e, tunnel.Options{Block: 100 * time.Millisecond})
 		flood(x.node)
 		x.endsBy(tunnel.Blocked)
+		notBefore(t, began, 100*time.Millisecond)
 		if _, err := io.Copy(io.Discard, x.client); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("a blocked client sees %v, want a reset that frees the kernel's memory at once", err)
 		}
@@ -164,15 +166,36 @@ func TestBlockedClient(t *testing.T) {
 }
 
 func TestBlockedNode(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{Block: 100 * time.Millisecond})
 		flood(x.client)
 		x.endsBy(tunnel.Blocked)
 	})
 }
 
+// While the node does not take the client's bytes, the client cannot be heard: that is not its silence.
+func TestAWaitForTheNodeIsNotSilence(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		const idle = 100 * time.Millisecond
+		x := join(t, e, tunnel.Options{Idle: idle})
+		must(t, x.client.SetWriteDeadline(time.Now().Add(4*idle)))
+		held := flood(x.client)
+		select {
+		case r := <-x.done:
+			t.Fatalf("ended by %v while the node took nothing", r.Cause)
+		default:
+		}
+		began := time.Now()
+		if n, err := io.Copy(io.Discard, x.node); n != held || err != nil {
+			t.Errorf("%d bytes of %d arrived: %v", n, held, err)
+		}
+		x.endsBy(tunnel.ClientIdle)
+		notBefore(t, began, idle)
+	})
+}
+
 func TestQuietIsNotBlocked(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		const block = 20 * time.Millisecond
 		x := join(t, e, tunnel.Options{Block: block})
 		for range 3 {

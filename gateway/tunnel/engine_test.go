@@ -4,83 +4,146 @@ import (
 	"context"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// engine is what the suite needs of an engine.
-type engine interface {
-	Start(tunnel.Options)
-	Len() int
-	Shutdown(ctx context.Context, waves int, over time.Duration) error
+// engine is one with the loops that its tunnels live on.
+type engine struct {
+	*tunnel.Engine
+	loops []*loop.Loop
 }
 
-// made is an engine under test.
-type made struct {
-	name string
-	make func() engine
+func newEngine(t testing.TB) engine {
+	t.Helper()
+	loops, err := loop.Start(2)
+	must(t, err)
+	return engine{tunnel.New(), loops}
 }
 
-// engines are the engines that the whole suite runs with. Each of them takes any net.Conn.
-var engines = append([]made{{"goroutines", func() engine { return tunnel.NewGoroutines() }}}, loopEngines...)
-
-// each runs a story with every engine, and ends the engine after it.
-func each(t *testing.T, story func(t *testing.T, e engine)) {
-	for _, c := range engines {
-		t.Run(c.name, func(t *testing.T) {
-			e := c.make()
-			defer func() {
-				ctx, cancel := context.WithCancel(context.Background())
-				cancel()
-				e.Shutdown(ctx, 1, 0)
-				if n := e.Len(); n != 0 {
-					t.Errorf("%d tunnels left after Shutdown", n)
-				}
-			}()
-			story(t, e)
-		})
+// end cuts the tunnels that are left and ends the loops.
+func (e engine) end(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	e.Shutdown(ctx, 1, 0)
+	if n := e.Len(); n != 0 {
+		t.Errorf("%d tunnels left after Shutdown", n)
+	}
+	for _, l := range e.loops {
+		l.End()
 	}
 }
 
-// ends are a tunnel seen from outside: the peers that its two connections lead to.
+// with runs a story with an engine, and ends the engine after it.
+func with(t *testing.T, story func(t *testing.T, e engine)) {
+	t.Helper()
+	e := newEngine(t)
+	defer e.end(t)
+	story(t, e)
+}
+
+// adoption is two sockets on their way to a tunnel on a loop.
+type adoption struct {
+	e   engine
+	on  *loop.Loop
+	fds [2]int
+	o   tunnel.Options
+
+	adopted chan struct{}
+}
+
+// adopt joins two sockets on some loop, and waits for it.
+func (e engine) adopt(fds [2]int, o tunnel.Options) {
+	on := e.loops[fds[0]%len(e.loops)]
+	a := adoption{e, on, fds, o, make(chan struct{})}
+	on.Send(a)
+	<-a.adopted
+}
+
+func (a adoption) Receive() {
+	defer close(a.adopted)
+	var sockets [2]tunnel.Socket
+	for i, fd := range a.fds {
+		token, err := a.on.Watch(fd, a, i)
+		if err != nil {
+			panic(err)
+		}
+		sockets[i] = tunnel.Socket{FD: fd, Token: token, Readable: true}
+	}
+	a.e.Adopt(a.on, sockets[0], sockets[1], a.o)
+}
+
+func (adoption) Event(int, loop.Events) {}
+func (adoption) Turn()                  {}
+func (adoption) Expire()                {}
+
+// detach returns the descriptor of a connection's socket, and closes the connection.
+func detach(t testing.TB, c net.Conn) int {
+	t.Helper()
+	raw, err := c.(syscall.Conn).SyscallConn()
+	must(t, err)
+	fd, err := sock.Duplicate(raw)
+	must(t, err)
+	c.Close()
+	return fd
+}
+
+// ends are a tunnel seen from outside: the peers that its two sockets lead to.
 type ends struct {
 	t            testing.TB
 	client, node net.Conn
+	inner        [2]net.Conn // what becomes the tunnel's
 	done         <-chan tunnel.Result
 }
 
 // join starts a tunnel over loopback TCP with o's limits.
 func join(t testing.TB, e engine, o tunnel.Options) ends {
 	t.Helper()
-	client, gatewayClient := tcpPair(t)
-	node, gatewayNode := tcpPair(t)
-	o.Client, o.Node = gatewayClient, gatewayNode
-	return start(t, e, o, ends{client: client, node: node})
+	var x ends
+	x.client, x.inner[0] = tcpPair(t)
+	x.node, x.inner[1] = tcpPair(t)
+	return start(t, e, o, x)
 }
 
-// start starts a tunnel over the connections in o, whose peers are in x.
+// start starts a tunnel over x's inner connections.
 func start(t testing.TB, e engine, o tunnel.Options, x ends) ends {
 	t.Helper()
 	done := make(chan tunnel.Result, 2) // one more than allowed, so that a second call is seen
+	fds := [2]int{detach(t, x.inner[0]), detach(t, x.inner[1])}
+	ids := [2]uint64{inode(fds[0]), inode(fds[1])}
 	o.Done = func(r tunnel.Result) {
-		if o.Client.SetDeadline(time.Time{}) == nil || o.Node.SetDeadline(time.Time{}) == nil {
-			t.Error("Done called before both connections are closed")
+		if inode(fds[0]) == ids[0] || inode(fds[1]) == ids[1] {
+			t.Error("Done called before both sockets are closed")
 		}
 		done <- r
 	}
 	x.t, x.done = t, done
-	e.Start(o)
+	e.adopt(fds, o)
 	t.Cleanup(func() {
 		x.client.Close()
 		x.node.Close()
 	})
 	return x
+}
+
+// inode returns the number of an open file, 0 where none is open.
+func inode(fd int) uint64 {
+	var s unix.Stat_t
+	if unix.Fstat(fd, &s) != nil {
+		return 0
+	}
+	return uint64(s.Ino)
 }
 
 // tcpPair returns the two ends of a TCP connection over loopback.

@@ -1,241 +1,301 @@
 package tunnel
 
 import (
-	"errors"
 	"io"
-	"net"
-	"os"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
-// tunnel is two directions over two connections. Each direction runs in a goroutine of its own, and the one that ends last
-// closes up.
+var _ loop.Handler = (*tunnel)(nil)
+
+// turn is how many reads a tunnel may make before the others come first.
+const turn = 8
+
+// tunnel is a tunnel on a loop: two descriptors, what waits to be written, and a few facts.
 type tunnel struct {
-	engine       *Goroutines
-	client, node net.Conn
-	up, down     direction // to the node, to the client
-	linger       time.Duration
-	done         func(Result)
+	loop.Seat
+	loop    *loop.Loop
+	roster  *roster
+	buffers *buffers
+	node    any
+	fds     [2]int // of the client and of the node
+	tokens  [2]loop.Token
+	ways    [2]way // from the client to the node, and back
 
-	mu    sync.Mutex
+	gone bool // the descriptors are closed
+
+	idle, block, linger time.Duration
+	heard               time.Duration // when the client was last heard, or its grace allows to think so
+	lingers             time.Duration // when what is left is cut; 0 before one way has ended
+
 	cause Cause
-	timer *time.Timer // runs once one direction has ended; closes what goes on for too long
+	said  *atomic.Uint64 // counts what the node said; nil: nobody asks
+	done  func(Result)
+	order atomic.Uint32 // what another goroutine wants
 }
 
-// direction passes bytes from one connection to the other.
-type direction struct {
-	t      *tunnel
-	src    source
-	dst    net.Conn
-	passed int64
-	said   *atomic.Uint64 // counts what src said; nil: nobody asks
-
-	srcClosed, dstClosed Cause // what it means that this side has gone
-
-	block  time.Duration
-	brief  bool          // the write deadline of dst must not outlive a write
-	taken  time.Time     // until when dst may block: its write deadline
-	idle   time.Duration // 0: no limit
-	silent time.Time     // when src will have been idle for too long; src's read deadline lags behind it
+// way is one direction: from fds[i] to the other one.
+type way struct {
+	waiting  []byte  // read and not yet taken by the other side
+	borrowed *[]byte // the buffer that holds it; nil for early bytes
+	passed   int64
+	blocked  time.Duration // since when the other side has taken none of it
+	readable bool          // there may be bytes to read
+	hup      bool          // a FIN or an error is behind them: read to the end
+	eof      bool          // nothing more is read
+	over     bool
 }
 
-func newTunnel(g *Goroutines, o Options) *tunnel {
-	t := &tunnel{engine: g, client: o.Client, node: o.Node, linger: o.Linger, done: o.Done}
+const (
+	orderStop = 1 + iota
+	orderCut
+)
+
+func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
+	t := &tunnel{
+		loop: on, node: o.Node, roster: e.roster, buffers: e.buffers,
+		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, done: o.Done,
+	}
+	t.Sit(t)
 	if t.linger <= 0 {
 		t.linger = DefaultLinger
 	}
-	t.up = direction{t: t, dst: o.Node, srcClosed: ClientClosed, dstClosed: NodeClosed, block: o.Block, idle: o.Idle}
-	t.down = direction{t: t, dst: o.Client, srcClosed: NodeClosed, dstClosed: ClientClosed, block: o.Block}
-	t.up.src.init(o.Client, g.buffers)
-	t.down.src.init(o.Node, g.buffers)
-	t.down.said = o.Heard
-	t.up.brief = o.Block > 0 && t.down.src.raw == nil
-	t.down.brief = o.Block > 0 && t.up.src.raw == nil
-	o.Client.SetDeadline(time.Time{})
-	o.Node.SetDeadline(time.Time{})
-	if o.Idle > 0 {
-		o.Client.SetReadDeadline(time.Now().Add(o.Idle + o.Grace))
-	}
+	t.ways[0].waiting, t.ways[1].waiting = o.ToNode, o.ToClient
+	t.heard = on.Since() + o.Grace
 	return t
 }
 
-// stop makes the direction to the client end as if the node had closed. Only stop sets a read deadline on the node's
-// connection, so that its expiry is the order itself.
+// Fail implements loop.Failer.
+func (t *tunnel) Fail() {
+	if !t.gone {
+		t.because(Failed)
+		t.close()
+	}
+}
+
+// stop ends the direction to the client, as if the node had closed. It may be called from any goroutine.
 func (t *tunnel) stop() {
-	t.because(Shutdown)
-	t.node.SetReadDeadline(time.Unix(1, 0))
+	t.order.CompareAndSwap(0, orderStop)
+	t.loop.Send(t)
 }
 
-// cut closes both connections now; the directions end by it.
-func (t *tunnel) cut(c Cause) {
-	t.because(c)
-	hangUp(t.client)
-	hangUp(t.node)
+// cut closes both sockets. It may be called from any goroutine.
+func (t *tunnel) cut() {
+	t.order.Store(orderCut)
+	t.loop.Send(t)
 }
 
+// Receive implements loop.Handler: there is an order.
+func (t *tunnel) Receive() {
+	if !t.gone {
+		t.obey()
+	}
+}
+
+// begin moves what is there already.
+func (t *tunnel) begin() {
+	for i := range t.ways {
+		t.ways[i].blocked = t.loop.Now()
+	}
+	t.arm()
+	t.obey()
+}
+
+// obey does what another goroutine has ordered, if anything, and goes on.
+func (t *tunnel) obey() {
+	switch t.order.Load() {
+	case orderCut:
+		t.because(Shutdown)
+		t.close()
+		return
+	case orderStop:
+		t.because(Shutdown)
+		t.ways[1].eof = true
+	}
+	t.pump()
+}
+
+// Event implements loop.Handler.
+func (t *tunnel) Event(side int, e loop.Events) {
+	w := &t.ways[side]
+	w.readable = w.readable || e&loop.Readable != 0
+	w.hup = w.hup || e&loop.Hup != 0
+	t.pump()
+}
+
+// pump moves what can be moved, both ways.
+func (t *tunnel) pump() {
+	more := t.move(0)
+	if !t.gone {
+		more = t.move(1) || more
+	}
+	if more && !t.gone {
+		t.loop.Again(&t.Seat)
+	}
+}
+
+// Turn implements loop.Handler.
+func (t *tunnel) Turn() {
+	if !t.gone {
+		t.pump()
+	}
+}
+
+// move passes bytes on in one direction, until there are none, the other side takes none, or the turn is over: then it
+// reports true.
+func (t *tunnel) move(i int) bool {
+	w := &t.ways[i]
+	for range turn {
+		if w.over {
+			return false
+		}
+		if len(w.waiting) > 0 && !t.flush(i) {
+			return false
+		}
+		if w.eof {
+			if !t.ways[1-i].over { // else the close that follows tells it
+				_ = sock.ShutdownWrite(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
+			}
+			t.end(i)
+			return false
+		}
+		if !w.readable {
+			return false
+		}
+		t.read(i)
+		if t.gone {
+			return false
+		}
+	}
+	return true
+}
+
+// read reads once and writes what came.
+func (t *tunnel) read(i int) {
+	w, b := &t.ways[i], t.loop.Shared
+	n, err := t.loop.Read(t.tokens[i], t.fds[i], b)
+	switch {
+	case n > 0:
+		// A read that leaves room has emptied the socket; more will be told by another event, but not what came with this one.
+		w.readable = n == len(b) || w.hup
+		if i == 0 {
+			t.heard = max(t.heard, t.loop.Now())
+		} else if t.said != nil {
+			t.said.Add(1)
+		}
+		t.write(i, b[:n])
+	case err == sock.Again:
+		w.readable = false
+	default:
+		t.because(blame(err, [2]Cause{ClientClosed, NodeClosed}[i]))
+		w.eof = true
+	}
+}
+
+// write passes b on. What the other side does not take is kept, and nothing more is read until it has.
+func (t *tunnel) write(i int, b []byte) {
+	w := &t.ways[i]
+	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], b)
+	if n > 0 {
+		w.passed += int64(n)
+	}
+	switch rest := b[max(n, 0):]; {
+	case err != nil && err != sock.Again:
+		t.refused(i, err)
+	case len(rest) > 0:
+		w.borrowed = t.buffers.lend(len(rest))
+		w.waiting = (*w.borrowed)[:copy(*w.borrowed, rest)]
+		w.blocked = t.loop.Now()
+		t.arm()
+	}
+}
+
+// flush writes what waits and reports whether nothing does any more.
+func (t *tunnel) flush(i int) bool {
+	w := &t.ways[i]
+	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], w.waiting)
+	if n > 0 {
+		w.passed += int64(n)
+		w.waiting = w.waiting[n:]
+		w.blocked = t.loop.Now()
+	}
+	if err != nil && err != sock.Again {
+		t.refused(i, err)
+		return false
+	}
+	if len(w.waiting) > 0 {
+		return false
+	}
+	t.giveBack(w)
+	if i == 0 { // the time that the node took is not the client's silence
+		t.heard = max(t.heard, t.loop.Now())
+		t.arm()
+	}
+	return true
+}
+
+func (t *tunnel) giveBack(w *way) {
+	w.waiting = nil
+	if w.borrowed != nil {
+		t.buffers.giveBack(w.borrowed)
+		w.borrowed = nil
+	}
+}
+
+// refused ends a way whose other side is gone. The opposite way goes on: a peer that closed may have sent bytes before, which
+// still wait to be read.
+func (t *tunnel) refused(i int, err error) {
+	t.because(blame(err, [2]Cause{NodeClosed, ClientClosed}[i]))
+	t.end(i)
+}
+
+// blame returns gone if err says that the peer has closed or reset the connection.
+func blame(err error, gone Cause) Cause {
+	if err == io.EOF || err == unix.ECONNRESET || err == unix.EPIPE {
+		return gone
+	}
+	return Failed
+}
+
+// end ends one way; the tunnel ends with the second one, or when that has lingered.
+func (t *tunnel) end(i int) {
+	w := &t.ways[i]
+	w.over = true
+	t.giveBack(w)
+	if t.ways[1-i].over {
+		t.close()
+		return
+	}
+	t.lingers = t.loop.Now() + t.linger
+	t.arm()
+}
+
+// because settles the tunnel's cause: what happened first.
 func (t *tunnel) because(c Cause) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.cause == 0 {
 		t.cause = c
 	}
 }
 
-// ended is called by each direction as its last act.
-func (t *tunnel) ended() {
-	t.mu.Lock()
-	last := t.timer != nil
-	if !last {
-		t.timer = time.AfterFunc(t.linger, func() { t.cut(Failed) })
+// close closes both descriptors and reports.
+func (t *tunnel) close() {
+	t.gone = true
+	for i := range t.ways {
+		t.ways[i].over = true
+		t.giveBack(&t.ways[i])
 	}
-	t.mu.Unlock()
-	if !last {
-		return
+	t.loop.StopTimer(&t.Seat)
+	for i, fd := range t.fds {
+		t.loop.Forget(t.tokens[i])
+		sock.Close(fd)
 	}
-	t.timer.Stop()
-	t.client.Close()
-	t.node.Close()
-	t.report()
-	t.engine.remove(t)
-}
-
-func (t *tunnel) report() {
-	if t.done == nil {
-		return
+	if t.done != nil {
+		t.done(Result{FromClient: t.ways[0].passed, FromNode: t.ways[1].passed, Cause: t.cause})
 	}
-	t.mu.Lock()
-	c := t.cause
-	t.mu.Unlock()
-	t.done(Result{FromClient: t.up.passed, FromNode: t.down.passed, Cause: c})
-}
-
-func (d *direction) run(early []byte) {
-	defer d.t.ended()
-	if len(early) > 0 {
-		if err := d.write(early); err != nil {
-			d.refused(err)
-			return
-		}
-	}
-	d.relay()
-}
-
-// relay passes bytes on until src ends or dst refuses them.
-func (d *direction) relay() {
-	for {
-		b, err := d.src.read()
-		if len(b) > 0 {
-			werr := d.write(b)
-			d.src.release()
-			if werr != nil {
-				d.refused(werr)
-				return
-			}
-		}
-		if err != nil && d.over(err) {
-			return
-		}
-	}
-}
-
-// write passes b on whole, and restarts the clock of Idle: the time that a write takes is not the silence of src.
-func (d *direction) write(b []byte) error {
-	if d.block > 0 {
-		d.limitWrite()
-	}
-	if d.said != nil {
-		d.said.Add(1)
-	}
-	n, err := d.dst.Write(b)
-	d.passed += int64(n)
-	if d.brief && err == nil {
-		d.taken = time.Time{}
-		d.dst.SetWriteDeadline(d.taken)
-	}
-	if d.idle > 0 {
-		d.silent = time.Now().Add(d.idle)
-	}
-	return err
-}
-
-// limitWrite sets the deadline of a write so far ahead that it serves the writes of a while: a timer is touched four times per
-// Block, not per frame. A TLS connection may have to write while it is read (RFC 8446, 4.6.3), so that there, as in all
-// connections that are not plain sockets, the deadline is taken back after the write.
-func (d *direction) limitWrite() {
-	if now := time.Now(); d.taken.Sub(now) < d.block {
-		d.taken = now.Add(d.block + d.block/4)
-		d.dst.SetWriteDeadline(d.taken)
-	}
-}
-
-// over decides what an error from src means, and whether the direction has ended.
-func (d *direction) over(err error) bool {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		if d.idle == 0 { // told by stop
-			d.closeWrite()
-			return true
-		}
-		// The deadline was set long ago: move it to where the last bytes put it.
-		if d.silent.After(time.Now()) {
-			d.src.conn.SetReadDeadline(d.silent)
-			return false
-		}
-		abandon(d.src.conn)
-		d.t.cut(ClientIdle)
-		return true
-	}
-	d.t.because(blame(err, d.srcClosed))
-	d.closeWrite()
-	return true
-}
-
-// refused ends the direction after a failed write. The opposite one goes on: a peer that closed may have sent bytes before,
-// which still wait to be read.
-func (d *direction) refused(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		abandon(d.dst)
-		d.t.cut(Blocked)
-		return
-	}
-	d.t.because(blame(err, d.dstClosed))
-}
-
-// closeWrite tells dst that no more bytes will come. A connection that cannot be told so is closed, and the tunnel with it.
-func (d *direction) closeWrite() {
-	if c, ok := d.dst.(interface{ CloseWrite() error }); ok {
-		c.CloseWrite() // fails only where dst has gone, which the opposite direction finds out
-		return
-	}
-	d.t.cut(Failed)
-}
-
-// blame returns gone if err says that the peer has closed or reset the connection.
-func blame(err error, gone Cause) Cause {
-	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, e) {
-			return gone
-		}
-	}
-	return Failed
-}
-
-// hangUp closes c without waiting: a TLS connection that is blocked would try for five seconds to write its farewell.
-func hangUp(c net.Conn) {
-	if u, ok := c.(interface{ NetConn() net.Conn }); ok {
-		u.NetConn().Close()
-	}
-	c.Close()
-}
-
-// abandon makes a later close of c drop what the peer did not take, rather than leave it to the kernel for minutes.
-func abandon(c net.Conn) {
-	if u, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = u.NetConn()
-	}
-	if l, ok := c.(interface{ SetLinger(int) error }); ok {
-		l.SetLinger(0)
-	}
+	t.roster.remove(t)
 }

@@ -65,13 +65,13 @@ func exchange(t *testing.T, x ends) {
 }
 
 func TestBytesArriveInOrderBothWays(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		exchange(t, join(t, e, tunnel.Options{}))
 	})
 }
 
 func TestEarlyBytesGoFirst(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		early := func(s string) []byte { return bytes.Repeat([]byte(s), 100_000) }
 		x := join(t, e, tunnel.Options{ToClient: early("node"), ToNode: early("client")})
 		send(t, x.client, "later")

@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// roster holds the tunnels of an engine, from Start until their Done has returned.
+// roster holds the tunnels of an engine, from Adopt until their Done has returned.
 type roster struct {
-	mu      sync.Mutex
-	tunnels map[member]bool // whether a wave has picked it
+	mu    sync.Mutex
+	all   *group
+	nodes map[any]*group // of those that have tunnels or are shut down
+}
+
+// group is tunnels that can be shut down together. The roster's mu guards it.
+type group struct {
+	tunnels map[*tunnel]bool // whether a wave has picked it
 	phase   phase
-	empty   chan struct{} // made by the first Shutdown, closed when no tunnel is left
+	empty   chan struct{} // made by the first shutdown, closed when no tunnel is left
+	sweeps  int           // shutdowns that have not returned
 }
 
-// member is a tunnel as its engine's shutdown sees it. Both methods return at once and may be called at any time.
-type member interface {
-	stop()       // ends the direction to the client, as if the node had closed
-	cut(c Cause) // closes both connections
-}
-
-// phase is how far an engine's shutdown has come.
+// phase is how far a group's shutdown has come.
 type phase uint8
 
 const (
@@ -29,41 +30,97 @@ const (
 	closed              // nothing is left, or what was left has been cut: new tunnels are refused
 )
 
-func newRoster() *roster { return &roster{tunnels: make(map[member]bool)} }
+func newGroup() *group { return &group{tunnels: make(map[*tunnel]bool)} }
 
-// add enters m, unless the phase it returns is closed.
-func (r *roster) add(m member) phase {
+func newRoster() *roster { return &roster{all: newGroup(), nodes: make(map[any]*group)} }
+
+// add enters t, unless the phase it returns is closed.
+func (r *roster) add(t *tunnel) phase {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.phase != closed {
-		r.tunnels[m] = false
+	n := r.of(t.node)
+	p := max(r.all.phase, n.phase)
+	if p != closed {
+		r.all.tunnels[t] = false
+		n.tunnels[t] = false
 	}
-	return r.phase
+	r.tidy(t.node)
+	return p
 }
 
-func (r *roster) remove(m member) {
+func (r *roster) remove(t *tunnel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.tunnels, m)
-	r.closeIfEmpty()
+	for _, g := range [...]*group{r.all, r.of(t.node)} {
+		delete(g.tunnels, t)
+		g.closeIfEmpty()
+	}
+	r.tidy(t.node)
+}
+
+// of returns the group of a node. Its caller holds mu, and calls tidy in the end.
+func (r *roster) of(node any) *group {
+	g := r.nodes[node]
+	if g == nil {
+		g = newGroup()
+		r.nodes[node] = g
+	}
+	return g
+}
+
+// tidy forgets the group of a node if nobody needs it. Its caller holds mu.
+func (r *roster) tidy(node any) {
+	if g := r.nodes[node]; len(g.tunnels) == 0 && g.sweeps == 0 {
+		delete(r.nodes, node)
+	}
 }
 
 // Len returns the number of tunnels whose Done has not returned yet.
 func (r *roster) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.tunnels)
+	return len(r.all.tunnels)
+}
+
+// LenOf returns the number of tunnels to a node whose Done has not returned yet.
+func (r *roster) LenOf(node any) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := r.nodes[node]; g != nil {
+		return len(g.tunnels)
+	}
+	return 0
 }
 
 // Shutdown ends all tunnels in waves of equal size that are spread over the given time, in no particular order. A tunnel ends
 // by a FIN to its client, behind the bytes that are already on their way; what the client still sends reaches the node, for
-// Linger at most. When ctx ends, what is left is closed at once. Shutdown returns when no tunnel is left and each Done has
-// returned: nil if all ended in their wave, else the cause of ctx's end.
+// Linger at most. Tunnels that come after the last wave end at once. When ctx ends, what is left is closed. Shutdown returns
+// when no tunnel is left and each Done has returned: nil if all ended in their wave, else the cause of ctx's end. The engine
+// takes no tunnel any more then.
 func (r *roster) Shutdown(ctx context.Context, waves int, over time.Duration) error {
+	return r.sweep(ctx, r.all, waves, over)
+}
+
+// ShutdownNode is Shutdown for the tunnels to one node, to which there may be tunnels again when it has returned.
+func (r *roster) ShutdownNode(ctx context.Context, node any, waves int, over time.Duration) error {
+	r.mu.Lock()
+	g := r.of(node)
+	g.sweeps++
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		g.sweeps--
+		r.tidy(node) // the next tunnel finds a new group
+	}()
+	return r.sweep(ctx, g, waves, over)
+}
+
+func (r *roster) sweep(ctx context.Context, g *group, waves int, over time.Duration) error {
 	waves = max(waves, 1)
-	empty := r.emptied()
+	empty := r.emptied(g)
 	for left := waves; left > 0; left-- {
-		for _, t := range r.wave(left) {
+		for _, t := range r.wave(g, left) {
 			t.stop()
 		}
 		var next <-chan time.Time // never, after the last wave
@@ -75,8 +132,8 @@ func (r *roster) Shutdown(ctx context.Context, waves int, over time.Duration) er
 		case <-empty:
 			return nil
 		case <-ctx.Done():
-			for _, t := range r.rest() {
-				t.cut(Shutdown)
+			for _, t := range r.rest(g) {
+				t.cut()
 			}
 			<-empty
 			return context.Cause(ctx)
@@ -86,56 +143,56 @@ func (r *roster) Shutdown(ctx context.Context, waves int, over time.Duration) er
 }
 
 // emptied returns the channel that is closed when no tunnel is left.
-func (r *roster) emptied() <-chan struct{} {
+func (r *roster) emptied(g *group) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.empty == nil {
-		r.empty = make(chan struct{})
-		r.closeIfEmpty()
+	if g.empty == nil {
+		g.empty = make(chan struct{})
+		g.closeIfEmpty()
 	}
-	return r.empty
+	return g.empty
 }
 
 // closeIfEmpty ends the shutdown, if there is one and no tunnel is left. Its caller holds mu.
-func (r *roster) closeIfEmpty() {
-	if r.empty == nil || len(r.tunnels) > 0 {
+func (g *group) closeIfEmpty() {
+	if g.empty == nil || len(g.tunnels) > 0 {
 		return
 	}
-	r.phase = closed
+	g.phase = closed
 	select {
-	case <-r.empty:
+	case <-g.empty:
 	default:
-		close(r.empty)
+		close(g.empty)
 	}
 }
 
 // wave picks the tunnels to be ended next, when so many waves are left, and marks them.
-func (r *roster) wave(left int) []member {
+func (r *roster) wave(g *group, left int) []*tunnel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if left == 1 && r.phase == open {
-		r.phase = ending
+	if left == 1 && g.phase == open {
+		g.phase = ending
 	}
-	var live []member
-	for m, told := range r.tunnels {
+	var live []*tunnel
+	for t, told := range g.tunnels {
 		if !told {
-			live = append(live, m)
+			live = append(live, t)
 		}
 	}
 	live = live[:(len(live)+left-1)/left]
-	for _, m := range live {
-		r.tunnels[m] = true
+	for _, t := range live {
+		g.tunnels[t] = true
 	}
 	return live
 }
 
 // rest returns all tunnels that are left, and lets no new ones in.
-func (r *roster) rest() []member {
+func (r *roster) rest(g *group) []*tunnel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.phase = closed
-	all := make([]member, 0, len(r.tunnels))
-	for t := range r.tunnels {
+	g.phase = closed
+	all := make([]*tunnel, 0, len(g.tunnels))
+	for t := range g.tunnels {
 		all = append(all, t)
 	}
 	return all

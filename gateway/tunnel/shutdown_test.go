@@ -20,7 +20,7 @@ func obey(x ends) {
 }
 
 func TestShutdownEndsTunnelsInWaves(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		var all []ends
 		for range 20 {
 			x := join(t, e, tunnel.Options{})
@@ -37,7 +37,7 @@ func TestShutdownEndsTunnelsInWaves(t *testing.T) {
 }
 
 func TestAWaveIsAShare(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		var all []ends
 		for range 20 {
 			x := join(t, e, tunnel.Options{})
@@ -61,7 +61,7 @@ func TestAWaveIsAShare(t *testing.T) {
 
 // The client is told first; what it still has to say reaches the node.
 func TestShutdownLetsTheClientFinish(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		send(t, x.node, "on its way")
 		receive(t, x.client, "on its way")
@@ -79,7 +79,7 @@ func TestShutdownLetsTheClientFinish(t *testing.T) {
 }
 
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		deaf := join(t, e, tunnel.Options{})
 		stuck := join(t, e, tunnel.Options{})
 		must(t, stuck.node.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
@@ -95,7 +95,7 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 }
 
 func TestStartWhileShuttingDown(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		holds := join(t, e, tunnel.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error)
@@ -123,14 +123,14 @@ func TestStartWhileShuttingDown(t *testing.T) {
 }
 
 func TestShutdownOfNothing(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		must(t, e.Shutdown(t.Context(), 10, time.Hour))
 		must(t, e.Shutdown(t.Context(), 0, 0)) // again, and without a wave
 	})
 }
 
 func TestShutdownTwiceAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		x := join(t, e, tunnel.Options{})
 		answers := make(chan error)
 		for range 2 {
@@ -145,7 +145,7 @@ func TestShutdownTwiceAtOnce(t *testing.T) {
 
 // A tunnel that has ended by itself is no concern of Shutdown's, and one that lives is not disturbed before its wave.
 func TestWavesLeaveTheOthersAlone(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		a, b := join(t, e, tunnel.Options{}), join(t, e, tunnel.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error)
@@ -170,5 +170,73 @@ func TestWavesLeaveTheOthersAlone(t *testing.T) {
 		cancel()
 		<-answer
 		left.endsBy(tunnel.Shutdown)
+	})
+}
+
+func TestShutdownReturnsWhenNoneIsLeft(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		x, y := join(t, e, tunnel.Options{}), join(t, e, tunnel.Options{})
+		answer := make(chan error)
+		go func() { answer <- e.Shutdown(t.Context(), 4, time.Hour) }()
+		go obey(x)
+		go obey(y)
+		x.client.Close()
+		y.client.Close()
+		must(t, <-answer)
+	})
+}
+
+// The tunnels of one node end in waves, and those of another go on. Then the node may have tunnels again.
+func TestShutdownNode(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		other := join(t, e, tunnel.Options{Node: "n2"})
+		for range 2 {
+			var all []ends
+			for range 8 {
+				x := join(t, e, tunnel.Options{Node: "n1"})
+				all = append(all, x)
+				go obey(x)
+			}
+			if n1, n2 := e.LenOf("n1"), e.LenOf("n2"); n1 != 8 || n2 != 1 {
+				t.Errorf("%d and %d tunnels, want 8 and 1", n1, n2)
+			}
+			began := time.Now()
+			must(t, e.ShutdownNode(t.Context(), "n1", 4, 40*time.Millisecond))
+			notBefore(t, began, 30*time.Millisecond)
+			for _, x := range all {
+				x.endsBy(tunnel.Shutdown)
+			}
+		}
+		if n, one := e.LenOf("n1"), e.LenOf("n2"); n != 0 || one != 1 || e.Len() != 1 {
+			t.Errorf("%d, %d and in all %d tunnels left", n, one, e.Len())
+		}
+		send(t, other.node, "still here")
+		receive(t, other.client, "still here")
+		must(t, e.ShutdownNode(t.Context(), "n3", 4, time.Hour)) // which has none
+	})
+}
+
+// What does not end when the node's time is up is closed, and what comes before that ends at once.
+func TestShutdownNodeCuts(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		deaf := join(t, e, tunnel.Options{Node: 1})
+		other := join(t, e, tunnel.Options{Node: 2})
+		ctx, cancel := context.WithCancel(t.Context())
+		answer := make(chan error)
+		go func() { answer <- e.ShutdownNode(ctx, 1, 1, 0) }()
+		receiveEnd(t, deaf.client)
+		late := join(t, e, tunnel.Options{Node: 1})
+		receiveEnd(t, late.client)
+		cancel()
+		if err := <-answer; !errors.Is(err, context.Canceled) {
+			t.Errorf("ShutdownNode: %v", err)
+		}
+		deaf.endsBy(tunnel.Shutdown)
+		late.endsBy(tunnel.Shutdown)
+		send(t, other.node, "still here")
+		receive(t, other.client, "still here")
+		again := join(t, e, tunnel.Options{Node: 1})
+		send(t, again.node, "here again")
+		receive(t, again.client, "here again")
 	})
 }

@@ -1,8 +1,7 @@
 // Package tunnel carries a WebSocket after its 101: bytes from the client to the node and back, until one of them ends it.
 //
-//	engine := tunnel.NewGoroutines()
-//	engine.Start(tunnel.Options{
-//		Client: client, Node: node,
+//	engine := tunnel.New()
+//	engine.Adopt(l, tunnel.Socket{FD: client, Token: its}, tunnel.Socket{FD: node, Token: its}, tunnel.Options{ // on the loop l
 //		ToClient: early, // what the node sent behind its 101
 //		Idle:     60 * time.Second,
 //		Done:     func(r tunnel.Result) { lease.Release(); ended.WithLabelValues(r.Cause.String()).Inc() },
@@ -12,36 +11,32 @@
 // take its bytes, the other side is not read. A side that ends (FIN) is told to the other side, and the opposite
 // direction goes on for a limited time.
 //
-// It knows nothing of WebSocket frames, sessions or nodes: it neither checks the 101 nor counts sessions, and ends nothing on a
+// It knows nothing of WebSocket frames or sessions: it neither checks the 101 nor counts sessions, and ends nothing on a
 // frame's boundary.
 package tunnel
 
 import (
-	"net"
 	"sync/atomic"
 	"time"
 )
 
-// Options are two connections to be joined and the limits of their tunnel. The zero duration means no limit, but for Linger.
+// Options are the limits of a tunnel. The zero duration means no limit, but for Linger.
 type Options struct {
-	// Client and Node belong to the tunnel from Start on: it clears their deadlines and closes them. Hand over a bare
-	// *net.TCPConn where there is one: a wrapper is served too, but costs a buffer while it waits, and can be half-closed only
-	// if it has a CloseWrite method.
-	Client, Node net.Conn
+	// Node is what LenOf and ShutdownNode know the tunnel's node by: any value that can be compared.
+	Node any
 	// ToClient and ToNode are bytes that came early. They go out first. The tunnel owns them.
 	ToClient, ToNode []byte
 	// Idle limits the time between bytes from the client; what the node sends does not prolong it.
 	Idle time.Duration
-	// Grace is added to the first interval of Idle: the tunnel is not idle before Idle + Grace have passed since Start.
+	// Grace is added to the first interval of Idle: the tunnel is not idle before Idle + Grace have passed since Adopt.
 	Grace time.Duration
-	// Block limits one write that the other side does not take; the tunnel ends up to a quarter of it later.
+	// Block limits one write that the other side does not take; then the tunnel ends.
 	Block time.Duration
 	// Linger limits how long one direction goes on after the other has ended; 0 means DefaultLinger.
 	Linger time.Duration
 	// Heard, if not nil, counts the reads that brought something from the node.
 	Heard *atomic.Uint64
-	// Done, if not nil, is called exactly once, after both connections are closed, from any goroutine.
-	// It must not call Shutdown.
+	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
 	Done func(Result)
 }
 
@@ -51,7 +46,7 @@ const DefaultLinger = 10 * time.Second
 
 // Result is what became of a tunnel.
 type Result struct {
-	// FromClient and FromNode count the bytes, early ones included, that were passed on to the other side's connection.
+	// FromClient and FromNode count the bytes, early ones included, that the other side's socket took.
 	FromClient, FromNode int64
 	// Cause is what happened first of all that ended the tunnel.
 	Cause Cause

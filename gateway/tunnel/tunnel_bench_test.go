@@ -2,26 +2,24 @@ package tunnel_test
 
 import (
 	"io"
-	"net"
 	"runtime"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 // usual are the limits of a tunnel in the gateway, so that their cost is in the figures.
 var usual = tunnel.Options{Idle: time.Minute, Grace: 10 * time.Second, Block: 30 * time.Second}
 
-// benchmarkAll runs a benchmark with every engine.
-func benchmarkAll(b *testing.B, run func(b *testing.B, e engine)) {
-	for _, c := range engines {
-		b.Run(c.name, func(b *testing.B) {
-			e := c.make()
-			run(b, e)
-			go e.Shutdown(b.Context(), 1, 0)
-		})
-	}
+// benchmark runs a benchmark with an engine.
+func benchmark(b *testing.B, run func(b *testing.B, e engine)) {
+	e := newEngine(b)
+	defer e.end(b)
+	run(b, e)
 }
 
 // roundTrip sends a frame to the node and one back.
@@ -34,7 +32,7 @@ func roundTrip(x ends, frame []byte) {
 
 // BenchmarkFrames passes frames of 60 bytes to the node and back: two frames an operation, one after the other.
 func BenchmarkFrames(b *testing.B) {
-	benchmarkAll(b, func(b *testing.B, e engine) {
+	benchmark(b, func(b *testing.B, e engine) {
 		x := join(b, e, usual)
 		frame := make([]byte, 60)
 		roundTrip(x, frame)
@@ -47,7 +45,7 @@ func BenchmarkFrames(b *testing.B) {
 
 // BenchmarkStream passes bytes to the client as fast as it goes.
 func BenchmarkStream(b *testing.B) {
-	benchmarkAll(b, func(b *testing.B, e engine) {
+	benchmark(b, func(b *testing.B, e engine) {
 		x := join(b, e, usual)
 		piece := make([]byte, 64<<10)
 		b.SetBytes(int64(len(piece)))
@@ -69,27 +67,35 @@ func BenchmarkStream(b *testing.B) {
 	})
 }
 
-// BenchmarkOpenAndClose counts what a tunnel's beginning and end cost, over pipes to leave the kernel out.
+// BenchmarkOpenAndClose counts what a tunnel's beginning and end cost, with the sockets.
 func BenchmarkOpenAndClose(b *testing.B) {
-	benchmarkAll(b, func(b *testing.B, e engine) {
+	benchmark(b, func(b *testing.B, e engine) {
 		b.ReportAllocs()
+		done := make(chan struct{})
+		o := usual
+		o.Done = func(tunnel.Result) { done <- struct{}{} }
 		for b.Loop() {
-			o := usual
-			client, c := net.Pipe()
-			_, n := net.Pipe()
-			done := make(chan struct{})
-			o.Client, o.Node, o.Done = c, n, func(tunnel.Result) { close(done) }
-			e.Start(o)
-			client.Close()
+			client, node := socketPair(b), socketPair(b)
+			e.adopt([2]int{client[1], node[1]}, o)
+			sock.Close(client[0])
+			sock.Close(node[0])
 			<-done
 		}
 	})
 }
 
-// BenchmarkIdleMemory reports what an idle tunnel holds once a frame has passed both ways: heap and stacks that Start added, and
+func socketPair(b *testing.B) [2]int {
+	b.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(b, err)
+	must(b, unix.SetNonblock(pair[1], true))
+	return pair
+}
+
+// BenchmarkIdleMemory reports what an idle tunnel holds once a frame has passed both ways: heap and stacks that Adopt added, and
 // beside it what its two connections hold in Go's memory before that.
 func BenchmarkIdleMemory(b *testing.B) {
-	benchmarkAll(b, func(b *testing.B, e engine) {
+	benchmark(b, func(b *testing.B, e engine) {
 		for b.Loop() {
 			reportIdleMemory(b, e)
 		}
@@ -99,19 +105,20 @@ func BenchmarkIdleMemory(b *testing.B) {
 func reportIdleMemory(b *testing.B, e engine) {
 	const tunnels = 1000
 	empty := memory()
-	options, peers := make([]tunnel.Options, tunnels), make([]ends, tunnels)
-	for i := range tunnels {
-		options[i] = usual
-		peers[i].client, options[i].Client = tcpPair(b)
-		peers[i].node, options[i].Node = tcpPair(b)
+	peers := make([]ends, tunnels)
+	for i := range peers {
+		x := &peers[i]
+		x.client, x.inner[0] = tcpPair(b)
+		x.node, x.inner[1] = tcpPair(b)
 	}
 	connected := memory()
 	done := make(chan struct{}, tunnels)
 	frame := make([]byte, 60)
-	for i := range tunnels {
-		options[i].Done = func(tunnel.Result) { done <- struct{}{} }
-		e.Start(options[i])
-		roundTrip(peers[i], frame)
+	o := usual
+	o.Done = func(tunnel.Result) { done <- struct{}{} }
+	for _, x := range peers {
+		e.adopt([2]int{detach(b, x.inner[0]), detach(b, x.inner[1])}, o)
+		roundTrip(x, frame)
 	}
 	joined := memory()
 	b.ReportMetric(float64(joined-connected)/tunnels, "B/tunnel")
@@ -123,7 +130,7 @@ func reportIdleMemory(b *testing.B, e engine) {
 	for range tunnels {
 		<-done
 	}
-	runtime.KeepAlive(options)
+	runtime.KeepAlive(peers)
 }
 
 // memory is what Go's heap and stacks hold. The second collection empties the pools.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package tunnel_test
 
 import (
@@ -72,7 +74,7 @@ func pressure(t *testing.T, from, to net.Conn, path [4]queues) {
 }
 
 func TestBackpressure(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		client, gatewayClient := tcpPair(t)
 		node, gatewayNode := tcpPair(t)
 		path := [4]queues{watch(t, client), watch(t, gatewayClient), watch(t, gatewayNode), watch(t, node)}
@@ -80,7 +82,7 @@ func TestBackpressure(t *testing.T) {
 			defer q.close()
 		}
 		back := [4]queues{path[3], path[2], path[1], path[0]}
-		start(t, e, tunnel.Options{Client: gatewayClient, Node: gatewayNode}, ends{client: client, node: node})
+		start(t, e, tunnel.Options{}, ends{client: client, node: node, inner: [2]net.Conn{gatewayClient, gatewayNode}})
 		pressure(t, client, node, path)
 		pressure(t, node, client, back)
 	})
@@ -105,12 +107,12 @@ func narrowPair(t *testing.T) (dialled, accepted net.Conn) {
 // A client that closes before it has read all resets the connection, and a write to it fails. What it sent before still reaches
 // its node, however late the node takes it.
 func TestLastWordsBeforeAReset(t *testing.T) {
-	each(t, func(t *testing.T, e engine) {
+	with(t, func(t *testing.T, e engine) {
 		client, gatewayClient := tcpPair(t)
 		node, gatewayNode := narrowPair(t)
 		fromClient, toGateway, fromNode := watch(t, client), watch(t, gatewayClient), watch(t, gatewayNode)
 		defer toGateway.close()
-		x := start(t, e, tunnel.Options{Client: gatewayClient, Node: gatewayNode}, ends{client: client, node: node})
+		x := start(t, e, tunnel.Options{}, ends{client: client, node: node, inner: [2]net.Conn{gatewayClient, gatewayNode}})
 
 		words := strings.Repeat("last words", 10<<10)
 		send(t, client, words)

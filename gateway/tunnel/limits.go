@@ -1,0 +1,53 @@
+package tunnel
+
+import (
+	"math"
+	"time"
+
+	"github.com/sidway/sidway/gateway/sock"
+)
+
+// arm sets the tunnel's deadline to the first of its limits. The client's silence is looked at lazily: bytes that come
+// move no deadline, which is found to be early when it is due.
+func (t *tunnel) arm() {
+	when, _ := t.first()
+	if set, ok := t.Timer(); when < math.MaxInt64 && (!ok || when < set) {
+		t.loop.SetTimer(&t.Seat, when)
+	}
+}
+
+// first returns the limit that ends first, and what that would mean.
+func (t *tunnel) first() (time.Duration, func()) {
+	when, act := time.Duration(math.MaxInt64), func() {}
+	if t.lingers > 0 {
+		when, act = t.lingers, func() { t.because(Failed); t.close() }
+	}
+	for i := range t.ways {
+		w := &t.ways[i]
+		if end := w.blocked + t.block; t.block > 0 && len(w.waiting) > 0 && end < when {
+			when, act = end, func() { t.abandon(1-i, Blocked) }
+		}
+	}
+	if up := &t.ways[0]; t.idle > 0 && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
+		when, act = t.heard+t.idle, func() { t.abandon(0, ClientIdle) }
+	}
+	return when, act
+}
+
+// Expire implements loop.Handler. Where no limit runs, the next one to begin sets the timer again.
+func (t *tunnel) Expire() {
+	switch when, act := t.first(); {
+	case when <= t.loop.Now():
+		act()
+	case when < math.MaxInt64:
+		t.loop.SetTimer(&t.Seat, when)
+	}
+}
+
+// abandon ends the tunnel for the fault of one side, and drops what that side did not take rather than leave it to the kernel
+// for minutes.
+func (t *tunnel) abandon(side int, c Cause) {
+	sock.Abort(t.fds[side])
+	t.because(c)
+	t.close()
+}
