@@ -3,7 +3,6 @@
 package loop
 
 import (
-	"runtime"
 	"sync"
 	"time"
 
@@ -49,7 +48,7 @@ type Loop struct {
 	OnPanic func(v any)
 
 	poller *poller
-	keeps  bool // it may keep its processor while it naps
+	keeps  bool // it may keep its processor while it naps; see busy.go
 	held   int  // a descriptor that is kept back for Conn; -1: there is none
 	start  time.Time
 	clock  time.Time     // as of the last wait
@@ -84,22 +83,12 @@ type slot struct {
 // bufferSize is the size of Shared.
 const bufferSize = 64 << 10
 
-// spin is how many batches of events are dealt with before the scheduler may run something else on this processor. A loop
-// that may keep its processor leaves that to the scheduler, which interrupts it every 10 ms: each offer wakes another thread,
-// and the loop moves there with nothing of what it needs in the cache.
-const spin = 16
-
-// nap is for how many milliseconds after the last event a loop waits without telling the scheduler. To tell it costs more
-// than a small event, and makes the runtime's monitor look around every 20 µs; a loop that has had nothing to do for so
-// long can afford it.
-const nap = 30
-
 // Start returns n running loops. The error is the system's want of descriptors. Where GOMAXPROCS is larger than n when it is
 // called, a loop that is busy keeps one of its processors even while it waits for a moment: leave it one or two for the rest of
 // the program.
 func Start(n int) ([]*Loop, error) {
 	var loops []*Loop
-	keeps := runtime.GOMAXPROCS(0) > n
+	keeps := mayKeep(n)
 	for range n {
 		l, err := start(keeps)
 		if err != nil {
@@ -172,9 +161,7 @@ func (l *Loop) run() {
 		l.dispatch(l.wait())
 		l.turns()
 		l.expire()
-		if !l.keeps && batch%spin == 0 {
-			runtime.Gosched()
-		}
+		l.offer(batch)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -219,20 +206,6 @@ func (l *Loop) wait() int {
 		l.busy = l.now
 	}
 	return max(n, 0)
-}
-
-// sleep waits for events, or for so many milliseconds, -1 being forever. A signal may end it early.
-func (l *Loop) sleep(due int) int {
-	if rest := nap - int((l.now-l.busy)/time.Millisecond); l.keeps && rest > 0 {
-		if due >= 0 {
-			rest = min(rest, due)
-		}
-		return l.poller.waitUntold(rest)
-	}
-	if n := l.poller.waitUntold(0); n > 0 {
-		return n
-	}
-	return l.poller.wait(due)
 }
 
 // mayWait reports whether nothing was sent, and asks for the bell from now on.
