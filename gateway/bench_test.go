@@ -66,13 +66,11 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 	node := listen(b, answerAll)
 	store := affinity.NewMemory(100)
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
-	pool := gateway.NewPool(node)
-	b.Cleanup(pool.Close)
 	tunnels, loops := carriers(b)
-	g, err := gateway.New(gateway.Options{
+	g := gateway.New(gateway.Options{
 		Routes: []gateway.Route{{
 			Path:    "/socket.io/",
-			Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1, Pool: pool}}),
+			Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1}}),
 			Store:   store,
 		}},
 		Limits: gateway.Limits{
@@ -85,9 +83,6 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),
 		Log:     slog.New(slog.DiscardHandler),
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

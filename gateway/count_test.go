@@ -154,9 +154,6 @@ func TestNothingIsLeft(t *testing.T) {
 		eventually(t, "connections and sessions end", func() bool {
 			return s.metric("sidway_connections") == 0 && s.sessions()["n1"]+s.sessions()["n2"] == 0
 		})
-		for _, n := range s.clusters[0].Nodes() {
-			n.Pool.Sweep(time.Now().Add(time.Hour))
-		}
 	}
 	for _, session := range []func(){poll, upgrade, direct} {
 		many(100, session)

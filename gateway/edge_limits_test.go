@@ -240,6 +240,13 @@ func TestConnections(t *testing.T) {
 			c.Close()
 		})
 	}
+	t.Run("far above, a poll byte by byte", func(t *testing.T) {
+		c := rawBytewise(t, g.addr, get(pollTarget(aSID), origin))
+		if r := c.answer(); r.StatusCode != 200 {
+			t.Errorf("answered %d %v", r.StatusCode, r.Header)
+		}
+		c.Close()
+	})
 	close(release)
 	for _, c := range held {
 		c.expect("", 200, "6")

@@ -49,22 +49,27 @@ func (k kind) wantsTunnel() bool {
 // makesSession reports whether the node answers with a session of its own making.
 func (k kind) makesSession() bool { return k == handshake || k == directConnect }
 
-// exchange is one request on its road. It belongs to its connection's goroutine and is used again for the next request.
+// exchange is one request on its road, with the answer to it. It is used again for other requests.
 type exchange struct {
 	c       *client
 	req     http1.Request
 	resp    http1.Response
+	body    http1.Body // of resp
 	route   *route
 	kind    kind
 	query   engineio.Query
 	binding affinity.Binding
 
-	node     *cluster.Node // that the request goes to; a lease is held on it
-	reused   bool          // the connection to it has carried a request before
-	reserved bool          // a new session's place on node is not yet given to it
-	leased   bool          // a lease on node is held
-	taken    bool          // the sid that the node made lives on another node
-	resent   bool          // it has been sent to another node after one that may have read it
+	node     *cluster.Node   // that the request goes to; a lease is held on it
+	tried    []*cluster.Node // that it was sent to before
+	reserved bool            // a new session's place on node is not yet given to it
+	leased   bool            // a lease on node is held
+	reused   bool            // the connection to it has carried a request before
+	redialed bool            // only a fresh connection to it will do
+	taken    bool            // the sid that the node made lives on another node
+	resent   bool            // it has been sent to another node after one that may have read it
+	counted  bool            // what became of it is counted
+	interim  int             // 1xx answers that came
 	upload   upload
 	open     engineio.Open // what the answer to a handshake or direct connect taught
 	early    []byte        // of the answer's body or the tunnel's bytes, what was read to learn it
@@ -74,16 +79,18 @@ type exchange struct {
 	talked   uint64    // the same of its tunnels
 	panicked bool      // a panic has left it in no state to be used again
 
-	began   time.Time     // the head was read
-	ready   time.Time     // what is to be sent to the node was here
-	own     time.Duration // spent here, not on waiting for the client's body or the node's answer
-	sentAt  time.Time     // when the node may have begun to read the request; zero before
-	status  int           // of the answer that the client got; 0 none
-	bytes   int64         // of that answer, its head included
-	id      string        // of the request, once it was asked for
-	unread  bool          // the client's body was not read to its end
-	reason  engineio.Cause
-	refused bool // reason holds
+	began    time.Time     // the head was read
+	ready    time.Time     // what is to be sent to the node was here
+	own      time.Duration // spent here, not on waiting for the client's body or the node's answer
+	sentAt   time.Time     // when the node may have begun to read the request; zero before
+	queuedAt time.Time     // when it began to wait because no node was left; zero before
+	heldAt   time.Time     // when it began to wait for the store, or for its session's node
+	status   int           // of the answer that the client got; 0 none
+	bytes    int64         // of that answer, its head included
+	id       string        // of the request, once it was asked for
+	unread   bool          // the client's body was not read to its end
+	reason   engineio.Cause
+	refused  bool // reason holds
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -92,6 +99,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // long, and most packets are small.
 const worthKeeping = 4 << 10
 
+// reset makes x ready for a request of c.
 func (x *exchange) reset(c *client) {
 	if cap(x.upload.body) > worthKeeping {
 		x.upload.body = nil
@@ -99,13 +107,13 @@ func (x *exchange) reset(c *client) {
 	if cap(x.early) > worthKeeping {
 		x.early = nil
 	}
-	x.c = c
-	x.route, x.node, x.kind = nil, nil, ordinary
-	x.query, x.binding, x.open = engineio.Query{}, affinity.Binding{}, engineio.Open{}
-	x.upload, x.early = upload{body: x.upload.body[:0]}, x.early[:0]
-	x.own, x.status, x.bytes, x.id = 0, 0, 0, ""
-	x.sentAt = time.Time{}
-	x.reserved, x.leased, x.taken, x.resent, x.reused, x.unread, x.refused = false, false, false, false, false, false, false
+	x.req.Reset()
+	x.resp.Reset()
+	clear(x.tried)
+	*x = exchange{
+		c: c, req: x.req, resp: x.resp, tried: x.tried[:0], early: x.early[:0],
+		upload: upload{body: x.upload.body[:0]},
+	}
 }
 
 func (x *exchange) recycle() {
@@ -113,48 +121,7 @@ func (x *exchange) recycle() {
 		return
 	}
 	x.reset(nil)
-	x.req.Reset()
-	x.resp.Reset()
 	exchanges.Put(x)
-}
-
-// serve takes the request down the road and says what becomes of the connection.
-func (x *exchange) serve() after {
-	if refusal, ok := x.decode(); !ok {
-		if x.route == nil {
-			x.tellHost()
-		}
-		x.tellStripped()
-		x.unread = true // what comes behind a request that readers disagree on is not taken for one
-		return x.reply(refusal)
-	}
-	x.route.metrics.requests[x.kind].Inc()
-	x.tellPath()
-	if _, live := x.route.known(x.query.SID); live && !x.c.g.waiters.again(x.c) {
-		return hangUp
-	}
-	if x.c.surplus && x.query.SID == "" {
-		return x.fail(engineio.Full)
-	}
-	if then, ok := x.receive(); !ok {
-		return then
-	}
-	if !x.c.g.waiters.remove(x.c) {
-		return hangUp
-	}
-	return x.proceed()
-}
-
-// proceed deals with a request that has been decoded and received.
-func (x *exchange) proceed() after {
-	x.ready = time.Now()
-	if x.upload.complete {
-		x.c.lookBehind()
-	}
-	if x.query.SID != "" {
-		return x.inSession()
-	}
-	return x.anyNode()
 }
 
 // decode finds out what is asked for, from the raw bytes alone. What it refuses reaches no node.

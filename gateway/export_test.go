@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Allowance is how long an upload may take.
 var Allowance = allowance
@@ -16,3 +19,6 @@ func (u *Unknowns) Made(n int) { u.made.Add(int64(n)) }
 
 // Came notes a sid that nobody knows.
 func (u *Unknowns) Came() bool { return u.came(time.Now()) }
+
+// SetDial has g connect to nodes by dial. It comes before Listen.
+func SetDial(g *Gateway, dial func(netip.AddrPort) (int, error)) { g.dial = dial }

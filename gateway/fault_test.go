@@ -1,9 +1,9 @@
 package gateway_test
 
 import (
-	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -14,8 +14,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
-	"github.com/sidway/sidway/gateway/cluster"
-	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 func TestRefusingNodeIsSeenByNoClient(t *testing.T) {
@@ -90,16 +89,12 @@ func TestShortageOfDescriptorsIsOursAndNotTheNodes(t *testing.T) {
 	t.Parallel()
 	node := startNode(t, "n1", engine("sid1"))
 	var short atomic.Bool
-	pool := http1.NewPool(func(ctx context.Context) (net.Conn, error) {
+	s := startGateway(t, withNodes(node), withDial(func(to netip.AddrPort) (int, error) {
 		if short.Load() {
-			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			return -1, os.NewSyscallError("socket", syscall.EMFILE)
 		}
-		return new(net.Dialer).DialContext(ctx, "tcp", node.addr)
-	})
-	s := startGateway(t, func(o *siteOptions) {
-		c := cluster.New("c1", o.method, []cluster.Config{{Name: "n1", Address: node.addr, Weight: 1, Pool: pool}})
-		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
-	})
+		return sock.Dial(to)
+	}))
 	s.bind("sid1", node)
 	short.Store(true)
 	r := raw(t, s.addr, get(handshakeTarget, "Origin: http://a.example")).answer()
@@ -118,16 +113,12 @@ func TestShortageOfDescriptorsIsOursAndNotTheNodes(t *testing.T) {
 func TestShortageOfPortsIsOfOneNode(t *testing.T) {
 	t.Parallel()
 	full, good := startNode(t, "full", nil), startNode(t, "good", engine("sid1"))
-	pool := http1.NewPool(func(context.Context) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}
-	})
-	s := startGateway(t, func(o *siteOptions) {
-		c := cluster.New("c1", o.method, []cluster.Config{
-			{Name: "full", Address: full.addr, Weight: 1, Pool: pool},
-			{Name: "good", Address: good.addr, Weight: 1, Pool: gateway.NewPool(good.addr)},
-		})
-		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
-	})
+	s := startGateway(t, withNodes(full, good), withDial(func(to netip.AddrPort) (int, error) {
+		if to.String() == full.addr {
+			return -1, os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)
+		}
+		return sock.Dial(to)
+	}))
 	c := dial(t, s.addr)
 	for range 10 {
 		c.handshake(handshakeTarget)

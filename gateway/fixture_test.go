@@ -47,6 +47,7 @@ type siteOptions struct {
 	log      *slog.Logger
 	access   bool
 	listener net.Listener // nil: one of its own
+	dial     func(netip.AddrPort) (int, error)
 }
 
 type siteOption func(*siteOptions)
@@ -59,7 +60,7 @@ func withCluster(host, path string, nodes ...*scriptedNode) siteOption {
 	return func(o *siteOptions) {
 		var configs []cluster.Config
 		for _, n := range nodes {
-			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1, Pool: gateway.NewPool(n.addr)})
+			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1})
 		}
 		name := "c" + string(rune('1'+len(o.routes)))
 		r := gateway.Route{Path: path, Cluster: cluster.New(name, o.method, configs)}
@@ -96,12 +97,26 @@ func withTrusted(prefixes ...string) siteOption {
 	}
 }
 
+// withDial has the gateway connect to nodes by dial.
+func withDial(dial func(netip.AddrPort) (int, error)) siteOption {
+	return func(o *siteOptions) { o.dial = dial }
+}
+
 // withLog writes what the gateway has to say to l.
 func withLog(l *slog.Logger) siteOption { return func(o *siteOptions) { o.log = l } }
 
 // withAccessLog writes a line per request to l.
 func withAccessLog(l *slog.Logger) siteOption {
 	return func(o *siteOptions) { o.log, o.access = l, true }
+}
+
+func listenLocal(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // usualLimits are wide enough for a busy machine: a test narrows what it is about.
@@ -134,23 +149,23 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		}
 		s.clusters = append(s.clusters, o.routes[i].Cluster)
 	}
-	g, err := gateway.New(gateway.Options{
+	g := gateway.New(gateway.Options{
 		Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Tunnels: s.tunnels, Loops: s.loops,
 		Metrics: gateway.NewMetrics(s.registry), Log: o.log, AccessLog: o.access,
 	})
-	if err != nil {
-		t.Fatal(err)
+	if o.dial != nil {
+		gateway.SetDial(g, o.dial)
 	}
 	s.Gateway = g
 	l := o.listener
 	if l == nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
+		l = listenLocal(t)
 	}
 	s.addr = l.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.addr)
-	g.Listen(l)
+	if err := g.Listen(l); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(s.end)
 	return s
 }
@@ -181,7 +196,6 @@ func (s *site) end() {
 			s.t.Errorf("%s: %v tunnels are still counted", c.Name, n)
 		}
 		for _, n := range c.Snapshots() {
-			n.Node.Pool.Close()
 			if n.Leases != 0 {
 				s.t.Errorf("%s: %d leases are left", n.Node.Name, n.Leases)
 			}

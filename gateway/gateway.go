@@ -11,9 +11,8 @@
 //	g.Drain(ctx)
 //	g.Close()
 //
-// The road is written once, for a goroutine that waits wherever there is something to wait for. On Linux the requests
-// that Socket.IO is made of take the same steps on epoll loops (see lane): there nothing waits, and what would have to
-// goes on in a goroutine.
+// All of it runs on event loops (package loop): a client connection stays on one of them, with the connections to nodes that it
+// uses, and is a state machine there. See clientConn for its states; serve.go, ask.go and answer.go are the road in its order.
 //
 // It reads no configuration and speaks no TLS.
 package gateway
@@ -21,7 +20,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -30,6 +28,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -83,98 +82,41 @@ type Options struct {
 type Gateway struct {
 	Options
 	routes  []*route
-	watcher *watcher
-	lanes   lanes
+	drivers []*driver // one on each loop
+	dial    func(netip.AddrPort) (int, error)
 	notices notices
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
 	limit    atomic.Int64 // of open
-	most     atomic.Int64 // of open, where requests of live sessions come above limit
+	toNodes  atomic.Int64 // connections to nodes, those of tunnels too
 	held     atomic.Int64 // requests that wait for a node
 
-	waiters sharedWaiting // connections that a goroutine reads a request from
+	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
-	mu        sync.Mutex
-	listeners []net.Listener
-	deaf      bool                 // Listen closes what it is given
-	clients   map[*client]struct{} // connections that a goroutine serves
-	ended     bool                 // Close was called
-	serving   sync.WaitGroup       // one for each of clients and listeners
+	serving sync.WaitGroup // goroutines that work for a request
 }
 
 // New returns a Gateway. Close ends it.
-func New(o Options) (*Gateway, error) {
-	w, err := newWatcher()
-	if err != nil {
-		return nil, err
-	}
-	g := &Gateway{Options: o, watcher: w, clients: map[*client]struct{}{}}
-	g.SetConnections(o.Limits.Connections, o.Limits.Connections+2*Overflow(o.Limits.Connections))
+func New(o Options) *Gateway {
+	g := &Gateway{Options: o, dial: sock.Dial}
+	g.SetConnections(o.Limits.Connections, 0)
 	for i := range o.Routes {
 		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
 	}
-	g.lanes = newLanes(g)
-	return g, nil
-}
-
-// Serve runs one client connection on this goroutine until it ends or a tunnel takes it over, and closes it.
-func (g *Gateway) Serve(conn net.Conn) {
-	c := newClient(g, addrPort(conn.RemoteAddr()).Addr(), addrPort(conn.LocalAddr()).Port())
-	g.admit(c)
-	if c.surplus && g.makeRoom(&waiting{}, time.Now()) {
-		c.surplus, c.crowded = false, false
+	for _, l := range o.Loops {
+		g.drivers = append(g.drivers, newDriver(g, l))
 	}
-	if !g.enter(c, conn, nil) {
-		g.closed()
-		return
-	}
-	g.serve(c, nil, nil)
-}
-
-// serve runs c, which has entered, on this goroutine. Where a request is in hand already, x, the goroutine begins with
-// what is left to do for it.
-func (g *Gateway) serve(c *client, x *exchange, rest func(*exchange) after) {
-	defer g.leave(c)
-	then := c.serve(x, rest)
-	for then == goOn && !c.lane.takeBack(c) {
-		then = c.serve(nil, nil)
-	}
-	g.watcher.remove(c)
-	c.cancel(nil)
-	if then == hangUp {
-		c.conn.Close()
-		g.closed()
-	}
-}
-
-// enter gives c its connection, of which early has been received already, and reports whether a goroutine may serve it;
-// serve must follow then. Otherwise it closes the connection.
-func (g *Gateway) enter(c *client, conn net.Conn, early []byte) bool {
-	c.hold(conn, early)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ended {
-		conn.Close()
-		return false
-	}
-	g.clients[c] = struct{}{}
-	g.serving.Add(1)
-	return true
-}
-
-func (g *Gateway) leave(c *client) {
-	g.mu.Lock()
-	delete(g.clients, c)
-	g.mu.Unlock()
-	g.serving.Done()
+	return g
 }
 
 // Stop closes the listeners and makes each kept connection end with its next answer. What is in flight goes on.
 func (g *Gateway) Stop() {
 	g.draining.Store(true)
-	g.stopListening()
+	for _, d := range g.drivers {
+		d.do(d.stopListening)
+	}
 }
 
 // A polling client sends its next request some time after it had an answer, on a connection that it may have kept. Only when
@@ -202,18 +144,12 @@ func (g *Gateway) Drain(ctx context.Context) {
 	}
 }
 
-// Close closes the listeners and every client connection that no tunnel has, and returns when none of them is being
-// served. Connections that are given to Serve afterwards are closed at once.
+// Close closes the listeners and every client connection that no tunnel has, and returns when nothing is done for one of them
+// any more.
 func (g *Gateway) Close() {
 	g.Stop()
-	g.lanes.close()
-	g.mu.Lock()
-	g.ended = true
-	for c := range g.clients {
-		c.depart()
-		c.conn.Close()
+	for _, d := range g.drivers {
+		d.do(d.close)
 	}
-	g.mu.Unlock()
 	g.serving.Wait()
-	g.watcher.close()
 }

@@ -215,3 +215,25 @@ func TestHandshakeMovesOnOnlyOnce(t *testing.T) {
 		})
 	}
 }
+
+// A client that leaves says nothing of the node that it waited for.
+func TestClientThatLeavesEjectsNobody(t *testing.T) {
+	t.Parallel()
+	slow, other := startNode(t, "slow", silent), startNode(t, "other", silent)
+	s := startGateway(t, withNodes(slow, other))
+	for _, target := range []string{handshakeTarget, directTarget} {
+		var lines []string
+		if target == directTarget {
+			lines = asksWebSocket
+		}
+		for range 10 {
+			c := rawBytewise(t, s.addr, get(target, lines...))
+			eventually(t, "it waits at a node", func() bool { return s.metric("sidway_leases") == 1 })
+			c.Close()
+			eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+		}
+	}
+	if n := s.metric("sidway_node_left_out"); n != 0 {
+		t.Errorf("%v nodes are ejected", n)
+	}
+}

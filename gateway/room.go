@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"sync"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -41,14 +40,19 @@ func (g *Gateway) admit(c *client) {
 	}
 }
 
-// hasRoomForSessions reports whether there is room for the requests of live sessions even above the overflow.
-func (g *Gateway) hasRoomForSessions() bool { return g.open.Load() <= g.most.Load() }
+// hasRoomForSessions reports whether there is room for the requests of live sessions even above the overflow: as long as one more
+// client, with its connection to a node, finds descriptors.
+func (g *Gateway) hasRoomForSessions() bool {
+	most := g.descriptors.Load()
+	return most == 0 || g.open.Load()+g.toNodes.Load() < most
+}
 
-// SetConnections changes how many client connections may be open, and how many at most if those above are for requests of live
-// sessions. Those that are open stay.
-func (g *Gateway) SetConnections(n, most int) {
+// SetConnections changes how many client connections may be open, and how many descriptors may be used for client connections
+// and connections to nodes, 0 for any number, where those above are for requests of live sessions. Connections that are open
+// stay.
+func (g *Gateway) SetConnections(n, descriptors int) {
 	g.limit.Store(int64(n))
-	g.most.Store(int64(most))
+	g.descriptors.Store(int64(descriptors))
 }
 
 // closed counts a client connection as gone.
@@ -57,44 +61,35 @@ func (g *Gateway) closed() {
 	g.Metrics.connections.Dec()
 }
 
-// makeRoom closes the connection that has waited longest for its client, of those in l and those that goroutines serve, and
-// reports whether there was one.
-func (g *Gateway) makeRoom(l *waiting, now time.Time) bool {
-	g.waiters.mu.Lock()
-	w := longest(&l.fresh, &g.waiters.fresh, now.Add(-yieldFresh))
+// makeRoom closes the connection that has been waited for longest, and reports whether there was one.
+func (d *driver) makeRoom() bool {
+	now := d.loop.Clock()
+	w := d.waiters.fresh.longest(now.Add(-yieldFresh))
 	if w == nil {
-		w = longest(&l.kept, &g.waiters.kept, now.Add(-yieldKept))
+		w = d.waiters.kept.longest(now.Add(-yieldKept))
 	}
 	if w == nil {
-		g.waiters.mu.Unlock()
 		return false
 	}
-	w.leave()
-	holder := w.holder
-	g.waiters.mu.Unlock()
-	holder.yield()
+	w.c.depart()
 	return true
 }
 
-// longest returns the one of both lists that has waited longest, nil where that is not since before the given time.
-func longest(a, b *waiters, before time.Time) *waiter {
-	w := a.first
-	if w == nil || b.first != nil && b.first.since.Before(w.since) {
-		w = b.first
-	}
-	if w == nil || w.since.After(before) {
+// longest returns the one that has been waited for longest, nil where that is not since before the given time.
+func (l *waiters) longest(before time.Time) *waiter {
+	if l.first == nil || l.first.since.After(before) {
 		return nil
 	}
-	return w
+	return l.first
 }
 
-// waiting are connections that wait for their clients.
+// waiting are connections whose clients are waited for.
 type waiting struct {
 	fresh waiters // those that never carried a request
 	kept  waiters
 }
 
-func (l *waiting) add(c *client, now time.Time) {
+func (l *waiting) add(c *clientConn, now time.Time) {
 	if c.fresh {
 		l.fresh.add(&c.waiter, now)
 	} else {
@@ -104,10 +99,10 @@ func (l *waiting) add(c *client, now time.Time) {
 
 func (l *waiting) len() int { return l.fresh.n + l.kept.n }
 
-// waiter is a connection that waits for its client: for a request, or for the rest of one.
+// waiter is the place in a list of a connection whose client is waited for: for a request, or for the rest of one.
 type waiter struct {
-	holder     interface{ yield() } // closes it
-	list       *waiters             // nil: it does not wait
+	c          *clientConn
+	list       *waiters // nil: it is in none
 	prev, next *waiter
 	since      time.Time
 }
@@ -151,34 +146,4 @@ func (l *waiters) remove(w *waiter) {
 	}
 	w.list, w.prev, w.next = nil, nil, nil
 	l.n--
-}
-
-// sharedWaiting are those that goroutines serve.
-type sharedWaiting struct {
-	mu sync.Mutex
-	waiting
-}
-
-func (l *sharedWaiting) add(c *client) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting.add(c, time.Now())
-}
-
-// again has c, whose request is a live session's, wait as one that was kept, and reports whether it was there.
-func (l *sharedWaiting) again(c *client) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := c.waiter.leave()
-	if was {
-		l.waiting.add(c, time.Now())
-	}
-	return was
-}
-
-// remove reports whether c was there: if not, it had to give way.
-func (l *sharedWaiting) remove(c *client) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return c.waiter.leave()
 }

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
-	"github.com/sidway/sidway/gateway/http1"
 )
 
 // route is a Route with what its requests count.
@@ -176,14 +173,4 @@ func (r *Route) RunSessions(ctx context.Context) error {
 		}
 		return b.Expires
 	})
-}
-
-// NewPool returns a pool of connections to the node at that address.
-func NewPool(address string) *http1.Pool {
-	d := net.Dialer{Timeout: dialTime}
-	p := http1.NewPool(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) })
-	if a, err := netip.ParseAddrPort(address); err == nil {
-		p.Pin(a)
-	}
-	return p
 }

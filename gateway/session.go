@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
-	"os"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -17,28 +15,6 @@ const (
 	pingInterval = 25 * time.Second
 	pingTimeout  = 20 * time.Second
 )
-
-// learnFromBody reads the answer to a handshake until the open packet is found or is known to be missing. What was read
-// is kept in early. An answer without one is passed on as it is: the client makes of it what it can.
-func (x *exchange) learnFromBody(n *http1.Conn) error {
-	body := n.Reader.ResponseBody(&x.resp)
-	found := engineio.ErrShort
-	for errors.Is(found, engineio.ErrShort) && !body.Done() && len(x.early) < engineio.OpenLimit {
-		p, err := body.Next()
-		x.early = append(x.early, p...)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && x.waitsOn():
-			if err := x.allow(n); err != nil {
-				return err
-			}
-		case err != nil && err != io.EOF:
-			return nodeError(err)
-		}
-		x.open, found = engineio.FindOpen(x.query, x.early)
-	}
-	x.warnOfOpen(found)
-	return nil
-}
 
 // warnOfOpen counts and logs why a node's 200 to a handshake has no session that can be bound, if it has none. A node that
 // serves Socket.IO's client answers with that, which is no fault.

@@ -23,7 +23,7 @@ func withEngines(nodes ...*engineiotest.Node) siteOption {
 		var configs []cluster.Config
 		for i, n := range nodes {
 			configs = append(configs, cluster.Config{
-				Name: fmt.Sprintf("n%d", i+1), Address: n.Addr(), Weight: 1, Pool: gateway.NewPool(n.Addr()),
+				Name: fmt.Sprintf("n%d", i+1), Address: n.Addr(), Weight: 1,
 			})
 		}
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: cluster.New("c1", o.method, configs)})

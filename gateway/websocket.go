@@ -1,12 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
-	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -25,61 +25,65 @@ const (
 	openTime = 10 * time.Second
 )
 
-// switched ends the head of a 101.
-const switched = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+// switching ends the head of a 101.
+const switching = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-// learnFromFrame reads from a direct connect's node until the open packet is there. A node speaks first, so the client
-// misses nothing by hearing of the 101 only then. Bytes that are no open packet are passed on as they are.
-func (x *exchange) learnFromFrame(n *http1.Conn) error {
-	x.early = append(x.early, n.Reader.Detach()...)
-	until := time.Now().Add(openTime)
-	for {
-		var err error
-		if x.open, err = engineio.FindOpenFrame(x.early); !errors.Is(err, engineio.ErrShort) {
-			return nil
+// switched goes on behind a node's 101.
+func (c *clientConn) switched() {
+	x, n := c.x, c.n
+	if x.resp.CheckSwitch(&x.req) != nil { // a tunnel that starts without this could be made to carry requests
+		if x.kind == directConnect {
+			x.answered()
 		}
-		if n.SetReadDeadline(until); x.c.ctx.Err() != nil {
-			return errDeparted
-		}
-		had := len(x.early)
-		x.early = append(x.early, make([]byte, 512)...)
-		read, err := n.Conn.Read(x.early[had:])
-		x.early = x.early[:had+read]
-		if err != nil {
-			return nodeError(err)
-		}
+		c.dropNode()
+		c.fail(engineio.BadNode)
+		return
 	}
+	x.early = append(x.early[:0], n.in.b...)
+	n.in.free()
+	c.learn()
 }
 
-// tunnel checks the 101 and hands both connections over. The lease, and the session's place on the node, last as long as
-// the tunnel.
-func (x *exchange) tunnel(n *http1.Conn) after {
-	if x.part(n, nil) != nil {
-		n.Close()
-		x.leave()
-		return hangUp
+// learn reads a direct connect's open packet, as soon as it is there, and starts the tunnel. A node speaks first, so the client
+// misses nothing by hearing of the 101 only then. Bytes that are no open packet are passed on as they are.
+func (c *clientConn) learn() {
+	x := c.x
+	if x.kind == directConnect {
+		var err error
+		if x.open, err = engineio.FindOpenFrame(x.early); errors.Is(err, engineio.ErrShort) {
+			if c.state != learning {
+				c.setState(learning, openTime)
+			}
+			return
+		}
+		x.answered()
 	}
-	if x.resp.CheckSwitch(&x.req) != nil { // a tunnel that starts without this could be made to carry requests
-		n.Close()
-		x.leave()
-		return x.fail(engineio.BadNode)
+	c.tunnel()
+}
+
+// tunnel writes the 101 and leaves both sockets to the engine, on the same loop. The lease, and the session's place on the node,
+// last as long as the tunnel.
+func (c *clientConn) tunnel() {
+	x, d, n := c.x, c.d, c.n
+	d.out = append(x.appendStatus(d.out[:0]), switching...)
+	d.out = append(d.out, x.early...)
+	if !c.write(d.out) {
+		c.depart()
+		return
 	}
-	c := x.c
-	head := append(x.appendStatus(nil), switched...)
-	head = append(append(head, x.early...), n.Reader.Detach()...)
 	o := tunnel.Options{
 		Node:     x.node,
-		ToClient: head,
-		ToNode:   c.reader.Detach(),
+		ToClient: bytes.Clone(c.unsent.b),
+		ToNode:   bytes.Clone(c.in.b),
 		Block:    c.g.Limits.WriteTime,
 		Heard:    &x.node.Talked,
 		Done:     x.tunnelEnd(),
 	}
 	o.Idle, o.Grace = x.tunnelIdle()
 	x.status = 101
-	c.g.watcher.remove(c)
-	c.g.joinTunnel(c.conn, n.Conn, o)
-	return took
+	c.endRequest()
+	c.n = nil
+	c.g.Tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
 }
 
 // tunnelIdle is how long the client may be silent, by the timers that its session's open packet announced: with EIO 4 it
@@ -126,6 +130,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		if log != nil {
 			log(r)
 		}
+		g.toNodes.Add(-1)
 		g.closed()
 	}
 }

@@ -8,7 +8,7 @@
 //	c.Leave(n)                    // the reservation is given back
 //	n, err = c.Pick([]*cluster.Node{n})
 //
-// It dials nobody and reads no request; the road does, through each node's pool of connections.
+// It dials nobody and reads no request.
 package cluster
 
 import (
@@ -18,8 +18,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/sidway/sidway/gateway/http1"
 )
 
 // ErrNoNode says that every node was tried or is left out.
@@ -88,7 +86,6 @@ type Config struct {
 	Name    string
 	Address string // host:port
 	Weight  int    // 1 or more
-	Pool    *http1.Pool
 }
 
 // New returns a cluster of these nodes, which all may be picked at once.

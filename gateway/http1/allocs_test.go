@@ -5,11 +5,9 @@
 package http1_test
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sidway/sidway/gateway/http1"
 )
@@ -104,20 +102,5 @@ func TestWritingAllocatesNothing(t *testing.T) {
 		dst = http1.AppendLength(dst, 12345678)
 		dst = http1.AppendStatus(dst, 503, "")
 		dst = http1.AppendLastChunk(http1.AppendChunk(dst, piece))
-	})
-}
-
-func TestPoolAllocatesNothing(t *testing.T) {
-	l := newLoopback(t)
-	c, far := l.dial(t)
-	answer(t, c, far)
-	l.Put(c, time.Hour)
-	ctx := context.Background()
-	none(t, "take and put", func() {
-		c, reused, err := l.Take(ctx)
-		if err != nil || !reused {
-			t.Fatal(reused, err)
-		}
-		l.Put(c, time.Hour)
 	})
 }

@@ -36,7 +36,7 @@ func readRequest(t testing.TB, r *http1.Reader, q *http1.Request) {
 	}
 }
 
-func drain(t testing.TB, b *http1.Body) {
+func drain(t testing.TB, b http1.BodyReader) {
 	for {
 		_, err := b.Next()
 		if err == io.EOF {

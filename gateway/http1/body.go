@@ -1,123 +1,73 @@
 package http1
 
-import (
-	"io"
-	"time"
-)
+import "io"
 
-// Body is the body of the message that was read last. It belongs to its Reader and is used by the same goroutine.
+// Body decodes the body of one message from bytes that arrive in pieces. The zero value is a body that has been read.
 type Body struct {
-	r       *Reader
 	kind    bodyKind
 	node    bool // it is a response's
 	state   chunkState
 	left    int64 // bytes of the body or of the chunk that are still to come
 	counted int   // digits of a size, bytes of an extension, bytes of trailers
-	err     error // io.EOF once all is read
+	err     error // why it cannot be read on
 }
 
 type bodyKind uint8
 
 const (
-	bodyLength bodyKind = iota
+	bodyDone bodyKind = iota
+	bodyLength
 	bodyChunked
 	bodyToClose
 )
 
-// start gets ready for the body that h announces.
-func (b *Body) start(h *Head, node bool) {
-	*b = Body{r: b.r, node: node}
+// Body returns what decodes the body behind this head.
+func (q *Request) Body() Body { return q.Head.body(false) }
+
+// Body returns what decodes the body behind this head.
+func (p *Response) Body() Body { return p.Head.body(true) }
+
+func (h *Head) body(node bool) Body {
 	switch {
 	case h.Chunked:
-		b.kind = bodyChunked
+		return Body{kind: bodyChunked, node: node}
 	case h.ContentLength < 0:
-		b.kind = bodyToClose
-	default:
-		b.left = h.ContentLength
-		if b.left == 0 {
-			b.finish()
-		}
+		return Body{kind: bodyToClose, node: node}
+	case h.ContentLength > 0:
+		return Body{kind: bodyLength, node: node, left: h.ContentLength}
 	}
+	return Body{}
 }
 
-// finish notes that the body is read, and of a node's answer when: its connection, if it is known, is idle from now on.
-func (b *Body) finish() {
-	b.err = io.EOF
-	if b.node && b.r.conn != nil {
-		b.r.ended = time.Now()
-	}
-}
+// Done reports whether all of the body has been read.
+func (b *Body) Done() bool { return b.kind == bodyDone }
 
-// Done reports whether all of the body has been read, be it that the last piece has just been returned.
-func (b *Body) Done() bool { return b.err == io.EOF }
-
-// Next returns the next piece of the body, decoded, as large as what has arrived and never empty; it is valid until the next
-// call of a method of b or its Reader. It waits as long as the connection's read deadline allows; after a deadline it
-// may be called again. At the body's end it returns io.EOF, for a cut one io.ErrUnexpectedEOF, for bad chunks an *Error.
-// Small chunks that arrived together come as one piece.
-func (b *Body) Next() ([]byte, error) {
-	r := b.r
-	for b.err == nil {
-		if r.lo == r.hi {
-			if err := b.fill(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		var piece []byte
-		if b.kind == bodyChunked {
-			piece = b.decode()
-		} else {
-			piece = b.plain()
-		}
-		if len(piece) > 0 {
-			return piece, nil
+// Next decodes what has come, in, and returns the data in it and how many bytes of in it has used: all of them, unless the body
+// ends before. Data lies in in itself, moved together where there was framing between. The error is an *Error, for bad chunks;
+// data before the fault is returned with it.
+func (b *Body) Next(in []byte) (data []byte, used int, err error) {
+	switch {
+	case b.err != nil || b.kind == bodyDone:
+		return nil, 0, b.err
+	case b.kind == bodyChunked:
+		data, used = b.decode(in)
+		return data, used, b.err
+	case b.kind == bodyLength:
+		in = in[:min(int64(len(in)), b.left)]
+		if b.left -= int64(len(in)); b.left == 0 {
+			b.kind = bodyDone
 		}
 	}
-	r.Release()
-	return nil, b.err
+	return in, len(in), nil
 }
 
-// Whole returns what is left of the body where its length is known and all of it has been received: in one piece, as Next
-// would. Otherwise it reports false and has read nothing.
-func (b *Body) Whole() ([]byte, bool) {
-	switch r := b.r; {
-	case b.err == io.EOF:
-		return nil, true
-	case b.err != nil, b.kind != bodyLength, int64(r.hi-r.lo) < b.left:
-		return nil, false
+// End tells that the connection has ended. It returns nil if that ends the body, and io.ErrUnexpectedEOF if it cuts it.
+func (b *Body) End() error {
+	switch {
+	case b.kind == bodyToClose:
+		b.kind = bodyDone
+	case b.kind != bodyDone:
+		return io.ErrUnexpectedEOF
 	}
-	return b.plain(), true
-}
-
-// fill gets more bytes, or notes that there are none to come.
-func (b *Body) fill() error {
-	r := b.r
-	filled := r.hi > 0 && r.hi == len(r.mem.b)
-	r.wide = b.kind == bodyLength && b.left > smallSize || filled
-	err := r.fill()
-	r.wide = false
-	if err != io.EOF {
-		return err
-	}
-	if b.kind == bodyToClose {
-		b.finish()
-		return nil
-	}
-	b.err = io.ErrUnexpectedEOF
 	return nil
-}
-
-// plain returns what is there of a body that is not coded.
-func (b *Body) plain() []byte {
-	r := b.r
-	piece := r.mem.b[r.lo:r.hi]
-	if b.kind == bodyLength {
-		piece = piece[:min(int64(len(piece)), b.left)]
-		if b.left -= int64(len(piece)); b.left == 0 {
-			b.finish()
-		}
-	}
-	r.lo += len(piece)
-	return piece
 }

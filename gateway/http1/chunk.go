@@ -27,25 +27,22 @@ const (
 )
 
 // decode passes framing and returns the data among the bytes that are there, moved together where there was framing between.
-func (b *Body) decode() []byte {
-	r := b.r
-	buf := r.mem.b
-	start, end := r.lo, r.lo
-	i := r.lo
-	for i < r.hi && b.err == nil {
+func (b *Body) decode(in []byte) (data []byte, used int) {
+	start, end, i := 0, 0, 0
+	for i < len(in) && b.err == nil && b.kind != bodyDone {
 		if b.state != chunkData {
-			if e := b.step(buf[i]); e != nil {
+			if e := b.step(in[i]); e != nil {
 				b.fail(e)
 			}
 			i++
 			continue
 		}
-		n := int(min(int64(r.hi-i), b.left))
+		n := int(min(int64(len(in)-i), b.left))
 		if start == end {
 			start, end = i, i
 		}
 		if end < i {
-			copy(buf[end:], buf[i:i+n])
+			copy(in[end:], in[i:i+n])
 		}
 		end += n
 		i += n
@@ -53,8 +50,7 @@ func (b *Body) decode() []byte {
 			b.state = chunkDataCR
 		}
 	}
-	r.lo = i
-	return buf[start:end]
+	return in[start:end], i
 }
 
 func (b *Body) fail(e *Error) {
@@ -148,7 +144,7 @@ func (b *Body) stepTrailer(c byte) *Error {
 	}
 	switch {
 	case b.state == trailerLastLF && c == '\n':
-		b.finish()
+		b.kind = bodyDone
 	case b.state == trailerLF && c == '\n':
 		b.state = trailerStart
 	case b.state == trailerStart && c == '\r':

@@ -1,23 +1,13 @@
-// Package http1 reads and writes HTTP/1.1 as a gateway must: strict heads and bodies on both sides, without an
-// allocation per head, per piece of a body or per use of a pooled connection.
+// Package http1 reads and writes HTTP/1.1 as a gateway must: strict heads and bodies on both sides, from bytes that arrive in
+// pieces, without an allocation per head or per piece of a body. It does no I/O and starts no goroutine.
 //
-// A client's connection:
-//
-//	r := http1.NewReader(conn)
+//	var scan http1.Scan
 //	var q http1.Request
-//	for {
-//		if err := r.Request(&q, 75*time.Second, 5*time.Second); err != nil {
-//			break // io.EOF, ErrIdle, or an *Error to answer before closing
-//		}
-//		body := r.RequestBody(&q)
-//		for !body.Done() {
-//			piece, err := body.Next()
-//			…
-//		}
-//	}
-//
-// A node's connection comes from a Pool, gets the bytes of a request written to it, and is read by Reader.Response
-// and Reader.ResponseBody.
+//	n, err := scan.Request(in) // 0: wait for more
+//	…
+//	err = q.Parse(in[:n])
+//	body := q.Body()
+//	data, used, err := body.Next(in[n:]) // until body.Done()
 //
 // What is refused is what two HTTP parsers have been seen to read differently (RFC 9112 sections 2.2, 3, 5, 6, 7
 // and 11.2): where the RFC lets a recipient be lenient or strict, this package is strict. It tolerates one empty line

@@ -1,14 +1,5 @@
 package http1
 
-import "errors"
-
-// ErrIdle is returned by Reader.Request when no byte of a request came in the time allowed for it.
-var ErrIdle = errors.New("http1: no request came in time")
-
-// ErrUnread is returned for a head that is asked for while a body before it has not been read to its end: its bytes
-// would be taken for a head, which is how requests are smuggled.
-var ErrUnread = errors.New("http1: the body before this head has not been read to its end")
-
 // Error says why a head or a body is refused. Status is the answer for the client: 400, 408, 417, 431 or 505 for what
 // a client sent, always 502 for what a node sent. Reason names what to mend; it is one of a closed set of texts and
 // never quotes the input. After an Error nothing more can be read from the connection.
@@ -20,11 +11,20 @@ type Error struct {
 // Error returns the reason with the package's name before it.
 func (e *Error) Error() string { return "http1: " + e.Reason }
 
+// asError keeps a nil *Error from becoming an error that is not nil.
+func (e *Error) asError() error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
 // fromNode turns the refusal of a client's bytes into that of a node's.
 func (e *Error) fromNode() *Error { return &Error{Status: 502, Reason: e.Reason} }
 
 var (
-	errHeadTime     = &Error{408, "the head did not come in time"}
+	// ErrHeadTime is for a head whose end did not come in the time that the caller allows.
+	ErrHeadTime     = &Error{408, "the head did not come in time"}
 	errHeadSize     = &Error{431, "the head is larger than 32 KiB"}
 	errFieldCount   = &Error{431, "the head has more than 100 fields"}
 	errBareLF       = &Error{400, "a line of the head ends with a bare LF; it must end with CR LF"}

@@ -135,7 +135,7 @@ func compareFields(t *testing.T, h *http1.Head, want http.Header) {
 }
 
 // compareBodies reports whether both came to the end of the message.
-func compareBodies(t *testing.T, b *http1.Body, std io.Reader) bool {
+func compareBodies(t *testing.T, b http1.BodyReader, std io.Reader) bool {
 	got, err := readBody(b)
 	want, stdErr := io.ReadAll(std)
 	if err != io.EOF {

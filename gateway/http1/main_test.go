@@ -46,7 +46,7 @@ func send(t testing.TB, c net.Conn, s string) {
 }
 
 // readBody reads a body to its end.
-func readBody(b *http1.Body) (string, error) {
+func readBody(b http1.BodyReader) (string, error) {
 	var all []byte
 	for {
 		p, err := b.Next()

@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Request is the head of a request. Reader.Request fills it; the zero value is ready to be filled.
+// Request is the head of a request. Parse fills it; the zero value is ready to be filled.
 type Request struct {
 	Head
 	Method string // any token but CONNECT
@@ -28,7 +28,12 @@ func (q *Request) Reset() {
 	*q = Request{Head: q.Head}
 }
 
-// parse reads a head that ends with its empty line and has no bare LF.
+// Parse reads a head that Scan.Request has found the end of. b is copied. The error is an *Error.
+func (q *Request) Parse(b []byte) error {
+	q.Reset()
+	return q.parse(b).asError()
+}
+
 func (q *Request) parse(b []byte) *Error {
 	s := q.load(b)
 	end := strings.IndexByte(s, '\n') + 1

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Response is the head of a response. Reader.Response fills it; the zero value is ready to be filled.
+// Response is the head of a response. Parse fills it; the zero value is ready to be filled.
 type Response struct {
 	Head
 	Status int    // 100 to 999
@@ -23,7 +23,16 @@ func (p *Response) Reset() {
 	*p = Response{Head: p.Head}
 }
 
-// parse reads a head that ends with its empty line and has no bare LF.
+// Parse reads a head that Scan.Response has found the end of, 1xx included. b is copied. method is the request's and decides,
+// with the status, whether a body follows. The error is an *Error, of status 502.
+func (p *Response) Parse(b []byte, method string) error {
+	p.Reset()
+	if e := p.parse(b, method); e != nil {
+		return e.fromNode()
+	}
+	return nil
+}
+
 func (p *Response) parse(b []byte, method string) *Error {
 	s := p.load(b)
 	end := strings.IndexByte(s, '\n') + 1
@@ -107,4 +116,18 @@ func (p *Response) parseKeepAlive() {
 			p.Close = p.Close || n == 0
 		}
 	}
+}
+
+// How long a node's connection may be idle before it is used again.
+const (
+	silentIdle = 2 * time.Second // where the node announced nothing, as Go's servers do
+	idleMargin = time.Second     // less than announced: what the node closes must not cross what we send
+)
+
+// KeepFor returns how long the connection may be idle and still be used again, by what the node announced in KeepAlive.
+func (p *Response) KeepFor() time.Duration {
+	if p.KeepAlive > 0 {
+		return p.KeepAlive - idleMargin
+	}
+	return silentIdle
 }

@@ -2,55 +2,70 @@ package http1
 
 import "bytes"
 
-// start says of a head's first byte whether it can be one. What is not HTTP at all, a TLS hello say, is refused by it
-// and not when the time for a head is over.
-type start func(c byte) *Error
-
-func requestStart(c byte) *Error {
-	if class[c]&classToken == 0 && c != '\r' {
-		return errMethod
-	}
-	return nil
+// Scan finds where a head ends in bytes that arrive in pieces, and looks at no byte twice. What it says depends on the bytes
+// alone, not on how they were cut into pieces. The zero value is ready for the first byte of a head.
+type Scan struct {
+	next, line int  // where to look for the next LF, where its line began
+	skipped    bool // the one empty line before a request line was there
 }
 
-func responseStart(c byte) *Error {
-	if c != 'H' {
-		return errStatusLine
+// SkipEmptyLine returns how many bytes of b belong to the one empty line that may stand before a request line (RFC 9112
+// section 2.2): 2 or 0. The caller drops them before it calls Request.
+func (s *Scan) SkipEmptyLine(b []byte) int {
+	if s.skipped || len(b) < 2 || b[0] != '\r' || b[1] != '\n' {
+		return 0
 	}
-	return nil
+	*s = Scan{skipped: true}
+	return 2
 }
 
-// scan looks for the empty line that ends a head and returns the length of the head with it, 0 where it has not come.
-// It checks each LF as it arrives and looks at no byte twice. What it says depends on the bytes alone, not on how
-// they were cut into pieces: the first LF without CR, or the limit, whichever comes first.
-func (r *Reader) scan(begins start) (int, *Error) {
-	b := r.mem.b[r.lo:r.hi]
-	if len(b) == 0 {
-		return 0, nil
+// Request returns the length of the request's head that b begins with, 0 where its end has not come. b is all that has come
+// of it, with no empty line before it. The error is an *Error.
+func (s *Scan) Request(b []byte) (int, error) {
+	if len(b) > 0 && class[b[0]]&classToken == 0 && b[0] != '\r' {
+		return 0, errMethod // what is not HTTP at all, a TLS hello say, is not waited for
 	}
-	if e := begins(b[0]); e != nil {
-		return 0, e
+	if n, e := s.find(b); n > 0 || e != nil {
+		return n, e.asError()
 	}
+	return 0, nil
+}
+
+// Response is Request for the head of a response.
+func (s *Scan) Response(b []byte) (int, error) {
+	if len(b) > 0 && b[0] != 'H' {
+		return 0, errStatusLine
+	}
+	n, e := s.find(b)
+	if e != nil {
+		return 0, e.fromNode()
+	}
+	return n, nil
+}
+
+// find looks for the empty line. It checks each LF as it arrives: what counts is the first LF without CR, or the limit,
+// whichever comes first.
+func (s *Scan) find(b []byte) (int, *Error) {
 	for {
-		i := bytes.IndexByte(b[r.scanned:], '\n')
+		i := bytes.IndexByte(b[s.next:], '\n')
 		if i < 0 {
-			r.scanned = len(b)
+			s.next = len(b)
 			if len(b) >= MaxHead {
 				return 0, errHeadSize
 			}
 			return 0, nil
 		}
-		i += r.scanned
+		i += s.next
 		switch {
 		case i >= MaxHead:
 			return 0, errHeadSize
 		case i == 0 || b[i-1] != '\r':
 			return 0, errBareLF
-		case i-1 == r.line && i == 1:
+		case i-1 == s.line && i == 1:
 			return 0, errRequestLine
-		case i-1 == r.line:
+		case i-1 == s.line:
 			return i + 1, nil
 		}
-		r.scanned, r.line = i+1, i+1
+		s.next, s.line = i+1, i+1
 	}
 }

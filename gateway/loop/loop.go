@@ -5,8 +5,6 @@ package loop
 import (
 	"sync"
 	"time"
-
-	"github.com/sidway/sidway/gateway/sock"
 )
 
 // Handler is what a loop calls, on its own goroutine. None of the methods may block.
@@ -49,7 +47,6 @@ type Loop struct {
 
 	poller *poller
 	keeps  bool // it may keep its processor while it naps; see busy.go
-	held   int  // a descriptor that is kept back for Conn; -1: there is none
 	start  time.Time
 	clock  time.Time     // as of the last wait
 	now    time.Duration // since start, likewise
@@ -112,7 +109,6 @@ func start(keeps bool) (*Loop, error) {
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	l.clock = l.start
-	l.holdBack()
 	go l.run()
 	return l, nil
 }
@@ -166,9 +162,6 @@ func (l *Loop) run() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
-	if l.held >= 0 {
-		sock.Close(l.held)
-	}
 	l.poller.close()
 }
 

@@ -263,49 +263,11 @@ func TestWatch(t *testing.T) {
 	})
 	io.WriteString(nextPeer, "x")
 	await(t, told)
-	var c net.Conn
-	do(t, l, func() {
-		l.Release(token, next)
-		var err error
-		if c, err = l.Conn(next); err != nil { // it lives on without the loop
-			t.Error(err)
-		}
-	})
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	if n, err := c.Read(b); n != 1 || err != nil {
+	do(t, l, func() { l.Release(token, next) })
+	if n, err := sock.Receive(next, b); n != 1 || err != nil { // it lives on without the loop
 		t.Errorf("%d %v", n, err)
 	}
-}
-
-// TestConnWithoutDescriptors gives a socket back while the process may open none.
-func TestConnWithoutDescriptors(t *testing.T) {
-	l := start(t)
-	fd, _ := socket(t)
-	var usual unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &usual); err != nil {
-		t.Fatal(err)
-	}
-	few := usual
-	few.Cur = uint64(fd) + 1
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &usual)
-	for err := error(nil); err == nil; {
-		var taken int
-		if taken, err = unix.Dup(0); err == nil {
-			defer unix.Close(taken)
-		}
-	}
-	do(t, l, func() {
-		c, err := l.Conn(fd)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		c.Close()
-	})
+	sock.Close(next)
 }
 
 // TestEnd receives what was sent before, and nothing after.

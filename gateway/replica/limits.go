@@ -15,16 +15,17 @@ const reserve = 256
 // few is a number of clients for which nobody needs a gateway.
 const few = 500
 
-// connections returns how many clients there may be, and how many with those that come for live sessions: as many as the
-// configuration says, but no more than the process may open descriptors for, since each client needs one and another one for
-// its node. That limit can change while the process runs, and is logged when it is first seen.
-func (r *Replica) connections() (n, most int, err error) {
+// connections returns how many clients there may be, as many as the configuration says, but no more than the process may open
+// descriptors for, since each client needs one and another one for its node; and how many descriptors they may use when live
+// sessions come above that. The limit of descriptors can change while the process runs, and is logged when it is first seen.
+func (r *Replica) connections() (n, descriptors int, err error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return 0, 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
-	most = max(1, (int(min(files.Cur, 1<<30))-reserve)/2)
-	n = most - most/9 // the rest is for live sessions
+	descriptors = max(2, int(min(files.Cur, 1<<30))-reserve)
+	n = descriptors / 2
+	n -= n / 9 // the rest is for live sessions
 	configured := r.cfg.Limits.Connections
 	if files.Cur != r.descriptors {
 		r.descriptors = files.Cur
@@ -39,7 +40,7 @@ func (r *Replica) connections() (n, most int, err error) {
 	if configured > 0 {
 		n = min(configured, n)
 	}
-	return n, most, nil
+	return n, descriptors, nil
 }
 
 // limits takes the limits from the configuration.

@@ -57,7 +57,7 @@ func (m *memory) tick(now time.Time) {
 	}
 }
 
-// sweep gives back, each second, what bindings and connections to nodes hold for longer than they are of use, and follows the
+// sweep gives back, each second, what bindings hold for longer than they are of use, and follows the
 // limit of descriptors.
 func (r *Replica) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -70,13 +70,8 @@ func (r *Replica) sweep(ctx context.Context) error {
 			for _, m := range r.memories {
 				m.tick(now)
 			}
-			for _, route := range r.routes {
-				for _, n := range route.Cluster.Nodes() {
-					n.Pool.Sweep(now)
-				}
-			}
-			if n, most, err := r.connections(); err == nil {
-				r.gateway.SetConnections(n, most)
+			if n, descriptors, err := r.connections(); err == nil {
+				r.gateway.SetConnections(n, descriptors)
 			}
 		}
 	}

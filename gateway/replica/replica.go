@@ -100,7 +100,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 		return err
 	}
 	r.tunnels = tunnel.New()
-	r.gateway, err = gateway.New(gateway.Options{
+	r.gateway = gateway.New(gateway.Options{
 		Routes:    r.routes,
 		Limits:    limits,
 		Trusted:   r.cfg.TrustedProxies,
@@ -110,7 +110,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 		Log:       r.log,
 		AccessLog: r.cfg.AccessLog,
 	})
-	return err
+	return nil
 }
 
 // loopCount gives half of GOMAXPROCS to loops and leaves the rest of it to whatever else there is to do. A busy loop keeps
@@ -144,7 +144,7 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 	nodes := make([]cluster.Config, 0, len(c.Nodes))
 	for _, n := range c.Nodes {
 		nodes = append(nodes, cluster.Config{
-			Name: n.Name, Address: n.Address(), Weight: n.Weight, Pool: gateway.NewPool(n.Address()),
+			Name: n.Name, Address: n.Address(), Weight: n.Weight,
 		})
 	}
 	known := cluster.New(c.Name, method, nodes)
@@ -270,8 +270,11 @@ func (r *Replica) Run(ctx context.Context) error {
 	if r.redis != nil {
 		work.Go(func() error { return r.compare(running) })
 	}
-	for _, l := range r.listeners {
-		r.gateway.Listen(l)
+	for i, l := range r.listeners {
+		if err := r.gateway.Listen(l); err != nil {
+			r.listeners = r.listeners[i:]
+			return fmt.Errorf("listen: %w", err)
+		}
 	}
 	r.listeners = nil
 	if r.admin != nil {
@@ -331,11 +334,6 @@ func (r *Replica) close() {
 	}
 	for _, l := range r.loops {
 		l.End()
-	}
-	for _, route := range r.routes {
-		for _, n := range route.Cluster.Nodes() {
-			n.Pool.Close()
-		}
 	}
 }
 

@@ -93,3 +93,12 @@ func zone(ip netip.Addr) uint32 {
 	}
 	return 0
 }
+
+// Spare returns one more descriptor of the socket, -1 where the system gives none.
+func Spare(fd int) int {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return dup
+}

@@ -9,9 +9,6 @@ import (
 
 // TestWaitingPollsHaveNoGoroutine holds many polls at a node and counts what they cost.
 func TestWaitingPollsHaveNoGoroutine(t *testing.T) {
-	if !onLoops {
-		return // this story is the loops' alone
-	}
 	const polls = 200
 	release := make(chan struct{})
 	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {

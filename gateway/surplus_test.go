@@ -45,11 +45,6 @@ func TestSurplusJustBeforeTheNextUse(t *testing.T) {
 	c := dial(t, s.addr)
 	c.expect(get(pollTarget(aSID)), 200, "6")
 	surplus := func() { node.conn(0).send(answer(200, "4not yours")) }
-	if len(s.loops) == 0 {
-		surplus()
-		c.expect(get(pollTarget(aSID)), 200, "6")
-		return
-	}
 	ours, theirs := socketPair(t)
 	l := s.loops[0] // the first connection's
 	l.Send(watching{l: l, fd: ours, event: surplus})

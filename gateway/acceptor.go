@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
+)
+
+// The pause after an accept that failed for want of descriptors: the connections wait in the kernel until some are free.
+const (
+	acceptPause     = 5 * time.Millisecond
+	acceptPauseMost = 500 * time.Millisecond
+	// acceptQuiet is how long all goes well before the log tells of the next shortage.
+	acceptQuiet = 10 * time.Second
+)
+
+// Listen takes l over, a TCP or Unix socket, and serves the connections that come by it until Stop or Close closes it. The error
+// says that no descriptor is left.
+func (g *Gateway) Listen(l net.Listener) error {
+	defer l.Close()
+	fd, err := descriptor(l)
+	if err != nil {
+		return err
+	}
+	sock.PrepareListener(fd)
+	a := &acceptor{g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
+	a.Sit(a)
+	a.d.do(func() { err = a.open() })
+	return err
+}
+
+// descriptor returns a descriptor for a loop of the socket that c has. c is to be closed then.
+func descriptor(c any) (int, error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return -1, errors.ErrUnsupported
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	return sock.Duplicate(raw)
+}
+
+// addrPort returns the zero AddrPort for what is not TCP's.
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// acceptor is a listening socket. It accepts on one loop and gives the connections to all loops in turn, so that each carries
+// as many.
+type acceptor struct {
+	loop.Seat
+	g       *Gateway
+	d       *driver
+	fd      int
+	spare   int // a descriptor for a connection that finds no other; -1: there is none
+	token   loop.Token
+	watched bool // the loop watches it
+	port    uint16
+	next    int
+	pause   time.Duration
+	short   time.Duration // when no connection could be accepted last; 0: never
+}
+
+// acceptsPerTurn is how many connections are accepted before other sockets have their turn.
+const acceptsPerTurn = 64
+
+func (a *acceptor) open() (err error) {
+	if a.d.deaf {
+		err = net.ErrClosed
+	} else {
+		a.token, err = a.d.loop.WatchListener(a.fd, a)
+	}
+	if err != nil {
+		sock.Close(a.fd)
+		return err
+	}
+	a.watched = true
+	a.keepSpare()
+	a.d.acceptors = append(a.d.acceptors, a)
+	return nil
+}
+
+// Event implements loop.Handler.
+func (a *acceptor) Event(int, loop.Events) {
+	for range acceptsPerTurn {
+		fd, from, err := sock.Accept(a.fd)
+		switch err {
+		case nil:
+			a.pause = 0
+			a.admit(fd, from)
+		case syscall.EINTR, syscall.ECONNABORTED:
+		case sock.Again:
+			return
+		default:
+			if a.d.spare() {
+				continue
+			}
+			a.turnAway()
+			a.suspend(err)
+			return
+		}
+	}
+}
+
+// turnAway deals with connections that wait while there is no descriptor: a stranger gets its 503 on the one that is kept back for
+// that, and a live session gets that one.
+func (a *acceptor) turnAway() {
+	for range acceptsPerTurn {
+		a.keepSpare()
+		if a.spare < 0 {
+			return
+		}
+		sock.Close(a.spare)
+		a.spare = -1
+		fd, from, err := sock.Accept(a.fd)
+		if err != nil {
+			break
+		}
+		if !isStranger(fd, a.d.loop.Shared) {
+			a.admit(fd, from)
+			return
+		}
+		_, _ = sock.Receive(fd, a.d.loop.Shared) // what is unread would make the close a reset
+		_, _ = sock.Send(fd, fullAnswer)
+		sock.Close(fd)
+		a.g.Metrics.refused("full")
+	}
+	a.keepSpare()
+}
+
+// keepSpare keeps a descriptor for turnAway, if there is one and none is kept yet.
+func (a *acceptor) keepSpare() {
+	if a.spare < 0 {
+		a.spare = sock.Spare(a.fd)
+	}
+}
+
+// isStranger reports whether what the client has sent so far names no session. It takes nothing away.
+func isStranger(fd int, b []byte) bool {
+	n, err := sock.Peek(fd, b)
+	return err == nil && !bytes.Contains(b[:n], []byte("sid="))
+}
+
+// suspend lets connections wait in the kernel until there are descriptors again.
+func (a *acceptor) suspend(err error) {
+	now := a.d.loop.Now()
+	if a.short == 0 || now-a.short > acceptQuiet {
+		a.g.Log.Warn("no connection can be accepted", "error", err)
+	}
+	a.short = now
+	a.pause = min(max(2*a.pause, acceptPause), acceptPauseMost)
+	a.d.loop.Release(a.token, a.fd)
+	a.watched = false
+	a.d.loop.SetTimer(&a.Seat, now+a.pause)
+}
+
+// Expire implements loop.Handler: connections are accepted again.
+func (a *acceptor) Expire() {
+	var err error
+	if a.token, err = a.d.loop.WatchListener(a.fd, a); err != nil {
+		a.d.loop.SetTimer(&a.Seat, a.d.loop.Now()+acceptPauseMost)
+		return
+	}
+	a.watched = true
+}
+
+// Turn implements loop.Handler.
+func (a *acceptor) Turn() {}
+
+// Receive implements loop.Handler.
+func (a *acceptor) Receive() {}
+
+func (a *acceptor) admit(fd int, from netip.AddrPort) {
+	d := a.g.drivers[a.next]
+	a.next = (a.next + 1) % len(a.g.drivers)
+	c := &clientConn{client: newClient(a.g, from.Addr(), a.port), d: d, fd: fd}
+	c.Sit(c)
+	c.waiter.c = c
+	a.g.admit(&c.client)
+	if d == a.d {
+		c.arrive()
+	} else {
+		d.loop.Send(c)
+	}
+}
+
+// close accepts what waits already, since closing would reset it, and stops listening.
+func (a *acceptor) close() {
+	if a.watched {
+		a.Event(0, 0)
+	}
+	if a.watched {
+		a.d.loop.Forget(a.token)
+	}
+	a.d.loop.StopTimer(&a.Seat)
+	sock.Close(a.fd)
+	if a.spare >= 0 {
+		sock.Close(a.spare)
+	}
+}

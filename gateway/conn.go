@@ -1,0 +1,505 @@
+package gateway
+
+import (
+	"io"
+	"math"
+	"time"
+
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
+type clientConn struct {
+	loop.Seat
+	client
+	d      *driver
+	fd     int
+	token  loop.Token
+	waiter waiter
+
+	state state
+	limit time.Duration // when the state ends by itself
+	ends  time.Duration // when a client that has closed its side is waited for no longer; 0: it has not
+	then  func()        // what follows on waiting and holding
+
+	readable bool // there may be bytes to read
+	hup      bool // the client sends no more than what waits to be read
+	waits    bool // it has sent requests behind others: an end of what it sends says that it waits for the answers
+	last     bool // the connection ends with the answer in hand
+	lingers  bool // and the client gets time to read it
+	aborts   bool // by a reset, for a client that takes an orderly end for the end of the answer
+
+	in     queued // received and not used yet
+	looked int    // how much of in does not suffice to go on
+	scan   http1.Scan
+	unsent queued // of the answer
+
+	x *exchange // the request in hand
+	n *nodeConn // that it was sent on
+}
+
+// state is what a client's connection waits for.
+type state uint8
+
+const (
+	idle       state = iota // for a request, or the rest of its head
+	receiving               // for the rest of the body, before any of it is forwarded
+	awaiting                // for a goroutine: the store, or a name that is looked up
+	holding                 // for some time to pass
+	asking                  // for the head of the node's answer
+	learning                // for the open packet behind a node's 101
+	collecting              // for as much of the answer's body as must be known before the client gets any of it
+	relaying                // for the rest of the answer's body
+	flushing                // until the client takes the answer
+	lingering               // for the client's end
+	gone                    // for nothing: it is closed, or a tunnel's
+)
+
+// forever is the limit of a state that something else ends.
+const forever = time.Duration(math.MaxInt64)
+
+// readsPerTurn is how many steps a connection takes before the others have their turn.
+const readsPerTurn = 16
+
+// Receive implements loop.Handler: the connection comes from the acceptor's loop.
+func (c *clientConn) Receive() { c.arrive() }
+
+// arrive puts the connection on its loop.
+func (c *clientConn) arrive() {
+	err := io.ErrClosedPipe
+	if !c.d.closed {
+		c.token, err = c.d.loop.Watch(c.fd, c, 0)
+	}
+	if err != nil {
+		c.state = gone
+		sock.Close(c.fd)
+		c.g.closed()
+		return
+	}
+	c.d.clients[c] = struct{}{}
+	if c.surplus && c.d.makeRoom() {
+		c.surplus, c.crowded = false, false
+	}
+	c.awaitRequest()
+}
+
+// Event implements loop.Handler.
+func (c *clientConn) Event(_ int, e loop.Events) {
+	if e&loop.Hup != 0 {
+		c.hup, c.readable = true, true
+	}
+	if e&loop.Readable != 0 {
+		c.readable = true
+	}
+	if len(c.unsent.b) > 0 {
+		c.flush()
+	}
+	if c.hup && c.x != nil && c.state != flushing && !c.wants() {
+		c.lookForEnd()
+	}
+	c.advance()
+}
+
+// Turn implements loop.Handler.
+func (c *clientConn) Turn() { c.advance() }
+
+// Fail implements loop.Failer.
+func (c *clientConn) Fail() {
+	if c.x != nil {
+		c.x.panicked = true
+	}
+	c.depart()
+}
+
+// advance does whatever can be done now: it reads what the client and the node have sent, as far as the state wants it.
+func (c *clientConn) advance() {
+	for range readsPerTurn {
+		switch n := c.n; {
+		case c.wants() && len(c.in.b) > c.looked:
+			c.use()
+		case n != nil && c.hears() && len(n.in.b) > n.looked:
+			c.hear()
+		case c.wants() && c.readable:
+			c.keep()
+			c.fill()
+		case n != nil && c.hears() && n.readable:
+			c.keep()
+			n.fill()
+		default:
+			c.keep()
+			return
+		}
+	}
+	c.keep()
+	c.d.loop.Again(&c.Seat)
+}
+
+// keep copies what lies in the loop's buffer and is not used yet.
+func (c *clientConn) keep() {
+	c.in.keep()
+	if c.n != nil {
+		c.n.in.keep()
+	}
+}
+
+// wants reports whether what the client sends is looked at now.
+func (c *clientConn) wants() bool {
+	switch c.state {
+	case idle, receiving, lingering:
+		return true
+	case asking, collecting, relaying:
+		return c.x.upload.streams && len(c.n.unsent.b) == 0
+	}
+	return false
+}
+
+// hears reports whether what the node sends is looked at now: not while the client takes no more of it.
+func (c *clientConn) hears() bool {
+	switch c.state {
+	case asking, learning, collecting, relaying:
+		return len(c.unsent.b) == 0
+	}
+	return false
+}
+
+// use looks at what has been received.
+func (c *clientConn) use() {
+	switch c.state {
+	case idle:
+		c.readHead()
+	case receiving:
+		c.readBody()
+	case lingering:
+		c.in.free()
+	default:
+		c.stream()
+	}
+}
+
+// fill reads once from the client.
+func (c *clientConn) fill() {
+	b := c.d.loop.Shared
+	n, err := c.d.loop.Read(c.token, c.fd, b)
+	switch {
+	case err == sock.Again:
+		c.readable = false
+	case err != nil: // its end is no end of a head or body that has begun
+		c.depart()
+	default:
+		// A read that leaves room has emptied the socket, but for an end that was told already.
+		c.readable = n == len(b) || c.hup
+		if len(c.in.b) > 0 {
+			c.in.add(b[:n])
+		} else {
+			c.in.free()
+			c.in.b = b[:n]
+		}
+	}
+}
+
+// setState begins a state that ends after d by itself.
+func (c *clientConn) setState(s state, d time.Duration) {
+	c.state = s
+	c.within(d)
+}
+
+// within has the state end after d by itself. The timer is moved only towards sooner: one that comes too early is set again
+// then, so that the states of a request do not cost a timer each.
+func (c *clientConn) within(d time.Duration) {
+	if c.limit = forever; d != forever {
+		c.limit = c.d.loop.Now() + d
+	}
+	c.arm()
+}
+
+// arm sets the timer to the first of the limits.
+func (c *clientConn) arm() {
+	first := c.first()
+	if first == forever {
+		return
+	}
+	if when, set := c.Timer(); !set || first < when {
+		c.d.loop.SetTimer(&c.Seat, first)
+	}
+}
+
+func (c *clientConn) first() time.Duration {
+	first := c.limit
+	if c.ends > 0 && !c.answering() {
+		first = min(first, c.ends)
+	}
+	if c.x != nil && c.x.upload.due > 0 && c.wants() {
+		first = min(first, c.x.upload.due)
+	}
+	return first
+}
+
+// answering reports whether the client is being sent an answer.
+func (c *clientConn) answering() bool { return c.state == relaying || c.state == flushing }
+
+// Expire implements loop.Handler.
+func (c *clientConn) Expire() {
+	now := c.d.loop.Now()
+	switch {
+	case c.state == gone:
+		return
+	case now < c.first():
+		c.arm()
+		return
+	case c.ends > 0 && now >= c.ends && !c.answering():
+		c.depart()
+	case now >= c.limit:
+		c.expired()
+	default:
+		c.badUpload(errSlow)
+	}
+	c.advance()
+}
+
+// expired ends a state whose time is over.
+func (c *clientConn) expired() {
+	switch c.state {
+	case idle:
+		if len(c.in.b) > 0 {
+			c.refuse(http1.ErrHeadTime)
+			return
+		}
+		c.depart()
+	case receiving:
+		c.badBody(errSlow)
+	case holding:
+		c.then()
+	case asking:
+		if !c.x.sentAt.IsZero() && c.waitsOn() {
+			c.within(c.x.answerTime())
+			return
+		}
+		c.lost(errSilent)
+	case collecting:
+		switch {
+		case c.x.kind != handshake:
+			c.broken(errSilent)
+		case c.waitsOn():
+			c.within(c.x.answerTime())
+		default:
+			c.lost(errSilent)
+		}
+	case learning:
+		c.lost(errSilent)
+	case relaying:
+		if len(c.unsent.b) > 0 {
+			c.depart()
+			return
+		}
+		c.cut()
+	case flushing, lingering:
+		c.depart()
+	}
+}
+
+// halfTime is how long a client that has closed its side behind several requests is waited for. Most such clients are gone, and
+// hold a connection and a node's poll for nothing.
+const halfTime = 5 * time.Second
+
+// lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
+// asked for more and waits for the answers, for halfTime.
+func (c *clientConn) lookForEnd() {
+	var b [1]byte
+	n, err := sock.Peek(c.fd, b[:])
+	switch {
+	case err == sock.Again:
+	case err != nil && err != io.EOF:
+		c.depart()
+	case c.x.upload.streams: // what comes is read, and the end found, when the node takes it
+	case n > 0 || c.waits || len(c.in.b) > 0:
+		c.waits = true
+		if c.ends == 0 {
+			c.ends = c.d.loop.Now() + halfTime
+			c.arm()
+		}
+	default:
+		c.depart()
+	}
+}
+
+// lookBehind notes whether further requests have been received behind the one in hand. What was there before is remembered only
+// of a client that has closed its side since.
+func (c *clientConn) lookBehind() { c.waits = len(c.in.b) > 0 || c.hup && c.waits }
+
+// write sends b, and keeps what the client does not take. It reports whether the client is still there.
+func (c *clientConn) write(b []byte) bool {
+	if len(c.unsent.b) > 0 {
+		c.unsent.add(b)
+		return true
+	}
+	n, err := c.d.loop.Write(c.token, c.fd, b)
+	if err != nil && err != sock.Again {
+		return false
+	}
+	if c.x != nil {
+		c.x.bytes += int64(n)
+	}
+	if n < len(b) {
+		c.unsent.add(b[n:])
+	}
+	return true
+}
+
+// flush writes what the client did not take.
+func (c *clientConn) flush() {
+	n, err := c.d.loop.Write(c.token, c.fd, c.unsent.b)
+	if err != nil && err != sock.Again {
+		c.depart()
+		return
+	}
+	if c.x != nil {
+		c.x.bytes += int64(n)
+	}
+	c.unsent.drop(n)
+	switch {
+	case c.state == relaying && n > 0:
+		c.awaitMore()
+	case c.state == flushing && len(c.unsent.b) == 0:
+		c.done()
+	}
+}
+
+// written goes on when the answer is with the client, or waits in unsent.
+func (c *clientConn) written() {
+	if len(c.unsent.b) > 0 {
+		c.setState(flushing, c.g.Limits.WriteTime)
+		return
+	}
+	c.done()
+}
+
+// done ends the request, whose answer has been written.
+func (c *clientConn) done() {
+	c.endRequest()
+	switch {
+	case !c.last:
+		c.awaitRequest()
+	case c.lingers:
+		c.linger()
+	default:
+		c.depart()
+	}
+}
+
+// lingerTime is how long a client gets to read the last answer.
+const lingerTime = 2 * time.Second
+
+// linger lets the client read the answer before its connection is closed: what it still sends is thrown away for a
+// while, because closing on unread bytes resets the connection and may destroy the answer on its way.
+func (c *clientConn) linger() {
+	c.in.free()
+	c.looked = 0
+	if sock.ShutdownWrite(c.fd) != nil {
+		c.depart()
+		return
+	}
+	c.setState(lingering, lingerTime)
+}
+
+// endRequest lets go of the request in hand.
+func (c *clientConn) endRequest() {
+	x := c.x
+	if x == nil {
+		return
+	}
+	if !x.queuedAt.IsZero() {
+		c.g.held.Add(-1)
+	}
+	x.leave()
+	x.logAccess()
+	x.recycle()
+	c.x = nil
+	c.g.active.Add(-1)
+}
+
+// depart closes the connection and ends what is done for the client.
+func (c *clientConn) depart() {
+	if c.state == gone {
+		return
+	}
+	awaits := c.state == awaiting
+	if c.x != nil && c.answering() {
+		c.x.forgetSession()
+	}
+	c.dropNode()
+	c.getOff()
+	c.d.loop.Forget(c.token)
+	if c.aborts {
+		sock.Abort(c.fd)
+	}
+	sock.Close(c.fd)
+	c.g.closed()
+	if !awaits { // what a goroutine works for is let go of when that is done
+		c.endRequest()
+	}
+}
+
+// getOff takes the connection off its loop.
+func (c *clientConn) getOff() {
+	c.state = gone
+	c.waiter.leave()
+	c.in.free()
+	c.unsent.free()
+	c.d.loop.StopTimer(&c.Seat)
+	delete(c.d.clients, c)
+}
+
+// hand gives the connection to the engine of tunnels.
+func (c *clientConn) hand() tunnel.Socket {
+	s := tunnel.Socket{FD: c.fd, Token: c.token, Readable: c.readable, Hup: c.hup}
+	c.getOff()
+	return s
+}
+
+// await has a goroutine do work that may block, and then goes on, if the client is still there; if not, drop is called.
+func (c *clientConn) await(work, then, drop func()) {
+	c.setState(awaiting, forever)
+	c.g.serving.Add(1)
+	go func() {
+		if !c.g.guarded(work) {
+			then = c.Fail
+		}
+		c.d.loop.Send(awaited{c, then, drop})
+	}()
+	if c.hup {
+		c.lookForEnd()
+	}
+}
+
+// awaited is a connection for which a goroutine has done its work.
+type awaited struct {
+	*clientConn
+	then, drop func()
+}
+
+// Receive implements loop.Handler.
+func (a awaited) Receive() {
+	defer a.g.serving.Done()
+	if a.state == gone {
+		if a.drop != nil {
+			a.drop()
+		}
+		a.endRequest()
+		return
+	}
+	a.state = holding
+	a.then()
+	a.advance()
+}
+
+// hold goes on with then after d.
+func (c *clientConn) hold(d time.Duration, then func()) {
+	c.then = then
+	c.setState(holding, d)
+	if c.hup {
+		c.lookForEnd()
+	}
+}

@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// nodeConn is a connection to a node: idle, or with the request of one client.
+type nodeConn struct {
+	loop.Seat
+	d        *driver
+	node     *cluster.Node
+	client   *clientConn // nil: idle
+	fd       int
+	token    loop.Token
+	unsent   queued // of the request
+	in       queued // received and not used yet
+	looked   int    // how much of in does not suffice to go on
+	scan     http1.Scan
+	readable bool          // there may be bytes to read
+	reused   bool          // it has carried a request before
+	spoilt   bool          // it carries no other request
+	hup      bool          // the node sends no more than what waits to be read
+	until    time.Duration // it may be used again
+	closed   bool
+}
+
+// Event implements loop.Handler.
+func (n *nodeConn) Event(_ int, e loop.Events) {
+	if e&loop.Hup != 0 {
+		n.hup, n.readable = true, true
+	}
+	if e&loop.Readable != 0 {
+		n.readable = true
+	}
+	c := n.client
+	switch {
+	case c != nil:
+		if !n.d.g.guarded(func() { n.serve(c) }) { // n may be another's, or closed, by now
+			c.Fail()
+		}
+	case !sock.Quiet(n.fd):
+		n.drop()
+	}
+}
+
+// serve goes on with the client's request.
+func (n *nodeConn) serve(c *clientConn) {
+	if len(n.unsent.b) > 0 {
+		n.flush()
+	}
+	c.advance()
+}
+
+// Fail implements loop.Failer.
+func (n *nodeConn) Fail() {
+	if n.client != nil {
+		n.client.Fail()
+		return
+	}
+	n.drop()
+}
+
+// send writes b, or leaves it for when the connection is made or takes more. It returns how much was written at once.
+func (n *nodeConn) send(b []byte) (int, error) {
+	if len(n.unsent.b) > 0 {
+		n.unsent.add(b)
+		return 0, nil
+	}
+	wrote, err := n.d.loop.Write(n.token, n.fd, b)
+	if err != nil && err != sock.Again {
+		return 0, err
+	}
+	if wrote < len(b) {
+		n.unsent.add(b[wrote:])
+	}
+	return wrote, nil
+}
+
+// flush writes what is left of the request.
+func (n *nodeConn) flush() {
+	c := n.client
+	wrote, err := n.d.loop.Write(n.token, n.fd, n.unsent.b)
+	if err != nil && err != sock.Again {
+		if c.x.sentAt.IsZero() {
+			c.lost(n.dialError(err))
+			return
+		}
+		n.unwritable()
+		return
+	}
+	if n.unsent.drop(wrote); wrote > 0 {
+		c.sent()
+		if u := &c.x.upload; u.streams { // the time that the node took is not the client's
+			u.due = max(u.due, n.d.loop.Now()+c.g.Limits.BodyTime)
+		}
+	}
+}
+
+// unwritable gives up sending to a node that takes no more of the request: it may have answered.
+func (n *nodeConn) unwritable() {
+	n.unsent.free()
+	n.client.x.upload.streams = false
+	n.spoilt, n.readable = true, true
+}
+
+// dialError sorts an error of a connection on which nothing was written yet.
+func (n *nodeConn) dialError(err error) error {
+	if n.reused {
+		return errUnsent
+	}
+	return dialError(err)
+}
+
+// fill reads once from the node.
+func (n *nodeConn) fill() {
+	b := n.d.loop.Shared
+	got, err := n.d.loop.Read(n.token, n.fd, b)
+	switch {
+	case err == sock.Again:
+		n.readable = false
+	case err != nil:
+		n.readable = false
+		n.client.nodeEnded(err)
+	default:
+		n.readable = got == len(b) || n.hup
+		if len(n.in.b) > 0 {
+			n.in.add(b[:got])
+		} else {
+			n.in.free()
+			n.in.b = b[:got]
+		}
+	}
+}
+
+// free ends the client's use of the connection. It is kept if it can carry another request, for so long as the node keeps it as
+// well.
+func (n *nodeConn) free(keep time.Duration, again bool) {
+	n.client = nil
+	n.in.drop(0)
+	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.in.b)+len(n.unsent.b) == 0 &&
+		(!n.readable || sock.Quiet(n.fd)) && n.d.mayKeep()
+	if !again {
+		n.close()
+		return
+	}
+	n.reused, n.readable, n.looked = true, false, 0
+	n.until = n.d.loop.Now() + keep
+	n.d.idle[n.node] = append(n.d.idle[n.node], n)
+	n.d.idling++
+	if _, set := n.Timer(); !set {
+		n.d.loop.SetTimer(&n.Seat, n.until)
+	}
+}
+
+// Expire implements loop.Handler: the connection may have been idle for too long.
+func (n *nodeConn) Expire() {
+	switch {
+	case n.client != nil: // set again when it is free
+	case n.d.loop.Now() < n.until:
+		n.d.loop.SetTimer(&n.Seat, n.until)
+	default:
+		n.drop()
+	}
+}
+
+// Turn implements loop.Handler.
+func (n *nodeConn) Turn() {}
+
+// Receive implements loop.Handler.
+func (n *nodeConn) Receive() {}
+
+// drop closes an idle connection.
+func (n *nodeConn) drop() {
+	idle := n.d.idle[n.node]
+	if i := slices.Index(idle, n); i >= 0 {
+		n.d.idle[n.node] = slices.Delete(idle, i, i+1)
+		n.d.idling--
+	}
+	n.close()
+}
+
+func (n *nodeConn) close() {
+	if n.client = nil; n.closed {
+		return
+	}
+	n.closed = true
+	n.in.free()
+	n.unsent.free()
+	n.d.loop.StopTimer(&n.Seat)
+	n.d.loop.Forget(n.token)
+	sock.Close(n.fd)
+	n.d.g.toNodes.Add(-1)
+}
+
+// hand gives the connection to the engine of tunnels.
+func (n *nodeConn) hand() tunnel.Socket {
+	n.client = nil
+	n.d.loop.StopTimer(&n.Seat)
+	return tunnel.Socket{FD: n.fd, Token: n.token, Readable: n.readable, Hup: n.hup}
+}

@@ -1,0 +1,421 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/sock"
+)
+
+// This file is the road from a request's first byte to the node that it goes to. What follows is in ask.go and answer.go.
+
+// awaitRequest waits for the next request.
+func (c *clientConn) awaitRequest() {
+	c.in.keep() // others may be served before it is looked at
+	c.looked = 0
+	l := &c.g.Limits
+	d := l.IdleTime
+	if c.fresh { // a connection that never carried a request is of no use to anybody
+		d = min(l.HeaderTime, d)
+	}
+	if c.crowded {
+		d = min(d, crowdedTime)
+	}
+	c.setState(idle, d)
+	c.d.waiters.add(c, c.d.loop.Clock())
+}
+
+// readHead reads the head of a request.
+func (c *clientConn) readHead() {
+	if c.crowded && !c.g.hasRoomForSessions() {
+		c.turnAway()
+		return
+	}
+	if n := c.scan.SkipEmptyLine(c.in.b); n > 0 {
+		c.in.drop(n)
+	}
+	n, err := c.scan.Request(c.in.b)
+	if n == 0 && err == nil {
+		if c.looked == 0 && len(c.in.b) > 0 && !c.crowded {
+			c.within(c.g.Limits.HeaderTime)
+		}
+		c.looked = len(c.in.b)
+		return
+	}
+	x := exchanges.Get().(*exchange)
+	x.reset(&c.client)
+	if err == nil {
+		err = x.req.Parse(c.in.b[:n])
+	}
+	c.scan, c.looked, c.fresh = http1.Scan{}, 0, false
+	if err != nil {
+		x.recycle()
+		c.refuse(err)
+		return
+	}
+	c.in.drop(n)
+	c.x, c.last, c.lingers = x, false, false
+	c.g.active.Add(1)
+	x.began = c.d.loop.Clock() // so that the time spent here includes the wait for those that came in the same batch
+	c.decode()
+}
+
+// turnAway closes the connection of a stranger beyond the overflow.
+func (c *clientConn) turnAway() {
+	_, _ = sock.Send(c.fd, fullAnswer)
+	c.g.Metrics.refused("full")
+	c.depart()
+}
+
+// refuse answers a head that could not be read.
+func (c *clientConn) refuse(err error) {
+	bad := err.(*http1.Error) // as Scan and Parse promise
+	c.waiter.leave()
+	c.g.Metrics.refused("bad_head")
+	if c.g.notices.due(notice{cause: "bad_head"}) {
+		c.g.Log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
+			"reason", bad.Reason, "client", c.ip)
+	}
+	if c.g.AccessLog {
+		c.g.Log.Info("request", "client", c.ip, "status", bad.Status, "reason", "bad_head")
+	}
+	c.last, c.lingers = true, true
+	if !c.write(plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) {
+		c.depart()
+		return
+	}
+	c.written()
+}
+
+// decode finds out what is asked for, and refuses what is wrong or has no room.
+func (c *clientConn) decode() {
+	x := c.x
+	if refusal, ok := x.decode(); !ok {
+		if x.route == nil {
+			x.tellHost()
+		}
+		x.tellStripped()
+		x.unread = true // what comes behind a request that readers disagree on is not taken for one
+		c.reply(refusal)
+		return
+	}
+	live := false
+	if x.query.SID != "" {
+		_, live = x.route.known(x.query.SID)
+	}
+	if c.crowded && !live {
+		c.turnAway()
+		return
+	}
+	x.route.metrics.requests[x.kind].Inc()
+	x.tellPath()
+	if c.surplus && x.query.SID == "" {
+		c.fail(engineio.Full)
+		return
+	}
+	c.receive(live)
+}
+
+// receive reads a short body whole, before any of it is forwarded.
+func (c *clientConn) receive(live bool) {
+	q, u := &c.x.req, &c.x.upload
+	if q.ContentLength <= 0 && !q.Chunked {
+		u.complete = true
+		c.proceed()
+		return
+	}
+	u.limit, u.decoder = c.x.route.MaxBody, q.Body()
+	c.x.unread = true
+	if q.ContentLength > whole || q.Chunked && c.x.kind == ordinary {
+		c.proceed()
+		return
+	}
+	if live && c.waiter.leave() { // it gives way no sooner than one that was kept
+		c.d.waiters.add(c, c.d.loop.Clock())
+	}
+	c.setState(receiving, c.bodyDue()-c.d.loop.Now())
+	if c.goAhead(); c.state == receiving && len(c.in.b) > 0 {
+		c.readBody()
+	}
+}
+
+var goAhead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// goAhead tells a client that waits for it to send the body.
+func (c *clientConn) goAhead() {
+	if c.x.req.Expect100 && c.x.upload.got == 0 && len(c.in.b) == 0 && !c.write(goAhead) {
+		c.depart()
+	}
+}
+
+// readBody reads on, until the body is whole or long enough to be forwarded in pieces.
+func (c *clientConn) readBody() {
+	u := &c.x.upload
+	data, err := c.nextPiece()
+	u.body = append(u.body, data...)
+	c.in.drop(0)
+	switch {
+	case err != nil:
+		c.badBody(err)
+	case u.complete, len(u.body) >= whole:
+		c.proceed()
+	default:
+		c.limit = u.due
+		c.arm()
+	}
+}
+
+// nextPiece decodes what has been received of the body.
+func (c *clientConn) nextPiece() ([]byte, error) {
+	x, u := c.x, &c.x.upload
+	data, used, err := u.decoder.Next(c.in.b)
+	u.got += int64(len(data))
+	c.in.b = c.in.b[used:] // its buffer is given back when data has been used
+	switch {
+	case err != nil:
+		return nil, err
+	case u.limit > 0 && u.got > u.limit:
+		return nil, errTooLarge
+	case u.decoder.Done():
+		u.complete, x.unread, u.streams, u.due = true, false, false, 0
+	default:
+		u.due = c.bodyDue()
+	}
+	return data, nil
+}
+
+// badBody answers a body that could not be read to its end.
+func (c *clientConn) badBody(err error) {
+	var bad *http1.Error
+	switch {
+	case errors.As(err, &bad):
+		c.reply(plain(bad.Status, bad.Reason))
+	case errors.Is(err, errTooLarge):
+		c.fail(engineio.BodyTooLarge)
+	case errors.Is(err, errSlow):
+		c.fail(engineio.SlowClient)
+	default:
+		c.depart()
+	}
+}
+
+// proceed deals with a request that has been decoded and received.
+func (c *clientConn) proceed() {
+	x := c.x
+	c.waiter.leave()
+	x.ready = c.d.loop.Clock()
+	if x.upload.complete {
+		c.lookBehind()
+	}
+	switch limit := x.route.MaxBody; {
+	case x.query.SID != "":
+		c.resolve()
+	case limit > 0 && x.req.ContentLength > limit:
+		c.fail(engineio.BodyTooLarge)
+	default:
+		c.choose()
+	}
+}
+
+// resolve finds the session's binding. While the store cannot be asked, a request whose sid is unknown here is held, because a
+// session survives waiting and nothing else.
+func (c *clientConn) resolve() {
+	if b, ok := c.x.route.known(c.x.query.SID); ok {
+		c.x.binding = b
+		c.renew()
+		return
+	}
+	c.lookUp()
+}
+
+// lookUp asks the store for the session's binding.
+func (c *clientConn) lookUp() {
+	x := c.x
+	var b affinity.Binding
+	var err error
+	c.await(
+		func() { b, err = x.route.Store.Lookup(context.Background(), x.query.SID) },
+		func() {
+			switch {
+			case err == nil:
+				x.binding, x.heldAt = b, time.Time{}
+				c.renew()
+			case errors.Is(err, affinity.ErrNotFound):
+				c.fail(engineio.SIDUnknown)
+			default:
+				c.holdForStore()
+			}
+		}, nil)
+}
+
+// holdForStore has the store asked again soon.
+func (c *clientConn) holdForStore() {
+	now := time.Now()
+	if c.x.heldAt.IsZero() {
+		c.x.heldAt = now
+	}
+	if c.x.kind == preflight || now.Sub(c.x.heldAt) >= c.g.Limits.QueueTime {
+		c.fail(engineio.StoreAway)
+		return
+	}
+	c.hold(retryPause, c.resolve)
+}
+
+// renew writes the session's binding again, where that is due.
+func (c *clientConn) renew() {
+	x := c.x
+	if !x.renews() {
+		c.inSession()
+		return
+	}
+	c.await(func() { x.route.Store.Bind(context.Background(), x.query.SID, x.binding) }, // one that is away writes it later
+		c.inSession, nil)
+}
+
+// inSession sends the request to the session's node.
+func (c *clientConn) inSession() {
+	x := c.x
+	if x.node = x.route.Cluster.Node(x.binding.Node); x.node == nil {
+		x.tellMissingNode()
+		c.fail(engineio.SessionGone)
+		return
+	}
+	if cause, ok := x.admissible(); !ok {
+		c.fail(cause)
+		return
+	}
+	c.ask()
+}
+
+// fail answers the request here, for the given cause.
+func (c *clientConn) fail(cause engineio.Cause) { c.reply(c.x.refusal(cause)) }
+
+// reply sends an answer made here. The connection goes on if all of the request was read.
+func (c *clientConn) reply(a engineio.Answer) {
+	x := c.x
+	c.waiter.leave()
+	x.leave()
+	x.status = a.Status
+	if x.req.Method == "HEAD" {
+		a.Body = ""
+	}
+	x.countReply()
+	body := x.req.ContentLength > 0 || x.req.Chunked
+	// Behind a request for an upgrade there may be bytes of another protocol.
+	c.last = x.closes() || x.unread || x.req.Minor == 0 || x.req.Upgrade || body && !x.upload.complete
+	c.lingers = c.last && (body || x.unread || x.req.Upgrade)
+	c.d.out = a.Append(c.d.out[:0], engineio.CORS{
+		Origin:  x.req.Get(http1.Origin),
+		Method:  x.req.Get(http1.AccessControlRequestMethod),
+		Headers: x.req.Get(http1.AccessControlRequestHeaders),
+	}, c.last)
+	x.upload.streams = false
+	if !c.write(c.d.out) {
+		c.depart()
+		return
+	}
+	c.written()
+}
+
+// upload is the request's body on its way to the node.
+type upload struct {
+	body     []byte // what was read before forwarding
+	decoder  http1.Body
+	complete bool          // all of it has been read
+	streams  bool          // the rest is forwarded as it comes
+	limit    int64         // bytes that the body may have; 0 no limit
+	got      int64         // bytes read so far
+	due      time.Duration // when the next piece must have come, on the loop's clock
+	base     time.Duration // BodyTime after the first wait for it
+}
+
+// whole is how much of a body is read before any of it is forwarded. A slow client then holds no node's connection,
+// and a broken body of this size never reaches a node.
+const whole = 64 << 10
+
+var (
+	errTooLarge = errors.New("gateway: the body is too large")
+	errSlow     = errors.New("gateway: the body did not come in time")
+)
+
+// bodyDue is when the next piece of the body must have come: BodyTime after the first wait, and as much later as what has come
+// takes at BodyRate; without a rate, BodyTime from now on.
+func (c *clientConn) bodyDue() time.Duration {
+	u, l := &c.x.upload, &c.g.Limits
+	now := c.d.loop.Now()
+	if l.BodyRate == 0 {
+		return now + l.BodyTime
+	}
+	if u.base == 0 {
+		u.base = now + l.BodyTime
+	}
+	return u.base + allowance(u.got, l.BodyRate)
+}
+
+// allowance is how long so many bytes may take at that rate per second, 30 years at most: a product of large numbers would
+// be a time in the past.
+func allowance(got, rate int64) time.Duration {
+	return time.Duration(min(float64(got)/float64(rate), 1e9) * float64(time.Second))
+}
+
+// stream forwards a piece of the body to the node, while its answer is waited for or relayed: a node may answer first.
+func (c *clientConn) stream() {
+	x, n := c.x, c.n
+	data, err := c.nextPiece()
+	if err != nil {
+		c.in.drop(0)
+		c.badUpload(err)
+		return
+	}
+	out := c.d.out[:0]
+	switch {
+	case !x.req.Chunked:
+		out = append(out, data...)
+	case x.upload.complete:
+		out = http1.AppendLastChunk(http1.AppendChunk(out, data))
+	default:
+		out = http1.AppendChunk(out, data)
+	}
+	c.d.out = out
+	if c.in.drop(0); x.upload.complete {
+		c.lookBehind()
+	}
+	if len(out) == 0 {
+		return
+	}
+	if _, err := n.send(out); err != nil {
+		n.unwritable()
+		return
+	}
+	if c.state == asking {
+		c.within(x.patience())
+	}
+	c.arm()
+}
+
+// badUpload deals with a body that broke while it was forwarded. The node must never take a part for the whole.
+func (c *clientConn) badUpload(err error) {
+	c.dropNode()
+	if c.state == relaying {
+		c.cut()
+		return
+	}
+	c.x.leave()
+	c.badBody(err)
+}
+
+// startStream begins to forward the rest of the body.
+func (c *clientConn) startStream() {
+	u := &c.x.upload
+	if u.complete || u.streams {
+		return
+	}
+	u.streams = true
+	u.due = c.bodyDue()
+	c.goAhead()
+	c.arm()
+}
