@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"net/netip"
 	"strconv"
 	"syscall"
 	"time"
@@ -275,9 +274,6 @@ func (c *clientConn) lostSession(err error) {
 	}
 	c.fail(engineio.SessionGone)
 }
-
-// dialFunc begins to connect.
-type dialFunc func(netip.AddrPort) (int, error)
 
 // acquire takes a lease on the node, if none is held, at a time that the caller knows.
 func (x *exchange) acquire(now time.Time) {

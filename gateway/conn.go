@@ -32,6 +32,7 @@ type clientConn struct {
 	lingers  bool // and the client gets time to read it
 	aborts   bool // by a reset, for a client that takes an orderly end for the end of the answer
 
+	peeked [1]byte
 	in     queued // received and not used yet
 	looked int    // how much of in does not suffice to go on
 	scan   http1.Scan
@@ -191,6 +192,10 @@ func (c *clientConn) fill() {
 	default:
 		// A read that leaves room has emptied the socket, but for an end that was told already.
 		c.readable = n == len(b) || c.hup
+		if !loop.EarlyHup && !c.readable {
+			_, err := sock.Peek(c.fd, c.peeked[:])
+			c.hup, c.readable = err == io.EOF, err == io.EOF
+		}
 		if len(c.in.b) > 0 {
 			c.in.add(b[:n])
 		} else {
@@ -307,8 +312,7 @@ const halfTime = 5 * time.Second
 // lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
 // asked for more and waits for the answers, for halfTime.
 func (c *clientConn) lookForEnd() {
-	var b [1]byte
-	n, err := sock.Peek(c.fd, b[:])
+	n, err := sock.Peek(c.fd, c.peeked[:])
 	switch {
 	case err == sock.Again:
 	case err != nil && err != io.EOF:
@@ -327,7 +331,9 @@ func (c *clientConn) lookForEnd() {
 
 // lookBehind notes whether further requests have been received behind the one in hand. What was there before is remembered only
 // of a client that has closed its side since.
-func (c *clientConn) lookBehind() { c.waits = len(c.in.b) > 0 || c.hup && c.waits }
+func (c *clientConn) lookBehind() {
+	c.waits = len(c.in.b) > 0 || c.readable && !c.hup || c.hup && c.waits
+}
 
 // write sends b, and keeps what the client does not take. It reports whether the client is still there.
 func (c *clientConn) write(b []byte) bool {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"syscall"
@@ -112,6 +113,20 @@ func (d *driver) dropIdle() bool {
 		}
 	}
 	return false
+}
+
+// keepOnly lets go of what is kept for nodes other than these.
+func (d *driver) keepOnly(current map[*cluster.Node]bool) {
+	for n, idle := range d.idle {
+		if !current[n] {
+			for _, c := range idle {
+				c.close()
+			}
+			d.idling -= len(idle)
+			delete(d.idle, n)
+		}
+	}
+	maps.DeleteFunc(d.peers, func(n *cluster.Node, _ peer) bool { return !current[n] })
 }
 
 // mayKeep reports whether one more connection to a node may be idle. Each client counts with two descriptors, of which those

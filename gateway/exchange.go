@@ -68,7 +68,6 @@ type exchange struct {
 	redialed bool            // only a fresh connection to it will do
 	taken    bool            // the sid that the node made lives on another node
 	resent   bool            // it has been sent to another node after one that may have read it
-	counted  bool            // what became of it is counted
 	interim  int             // 1xx answers that came
 	upload   upload
 	open     engineio.Open // what the answer to a handshake or direct connect taught

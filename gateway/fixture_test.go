@@ -195,7 +195,7 @@ func (s *site) end() {
 		if n := s.metric("sidway_tunnels", c.Name); n != 0 {
 			s.t.Errorf("%s: %v tunnels are still counted", c.Name, n)
 		}
-		for _, n := range c.Snapshots() {
+		for _, n := range c.Statuses() {
 			if n.Leases != 0 {
 				s.t.Errorf("%s: %d leases are left", n.Node.Name, n.Leases)
 			}

@@ -81,10 +81,11 @@ type Options struct {
 // Gateway serves client connections. Its methods may be called concurrently.
 type Gateway struct {
 	Options
-	routes  []*route
-	drivers []*driver // one on each loop
-	dial    func(netip.AddrPort) (int, error)
-	notices notices
+	topology atomic.Pointer[topology]
+	updating sync.Mutex
+	drivers  []*driver // one on each loop
+	dial     func(netip.AddrPort) (int, error)
+	notices  notices
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
@@ -102,12 +103,11 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	g := &Gateway{Options: o, dial: sock.Dial}
 	g.SetConnections(o.Limits.Connections, 0)
-	for i := range o.Routes {
-		g.routes = append(g.routes, newRoute(&o.Routes[i], o.Metrics))
-	}
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))
 	}
+	g.topology.Store(&topology{})
+	g.Update(o.Routes)
 	return g
 }
 

@@ -129,6 +129,17 @@ func (m *Metrics) route(c *cluster.Cluster) *routeMetrics {
 	return r
 }
 
+// drop forgets a cluster that is no more.
+func (m *Metrics) drop(c *cluster.Cluster) {
+	m.nodes.remove(c)
+	label := prometheus.Labels{"cluster": c.Name}
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
+		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults,
+	} {
+		v.DeletePartialMatch(label)
+	}
+}
+
 // outcome counts what a node made of a request for a session or an upgrade.
 func (r *routeMetrics) outcome(k kind, made bool) {
 	o := handshakeRefused

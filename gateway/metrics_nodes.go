@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,12 @@ func (n *nodeCollector) add(c *cluster.Cluster) {
 	n.clusters = append(n.clusters, c)
 }
 
+func (n *nodeCollector) remove(c *cluster.Cluster) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.clusters = slices.DeleteFunc(slices.Clone(n.clusters), func(other *cluster.Cluster) bool { return other == c })
+}
+
 // Describe implements prometheus.Collector.
 func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.sessions
@@ -46,7 +53,7 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	clusters := n.clusters
 	n.mu.Unlock()
 	for _, c := range clusters {
-		for _, s := range c.Snapshots() {
+		for _, s := range c.Statuses() {
 			out := 0.0
 			if s.Ejected {
 				out = 1

@@ -139,13 +139,21 @@ func (n *nodeConn) fill() {
 	}
 }
 
+// isRead reports whether all that has come has been read. It takes a byte that is behind the answer.
+func (n *nodeConn) isRead() bool {
+	if !n.readable {
+		return true
+	}
+	_, err := n.d.loop.Read(n.token, n.fd, n.client.peeked[:])
+	return err == sock.Again
+}
+
 // free ends the client's use of the connection. It is kept if it can carry another request, for so long as the node keeps it as
 // well.
 func (n *nodeConn) free(keep time.Duration, again bool) {
-	n.client = nil
 	n.in.drop(0)
-	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.in.b)+len(n.unsent.b) == 0 &&
-		(!n.readable || sock.Quiet(n.fd)) && n.d.mayKeep()
+	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.in.b)+len(n.unsent.b) == 0 && n.isRead() && n.d.mayKeep()
+	n.client = nil
 	if !again {
 		n.close()
 		return
@@ -180,7 +188,11 @@ func (n *nodeConn) Receive() {}
 func (n *nodeConn) drop() {
 	idle := n.d.idle[n.node]
 	if i := slices.Index(idle, n); i >= 0 {
-		n.d.idle[n.node] = slices.Delete(idle, i, i+1)
+		if idle = slices.Delete(idle, i, i+1); len(idle) > 0 {
+			n.d.idle[n.node] = idle
+		} else {
+			delete(n.d.idle, n.node)
+		}
 		n.d.idling--
 	}
 	n.close()

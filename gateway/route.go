@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -13,14 +14,31 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
+// topology is where requests may go. It never changes: Update puts another one in its place.
+type topology struct{ routes []*route }
+
 // route is a Route with what its requests count.
 type route struct {
 	*Route
+	*tally
+	known func(sid string) (affinity.Binding, bool) // by the store without asking anybody
+}
+
+// tally is what is counted and found out of one cluster's requests. It outlives a change of the topology.
+type tally struct {
 	metrics *routeMetrics
 	// What tells whether the cluster is set up wrongly.
-	memories  map[*cluster.Node]*memory
+	memories  sync.Map // of node names: *memory
 	strangers unknowns
-	known     func(sid string) (affinity.Binding, bool) // by the store without asking anybody
+}
+
+// memory returns what is remembered of a node.
+func (t *tally) memory(node string) *memory {
+	if m, ok := t.memories.Load(node); ok {
+		return m.(*memory)
+	}
+	m, _ := t.memories.LoadOrStore(node, new(memory))
+	return m.(*memory)
 }
 
 // knower is a Store that can tell what it knows without asking anybody.
@@ -38,23 +56,57 @@ var _ interface {
 	glancer
 } = (*affinity.Cached)(nil)
 
-func newRoute(r *Route, m *Metrics) *route {
+func newRoute(r Route, t *tally) *route {
 	known := func(string) (affinity.Binding, bool) { return affinity.Binding{}, false }
 	if s, ok := r.Store.(knower); ok {
 		known = s.Known
 	}
-	memories := make(map[*cluster.Node]*memory)
-	for _, n := range r.Cluster.Nodes() {
-		memories[n] = new(memory)
+	return &route{Route: &r, tally: t, known: known}
+}
+
+// Update gives g these routes in place of those it had. Requests that are under way go on as they began. What is counted and
+// found out of a cluster is kept; of a cluster that is no more it is dropped, and connections to nodes that are no more are
+// closed when nobody uses them. It is to be called when the nodes of a cluster have changed, too.
+func (g *Gateway) Update(routes []Route) {
+	g.updating.Lock()
+	defer g.updating.Unlock()
+	kept := map[*cluster.Cluster]*tally{}
+	for _, r := range g.topology.Load().routes {
+		kept[r.Cluster] = r.tally
 	}
-	return &route{Route: r, metrics: m.route(r.Cluster), known: known, memories: memories}
+	next := &topology{}
+	current := map[*cluster.Node]bool{}
+	for _, r := range routes {
+		t := kept[r.Cluster]
+		if t == nil {
+			t = &tally{metrics: g.Metrics.route(r.Cluster)}
+		}
+		delete(kept, r.Cluster)
+		next.routes = append(next.routes, newRoute(r, t))
+		for _, n := range r.Cluster.Nodes() {
+			current[n] = true
+		}
+		t.memories.Range(func(name, _ any) bool {
+			if r.Cluster.Node(name.(string)) == nil {
+				t.memories.Delete(name)
+			}
+			return true
+		})
+	}
+	g.topology.Store(next)
+	for c := range kept {
+		g.Metrics.drop(c)
+	}
+	for _, d := range g.drivers {
+		d.do(func() { d.keepOnly(current) })
+	}
 }
 
 // match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
 // path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
 func (g *Gateway) match(host, path, query string) (r *route, socketIO bool) {
 	name := hostname(host)
-	for _, candidate := range g.routes {
+	for _, candidate := range g.topology.Load().routes {
 		if !candidate.serves(name) {
 			continue
 		}
@@ -109,7 +161,7 @@ func (g *Gateway) hides(host, path string) bool {
 		return false
 	}
 	name, plain := hostname(host), unescape(path)
-	return slices.ContainsFunc(g.routes, func(r *route) bool { return r.serves(name) && r.hides(path, plain) })
+	return slices.ContainsFunc(g.topology.Load().routes, func(r *route) bool { return r.serves(name) && r.hides(path, plain) })
 }
 
 // hides does so for one route and a path of which plain is the decoded form.

@@ -60,7 +60,7 @@ func (x *exchange) count() {
 	case handshake:
 		x.route.metrics.outcome(handshake, made)
 		if made {
-			x.route.memories[x.node].made.Add(1)
+			x.route.memory(x.node.Name).made.Add(1)
 			x.route.strangers.made.Add(1)
 			x.route.Cluster.Sessions.Open(x.open.SID, x.node, time.Now().Add(x.bindingOf(x.open).TTL()))
 			x.reserved = false

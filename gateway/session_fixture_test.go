@@ -33,7 +33,7 @@ func withEngines(nodes ...*engineiotest.Node) siteOption {
 // sessions returns how many sessions each node counts, by name.
 func (s *site) sessions() map[string]int {
 	counts := map[string]int{}
-	for _, n := range s.clusters[0].Snapshots() {
+	for _, n := range s.clusters[0].Statuses() {
 		counts[n.Node.Name] = n.Sessions
 	}
 	return counts

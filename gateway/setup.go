@@ -67,7 +67,7 @@ func (x *exchange) tellMissingNode() {
 
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
-	if x.route.memories[x.node].forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
+	if x.route.memory(x.node.Name).forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
 		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
 			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.node.Name, "address", x.node.Address)
 	}

@@ -72,7 +72,7 @@ func (c *clientConn) tunnel() {
 		return
 	}
 	o := tunnel.Options{
-		Node:     x.node,
+		Node:     x.node.Key(),
 		ToClient: bytes.Clone(c.unsent.b),
 		ToNode:   bytes.Clone(c.in.b),
 		Block:    c.g.Limits.WriteTime,

@@ -1,5 +1,5 @@
 // Package cluster knows the nodes that serve one route: which of them takes the next session, how many sessions and
-// leases each holds, and which are left out for a while because they refused.
+// leases each holds, and which are healthy, ejected and draining.
 //
 //	c := cluster.New("chat", cluster.LeastSessions, nodes)
 //	n, err := c.Pick(nil)         // a session is reserved on n
@@ -17,10 +17,11 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// ErrNoNode says that every node was tried or is left out.
+// ErrNoNode says that every node was tried or is ejected, unhealthy or draining.
 var ErrNoNode = errors.New("cluster: no node to be had")
 
 // Method is a way of choosing the node of a new session.
@@ -32,25 +33,6 @@ const (
 	LeastSessions Method = iota
 	// RoundRobin picks nodes in turn, each as often as its weight says, spread smoothly.
 	RoundRobin
-)
-
-// Reason is why a node was ejected.
-type Reason string
-
-// The reasons for an ejection.
-const (
-	ReasonRefused   Reason = "refused"    // it accepts no connection
-	ReasonSilent    Reason = "silent"     // it answered nothing for too long
-	ReasonCut       Reason = "cut"        // it cut several handshakes in a row
-	ReasonNoSession Reason = "no_session" // it answered several handshakes in a row with something else
-)
-
-// Left-out nodes are tried again after leaveOut, which doubles with each failure up to leaveOutMost; while all are left
-// out, after leaveOutAll.
-const (
-	leaveOut     = 500 * time.Millisecond
-	leaveOutMost = 15 * time.Second
-	leaveOutAll  = 250 * time.Millisecond
 )
 
 // Cluster is the nodes of one route. All its methods may be called concurrently; none blocks for longer than a
@@ -68,17 +50,23 @@ type Cluster struct {
 	OnOutage func(outage bool)
 
 	method Method
-	byName map[string]*Node
-	nodes  []*Node
+	nodes  atomic.Pointer[nodes]
 
 	mu       sync.Mutex
-	sessions queue // nodes that may be picked, by sessions per weight
-	turns    queue // the same nodes, by whose turn it is
-	away     queue // nodes left out, by when they are tried again
+	states   map[string]*state // of all nodes that the cluster has or had, while anything is counted of them
+	sessions queue             // nodes that may be picked, by sessions per weight
+	turns    queue             // the same nodes, by whose turn it is
+	ejected  queue             // by when they are tried again
 	turn     float64
 	picks    uint64
 	start    time.Time
 	outage   bool // no node was left to be picked, and none has worked since
+}
+
+// nodes are the nodes at one time.
+type nodes struct {
+	list   []*Node
+	byName map[string]*Node
 }
 
 // Config is one node of a cluster.
@@ -93,28 +81,109 @@ func New(name string, m Method, nodes []Config) *Cluster {
 	c := &Cluster{
 		Name:     name,
 		method:   m,
-		byName:   make(map[string]*Node, len(nodes)),
+		states:   make(map[string]*state, len(nodes)),
 		sessions: queue{at: bySessions},
 		turns:    queue{at: byTurn},
-		away:     queue{at: byReturn},
+		ejected:  queue{at: byReturn},
 		start:    time.Now(),
 	}
 	c.Sessions = newSessions(c)
-	for i, cfg := range nodes {
-		n := newNode(cfg)
-		_, n.phase = math.Modf(float64(i+1) * math.Phi)
-		c.byName[n.Name] = n
-		c.nodes = append(c.nodes, n)
-		c.enter(n)
-	}
+	c.Update(nodes)
 	return c
 }
 
+// Update gives the cluster these nodes in place of those it had, and reports whether that changes anything. A node of a name that
+// was there keeps its sessions, its leases and what is known of it, but for an ejection if its address is another. A node that
+// is not there any more is picked and found no more; what it has in hand ends by itself.
+func (c *Cluster) Update(configs []Config) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.nodes.Load()
+	if old != nil && slices.EqualFunc(old.list, configs, func(n *Node, cfg Config) bool {
+		return n.Name == cfg.Name && n.Address == cfg.Address && n.Weight == max(cfg.Weight, 1)
+	}) {
+		return false
+	}
+	fresh := &nodes{byName: make(map[string]*Node, len(configs))}
+	for i, cfg := range configs {
+		s := c.states[cfg.Name]
+		if s == nil {
+			s = new(state)
+			_, s.phase = math.Modf(float64(i+1) * math.Phi)
+			c.states[cfg.Name] = s
+		}
+		n := &Node{Name: cfg.Name, Address: cfg.Address, Weight: max(cfg.Weight, 1), state: s}
+		if s.node != nil && s.node.Address != n.Address {
+			c.forgive(s)
+		}
+		s.node = n
+		fresh.list = append(fresh.list, n)
+		fresh.byName[n.Name] = n
+	}
+	c.nodes.Store(fresh)
+	for name, s := range c.states {
+		if fresh.byName[name] == nil {
+			s.node = nil
+			c.leaveQueues(s)
+			if s.sessions == 0 && s.leases.Load() == 0 {
+				delete(c.states, name) // else with the next change
+			}
+		}
+	}
+	for _, n := range fresh.list {
+		c.place(n.state)
+	}
+	return true
+}
+
 // Node returns the node of that name, or nil.
-func (c *Cluster) Node(name string) *Node { return c.byName[name] }
+func (c *Cluster) Node(name string) *Node { return c.nodes.Load().byName[name] }
 
 // Nodes returns all nodes in the order of the configuration. The slice is not to be changed.
-func (c *Cluster) Nodes() []*Node { return c.nodes }
+func (c *Cluster) Nodes() []*Node { return c.nodes.Load().list }
+
+// SetHealthy records what n's probes have found. An unhealthy node is not picked, whatever it answers.
+func (c *Cluster) SetHealthy(n *Node, healthy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.unhealthy = !healthy
+	c.place(n.state)
+}
+
+// SetDraining records what n's operator wants. A draining node is not picked; its sessions go on.
+func (c *Cluster) SetDraining(n *Node, draining bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.draining = draining
+	c.place(n.state)
+}
+
+// place has s stand in the queues in which it is to stand. It needs mu.
+func (c *Cluster) place(s *state) {
+	switch {
+	case s.node == nil || s.unhealthy || s.draining:
+		c.leaveQueues(s)
+	case s.until.After(time.Now()):
+		c.sessions.remove(s)
+		c.turns.remove(s)
+		c.ejected.push(s, s.until.Sub(c.start).Seconds(), 0)
+	default:
+		c.ejected.remove(s)
+		c.enter(s)
+		c.setOutage(false)
+	}
+	if len(c.sessions.entries) == 0 {
+		c.hurry()
+		c.setOutage(true)
+	}
+}
+
+// leaveQueues needs mu.
+func (c *Cluster) leaveQueues(s *state) {
+	c.sessions.remove(s)
+	c.turns.remove(s)
+	c.ejected.remove(s)
+}
 
 // Pick chooses the node of a new session, other than those tried, and reserves a session on it, which Leave gives back.
 // The error is ErrNoNode.
@@ -131,7 +200,7 @@ func (c *Cluster) Pick(tried []*Node) (*Node, error) {
 	}
 	c.took(n)
 	c.count(n, 1)
-	return n, nil
+	return n.node, nil
 }
 
 // Next chooses the node of a request that belongs to no session: the nodes take turns by weight, other than those
@@ -144,7 +213,7 @@ func (c *Cluster) Next(tried []*Node) (*Node, error) {
 		return nil, ErrNoNode
 	}
 	c.took(n)
-	return n, nil
+	return n.node, nil
 }
 
 // Join counts one more session on n; Leave one less.
@@ -156,199 +225,57 @@ func (c *Cluster) Leave(n *Node) { c.add(n, -1) }
 func (c *Cluster) add(n *Node, d int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count(n, d)
+	c.count(n.state, d)
 }
 
-// Failed ejects n for a while that grows with each failure in a row: it is not picked. Requests of sessions that live on
-// n still go there.
-func (c *Cluster) Failed(n *Node) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.eject(n, ReasonRefused)
-}
-
-func (c *Cluster) eject(n *Node, why Reason) {
-	if n.until.After(time.Now()) {
-		return // one outage, noticed by many requests at once, is one failure
-	}
-	n.why, n.ejected = why, time.Now()
-	if !n.failing.Swap(true) {
-		c.tell(n, true)
-	}
-	n.pause = min(max(2*n.pause, leaveOut), leaveOutMost)
-	n.until = time.Now().Add(n.pause)
-	c.sessions.remove(n)
-	c.turns.remove(n)
-	c.away.push(n, n.until.Sub(c.start).Seconds(), 0)
-	if len(c.sessions.entries) == 0 {
-		c.hurry()
-		c.setOutage(true)
-	}
-}
-
-func (c *Cluster) setOutage(on bool) {
-	if c.outage == on {
-		return
-	}
-	c.outage = on
-	if c.OnOutage != nil {
-		c.OnOutage(on)
-	}
-}
-
-// hurry has every node tried again soon: none is left to be picked, and whichever comes back first is to be found.
-func (c *Cluster) hurry() {
-	soon := time.Now().Add(leaveOutAll)
-	for _, n := range c.nodes {
-		n.pause = min(n.pause, leaveOutAll)
-		if n.until.After(soon) {
-			n.until = soon
-			c.away.update(n, n.until.Sub(c.start).Seconds(), 0)
-		}
-	}
-}
-
-// Suspect tells that n has left a request waiting for long, and reports whether n is ejected for that: only if nothing else has
-// been heard of it since Heard had the given value, so that slowness is no failure and nobody can eject a node by asking it
-// for what takes long, and only while another node may be picked.
-func (c *Cluster) Suspect(n *Node, heard uint64) bool {
-	if n.Heard.Load() != heard {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ejectUnlessLast(n, ReasonSilent)
-	return len(c.sessions.entries) > 0 && n.until.After(time.Now())
-}
-
-// missesInARow is how many handshakes a node may leave without a session, one after the other, before it counts as failed: a
-// client can make one that is cut or refused.
-const missesInARow = 3
-
-// Cut tells that n cut the connection on which it was sent a handshake, and reports whether it has cut several in a row. Any
-// answer of the node ends the row.
-func (c *Cluster) Cut(n *Node) bool {
-	if n.cuts.Add(1) < missesInARow {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ejectUnlessLast(n, ReasonCut)
-	return true
-}
-
-// NoSession tells that n has answered a handshake with what no Socket.IO server says to one, and reports whether it has done so
-// several times in a row. Only a session ends the row, and other answers do not let the node back in: it would have the
-// fewest sessions, and get every new one.
-func (c *Cluster) NoSession(n *Node) bool {
-	n.Heard.Add(1)
-	if n.misses.Add(1) < missesInARow {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ejectUnlessLast(n, ReasonNoSession)
-	return true
-}
-
-// refusalsInARow is how many handshakes a node may refuse, one after the other, before it is worth a word.
-const refusalsInARow = 10
-
-// Refuses tells that n has refused a handshake by some rule, and reports whether it has refused many in a row.
-func (c *Cluster) Refuses(n *Node) bool { return n.refusals.Add(1) >= refusalsInARow }
-
-// Made is Answered for an answer that holds a session.
-func (c *Cluster) Made(n *Node, connected time.Time) {
-	if n.misses.Load() > 0 || n.refusals.Load() > 0 {
-		n.misses.Store(0)
-		n.refusals.Store(0)
-	}
-	c.Answered(n, connected)
-}
-
-// ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
-func (c *Cluster) ejectUnlessLast(n *Node, why Reason) {
-	if e := c.sessions.entries; len(e) > 1 || len(e) == 1 && e[0].node != n {
-		c.eject(n, why)
-	}
-}
-
-// Answered tells that n answered a request on a connection that was made no earlier than at the given time, the zero time for
-// one that carried others before: n may be picked again at once and its failures are forgotten, unless the answer does
-// not disprove them. A node that accepts no connection any more may still answer on those that it has.
-func (c *Cluster) Answered(n *Node, connected time.Time) {
-	n.Heard.Add(1)
-	if n.cuts.Load() > 0 {
-		n.cuts.Store(0)
-	}
-	if !n.failing.Load() || n.misses.Load() >= missesInARow {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n.why == ReasonRefused && !connected.After(n.ejected) {
-		return
-	}
-	c.setOutage(false)
-	n.pause = 0
-	n.until = time.Time{}
-	if n.failing.Swap(false) {
-		c.tell(n, false)
-	}
-	if c.away.remove(n) {
-		c.enter(n)
-	}
-}
-
-func (c *Cluster) tell(n *Node, ejected bool) {
-	if c.OnEjection != nil {
-		c.OnEjection(n, ejected, n.why)
-	}
-}
-
-// Retry returns how long it takes until a node that is left out may be tried again; 0 where none is left out or one
-// may be tried now.
+// Retry returns how long it takes until an ejected node may be tried again; 0 where none is ejected or one may be tried now.
 func (c *Cluster) Retry() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.away.entries) == 0 {
+	if len(c.ejected.entries) == 0 {
 		return 0
 	}
-	return max(0, time.Until(c.away.entries[0].node.until))
+	return max(0, time.Until(c.ejected.entries[0].node.until))
 }
 
-// Snapshot is what one node has in hand at one moment.
-type Snapshot struct {
+// Status is what one node has in hand at one moment. Healthy, ejected and draining are three facts: what its probes found, what its
+// answers led to for a while, and what its operator asked for.
+type Status struct {
 	Node     *Node
 	Sessions int
 	Leases   int64
+	Healthy  bool
 	Ejected  bool // it has failed and has not worked since
+	Draining bool
 }
 
-// Snapshots returns the state of all nodes, by name.
-func (c *Cluster) Snapshots() []Snapshot {
+// Statuses returns the status of all nodes, by name.
+func (c *Cluster) Statuses() []Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]Snapshot, 0, len(c.nodes))
-	for _, n := range c.nodes {
-		all = append(all, Snapshot{Node: n, Sessions: n.sessions, Leases: n.leases.Load(), Ejected: n.failing.Load()})
+	all := make([]Status, 0, len(c.Nodes()))
+	for _, n := range c.Nodes() {
+		all = append(all, Status{
+			Node: n, Sessions: n.sessions, Leases: n.leases.Load(),
+			Healthy: !n.unhealthy, Ejected: n.failing.Load(), Draining: n.draining,
+		})
 	}
-	slices.SortFunc(all, func(a, b Snapshot) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	return all
 }
 
-// first returns the first node of q that was not tried; nodes whose pause is over are let in before.
-func (c *Cluster) first(q *queue, tried []*Node) *Node {
-	for len(c.away.entries) > 0 && !c.away.entries[0].node.until.After(time.Now()) {
-		n := c.away.entries[0].node
-		c.away.remove(n)
+// first returns the first node of q that was not tried; nodes whose ejection is over are let in before.
+func (c *Cluster) first(q *queue, tried []*Node) *state {
+	for len(c.ejected.entries) > 0 && !c.ejected.entries[0].node.until.After(time.Now()) {
+		n := c.ejected.entries[0].node
+		c.ejected.remove(n)
 		c.enter(n)
 	}
 	var skipped []entry
-	var found *Node
+	var found *state
 	for len(q.entries) > 0 {
 		e := q.entries[0]
-		if !slices.Contains(tried, e.node) {
+		if !slices.ContainsFunc(tried, func(n *Node) bool { return n.state == e.node }) {
 			found = e.node
 			break
 		}
@@ -362,23 +289,25 @@ func (c *Cluster) first(q *queue, tried []*Node) *Node {
 }
 
 // enter lets n be picked. Its turn comes no earlier than that of nodes that were there all the time.
-func (c *Cluster) enter(n *Node) {
-	n.turn = max(n.turn, c.turn+n.phase/float64(n.Weight))
+func (c *Cluster) enter(n *state) {
+	n.turn = max(n.turn, c.turn+n.phase/float64(n.node.Weight))
 	c.sessions.push(n, n.load(), n.picked)
 	c.turns.push(n, n.turn, n.picked)
 }
 
 // took notes that n's turn has come, in both orders.
-func (c *Cluster) took(n *Node) {
+func (c *Cluster) took(n *state) {
 	c.picks++
 	n.picked = c.picks
 	c.turn = n.turn
-	n.turn += 1 / float64(n.Weight)
+	n.turn += 1 / float64(n.node.Weight)
 	c.turns.update(n, n.turn, n.picked)
 	c.sessions.update(n, n.load(), n.picked)
 }
 
-func (c *Cluster) count(n *Node, d int) {
+func (c *Cluster) count(n *state, d int) {
 	n.sessions += d
-	c.sessions.update(n, n.load(), n.picked)
+	if n.node != nil {
+		c.sessions.update(n, n.load(), n.picked)
+	}
 }

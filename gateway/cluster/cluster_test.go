@@ -27,7 +27,7 @@ func nodes(weights ...int) []cluster.Config {
 // sessions returns how many sessions each node has, in the order of their names.
 func sessions(c *cluster.Cluster) []int {
 	var counts []int
-	for _, s := range c.Snapshots() {
+	for _, s := range c.Statuses() {
 		counts = append(counts, s.Sessions)
 	}
 	return counts
@@ -251,7 +251,7 @@ func TestCutsCountOnlyInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
 		n, other := c.Node("n1"), c.Node("n2")
-		ejected := func() bool { return c.Snapshots()[0].Ejected }
+		ejected := func() bool { return c.Statuses()[0].Ejected }
 		for range 5 {
 			c.Cut(n)
 			c.Cut(n)
@@ -319,7 +319,7 @@ func TestConcurrentPicksKeepTheCount(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for _, s := range c.Snapshots() {
+	for _, s := range c.Statuses() {
 		if s.Sessions != 0 || s.Leases != 0 {
 			t.Errorf("%s is left with %d sessions, %d leases", s.Node.Name, s.Sessions, s.Leases)
 		}

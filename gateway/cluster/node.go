@@ -3,44 +3,50 @@ package cluster
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/sidway/sidway/gateway/http1"
 )
 
-// Node is one Socket.IO server process. Its name is stable; its address may change with a reload.
+// Node is one Socket.IO server process as the cluster's nodes were when it was looked up: it never changes. What is counted
+// and found out of it is kept by its name when the nodes change.
 type Node struct {
 	Name    string
-	Address string
-	Weight  int
+	Address string // host:port
+	Weight  int    // 1 or more
 
-	// Pool holds the node's kept connections.
-	Pool *http1.Pool
+	*state
+}
 
+// state is what of a node outlives a change of the cluster's nodes.
+type state struct {
 	// Heard counts the node's answers, Talked what it says on tunnels.
 	Heard, Talked atomic.Uint64
 
 	leases   atomic.Int64
-	quiet    atomic.Int64 // until when no warning of it is due, on the same clock
+	quiet    atomic.Int64 // until when no warning of it is due, on the cluster's clock
 	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
 	refusals atomic.Int32 // handshakes that it refused by a rule, likewise
 	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
+	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
+
 	// Guarded by the cluster's mu.
-	sessions int
-	turn     float64 // round robin: the virtual time of its next turn
-	phase    float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
-	picked   uint64  // number of the last pick that took it
-	until    time.Time
-	why      Reason // of the last ejection
-	ejected  time.Time
-	pause    time.Duration
-	at       [3]int // its place in each queue, one more than the index; 0: not in it
+	node      *Node // as it is now; nil: the cluster has it no more
+	unhealthy bool  // by its probes
+	draining  bool  // by its operator
+	sessions  int
+	handicap  float64 // on top of its load, because it refuses handshakes
+	turn      float64 // round robin: the virtual time of its next turn
+	phase     float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
+	picked    uint64  // number of the last pick that took it
+	until     time.Time
+	why       Reason // of the last ejection
+	ejected   time.Time
+	pause     time.Duration
+	at        [3]int // its place in each queue, one more than the index; 0: not in it
 }
 
-func newNode(cfg Config) *Node {
-	return &Node{Name: cfg.Name, Address: cfg.Address, Weight: max(cfg.Weight, 1), Pool: cfg.Pool}
-}
+// Key is the same for a node of that name as long as the cluster has it, whatever else of it changes.
+func (n *Node) Key() any { return n.state }
 
 // Acquire takes a lease: one request or tunnel in flight. Release ends it.
 func (n *Node) Acquire() { n.leases.Add(1) }
@@ -58,4 +64,4 @@ func (c *Cluster) MayWarn(n *Node) bool {
 }
 
 // load is what the node would carry per weight with one more session.
-func (n *Node) load() float64 { return float64(n.sessions+1) / float64(n.Weight) }
+func (s *state) load() float64 { return float64(s.sessions+1)/float64(s.node.Weight) + s.handicap }

@@ -2,7 +2,7 @@ package cluster
 
 import "container/heap"
 
-// The queues a node may stand in; each is an index of Node.at.
+// The queues a node may stand in; each is an index of state.at.
 const (
 	bySessions = iota
 	byTurn
@@ -16,13 +16,13 @@ type queue struct {
 }
 
 type entry struct {
-	node   *Node
+	node   *state
 	key    float64
 	picked uint64
 }
 
 // push puts n into the queue, or gives it a new key where it stands there already.
-func (q *queue) push(n *Node, key float64, picked uint64) {
+func (q *queue) push(n *state, key float64, picked uint64) {
 	if n.at[q.at] > 0 {
 		q.update(n, key, picked)
 		return
@@ -31,7 +31,7 @@ func (q *queue) push(n *Node, key float64, picked uint64) {
 }
 
 // update gives n a new key; a node that is not in the queue stays out.
-func (q *queue) update(n *Node, key float64, picked uint64) {
+func (q *queue) update(n *state, key float64, picked uint64) {
 	i := n.at[q.at] - 1
 	if i < 0 {
 		return
@@ -41,7 +41,7 @@ func (q *queue) update(n *Node, key float64, picked uint64) {
 }
 
 // remove reports whether n was in the queue.
-func (q *queue) remove(n *Node) bool {
+func (q *queue) remove(n *state) bool {
 	i := n.at[q.at] - 1
 	if i < 0 {
 		return false

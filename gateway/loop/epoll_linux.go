@@ -12,6 +12,9 @@ import (
 	"github.com/sidway/sidway/gateway/sock"
 )
 
+// EarlyHup says that Hup is told as soon as the peer has closed its side, and not only when what came before has been read.
+const EarlyHup = true
+
 // poller is an epoll instance. Its events are edges already, so that it need not know what is read and written.
 type poller struct {
 	epoll  int

@@ -11,6 +11,9 @@ import (
 	"github.com/sidway/sidway/gateway/sock"
 )
 
+// EarlyHup says that Hup is told as soon as the peer has closed its side, and not only when what came before has been read.
+const EarlyHup = false
+
 // poller makes edges of what poll(2) tells, which is states. A descriptor is asked about what is armed, and what has been told
 // is armed again by a read or write that comes to its end. Each wait looks at every descriptor, so it serves few. On
 // Linux the build tag portable has it in epoll's place.

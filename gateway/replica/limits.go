@@ -27,8 +27,8 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 	n = descriptors / 2
 	n -= n / 9 // the rest is for live sessions
 	configured := r.cfg.Limits.Connections
-	if files.Cur != r.descriptors {
-		r.descriptors = files.Cur
+	if uint64(files.Cur) != r.descriptors {
+		r.descriptors = uint64(files.Cur)
 		if n < few {
 			r.log.Warn("the limit of descriptors allows few clients; raise it (ulimit -n)", "descriptors", files.Cur, "clients", n)
 		}

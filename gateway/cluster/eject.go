@@ -1,0 +1,210 @@
+package cluster
+
+import (
+	"math"
+	"time"
+)
+
+// Reason is why a node was ejected.
+type Reason string
+
+// The reasons for an ejection.
+const (
+	ReasonRefused   Reason = "refused"    // it accepts no connection
+	ReasonSilent    Reason = "silent"     // it answered nothing for too long
+	ReasonCut       Reason = "cut"        // it cut several handshakes in a row
+	ReasonNoSession Reason = "no_session" // it answered several handshakes in a row with something else
+)
+
+// An ejected node is tried again after ejectFor, which doubles with each failure up to ejectMost; while no node is left, after
+// ejectAll.
+const (
+	ejectFor  = 500 * time.Millisecond
+	ejectMost = 15 * time.Second
+	ejectAll  = 250 * time.Millisecond
+)
+
+// Failed ejects n for a while that grows with each failure in a row: it is not picked. Requests of sessions that live on
+// n still go there.
+func (c *Cluster) Failed(n *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eject(n.state, ReasonRefused)
+}
+
+func (c *Cluster) eject(n *state, why Reason) {
+	if n.node == nil || n.until.After(time.Now()) {
+		return // one outage, noticed by many requests at once, is one failure
+	}
+	n.why, n.ejected = why, time.Now()
+	if !n.failing.Swap(true) {
+		c.tell(n, true)
+	}
+	n.pause = min(max(2*n.pause, ejectFor), ejectMost)
+	n.until = time.Now().Add(n.pause)
+	c.place(n)
+}
+
+func (c *Cluster) setOutage(on bool) {
+	if c.outage == on {
+		return
+	}
+	c.outage = on
+	if c.OnOutage != nil {
+		c.OnOutage(on)
+	}
+}
+
+// hurry has every node tried again soon: none is left to be picked, and whichever comes back first is to be found.
+func (c *Cluster) hurry() {
+	soon := time.Now().Add(ejectAll)
+	for _, n := range c.states {
+		n.pause = min(n.pause, ejectAll)
+		if n.until.After(soon) {
+			n.until = soon
+			c.ejected.update(n, n.until.Sub(c.start).Seconds(), 0)
+		}
+	}
+}
+
+// Suspect tells that n has left a request waiting for long, and reports whether n is ejected for that: only if nothing else has
+// been heard of it since Heard had the given value, so that slowness is no failure and nobody can eject a node by asking it
+// for what takes long, and only while another node may be picked.
+func (c *Cluster) Suspect(n *Node, heard uint64) bool {
+	if n.Heard.Load() != heard {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n.state, ReasonSilent)
+	return len(c.sessions.entries) > 0 && n.until.After(time.Now())
+}
+
+// missesInARow is how many handshakes a node may leave without a session, one after the other, before it counts as failed: a
+// client can make one that is cut or refused.
+const missesInARow = 3
+
+// Cut tells that n cut the connection on which it was sent a handshake, and reports whether it has cut several in a row. Any
+// answer of the node ends the row.
+func (c *Cluster) Cut(n *Node) bool {
+	if n.cuts.Add(1) < missesInARow {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n.state, ReasonCut)
+	return true
+}
+
+// NoSession tells that n has answered a handshake with what no Socket.IO server says to one, and reports whether it has done so
+// several times in a row. Only a session ends the row, and other answers do not let the node back in: it would have the
+// fewest sessions, and get every new one.
+func (c *Cluster) NoSession(n *Node) bool {
+	n.Heard.Add(1)
+	if n.misses.Add(1) < missesInARow {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ejectUnlessLast(n.state, ReasonNoSession)
+	return true
+}
+
+// refusalsInARow is how many handshakes a node may refuse, one after the other, before it is worth a word.
+const refusalsInARow = 10
+
+// Refuses tells that n has refused a handshake by some rule, and reports whether it has refused many in a row. Since that makes it
+// no session, it would have the fewest and get every new one: a refusal weighs as much as it takes to come no sooner than the
+// others.
+func (c *Cluster) Refuses(n *Node) bool {
+	c.mu.Lock()
+	if s := n.state; s.node != nil {
+		if behind := c.lightest(s) - s.load(); behind > 0 {
+			s.handicap += behind
+			s.handicapped.Store(true)
+			c.sessions.update(s, s.load(), s.picked)
+		}
+	}
+	c.mu.Unlock()
+	return n.refusals.Add(1) >= refusalsInARow
+}
+
+// lightest returns the smallest load of the nodes other than s that may be picked, 0 where there is none.
+func (c *Cluster) lightest(s *state) float64 {
+	least := math.Inf(1)
+	for _, e := range c.sessions.entries[:min(3, len(c.sessions.entries))] { // the root of the heap and what is next to it
+		if e.node != s {
+			least = min(least, e.key)
+		}
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return least
+}
+
+// Made is Answered for an answer that holds a session.
+func (c *Cluster) Made(n *Node, connected time.Time) {
+	if n.misses.Load() > 0 || n.refusals.Load() > 0 {
+		n.misses.Store(0)
+		n.refusals.Store(0)
+	}
+	if n.handicapped.Load() {
+		c.lighten(n)
+	}
+	c.Answered(n, connected)
+}
+
+// lighten takes back what one refusal weighs.
+func (c *Cluster) lighten(n *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.node != nil {
+		n.handicap = max(0, n.handicap-1/float64(n.node.Weight))
+		n.handicapped.Store(n.handicap > 0)
+		c.sessions.update(n.state, n.load(), n.picked)
+	}
+}
+
+// ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
+func (c *Cluster) ejectUnlessLast(n *state, why Reason) {
+	if e := c.sessions.entries; len(e) > 1 || len(e) == 1 && e[0].node != n {
+		c.eject(n, why)
+	}
+}
+
+// Answered tells that n answered a request on a connection that was made no earlier than at the given time, the zero time for
+// one that carried others before: n may be picked again at once and its failures are forgotten, unless the answer does
+// not disprove them. A node that accepts no connection any more may still answer on those that it has.
+func (c *Cluster) Answered(n *Node, connected time.Time) {
+	n.Heard.Add(1)
+	if n.cuts.Load() > 0 {
+		n.cuts.Store(0)
+	}
+	if !n.failing.Load() || n.misses.Load() >= missesInARow {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.node == nil || n.why == ReasonRefused && !connected.After(n.ejected) {
+		return
+	}
+	c.forgive(n.state)
+	c.place(n.state)
+}
+
+// forgive ends the ejection of n, if there is one. It needs mu.
+func (c *Cluster) forgive(n *state) {
+	n.pause = 0
+	n.until = time.Time{}
+	if n.failing.Swap(false) {
+		c.tell(n, false)
+	}
+	c.ejected.remove(n)
+}
+
+func (c *Cluster) tell(n *state, ejected bool) {
+	if c.OnEjection != nil {
+		c.OnEjection(n.node, ejected, n.why)
+	}
+}
