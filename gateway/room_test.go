@@ -1,0 +1,70 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/gateway"
+)
+
+// holdsPolls answers like engine, but a request with hold in its query only when release is closed.
+func holdsPolls(release <-chan struct{}) answerer {
+	return func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "hold") {
+			select {
+			case <-release:
+			case <-c.gone:
+			}
+		}
+		engine(aSID)(c, r)
+	}
+}
+
+// Live sessions are served above the overflow too, but only as far as descriptors go.
+func TestRoomForLiveSessionsEnds(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	n := startNode(t, "n1", holdsPolls(release))
+	s := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 1 }))
+	if len(s.loops) == 0 {
+		return // in goroutines there is no such bound
+	}
+	s.bind(aSID, n)
+	open := 1 + gateway.Overflow(1)
+	var held []*rawClient
+	for range open {
+		held = append(held, raw(t, s.addr, get(pollTarget(aSID)+"&hold=1")))
+	}
+	eventually(t, "all are with the node", func() bool { return s.metric("sidway_leases") == float64(open) })
+	for _, k := range []struct {
+		most, status int
+	}{{open + 1, 200}, {open, 503}, {open + 1, 200}} {
+		s.SetConnections(1, k.most)
+		c := raw(t, s.addr, get(pollTarget(aSID)))
+		if r := c.answer(); r.StatusCode != k.status || k.status == 503 && r.Header.Get("Retry-After") == "" {
+			t.Errorf("with %d open of at most %d: answered %d %q %v", open+1, k.most, r.StatusCode, r.Text, r.Header)
+		}
+		c.ended()
+		eventually(t, "it is gone", func() bool { return s.metric("sidway_connections") == float64(open) })
+	}
+	close(release)
+	for _, c := range held {
+		c.expect("", 200, "6")
+	}
+}
+
+// At the limit of connections one whose first request is a live session's, and comes slowly, does not give way before those that
+// have sent nothing.
+func TestSlowFirstPOSTOfALiveSessionStays(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 2 }))
+	s.bind(aSID, n)
+	slow := raw(t, s.addr, request("POST", postTarget(aSID), "4h", lengthOf("4hi")))
+	eventually(t, "the POST is there", func() bool { return s.metric("sidway_requests_total", "post") == 1 })
+	idle := dial(t, s.addr)
+	eventually(t, "both are there", func() bool { return s.metric("sidway_connections") == 2 })
+	eventually(t, "a stranger is served", func() bool { return raw(t, s.addr, get(handshakeTarget)).answer().StatusCode == 200 })
+	idle.closed()
+	slow.expect("i", 200, "ok")
+}
