@@ -31,6 +31,9 @@ var (
 	// ErrReadOnly is an ErrUnavailable of a store that still answers look-ups: a Redis that is a read-only replica,
 	// is out of memory or cannot save.
 	ErrReadOnly = fmt.Errorf("%w: it refuses writes", ErrUnavailable)
+	// ErrDenied is an ErrUnavailable of a store that answers, but not us: the user, the password, a right or the database has to
+	// be mended. The error's text says which.
+	ErrDenied = fmt.Errorf("%w: it refuses this replica", ErrUnavailable)
 	// ErrBusy is an ErrUnavailable of our own making: so many operations wait that this one was not sent in time. It says
 	// nothing about the store.
 	ErrBusy = fmt.Errorf("%w: too many operations wait for it", ErrUnavailable)

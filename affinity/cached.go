@@ -36,7 +36,9 @@ func (o Outcome) String() string {
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
 type CachedOptions struct {
 	OnOutcome func(Outcome)
-	OnState   func(State, error) // a new state has begun, because of an error or without one
+	// OnState: a new state has begun, because of an error or without one. It is called again in Away for an ErrDenied that
+	// shows itself only then.
+	OnState func(State, error)
 	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
 	// another replica has bound the sid to node. A Bind that fails for that reason says so itself.
 	OnTaken func(refused, node string)
@@ -105,6 +107,14 @@ func (c *Cached) Ready() error {
 		return *err
 	}
 	return nil
+}
+
+// Fault returns nil while the store behind is read and written, and otherwise why it is not.
+func (c *Cached) Fault() error {
+	if err := c.Ready(); err != nil {
+		return err
+	}
+	return c.phase.Load().cause
 }
 
 // State returns what the store behind may be asked for now.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,7 +25,7 @@ const (
 
 // trust is what a replica knows about a Redis that tells whether it still holds what it acknowledged.
 type trust struct {
-	granted bool // all that a Store does has been done once
+	granted atomic.Bool // all that a Store does has been done once, and was not refused since
 	marks   []mark
 	ids     map[string]bool // run ids of the servers at the last Probe
 }
@@ -36,8 +37,8 @@ type mark struct {
 	last int64
 }
 
-func newTrust(c redis.UniversalClient, prefix string) trust {
-	t := trust{marks: make([]mark, 1)}
+func newTrust(c redis.UniversalClient, prefix string) *trust {
+	t := &trust{marks: make([]mark, 1)}
 	if _, ok := c.(*redis.ClusterClient); ok {
 		t.marks = make([]mark, clusterMarks)
 	}
@@ -54,24 +55,24 @@ func newTrust(c redis.UniversalClient, prefix string) trust {
 // from a replica that took over.
 //
 // The first Probe that succeeds also does once what a Store does, so that a user who lacks a right is found before a session
-// needs it.
+// needs it; so does the first one after a refusal, or a store that refuses only some commands would seem to come and go.
 func (r *Redis) Probe(ctx context.Context) (bool, error) {
-	if !r.trust.granted {
+	if !r.trust.granted.Load() {
 		if err := r.try(ctx); err != nil {
-			return false, failure(ctx, "try", err)
+			return false, r.failure(ctx, "try", err)
 		}
-		r.trust.granted = true
+		r.trust.granted.Store(true)
 	}
 	limited, stop := context.WithTimeout(ctx, opTimeout)
 	defer stop()
 	grown, err := r.advance(limited)
 	if err != nil {
-		return false, failure(ctx, "probe", err)
+		return false, r.failure(ctx, "probe", err)
 	}
 	// The servers are asked after the marks: whoever starts in between is seen now, whoever starts later next time.
 	same, err := r.sameServers(limited)
 	if err != nil {
-		return false, failure(ctx, "probe", err)
+		return false, r.failure(ctx, "probe", err)
 	}
 	return grown && same, nil
 }

@@ -31,7 +31,7 @@ var errBroken = fmt.Errorf("%w: its value cannot be read", ErrNotFound)
 type Redis struct {
 	client redis.UniversalClient
 	prefix string
-	trust  trust
+	trust  *trust
 
 	batches batches
 }
@@ -51,7 +51,7 @@ func (r *Redis) Bind(ctx context.Context, sid string, b Binding) error {
 	if len(taken) > 0 {
 		return &TakenError{taken[0].Binding.Node}
 	}
-	return failure(ctx, "bind", err)
+	return r.failure(ctx, "bind", err)
 }
 
 // BindAll implements Back with one SET each in one round trip, and more where sids have values already.
@@ -62,7 +62,7 @@ func (r *Redis) BindAll(ctx context.Context, batch []Entry) ([]Entry, error) {
 		_, _ = r.client.Pipelined(limited, func(p redis.Pipeliner) error { add(p); return nil }) // each command has its own error
 		return nil
 	})
-	return taken, failure(ctx, "bind batch", err)
+	return taken, r.failure(ctx, "bind batch", err)
 }
 
 // bind writes a batch with do, which sends one pipeline. A first binding is written where there is none. Where there is
@@ -141,7 +141,7 @@ func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
 	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
 		get, ttl = p.Get(context.Background(), key), p.PTTL(context.Background(), key)
 	}); err != nil {
-		return Binding{}, failure(ctx, "look up", err)
+		return Binding{}, r.failure(ctx, "look up", err)
 	}
 	left := ttl.Val()
 	switch err := errors.Join(get.Err(), ttl.Err()); {
@@ -150,9 +150,9 @@ func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
 	case wrongType(get.Err()):
 		return Binding{}, errBroken
 	case err != nil:
-		return Binding{}, failure(ctx, "look up", err)
+		return Binding{}, r.failure(ctx, "look up", err)
 	case left == 0 && get.Val() == "":
-		return Binding{}, failure(ctx, "look up", errUnanswered) // see acknowledged
+		return Binding{}, r.failure(ctx, "look up", errUnanswered) // see acknowledged
 	case left <= 0:
 		return Binding{}, ErrNotFound
 	}
@@ -171,14 +171,14 @@ func (r *Redis) Unbind(ctx context.Context, sid string) error {
 	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
 		del = p.Del(context.Background(), key)
 	}); err != nil {
-		return failure(ctx, "unbind", err)
+		return r.failure(ctx, "unbind", err)
 	}
-	return failure(ctx, "unbind", del.Err())
+	return r.failure(ctx, "unbind", del.Err())
 }
 
 // failure turns a client's error into this package's. ctx is the caller's own context, without our time limit. The
 // cause is told but not wrapped: our time limit must not look like the caller's.
-func failure(ctx context.Context, what string, err error) error {
+func (r *Redis) failure(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -188,6 +188,10 @@ func failure(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("affinity: %s: %w", what, ErrBusy)
 	case refusesWrites(err):
 		return fmt.Errorf("affinity: %s: %w: %v", what, ErrReadOnly, err)
+	}
+	if mend := remedy(err); mend != "" {
+		r.trust.granted.Store(false)
+		return fmt.Errorf("affinity: %s: %w: %v; %s", what, ErrDenied, err, mend)
 	}
 	return fmt.Errorf("affinity: %s: %w: %v", what, ErrUnavailable, err)
 }
@@ -203,4 +207,24 @@ func refusesWrites(err error) bool {
 		}
 	}
 	return false
+}
+
+// remedies are what to do about the answers by which Redis refuses a client, whatever that asks for.
+var remedies = [...]struct{ prefix, mend string }{
+	{"NOAUTH", "it asks for a password: write the user and the password in its URL, as redis://user:password@host"},
+	{"WRONGPASS", "the user or the password in its URL is wrong, or the user is off"},
+	{"AUTH", "it has no password for this user: take the password out of its URL, or set it in Redis"},
+	{"invalid password", "the password in its URL is wrong"},
+	{"NOPERM", "let the user have GET SET DEL PTTL INCRBY PEXPIRE INFO, in a Cluster CLUSTER SLOTS too, for the keys that begin with the prefix"},
+	{"DB index is out of range", "it has no such database: mend the number at the end of its URL"},
+}
+
+// remedy returns what a person has to do about err, "" where it may pass by itself.
+func remedy(err error) string {
+	for _, r := range remedies {
+		if redis.HasErrorPrefix(err, r.prefix) {
+			return r.mend
+		}
+	}
+	return ""
 }

@@ -32,6 +32,7 @@ func (s State) writes() bool { return s == Here || s == Doubtful || s == Returni
 type phase struct {
 	state State
 	again chan struct{} // closed when looking again is worth it; closed from the start while Here
+	cause error         // why the store cannot be read and written, nil where it can
 }
 
 func newPhase(s State) *phase {
@@ -43,9 +44,13 @@ func newPhase(s State) *phase {
 }
 
 // shift ends the phase from and begins one in state to. It reports false, and does nothing, where from has ended
-// already. A shift from a state to itself gives those who wait for Again their turn. cause is the error that it is about.
+// already. A shift from a state to itself gives those who wait for Again their turn. cause is the error that it is about; what
+// ended the use of the store stays the cause until the store is used again.
 func (c *Cached) shift(from *phase, to State, cause error) bool {
 	next := newPhase(to)
+	if next.cause = cause; to == Returning {
+		next.cause = from.cause
+	}
 	if from.state != Here && !to.reads() {
 		next.again = from.again
 	}
@@ -55,7 +60,7 @@ func (c *Cached) shift(from *phase, to State, cause error) bool {
 	if from.state != Here && to.reads() {
 		close(from.again)
 	}
-	if c.o.OnState != nil && from.state != to {
+	if c.o.OnState != nil && (from.state != to || cause != nil) {
 		c.o.OnState(to, cause)
 	}
 	c.rouse()
@@ -74,7 +79,7 @@ func (c *Cached) fail(p *phase, err error) error {
 		c.shift(p, ReadOnly, err)
 		return err
 	}
-	if p.state != Away {
+	if p.state != Away || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) {
 		c.shift(p, Away, err)
 	}
 	if errors.Is(err, ErrUnavailable) {

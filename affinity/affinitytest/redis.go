@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -196,15 +197,26 @@ func (r *Redis) Do(args ...any) string {
 // Calls returns how often the server has executed command, by INFO commandstats.
 func (r *Redis) Calls(command string) int {
 	r.t.Helper()
-	info := r.Do("INFO", "commandstats")
-	_, after, found := bytes.Cut([]byte(info), []byte("cmdstat_"+command+":calls="))
+	return r.count("commandstats", "cmdstat_"+command+":calls=")
+}
+
+// Errors returns how many answers began with that code, such as NOPERM.
+func (r *Redis) Errors(code string) int {
+	r.t.Helper()
+	return r.count("errorstats", "errorstat_"+code+":count=")
+}
+
+// count finds a number in a section of INFO.
+func (r *Redis) count(section, name string) int {
+	r.t.Helper()
+	_, after, found := strings.Cut(r.Do("INFO", section), name)
 	if !found {
 		return 0
 	}
-	digits, _, _ := bytes.Cut(after, []byte(","))
-	n, err := strconv.Atoi(string(digits))
+	digits := after[:strings.IndexAny(after, ",\r")]
+	n, err := strconv.Atoi(digits)
 	if err != nil {
-		r.t.Fatalf("redis-server: INFO commandstats: %v", err)
+		r.t.Fatalf("redis-server: INFO %s: %v", section, err)
 	}
 	return n
 }

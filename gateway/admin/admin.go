@@ -2,7 +2,7 @@
 // not for clients.
 //
 //	GET /healthz        200 while the process lives
-//	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons
+//	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons; and how the store is
 //	GET /metrics        Prometheus
 //	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
@@ -30,6 +30,9 @@ type Options struct {
 	// together by errors.Join are told one by one. It is called for each request, from many goroutines, and must not
 	// wait. Without it the replica is always ready.
 	Ready func() error
+	// Store returns nil while the store of bindings can be used, else why not, likewise. It changes the body of /readyz and not
+	// the status: a store that is down is down for all replicas, and they serve on. Without it the body says nothing of a store.
+	Store func() error
 	// Metrics is what /metrics shows. Without it there is no /metrics.
 	Metrics *prometheus.Registry
 	// Profiles serves /debug/pprof/. Anybody who reaches the address can make the process pay for them.
@@ -57,7 +60,7 @@ func New(o Options) http.Handler {
 		})
 	}
 	get("/healthz", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, status{Status: "ok"}) })
-	get("/readyz", readiness(o.Ready))
+	get("/readyz", readiness(o.Ready, o.Store))
 	if o.Metrics != nil {
 		// One collector that fails must not hide all the others.
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
@@ -100,6 +103,7 @@ func profile(w http.ResponseWriter, r *http.Request) {
 
 type status struct {
 	Status  string   `json:"status"`
+	Store   string   `json:"store,omitempty"` // up or down
 	Reasons []string `json:"reasons,omitempty"`
 }
 
@@ -107,18 +111,22 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-func readiness(ready func() error) http.HandlerFunc {
+func readiness(ready, store func() error) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		var err error
+		code, answer := http.StatusOK, status{Status: "ready"}
+		if store != nil {
+			answer.Store = "up"
+			if err := store(); err != nil {
+				answer.Store, answer.Reasons = "down", reasons(err)
+			}
+		}
 		if ready != nil {
-			err = ready()
+			if err := ready(); err != nil {
+				code, answer.Status, answer.Reasons = http.StatusServiceUnavailable, "not ready", reasons(err)
+			}
 		}
-		if err != nil {
-			write(w, http.StatusServiceUnavailable, status{Status: "not ready", Reasons: reasons(err)})
-			return
-		}
-		write(w, http.StatusOK, status{Status: "ready"})
+		write(w, code, answer)
 	}
 }
 

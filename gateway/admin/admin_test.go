@@ -102,6 +102,26 @@ func TestReadyWithoutAFunction(t *testing.T) {
 	}
 }
 
+// A store that is down is told, and takes no replica out.
+func TestReadinessTellsHowTheStoreIs(t *testing.T) {
+	down := errors.Join(errors.New("redis is away"), errors.New("and so for talk"))
+	for _, tt := range []struct {
+		ready, store error
+		status       int
+		body         string
+	}{
+		{nil, nil, 200, `{"status":"ready","store":"up"}`},
+		{nil, down, 200, `{"status":"ready","store":"down","reasons":["redis is away","and so for talk"]}`},
+		{errors.New("stopping"), nil, 503, `{"status":"not ready","store":"up","reasons":["stopping"]}`},
+		{errors.New("stopping"), down, 503, `{"status":"not ready","store":"down","reasons":["stopping"]}`},
+	} {
+		o := admin.Options{Ready: func() error { return tt.ready }, Store: func() error { return tt.store }}
+		if res, body := serve(t, o)("GET", "/readyz"); res.StatusCode != tt.status || body != tt.body {
+			t.Errorf("ready: %v, store: %v: got %d %s", tt.ready, tt.store, res.StatusCode, body)
+		}
+	}
+}
+
 func TestMetricsShowTheRegistry(t *testing.T) {
 	r := prometheus.NewRegistry()
 	polls := prometheus.NewCounter(prometheus.CounterOpts{Name: "sidway_polls_total", Help: "Polls."})

@@ -76,6 +76,7 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	for _, c := range r.cfg.Clusters {
 		r.routes = append(r.routes, r.route(c))
 	}
+	r.countStores(registry)
 	for _, address := range r.cfg.Listen {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -121,11 +122,15 @@ func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
+	o := admin.Options{
+		Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof,
+		Listen: r.cfg.Admin.Listen, Hosts: r.cfg.Admin.Hosts, Log: r.log,
+	}
+	if r.redis != nil {
+		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
+	}
 	r.admin = &http.Server{
-		Handler: admin.New(admin.Options{
-			Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof,
-			Listen: r.cfg.Admin.Listen, Hosts: r.cfg.Admin.Hosts, Log: r.log,
-		}),
+		Handler:           admin.New(o),
 		ReadHeaderTimeout: r.cfg.Limits.HeaderTime,
 		IdleTimeout:       r.cfg.Limits.IdleTime,
 		WriteTimeout:      admin.LongestProfile + r.cfg.Limits.WriteTime,
@@ -159,38 +164,6 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 		Cluster:          known,
 		Store:            r.store(c.Name, outcome, taken),
 		OnTaken:          taken,
-	}
-}
-
-// store is where a cluster's bindings live: in this process, or in Redis behind it. Each cluster has keys of its own,
-// because two clusters may give the same sid.
-func (r *Replica) store(cluster string, outcome func(affinity.Outcome), taken func(refused, node string)) affinity.Store {
-	m := newMemory(r.cfg.Affinity.Cache, r.log.With("cluster", cluster, "store", r.storeName()), outcome, r.metrics.BindingsHeld(cluster))
-	r.memories = append(r.memories, m)
-	if r.redis == nil {
-		return m.Memory
-	}
-	s := affinity.NewCached(m.Memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
-		OnOutcome: outcome,
-		OnState:   r.tellState(cluster),
-		OnTaken:   taken,
-	})
-	r.stores = append(r.stores, s)
-	return s
-}
-
-// tellState returns what logs an outage of the store once, however often it seems to be over.
-func (r *Replica) tellState(cluster string) func(affinity.State, error) {
-	var away atomic.Bool
-	return func(s affinity.State, cause error) {
-		switch {
-		case s == affinity.Here && away.Swap(false):
-			r.log.Info("redis is used again", "cluster", cluster)
-		case cause != nil && !away.Swap(true):
-			r.log.Warn("redis cannot be used, so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
-		default:
-			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
-		}
 	}
 }
 
@@ -245,12 +218,7 @@ func (r *Replica) ready() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")
 	}
-	for i, s := range r.stores {
-		if err := s.Ready(); err != nil {
-			return fmt.Errorf("affinity.redis: cluster %s: %w", r.routes[i].Cluster.Name, err)
-		}
-	}
-	return nil
+	return r.askStores((*affinity.Cached).Ready)
 }
 
 // Run serves until ctx is done, then ends gracefully within the configured deadline, and closes everything. It returns
@@ -302,13 +270,6 @@ func (r *Replica) adminName() string {
 		return a.String()
 	}
 	return "off"
-}
-
-func (r *Replica) storeName() string {
-	if r.redis == nil {
-		return "memory"
-	}
-	return "redis"
 }
 
 func (r *Replica) serveAdmin() error {

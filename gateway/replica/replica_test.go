@@ -213,7 +213,7 @@ func TestNotReadyWithoutItsRedis(t *testing.T) {
 			}
 		}
 	}
-	readyz("before the user is made", 503, "affinity.redis: cluster chat: affinity: try: affinity: store unavailable: WRONGPASS")
+	readyz("before the user is made", 503, "affinity.redis: cluster chat: affinity: try: affinity: store unavailable: it refuses this replica: WRONGPASS")
 	rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
 	readyz("with the user", 200, "ready")
 	rdb.Kill()

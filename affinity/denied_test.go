@@ -1,0 +1,121 @@
+package affinity_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+// states records what OnState is told.
+type states struct {
+	mu     sync.Mutex
+	denied []string // the causes that are refusals
+	back   int      // after the first of them, states in which the store is used
+}
+
+func (s *states) note(to affinity.State, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to != affinity.Away && len(s.denied) > 0 {
+		s.back++
+	}
+	if errors.Is(cause, affinity.ErrDenied) {
+		s.denied = append(s.denied, cause.Error())
+	}
+}
+
+func (s *states) seen() (back int, denied string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.back, strings.Join(s.denied, "\n")
+}
+
+// TestDeniedAfterStart has a Redis begin to refuse a replica that it served, until it is mended.
+func TestDeniedAfterStart(t *testing.T) {
+	t.Parallel()
+	const rights = "+get +set +del +pttl +incrby +pexpire +info"
+	user := func(r *affinitytest.Redis, change string) {
+		args := []any{"ACL", "SETUSER", "sidway"}
+		for _, a := range strings.Fields(change) {
+			args = append(args, a)
+		}
+		r.Do(args...)
+	}
+	for name, c := range map[string]struct {
+		deny, mend func(*affinitytest.Redis)
+		says       []string
+	}{
+		"a right is lost": {
+			deny: func(r *affinitytest.Redis) { user(r, "-get") },
+			mend: func(r *affinitytest.Redis) { user(r, "+get") },
+			says: []string{"NOPERM", "let the user have GET SET DEL"},
+		},
+		"the right to probe is lost": {
+			deny: func(r *affinitytest.Redis) { user(r, "-incrby") },
+			mend: func(r *affinitytest.Redis) { user(r, "+incrby") },
+			says: []string{"NOPERM", "INCRBY"},
+		},
+		"the user is lost": {
+			deny: func(r *affinitytest.Redis) { r.Do("ACL", "DELUSER", "sidway") },
+			mend: func(r *affinitytest.Redis) { user(r, "on >hush ~* "+rights) },
+			says: []string{"WRONGPASS", "the password in its URL is wrong"},
+		},
+		"restarted without the user": {
+			deny: func(r *affinitytest.Redis) { r.Restart() },
+			mend: func(r *affinitytest.Redis) { user(r, "on >hush ~* "+rights) },
+			says: []string{"WRONGPASS", "the password in its URL is wrong"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := affinitytest.StartRedis(t)
+			user(server, "on >hush ~* "+rights)
+			var told states
+			store := affinity.NewRedis(open(t, "redis://sidway:hush@"+server.Addr()), "p:")
+			r := replica{running(t, affinity.NewCached(affinity.NewMemory(100), store, affinity.CachedOptions{OnState: told.note})), nil}
+			affinitytest.Eventually(t, "a store in use", func() bool { return r.Fault() == nil })
+			c.deny(server)
+			affinitytest.Eventually(t, "the refusal", func() bool {
+				_, _ = r.Lookup(t.Context(), "nobody")
+				_, denied := told.seen()
+				return denied != ""
+			})
+			r.bindMany(t, "during", 10)
+			refusals := errorsOf(server)
+			affinitytest.Eventually(t, "three Probes that are refused", func() bool {
+				back, _ := told.seen()
+				return back > 0 || errorsOf(server) >= refusals+3
+			})
+			back, denied := told.seen()
+			if fault := r.Fault(); !errors.Is(fault, affinity.ErrDenied) || back > 0 {
+				t.Errorf("%d times it seemed to be back, and the fault is %v", back, fault)
+			}
+			for _, words := range c.says {
+				if !strings.Contains(denied, words) {
+					t.Errorf("%q is not in %s", words, denied)
+				}
+			}
+			if strings.Contains(denied, "hush") {
+				t.Errorf("the password is told: %s", denied)
+			}
+			c.mend(server)
+			r.settle(t)
+			if r.Fault() != nil || r.Ready() != nil {
+				t.Errorf("%v, %v", r.Fault(), r.Ready())
+			}
+		})
+	}
+}
+
+// errorsOf counts the answers of NOPERM and WRONGPASS that a server has given since it started.
+func errorsOf(r *affinitytest.Redis) int {
+	sum := 0
+	for _, code := range []string{"NOPERM", "WRONGPASS"} {
+		sum += r.Errors(code)
+	}
+	return sum
+}

@@ -1,0 +1,61 @@
+package replica_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+)
+
+// TestStoreIsSeen has a Redis go down and come back without the replica's user, twice.
+func TestStoreIsSeen(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = "redis://sidway:hush@" + rdb.Addr() + "/0"
+	second := cfg.Clusters[0]
+	second.Name, second.Path = "talk", "/talk/"
+	cfg.Clusters = append(cfg.Clusters, second)
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	seen := func(status, up, words string) {
+		t.Helper()
+		affinitytest.Eventually(t, "a store that is "+words, func() bool {
+			code, body := fetch(t, r.adminURL("/readyz"))
+			_, metrics := fetch(t, r.adminURL("/metrics"))
+			return (code == 200) == (status == "ready") && strings.HasPrefix(body, `{"status":"`+status+`"`) && strings.Contains(body, words) &&
+				strings.Contains(metrics, `sidway_store_up{cluster="chat"} `+up) && strings.Contains(metrics, `sidway_store_up{cluster="talk"} `+up)
+		})
+	}
+	seen("not ready", "0", `cluster talk: affinity: try: affinity: store unavailable: it refuses this replica: WRONGPASS`)
+	for outage := 1; outage <= 2; outage++ {
+		rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
+		seen("ready", "1", `"store":"up"}`)
+		const refused, again = `level=ERROR msg="redis refuses this replica, so new bindings are kept here until that is mended" cluster=`, `msg="redis is used again" cluster=`
+		for _, cluster := range []string{"chat", "talk"} {
+			affinitytest.Eventually(t, "the end in the log", func() bool { return strings.Count(log.String(), again+cluster) == outage })
+			if n := strings.Count(log.String(), refused+cluster); n != outage {
+				t.Errorf("told %d times in %d outages:\n%s", n, outage, log.String())
+			}
+		}
+		rdb.Kill()
+		seen("ready", "0", `"store":"down","reasons":["affinity.redis: cluster chat: affinity: `)
+		seen("ready", "0", "connection refused")
+		rdb.Restart()
+		seen("ready", "0", "the user or the password in its URL is wrong")
+	}
+	if strings.Contains(log.String(), "hush") {
+		t.Errorf("the password is told:\n%s", log.String())
+	}
+}
+
+func TestWithoutRedisThereIsNoStoreToSee(t *testing.T) {
+	r := start(t, settings(engineiotest.Start(t, engineiotest.Options{})))
+	if _, body := fetch(t, r.adminURL("/readyz")); body != `{"status":"ready"}` {
+		t.Errorf("/readyz says %s", body)
+	}
+	if _, metrics := fetch(t, r.adminURL("/metrics")); strings.Contains(metrics, "sidway_store_up") {
+		t.Error("there is sidway_store_up")
+	}
+}
