@@ -2,15 +2,10 @@ package affinity
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"strconv"
 	"sync/atomic"
-	"syscall"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // The most that a Redis may send us.
@@ -25,26 +20,10 @@ const (
 	maxHeader = 32
 )
 
-var errReply = errors.New("a reply is too large or is not Redis's")
+// tlsAlert is the first byte of what a TLS server says of a client that does not speak it.
+const tlsAlert = 21
 
-// dialer returns a dialer whose connections bound what Redis may send.
-func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dial := redis.NewDialer(&redis.Options{DialTimeout: dialTimeout, TLSConfig: secure})
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		b := &boundedConn{Conn: conn}
-		if raw, ok := conn.(syscall.Conn); ok { // the client library looks at the socket before it uses it again
-			return struct {
-				*boundedConn
-				syscall.Conn
-			}{b, raw}, nil
-		}
-		return b, nil
-	}
-}
+var errReply = errors.New("a reply is too large or is not Redis's")
 
 // boundedConn is a connection to Redis that breaks when a reply exceeds the bounds. The client library allocates what a
 // reply announces before any of it has come, and descends into nested arrays, which may overflow the stack. It speaks
@@ -56,6 +35,9 @@ type boundedConn struct {
 	rest   int          // bytes to come of a string
 	arrays []int        // elements to come, of each array or map that is being read
 	broken bool
+
+	answered *atomic.Bool      // set with the first byte; nil: nobody asks
+	silent   func(error) error // explains an end before any connection's first byte
 }
 
 // Write implements net.Conn.
@@ -71,6 +53,16 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 		return 0, errReply
 	}
 	n, err := c.Conn.Read(p)
+	if c.answered != nil && !c.answered.Load() {
+		switch {
+		case n == 0 && err != nil:
+			return 0, c.silent(err)
+		case n > 0 && p[0] == tlsAlert:
+			return 0, errTLS
+		case n > 0:
+			c.answered.Store(true)
+		}
+	}
 	if c.broken = !c.accept(p[:n]); c.broken {
 		return 0, errReply
 	}

@@ -62,12 +62,12 @@ func TestDeniedAfterStart(t *testing.T) {
 		"the user is lost": {
 			deny: func(r *affinitytest.Redis) { r.Do("ACL", "DELUSER", "sidway") },
 			mend: func(r *affinitytest.Redis) { user(r, "on >hush ~* "+rights) },
-			says: []string{"WRONGPASS", "the password in its URL is wrong"},
+			says: []string{"WRONGPASS", "mend the user or the password in its URL"},
 		},
 		"restarted without the user": {
 			deny: func(r *affinitytest.Redis) { r.Restart() },
 			mend: func(r *affinitytest.Redis) { user(r, "on >hush ~* "+rights) },
-			says: []string{"WRONGPASS", "the password in its URL is wrong"},
+			says: []string{"WRONGPASS", "mend the user or the password in its URL"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ type place struct {
 func (p *place) single() *redis.Options {
 	return &redis.Options{
 		Addr:     p.hosts[0],
-		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: dialer(p.tls),
+		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		ReadTimeout: opTimeout, WriteTimeout: opTimeout, ContextTimeoutEnabled: true,
@@ -80,7 +80,7 @@ func (p *place) failover() *redis.FailoverOptions {
 	return &redis.FailoverOptions{
 		MasterName: p.master, SentinelAddrs: p.hosts,
 		SentinelUsername: p.sentinelUser, SentinelPassword: p.sentinelPassword,
-		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: dialer(p.tls),
+		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		ReadTimeout: opTimeout, WriteTimeout: opTimeout, ContextTimeoutEnabled: true,
@@ -91,7 +91,7 @@ func (p *place) failover() *redis.FailoverOptions {
 func (p *place) cluster() *redis.ClusterOptions {
 	return &redis.ClusterOptions{
 		Addrs:    p.hosts,
-		Username: p.user, Password: p.password, TLSConfig: p.tls, Dialer: dialer(p.tls),
+		Username: p.user, Password: p.password, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		MaxRedirects: clusterRedirects, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: opTimeout / 10,

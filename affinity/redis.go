@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -212,15 +213,24 @@ func refusesWrites(err error) bool {
 // remedies are what to do about the answers by which Redis refuses a client, whatever that asks for.
 var remedies = [...]struct{ prefix, mend string }{
 	{"NOAUTH", "it asks for a password: write the user and the password in its URL, as redis://user:password@host"},
-	{"WRONGPASS", "the user or the password in its URL is wrong, or the user is off"},
+	{"WRONGPASS", "mend the user or the password in its URL, or let the user log in"},
 	{"AUTH", "it has no password for this user: take the password out of its URL, or set it in Redis"},
-	{"invalid password", "the password in its URL is wrong"},
+	{"invalid password", "mend the password in its URL"},
 	{"NOPERM", "let the user have GET SET DEL PTTL INCRBY PEXPIRE INFO, in a Cluster CLUSTER SLOTS too, for the keys that begin with the prefix"},
 	{"DB index is out of range", "it has no such database: mend the number at the end of its URL"},
 }
 
 // remedy returns what a person has to do about err, "" where it may pass by itself.
 func remedy(err error) string {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return "name its certificate's authority in its URL, as ?ca=file, and the host as the certificate does"
+	}
+	switch {
+	case errors.Is(err, errPlain):
+		return "write redis in place of rediss in its URL"
+	case errors.Is(err, errTLS):
+		return "write rediss in place of redis in its URL"
+	}
 	for _, r := range remedies {
 		if redis.HasErrorPrefix(err, r.prefix) {
 			return r.mend

@@ -200,7 +200,10 @@ func parseRedis(text string) (string, error) {
 	if _, err := oneOf(redisSchemes...)(scheme); err != nil {
 		return "", fmt.Errorf("the scheme %w", err)
 	}
-	authority, _, _ := cutAny(rest, "/?#")
+	authority, more, _ := cutAny(rest, "/?#")
+	if strings.ContainsAny(more, "#@") {
+		return "", errors.New("write / ? # @ in the user or password as %2F %3F %23 %40")
+	}
 	if strings.Trim(authority[strings.LastIndex(authority, "@")+1:], ",: ") == "" {
 		return "", fmt.Errorf("the URL names no server; write %s://host:6379", scheme)
 	}

@@ -89,6 +89,10 @@ var problems = []struct {
 	}},
 	{"redis, scheme", "affinity: {redis: 'redis+sentinal://h'}\n" + good, []string{`1: affinity.redis: the scheme "redis+sentinal" is unknown; did you mean redis+sentinel?`}},
 	{"redis, no server", "affinity: {redis: 'redis://:secret@/0'}\n" + good, []string{"1: affinity.redis: the URL names no server; write redis://host:6379"}},
+	{"redis, / in the password", "affinity: {redis: 'redis://:/secret@h:1/0'}\n" + good, []string{"1: affinity.redis: write / ? # @ in the user or password as %2F %3F %23 %40"}},
+	{"redis, # in the password", "affinity: {redis: 'redis://:se#cret@h:1/0'}\n" + good, []string{"1: affinity.redis: write / ? # @ in the user or password as %2F %3F %23 %40"}},
+	{"redis, ? in the password", "affinity: {redis: 'redis://:?secret@h:1/0'}\n" + good, []string{"1: affinity.redis: write / ? # @ in the user or password as %2F %3F %23 %40"}},
+	{"redis, / and @ in the password", "affinity: {redis: 'redis://:se@c/ret@h:1/0'}\n" + good, []string{"1: affinity.redis: write / ? # @ in the user or password as %2F %3F %23 %40"}},
 	{"redis, no URL", "affinity: {redis: ':secret@h:1'}\n" + good, []string{"1: affinity.redis: this is not a Redis URL; write redis://host:6379/0 or redis://:password@host:6379/0"}},
 	{"redis, late scheme", "affinity: {redis: ':secret@redis://h'}\n" + good, []string{"1: affinity.redis: this is not a Redis URL; write redis://host:6379/0 or redis://:password@host:6379/0"}},
 	{"words", "access_log: yes\nlog: {level: warning, format: xml}\n" + good, []string{

@@ -43,7 +43,7 @@ func TestStoreIsSeen(t *testing.T) {
 		seen("ready", "0", `"store":"down","reasons":["affinity.redis: cluster chat: affinity: `)
 		seen("ready", "0", "connection refused")
 		rdb.Restart()
-		seen("ready", "0", "the user or the password in its URL is wrong")
+		seen("ready", "0", "mend the user or the password in its URL")
 	}
 	if strings.Contains(log.String(), "hush") {
 		t.Errorf("the password is told:\n%s", log.String())
