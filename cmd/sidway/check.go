@@ -32,16 +32,29 @@ func (c command) check(args []string) error {
 	}
 	fmt.Fprintf(c.stdout, "%s: ok\n\n", cmp.Or(s.file, "settings"))
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "listen\t%s\n", strings.Join(cfg.Listen, ", "))
-	fmt.Fprintf(w, "admin\t%s\n", cfg.Admin.Listen)
-	fmt.Fprintf(w, "affinity\t%s\n", cfg.Affinity)
+	for _, s := range cfg.InForce() {
+		fmt.Fprintf(w, "%s\t%s\n", s.Key, s.Value)
+	}
+	fmt.Fprintln(w)
 	for _, cl := range cfg.Clusters {
-		fmt.Fprintf(w, "cluster %s\t%s\t%s\n", cl.Name, routes(cl), cl.Balance)
+		fmt.Fprintf(w, "cluster %s\t%s\t%s\n", cl.Name, routes(cl), balance(cl))
 		for _, n := range cl.Nodes {
 			fmt.Fprintf(w, "  node %s\t%s\tweight %d\n", n.Name, n.URL, n.Weight)
 		}
 	}
 	return w.Flush()
+}
+
+// balance tells the cluster's way to pick a node, and what is set for it beyond its nodes.
+func balance(c config.Cluster) string {
+	text := string(c.Balance)
+	if c.DisableKeepAlive {
+		text += ", keep_alive: false"
+	}
+	if c.MaxBody > 0 {
+		text += fmt.Sprintf(", max_body: %d", c.MaxBody)
+	}
+	return text
 }
 
 func routes(c config.Cluster) string {

@@ -103,10 +103,15 @@ func TestVersionTellsTheBuild(t *testing.T) {
 
 func TestCheckSumsUpAGoodFile(t *testing.T) {
 	file := write(t, `
-affinity: {redis: redis://user:secret@127.0.0.1:6379/1}
+affinity: {redis: redis://user:secret@127.0.0.1:6379/1, prefix: "chat:"}
+access_log: true
+trusted_proxies: [10.0.0.0/8, 192.0.2.7]
+limits: {idle_time: 2m}
 clusters:
   - name: chat
     host: [chat.example.com, "*.example.org"]
+    keep_alive: false
+    max_body: 2MB
     nodes:
       - {name: n1, url: http://127.0.0.1:3001, weight: 5}
       - {name: n22, url: http://127.0.0.1:3002}
@@ -116,10 +121,31 @@ clusters:
 	status, stdout, stderr := call(t, env, "check", "--config", file)
 	want := file + `: ok
 
-listen        :81
-admin         127.0.0.1:9090
-affinity      redis://127.0.0.1:6379/1
-cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions
+listen                 :81
+admin.listen           127.0.0.1:9090
+admin.hosts            none
+admin.pprof            false
+affinity.redis         redis://127.0.0.1:6379/1
+affinity.prefix        chat:
+affinity.cache         1000000
+access_log             true
+log.level              info
+log.format             text
+trusted_proxies        10.0.0.0/8, 192.0.2.7/32
+limits.connections     0
+limits.header_time     5s
+limits.body_time       10s
+limits.body_rate       1000
+limits.idle_time       2m
+limits.write_time      30s
+limits.handshake_time  2.5s
+limits.queue_time      5s
+limits.queue           1024
+shutdown.notice        2s
+shutdown.deadline      30s
+shutdown.waves         10
+
+cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions, keep_alive: false, max_body: 2000000
   node n1     http://127.0.0.1:3001                        weight 5
   node n22    http://127.0.0.1:3002                        weight 1
 cluster game  any host /game/                              round_robin

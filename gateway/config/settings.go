@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +14,7 @@ type field[T any] struct {
 	list  bool   // several texts are allowed; set appends
 	reset func(*T)
 	set   func(*T, string) error
+	show  func(*T) string // the value, for people
 
 	def     string // the default as a text; empty for none
 	sample  string // a value to show where there is no default
@@ -36,7 +39,7 @@ func (f field[T]) withComment(text string) field[T] {
 
 // one is a field with a single value.
 func one[T, V any](key string, at func(*T) *V, parse func(string) (V, error)) field[T] {
-	return field[T]{key: key, reset: func(*T) {}, set: func(t *T, text string) error {
+	return field[T]{key: key, reset: func(*T) {}, show: func(t *T) string { return shown(*at(t)) }, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = v
@@ -47,7 +50,14 @@ func one[T, V any](key string, at func(*T) *V, parse func(string) (V, error)) fi
 
 // many is a field with a list of values.
 func many[T, V any](key string, at func(*T) *[]V, parse func(string) (V, error)) field[T] {
-	return field[T]{key: key, list: true, reset: func(t *T) { *at(t) = nil }, set: func(t *T, text string) error {
+	show := func(t *T) string {
+		var all []string
+		for _, v := range *at(t) {
+			all = append(all, shown(v))
+		}
+		return cmp.Or(strings.Join(all, ", "), "none")
+	}
+	return field[T]{key: key, list: true, reset: func(t *T) { *at(t) = nil }, show: show, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = append(*at(t), v)
@@ -56,8 +66,32 @@ func many[T, V any](key string, at func(*T) *[]V, parse func(string) (V, error))
 	}}
 }
 
+// shown is a value as a person writes it.
+func shown(v any) string {
+	if d, ok := v.(time.Duration); ok {
+		return short(d)
+	}
+	return fmt.Sprint(v)
+}
+
 func indexField[T any](fields []field[T], key string) int {
 	return slices.IndexFunc(fields, func(f field[T]) bool { return f.key == key })
+}
+
+// InForce is a setting outside clusters and its value.
+type InForce struct{ Key, Value string }
+
+// InForce returns all of them, in the order of the example file and without passwords.
+func (c *Config) InForce() []InForce {
+	var all []InForce
+	for _, f := range settings {
+		value := f.show(c)
+		if f.key == "affinity.redis" {
+			value = c.Affinity.String()
+		}
+		all = append(all, InForce{f.key, value})
+	}
+	return all
 }
 
 // Variable is an environment variable and the setting that it sets. It has a sample where it has no default.
