@@ -75,6 +75,7 @@ func isForwarded(name string) bool {
 // the same. What a stranger said of it was dropped; what a trusted proxy said is kept, and the proxy itself is appended.
 func (x *exchange) appendForwarded(dst []byte) []byte {
 	c, o := x.c, x.origin()
+	x.tellProxy()
 	dst = append(dst, "X-Forwarded-For: "...)
 	if o.ip != c.ip && !x.req.Has(http1.XForwardedFor) {
 		dst = append(append(dst, o.ip...), ", "...)

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
 )
 
 // Reasons of sidway_setup_faults_total.
@@ -21,6 +23,7 @@ const (
 	faultRefusals  = "refusals"
 	faultSilent    = "silent_node"
 	faultHost      = "host"
+	faultProxy     = "untrusted_proxy"
 )
 
 // tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
@@ -56,6 +59,17 @@ func (x *exchange) tellStripped() {
 	if x.route != nil && x.query.Transport == engineio.WebSocket && !x.req.WebSocket {
 		x.tellFault(faultUpgrade, "", "requests for a WebSocket come without Upgrade: does a proxy in front of sidway strip it? Clients stay on polling",
 			"client", x.origin().ip)
+	}
+}
+
+// tellProxy looks for a proxy that nobody named in trusted_proxies, so that all its clients seem to have its address.
+func (x *exchange) tellProxy() {
+	if x.c.trusted || !x.req.Has(http1.XForwardedFor) && !x.req.Has(http1.Forwarded) {
+		return
+	}
+	if ip, err := netip.ParseAddr(x.c.ip); err == nil && (ip.IsPrivate() || ip.IsLoopback()) {
+		x.tellFault(faultProxy, "", "what a private address says in X-Forwarded-For is not believed: if that is a proxy of yours, name it in trusted_proxies",
+			"client", x.c.ip)
 	}
 }
 
