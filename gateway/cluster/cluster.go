@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 // ErrNoNode says that every node was tried or is ejected, unhealthy or draining.
@@ -51,6 +53,7 @@ type Cluster struct {
 
 	method Method
 	nodes  atomic.Pointer[nodes]
+	warned notice.Limiter[any] // by Node.Key
 
 	mu       sync.Mutex
 	states   map[string]*state // of all nodes that the cluster has or had, while anything is counted of them
@@ -86,6 +89,7 @@ func New(name string, m Method, nodes []Config) *Cluster {
 		turns:    queue{at: byTurn},
 		ejected:  queue{at: byReturn},
 		start:    time.Now(),
+		warned:   notice.Limiter[any]{Pause: warnPause},
 	}
 	c.Sessions = newSessions(c)
 	c.Update(nodes)

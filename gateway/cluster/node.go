@@ -21,7 +21,6 @@ type state struct {
 	Heard, Talked atomic.Uint64
 
 	leases   atomic.Int64
-	quiet    atomic.Int64 // until when no warning of it is due, on the cluster's clock
 	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
 	refusals atomic.Int32 // handshakes that it refused by a rule, likewise
@@ -58,10 +57,7 @@ func (n *Node) Release() { n.leases.Add(-1) }
 const warnPause = time.Minute
 
 // MayWarn reports whether a warning of what n answers is due, which it is once a minute, however many answers call for it.
-func (c *Cluster) MayWarn(n *Node) bool {
-	now, until := int64(time.Since(c.start)), n.quiet.Load()
-	return now >= until && n.quiet.CompareAndSwap(until, now+int64(warnPause))
-}
+func (c *Cluster) MayWarn(n *Node) bool { return c.warned.Due(n.Key()) }
 
 // load is what the node would carry per weight with one more session.
 func (s *state) load() float64 { return float64(s.sessions+1)/float64(s.node.Weight) + s.handicap }

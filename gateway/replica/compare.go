@@ -30,7 +30,6 @@ type comparison struct {
 	cluster, reason, words string
 	key, value             string
 	seen                   bool // another value was there at the last look
-	told                   time.Time
 }
 
 // comparisons are what must be the same in all replicas: the nodes of those that share a cluster's bindings, and where the
@@ -104,8 +103,7 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 		return
 	}
 	r.metrics.SetupFault(c.cluster, c.reason)
-	if time.Since(c.told) >= compareQuiet {
-		c.told = time.Now()
+	if r.compared.Due(c) {
 		r.log.Warn(c.words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
 	}
 }

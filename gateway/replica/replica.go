@@ -30,6 +30,7 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/notice"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -50,6 +51,7 @@ type Replica struct {
 	admin     *http.Server
 	adminAt   net.Listener
 	stopping  atomic.Bool
+	compared  notice.Limiter[*comparison] // differences that the log tells of
 
 	descriptors uint64 // that the process may open
 }
@@ -58,7 +60,10 @@ type Replica struct {
 func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	r := &Replica{cfg: cfg, log: log, metrics: gateway.NewMetrics(registry)}
+	r := &Replica{
+		cfg: cfg, log: log, metrics: gateway.NewMetrics(registry),
+		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
+	}
 	if err := r.open(registry); err != nil {
 		r.close()
 		return nil, err
@@ -169,11 +174,10 @@ func (r *Replica) route(c config.Cluster) gateway.Route {
 
 // tellTaken returns what counts sids that a second node handed out, and logs one of them a minute.
 func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(refused, node string) {
-	var logged atomic.Int64 // the minute of the last line, since start
-	start := time.Now()
+	told := notice.Limiter[string]{Pause: time.Minute}
 	return func(refused, node string) {
 		count(affinity.Taken)
-		if now := int64(time.Since(start)/time.Minute) + 1; logged.Swap(now) != now {
+		if told.Due(cluster) {
 			r.log.Warn("two nodes made the same sid, the second session is refused", "cluster", cluster, "node", refused, "lives_on", node)
 		}
 	}
