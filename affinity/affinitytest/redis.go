@@ -82,9 +82,17 @@ func (r *Redis) Dir() string { return r.dir }
 // Client returns a patient client of the server, for looking into it beside the client under test. It is closed when
 // the test ends.
 func (r *Redis) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: r.Addr(), Protocol: 2, DisableIdentity: true, PipelinePoolSize: -1})
+	c := r.connect()
 	r.t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// connect returns a client that waits as long as a machine may be busy, and sends nothing twice.
+func (r *Redis) connect() *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: r.Addr(), Protocol: 2, DisableIdentity: true, PipelinePoolSize: -1,
+		DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, MaxRetries: -1,
+	})
 }
 
 // Kill ends the process with SIGKILL and waits until it is gone. A process that has ended is left alone.
@@ -185,7 +193,7 @@ func (r *Redis) signal(sig syscall.Signal) {
 // Do runs one command on the server and returns its answer as text.
 func (r *Redis) Do(args ...any) string {
 	r.t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: r.Addr(), Protocol: 2, DisableIdentity: true, PipelinePoolSize: -1})
+	c := r.connect()
 	defer c.Close()
 	v, err := c.Do(context.WithoutCancel(r.t.Context()), args...).Result()
 	if err != nil {
