@@ -34,6 +34,8 @@ var (
 	// ErrDenied is an ErrUnavailable of a store that answers, but not us: the user, the password, a right or the database has to
 	// be mended. The error's text says which.
 	ErrDenied = fmt.Errorf("%w: it refuses this replica", ErrUnavailable)
+	// ErrLate is an ErrUnavailable of a store that did not answer within its time limit: it is gone, or busy, or we are.
+	ErrLate = fmt.Errorf("%w: no answer in time", ErrUnavailable)
 	// ErrBusy is an ErrUnavailable of our own making: so many operations wait that this one was not sent in time. It says
 	// nothing about the store.
 	ErrBusy = fmt.Errorf("%w: too many operations wait for it", ErrUnavailable)

@@ -34,7 +34,7 @@ type call struct {
 }
 
 // do sends the commands that add puts into a pipeline. After nil their results are there, each with its own error; after
-// an error they must not be touched, for add may still be called and its commands be under way. It returns after about 100 ms with ErrBusy where nothing was sent and with ErrUnavailable where no answer came.
+// an error they must not be touched, for add may still be called and its commands be under way. It returns after about 100 ms with ErrBusy where nothing was sent and with ErrLate where no answer came.
 func (b *batches) do(ctx context.Context, add func(redis.Pipeliner)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (b *batches) do(ctx context.Context, add func(redis.Pipeliner)) error {
 		return nil
 	case <-ctx.Done():
 		if c.sent.Load() {
-			return ErrUnavailable
+			return ErrLate
 		}
 		return ErrBusy
 	}

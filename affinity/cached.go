@@ -56,8 +56,8 @@ var _ Store = (*Cached)(nil)
 
 // Cached is a Store that keeps in a Memory what it learns from a shared one. Absence is never cached.
 //
-// It has a breaker: after one failure to reach the store, operations do not wait for it but return at once, sids known
-// here go on, and new bindings are kept here. Run notices when the store is back, writes first what was kept, and then,
+// It has a breaker: after one failure to reach the store, or one answer that was late and a Probe in vain, operations do not wait
+// for it but return at once, sids known here go on, and new bindings are kept here. Run notices when the store is back, writes first what was kept, and then,
 // paced, what the store may have lost. So Run must be running.
 //
 // That the store does not know a sid is believed only when it says so twice, 300 ms apart, and a Probe after that shows

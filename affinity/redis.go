@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -189,6 +190,12 @@ func (r *Redis) failure(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("affinity: %s: %w", what, ErrBusy)
 	case refusesWrites(err):
 		return fmt.Errorf("affinity: %s: %w: %v", what, ErrReadOnly, err)
+	}
+	if errors.Is(err, ErrLate) {
+		return fmt.Errorf("affinity: %s: %w", what, err)
+	}
+	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() {
+		return fmt.Errorf("affinity: %s: %w: %v", what, ErrLate, err)
 	}
 	if mend := remedy(err); mend != "" {
 		r.trust.granted.Store(false)

@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -57,6 +58,9 @@ func (r *runner) step(ctx context.Context) time.Duration {
 		return r.recall(ctx, p)
 	}
 	r.backoff = 0
+	if p.late.Load() && !r.prove(ctx, p) {
+		return minRest
+	}
 	if r.lost.Swap(false) {
 		r.republish(time.Time{})
 	}
@@ -106,6 +110,18 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 		r.shift(p, Doubtful, nil)
 	}
 	return 0
+}
+
+// prove finds out by a Probe whether a store of which an answer was late is there.
+func (r *runner) prove(ctx context.Context, p *phase) bool {
+	err := r.check(ctx, p)
+	switch {
+	case err == nil:
+		p.late.Store(false)
+	case errors.Is(err, ErrLate):
+		r.shift(p, Away, err)
+	}
+	return err == nil
 }
 
 // check makes a Probe of its own.

@@ -15,6 +15,7 @@ type shelf struct {
 	fault   error // of all operations
 	refuse  error // of writes
 	delay   time.Duration
+	late    int // operations to come that are answered too late; negative: all
 	lost    bool
 	calls   map[string]int
 	largest int
@@ -28,6 +29,10 @@ func (s *shelf) enter(ctx context.Context, op string, write bool) error {
 	s.mu.Lock()
 	s.calls[op]++
 	err, delay := s.fault, s.delay
+	if s.late != 0 {
+		s.late--
+		err, delay = affinity.ErrLate, 100*time.Millisecond
+	}
 	if err == nil && write {
 		err = s.refuse
 	}

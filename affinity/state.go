@@ -1,6 +1,9 @@
 package affinity
 
-import "errors"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // State tells what Cached may ask of the store behind it.
 type State uint8
@@ -33,6 +36,7 @@ type phase struct {
 	state State
 	again chan struct{} // closed when looking again is worth it; closed from the start while Here
 	cause error         // why the store cannot be read and written, nil where it can
+	late  atomic.Bool   // an answer was late, and Run has not found out yet whether the store is gone
 }
 
 func newPhase(s State) *phase {
@@ -67,7 +71,8 @@ func (c *Cached) shift(from *phase, to State, cause error) bool {
 	return true
 }
 
-// fail notes that an operation of phase p met err, and returns it as an ErrUnavailable.
+// fail notes that an operation of phase p met err, and returns it as an ErrUnavailable. One late answer of a store in use proves
+// little on a busy machine, so Run makes a Probe at once: only where that fails too the store counts as gone.
 func (c *Cached) fail(p *phase, err error) error {
 	if errors.Is(err, ErrBusy) {
 		return err
@@ -77,6 +82,11 @@ func (c *Cached) fail(p *phase, err error) error {
 	}
 	if errors.Is(err, ErrReadOnly) {
 		c.shift(p, ReadOnly, err)
+		return err
+	}
+	if errors.Is(err, ErrLate) && (p.state == Here || p.state == Doubtful) {
+		p.late.Store(true)
+		c.rouse()
 		return err
 	}
 	if p.state != Away || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) {
