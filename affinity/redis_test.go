@@ -94,7 +94,7 @@ func TestRedisBehindSentinelFailsOver(t *testing.T) {
 // client library would wait by itself: 5 s, four times.
 func TestRedisOperationsEndSoon(t *testing.T) {
 	t.Parallel()
-	const soon = time.Second
+	const soon = 4 * time.Second
 	silent := affinitytest.StartRedis(t)
 	warm := affinity.NewRedis(open(t, silent.URL()), "p:")
 	roundTrip(t, warm)

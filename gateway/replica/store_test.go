@@ -30,9 +30,12 @@ func TestStoreIsSeen(t *testing.T) {
 	}
 	seen("not ready", "0", `cluster talk: affinity: try: affinity: store unavailable: it refuses this replica: WRONGPASS`)
 	for outage := 1; outage <= 2; outage++ {
+		const refused, again = `level=ERROR msg="redis refuses this replica, so new bindings are kept here until that is mended" cluster=`, `msg="redis is used again" cluster=`
+		for _, cluster := range []string{"chat", "talk"} {
+			affinitytest.Eventually(t, "the refusal in the log", func() bool { return strings.Count(log.String(), refused+cluster) == outage })
+		}
 		rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
 		seen("ready", "1", `"store":"up"}`)
-		const refused, again = `level=ERROR msg="redis refuses this replica, so new bindings are kept here until that is mended" cluster=`, `msg="redis is used again" cluster=`
 		for _, cluster := range []string{"chat", "talk"} {
 			affinitytest.Eventually(t, "the end in the log", func() bool { return strings.Count(log.String(), again+cluster) == outage })
 			if n := strings.Count(log.String(), refused+cluster); n != outage {
