@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/notice"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
@@ -30,6 +31,7 @@ func (g *Gateway) Listen(l net.Listener) error {
 	}
 	sock.PrepareListener(fd)
 	a := &acceptor{g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
+	a.warned.Pause = acceptQuiet
 	a.Sit(a)
 	a.d.do(func() { err = a.open() })
 	return err
@@ -69,7 +71,7 @@ type acceptor struct {
 	port    uint16
 	next    int
 	pause   time.Duration
-	short   time.Duration // when no connection could be accepted last; 0: never
+	warned  notice.Limiter[struct{}]
 }
 
 // acceptsPerTurn is how many connections are accepted before other sockets have their turn.
@@ -154,15 +156,13 @@ func isStranger(fd int, b []byte) bool {
 
 // suspend lets connections wait in the kernel until there are descriptors again.
 func (a *acceptor) suspend(err error) {
-	now := a.d.loop.Now()
-	if a.short == 0 || now-a.short > acceptQuiet {
+	if a.warned.DueAnew(struct{}{}) {
 		a.g.Log.Warn("no connection can be accepted", "error", err)
 	}
-	a.short = now
 	a.pause = min(max(2*a.pause, acceptPause), acceptPauseMost)
 	a.d.loop.Release(a.token, a.fd)
 	a.watched = false
-	a.d.loop.SetTimer(&a.Seat, now+a.pause)
+	a.d.loop.SetTimer(&a.Seat, a.d.loop.Now()+a.pause)
 }
 
 // Expire implements loop.Handler: connections are accepted again.

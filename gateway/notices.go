@@ -3,6 +3,8 @@ package gateway
 import (
 	"sync"
 	"time"
+
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 const (
@@ -13,33 +15,16 @@ const (
 )
 
 // notices keeps warnings that each of thousands of requests could give down to one.
-type notices struct {
-	mu   sync.Mutex
-	last map[notice]time.Time
-}
+type notices struct{ byCause sync.Map }
 
-// notice is what a warning is about.
-type notice struct{ cause, cluster, node string }
+// subject is what a warning is about.
+type subject struct{ cluster, node string }
 
-// due reports whether it is time to log n, and notes that it has been logged.
-func (all *notices) due(n notice) bool {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	same := 0
-	for other, last := range all.last {
-		switch {
-		case time.Since(last) >= noticePause:
-			delete(all.last, other)
-		case other.cause == n.cause:
-			same++
-		}
+// due reports whether it is time to log a warning, and notes that it has been logged.
+func (all *notices) due(cause, cluster, node string) bool {
+	l, ok := all.byCause.Load(cause)
+	if !ok {
+		l, _ = all.byCause.LoadOrStore(cause, &notice.Limiter[subject]{Pause: noticePause, Most: mostNotices})
 	}
-	if _, known := all.last[n]; known || same >= mostNotices {
-		return false
-	}
-	if all.last == nil {
-		all.last = map[notice]time.Time{}
-	}
-	all.last[n] = time.Now()
-	return true
+	return l.(*notice.Limiter[subject]).Due(subject{cluster, node})
 }

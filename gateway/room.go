@@ -35,7 +35,7 @@ func (g *Gateway) admit(c *client) {
 	c.surplus = open > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))
 	g.Metrics.connections.Inc()
-	if c.surplus && g.notices.due(notice{cause: "full"}) {
+	if c.surplus && g.notices.due("full", "", "") {
 		g.Log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
 	}
 }

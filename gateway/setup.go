@@ -31,7 +31,7 @@ const (
 func (x *exchange) tellFault(reason, subject, words string, args ...any) {
 	name := x.route.Cluster.Name
 	x.c.g.Metrics.SetupFault(name, reason)
-	if x.c.g.notices.due(notice{reason, name, subject}) {
+	if x.c.g.notices.due(reason, name, subject) {
 		x.c.g.Log.Warn(words, append([]any{"cluster", name}, args...)...)
 	}
 }
@@ -40,7 +40,7 @@ func (x *exchange) tellFault(reason, subject, words string, args ...any) {
 func (x *exchange) tellPath() {
 	if q := &x.req; (x.kind == ordinary || x.kind == ordinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
 		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
-		x.tellFault(faultPath, shortened(q.Path, longestLogged), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
+		x.tellFault(faultPath, strings.Clone(shortened(q.Path, longestLogged)), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
 			"path", shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.origin().ip)
 	}
 }
@@ -49,7 +49,7 @@ func (x *exchange) tellPath() {
 func (x *exchange) tellHost() {
 	g := x.c.g
 	g.Metrics.SetupFault("", faultHost)
-	if host := shortened(x.req.Host, longestLogged); g.notices.due(notice{faultHost, "", host}) {
+	if host := strings.Clone(shortened(x.req.Host, longestLogged)); g.notices.due(faultHost, "", host) {
 		g.Log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.origin().ip)
 	}
 }
