@@ -47,7 +47,7 @@ func readAnswer(b []byte) (answer, error) {
 	if err != nil {
 		return a, err
 	}
-	if a.status == 101 {
+	if a.status == 101 || a.status == 204 {
 		length = 0
 	}
 	if length < 0 {

@@ -28,6 +28,7 @@ type conn struct {
 	phase phase
 
 	ask     []byte // what each operation sends
+	rest    []byte // its second segment, until that is sent
 	want    []byte // what each operation is owed, where that is known
 	got     int    // how much of want has come
 	in, out []byte // the beginning of an answer, the rest of a request
@@ -38,7 +39,10 @@ type conn struct {
 	next  int64 // the number of the next operation that is due here
 }
 
-var errUnasked = errors.New("more came than was asked for")
+var (
+	errUnasked = errors.New("more came than was asked for")
+	errEarly   = errors.New("the answer came before the whole request was sent")
+)
 
 // dial begins to open c.
 func (r *runner) dial(c *conn) error {
@@ -79,7 +83,7 @@ func (r *runner) shut(c *conn) {
 		r.flying--
 	}
 	c.fd, c.phase, c.got, c.last = -1, closed, 0, false
-	c.in, c.out = c.in[:0], nil
+	c.in, c.out, c.rest = c.in[:0], nil, nil
 	c.turn++
 }
 
@@ -136,6 +140,9 @@ func (r *runner) take(c *conn, b []byte) error {
 	case opening:
 		reads, then = r.work.opened, r.stands
 	case busy:
+		if len(c.rest) > 0 {
+			return errEarly
+		}
 	default:
 		return errUnasked
 	}

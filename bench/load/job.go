@@ -14,10 +14,15 @@ const (
 	Handshake = "handshake" // polling handshake on a kept connection
 	Fanout    = "fanout"    // one frame from the node to every tunnel at once
 	Idle      = "idle"      // tunnels that only stay open
+	Page      = "page"      // GET outside Socket.IO's path, answered with 2 KiB
+	Preflight = "preflight" // OPTIONS of a session's poll
+	Misfit    = "misfit"    // a session's poll in another version of the protocol, answered 400 on a kept connection
+	Malformed = "malformed" // TCP connection, a head that is not HTTP, 400, close
+	Unknown   = "unknown"   // poll with a sid that nobody made, another one each time, answered 400
 )
 
 // Job says what a run does. The zero values of Active, Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
-// Post, Frame and Fanout.
+// Post, Frame and Fanout, Split for Poll and Post.
 type Job struct {
 	Kind    string  `json:"kind"`
 	Addr    string  `json:"addr"`    // host:port of the proxy, or of the node itself
@@ -28,6 +33,8 @@ type Job struct {
 	Seconds float64 `json:"seconds"` // length of the measured window
 	Warmup  float64 `json:"warmup"`  // seconds of the same work before the window; 0: a tenth of Seconds
 	Rate    float64 `json:"rate"`    // operations per second, evenly spread; 0: each connection begins the next one at once
+	Cookies int     `json:"cookies"` // bytes of cookies in each head
+	Split   float64 `json:"split"`   // share of requests that come in two segments: a poll's head in two halves, a POST's body apart
 }
 
 // Result is what was seen in the window, and the errors since the first connection.
@@ -54,7 +61,7 @@ type Quantiles struct {
 
 func (j Job) check() error {
 	switch j.Kind {
-	case Poll, Post, Frame, Connect, Handshake, Fanout, Idle:
+	case Poll, Post, Frame, Connect, Handshake, Fanout, Idle, Page, Preflight, Misfit, Malformed, Unknown:
 	default:
 		return fmt.Errorf("load: unknown kind %q", j.Kind)
 	}
@@ -63,8 +70,10 @@ func (j Job) check() error {
 		return errors.New("load: conns must be at least 1")
 	case j.Seconds <= 0:
 		return errors.New("load: seconds must be more than 0")
-	case j.Rate < 0 || j.Warmup < 0 || j.Size < 0 || j.Active < 0:
-		return errors.New("load: rate, warmup, size and active must not be negative")
+	case j.Rate < 0 || j.Warmup < 0 || j.Size < 0 || j.Active < 0 || j.Cookies < 0:
+		return errors.New("load: rate, warmup, size, active and cookies must not be negative")
+	case j.Split < 0 || j.Split > 1 || j.Split > 0 && j.Kind != Poll && j.Kind != Post:
+		return errors.New("load: split is a share of polls or POSTs, up to 1")
 	case j.Kind == Fanout && j.Trigger == "":
 		return errors.New("load: fanout needs a trigger")
 	}

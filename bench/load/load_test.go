@@ -137,6 +137,8 @@ func TestJobsThatCannotBeDone(t *testing.T) {
 		`{"kind":"fanout","conns":1,"seconds":1}`:                       "trigger",
 		`{"kind":"poll","conns":1,"seconds":1,"rate":-1}`:               "rate",
 		`{"kind":"poll","conns":1,"seconds":1,"active":-1}`:             "active",
+		`{"kind":"poll","conns":1,"seconds":1,"split":2}`:               "split",
+		`{"kind":"frame","conns":1,"seconds":1,"split":1}`:              "split",
 		`{"kind":"poll","conns":1,"seconds":1,"addr":"nowhere"}`:        "nowhere",
 		`{"kind":"poll","conns":1,"seconds":0.01,"addr":"127.0.0.1:1"}`: "refused",
 	} {
@@ -148,7 +150,9 @@ func TestJobsThatCannotBeDone(t *testing.T) {
 }
 
 func TestOperationsDoNotAllocate(t *testing.T) {
-	for _, kind := range []string{load.Poll, load.Post, load.Frame, load.Connect, load.Handshake} {
+	for _, kind := range []string{
+		load.Poll, load.Post, load.Frame, load.Connect, load.Handshake, load.Page, load.Preflight, load.Malformed, load.Unknown,
+	} {
 		nodes := startNodes(t, 1)
 		var before, after runtime.MemStats
 		r := run(t, load.Job{Kind: kind, Addr: nodes.addrs[0], Conns: 4, Size: 60, Seconds: 0.2, Warmup: 0.05}, func() { runtime.ReadMemStats(&before) }, nil)

@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -37,10 +38,13 @@ type runner struct {
 
 	conns    []conn // by slot
 	broken   []*conn
-	retry    int64 // when those open again
-	standing int   // connections that are ready or busy
-	flying   int   // operations under way
-	turn     int   // the slot of the next one, where not all are busy
+	halves   []half  // requests whose second segments are due, the first of them first
+	share    float64 // of a request, that is to come in two segments
+	serial   int64   // of the latest request, where each is another one
+	retry    int64   // when those open again
+	standing int     // connections that are ready or busy
+	flying   int     // operations under way
+	turn     int     // the slot of the next one, where not all are busy
 
 	epoch   time.Time
 	running bool  // a new operation follows a finished one
@@ -75,6 +79,7 @@ func newRunner(j Job) (*runner, error) {
 		buf:    make([]byte, 256<<10),
 		conns:  make([]conn, j.Conns),
 		broken: make([]*conn, 0, j.Conns),
+		halves: make([]half, 0, j.Conns),
 		epoch:  time.Now(),
 	}
 	if r.work.brief && addr.Addr[0] == 127 {
@@ -82,6 +87,9 @@ func newRunner(j Job) (*runner, error) {
 	}
 	for i := range r.conns {
 		r.conns[i] = conn{fd: -1, slot: int32(i), ask: r.work.ask}
+		if r.work.vary != nil {
+			r.conns[i].ask = bytes.Clone(r.work.ask)
+		}
 	}
 	return r, nil
 }
@@ -143,12 +151,13 @@ func (r *runner) step(limit time.Duration) {
 	if len(r.broken) > 0 {
 		limit = min(limit, retryPause)
 	}
-	events := r.poller.Wait(limit)
+	events := r.poller.Wait(r.untilHalf(limit))
 	for i := range events {
 		if c := &r.conns[events[i].Fd]; c.turn == events[i].Pad && c.fd >= 0 {
 			r.handle(c, events[i].Events)
 		}
 	}
+	r.sendHalves()
 	if len(r.broken) == 0 {
 		return
 	}
@@ -217,8 +226,12 @@ func (r *runner) rotate() {
 func (r *runner) start(c *conn, began int64) error {
 	c.phase, c.began = busy, began
 	r.flying++
+	if r.work.vary != nil {
+		r.serial++
+		r.work.vary(c, r.serial)
+	}
 	if !r.work.brief {
-		return c.send(c.ask)
+		return c.send(r.firstSegment(c))
 	}
 	if err := r.dial(c); err != nil {
 		return err

@@ -12,11 +12,12 @@ import (
 
 // work is what one kind of job does on its connections.
 type work struct {
-	opening []byte // what each new connection sends first; nil: nothing
-	ask     []byte // what each operation sends, unless opened makes a request of c's own
-	opened  reader // reads the answer to opening
-	reads   reader // reads the answer to ask
-	brief   bool   // each operation opens a connection of its own, and closes it
+	opening []byte                      // what each new connection sends first; nil: nothing
+	ask     []byte                      // what each operation sends, unless opened makes a request of c's own
+	opened  reader                      // reads the answer to opening
+	reads   reader                      // reads the answer to ask
+	brief   bool                        // each operation opens a connection of its own, and closes it
+	vary    func(c *conn, serial int64) // makes each operation's request another one
 }
 
 // reader takes what it understands of b, and tells whether the answer is complete.
@@ -50,6 +51,16 @@ func (j Job) work() work {
 		return work{opening: upgrade, opened: j.echo, reads: matched}
 	case Fanout:
 		return work{opening: upgrade, opened: j.audience(), reads: matched}
+	case Page:
+		return work{ask: j.page(), reads: paged}
+	case Preflight:
+		return work{opening: handshake, opened: j.session("OPTIONS", nil), reads: granted}
+	case Misfit:
+		return work{opening: handshake, opened: j.misfit(), reads: refused}
+	case Malformed:
+		return work{ask: j.malformed(), reads: closed400, brief: true}
+	case Unknown:
+		return work{ask: j.unknown(), reads: unknownSID, vary: renumber}
 	default:
 		return work{opening: upgrade, opened: tunnelled}
 	}
@@ -58,9 +69,13 @@ func (j Job) work() work {
 // request returns a request as a browser sends it.
 func (j Job) request(method, query string, body []byte) []byte {
 	b := fmt.Appendf(nil, "%s /socket.io/?EIO=4&%s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive\r\n%s", method, query, j.Addr, browser)
-	if method == "POST" {
+	switch method {
+	case "POST":
 		b = fmt.Appendf(b, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n", len(body))
+	case "OPTIONS":
+		b = append(b, "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: authorization\r\n"...)
 	}
+	b = j.appendCookies(b)
 	b = fmt.Appendf(b, "Origin: http://%s\r\nReferer: http://%s/\r\n\r\n", j.Addr, j.Addr)
 	return append(b, body...)
 }

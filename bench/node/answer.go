@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"strconv"
@@ -26,20 +27,45 @@ const (
 // polled is what every poll brings.
 const polled = `42["message","hello"]`
 
+// noSession begins the sids that no node has made.
+var noSession = []byte("unknown")
+
+// What stands in the answers besides 200.
+const (
+	unknown = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 41\r\nConnection: keep-alive\r\n\r\n" +
+		`{"code":1,"message":"Session ID unknown"}`
+	granted = "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET,POST\r\n" +
+		"Access-Control-Allow-Headers: authorization\r\nVary: Access-Control-Request-Headers\r\nContent-Length: 0\r\n" +
+		"Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n"
+)
+
+// pageBody is an ordinary answer's.
+var pageBody = bytes.Repeat([]byte("<p>It is a page.</p>............"), 64)
+
 // refuse answers a request that is none, and closes.
 func (n *Node) refuse(c *conn) error {
 	c.last = true
+	n.stats.Refused++
 	return n.write(c, []byte(refusal))
 }
 
 // reply answers r as engine.io does.
 func (n *Node) reply(c *conn, r *request, body []byte) error {
-	foreign := r.sid != nil && (len(r.sid) <= portAt || r.sid[portAt] != alphabet[c.port])
+	foreign := r.sid != nil && !bytes.HasPrefix(r.sid, noSession) && (len(r.sid) <= portAt || r.sid[portAt] != alphabet[c.port])
 	if foreign {
 		n.stats.Foreign++
 	}
 	var open [128]byte
 	switch {
+	case r.page:
+		n.stats.Pages++
+		return n.ok(c, html, pageBody, false)
+	case r.options:
+		n.stats.Preflights++
+		return n.fixed(c, granted)
+	case bytes.HasPrefix(r.sid, noSession):
+		n.stats.Unknown++
+		return n.fixed(c, unknown)
 	case r.websocket != r.upgrade, r.upgrade && (r.key == nil || !r.get), r.post && (r.sid == nil || len(body) == 0):
 		return n.refuse(c)
 	case r.upgrade:
@@ -54,6 +80,12 @@ func (n *Node) reply(c *conn, r *request, body []byte) error {
 		n.stats.Polls++
 		return n.ok(c, text, append(open[:0], polled...), foreign)
 	}
+}
+
+// fixed gives an answer that is the same for everybody.
+func (n *Node) fixed(c *conn, answer string) error {
+	n.answer = append(n.answer[:0], answer...)
+	return n.write(c, n.answer)
 }
 
 // ok answers 200, with the fields of Node's engine.io in their order.

@@ -6,7 +6,8 @@
 //
 // Polls are answered at once, POSTs with ok, frames with themselves. A sid tells by its third character which of the
 // addresses made it; a request whose sid was made by another one is foreign: it is answered all the same, but with the
-// field "X-Foreign: 1", and counted. That is all it knows of a session: there are no pings, time limits or unknown sids.
+// field "X-Foreign: 1", and counted. A sid that begins with "unknown" no node has made, and is refused. That is all it knows
+// of a session: there are no pings or time limits. Preflights are granted, and GET /page is answered with 2 KiB.
 package node
 
 import (

@@ -46,6 +46,10 @@ type Stats struct {
 	Connects   int64 `json:"connects"`
 	Frames     int64 `json:"frames"`
 	Foreign    int64 `json:"foreign"` // requests with the sid of another node
+	Pages      int64 `json:"pages"`
+	Preflights int64 `json:"preflights"`
+	Unknown    int64 `json:"unknown"` // requests with a sid that no node has made
+	Refused    int64 `json:"refused"` // requests that are none
 	Tunnels    int64 `json:"tunnels"`
 }
 

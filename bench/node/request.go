@@ -21,17 +21,21 @@ var errRequest = errors.New("node: bad request")
 var (
 	headEnd = []byte("\r\n\r\n")
 	path    = []byte("/socket.io/")
+	page    = []byte("/page")
 	version = []byte(" HTTP/1.1")
 )
 
 // request is what matters of a request's head. Its slices are valid as long as the head's.
 type request struct {
 	get, post bool
+	options   bool
+	page      bool   // not Socket.IO's
 	websocket bool   // asked for by the query
 	upgrade   bool   // asked for by the field
 	sid       []byte // nil: none
 	key       []byte
 	body      int
+	sized     bool // body was told
 	last      bool // Connection: close
 }
 
@@ -58,7 +62,7 @@ func (r *request) line(line []byte) bool {
 	if !ok {
 		return false
 	}
-	r.get, r.post = string(method) == "GET", string(method) == "POST"
+	r.get, r.post, r.options = string(method) == "GET", string(method) == "POST", string(method) == "OPTIONS"
 	at, query, _ := bytes.Cut(target, []byte("?"))
 	for len(query) > 0 {
 		var pair []byte
@@ -71,7 +75,8 @@ func (r *request) line(line []byte) bool {
 			r.websocket = string(value) == "websocket"
 		}
 	}
-	return (r.get || r.post) && bytes.HasPrefix(at, path)
+	r.page = r.get && bytes.Equal(at, page)
+	return r.page || (r.get || r.post || r.options) && bytes.HasPrefix(at, path)
 }
 
 // field takes one field in. The length of a name is told apart first: most fields do not matter.
@@ -100,8 +105,9 @@ func (r *request) field(name, value []byte) bool {
 
 func (r *request) length(value []byte) bool {
 	n, err := strconv.ParseUint(string(value), 10, 31)
-	r.body = int(n)
-	return err == nil && n <= maxBody
+	again := r.sized
+	r.body, r.sized = int(n), true
+	return err == nil && n <= maxBody && !again
 }
 
 // is tells whether b is lower in any case.
