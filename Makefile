@@ -3,7 +3,7 @@
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
-# make bench      sidway beside nginx, HAProxy and Caddy: two hours, and then docs/performance.md is new
+# make bench      sidway beside nginx, HAProxy and Caddy: three hours, and then docs/performance.md is new
 # make bench-quick    what two minutes can tell
 # make bench-growth   more sessions and more nodes: half an hour
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
@@ -53,6 +53,7 @@ bench:
 	tools/deps.sh perf
 	go run ./bench
 	go run ./bench -syscalls
+	go run ./bench -traffic
 	go run ./bench -storm
 	go run ./bench -floods
 	go run ./bench -page docs/performance.md

@@ -69,6 +69,7 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if o.growth {
 		_, b.run.Series = growth()
 	}
+	b.run.Ordinary = o.traffic
 	if b.rivals, err = b.find(ctx, o); err != nil {
 		return err
 	}
@@ -198,34 +199,7 @@ func (b *bench) sample(ctx context.Context, r *rival.Rival, w report.Workload) (
 		s.Crowd, err = b.crowd(ctx, st, *w.Crowd)
 		return s, err
 	}
-	before, err := st.read()
-	if err != nil {
-		return s, err
-	}
-	l, err := startLoad(ctx, b.exe, st.job(w))
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, l.close()) }()
-	begin, err := st.cpu()
-	if err != nil {
-		return s, err
-	}
-	if s.Result, err = l.run(); err != nil {
-		return s, err
-	}
-	end, err := st.cpu()
-	if err != nil {
-		return s, err
-	}
-	s.CPU, s.RedisCPU = (end.proxy - begin.proxy).Seconds(), (end.redis - begin.redis).Seconds()
-	after, err := st.read()
-	if err != nil {
-		return s, err
-	}
-	s.Anon, s.PSS, s.Peak = after.proxy.Anon-before.proxy.Anon, after.proxy.PSS, after.proxy.Peak
-	s.Kernel = after.kernel.Total() - before.kernel.Total()
-	return s, nil
+	return s, b.window(ctx, st, w, &s)
 }
 
 // write puts everything into a folder. Each kind of run has a file of its own; the page needs all of them.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sidway/sidway/bench/crowd"
+	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/report"
 	"github.com/sidway/sidway/bench/rival"
 )
@@ -87,6 +88,7 @@ func TestOptions(t *testing.T) {
 		{"more", "unknown argument"},
 		{"-growth -only poll64", "no workload"},
 		{"-growth -syscalls", "two runs"},
+		{"-traffic -storm", "two runs"},
 		{"-storm -floods", "two runs"},
 		{"-storm -only poll64", "no workload"},
 		{"-storm -proxies direct,sidway", "-storm is for sidway, nginx, haproxy"},
@@ -202,6 +204,86 @@ func TestCrowdsAreCompared(t *testing.T) {
 			if j := w.Crowd; j.Kind == crowd.Storm != (j.Limit == 0 && j.Work > 0) || w.Nodes != 3 || j.Seconds == 0 {
 				t.Errorf("%s: %+v", w.Name, j)
 			}
+		}
+	}
+}
+
+// TestTrafficThroughTheOthers has each kind of ordinary traffic go through nginx and HAProxy as it goes to a node.
+func TestTrafficThroughTheOthers(t *testing.T) {
+	t.Parallel()
+	_, r := measured(t, "-traffic", "-only", "quarter64,postsplit64,page64,preflight64,malformed,unknown2000", "-proxies", "direct,nginx-1,haproxy-1")
+	if len(r.Samples) != 18 || len(r.Failures) > 0 || !r.Ordinary {
+		t.Fatalf("%d samples, failures %q", len(r.Samples), r.Failures)
+	}
+	for _, s := range r.Samples {
+		if s.Result.Ops == 0 || s.Result.Errors > 0 || s.Span < s.Result.Elapsed/2 {
+			t.Errorf("%s, %s: %+v", s.Workload, s.Proxy, s)
+		}
+	}
+}
+
+// TestTrafficIsComplete holds a run of ordinary traffic to what it is told beside, and rivals to what they can do.
+func TestTrafficIsComplete(t *testing.T) {
+	o, err := parse([]string{"-traffic"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := chosen(o)
+	if err != nil || len(list) != len(plainWorkloads)+len(traffic()) {
+		t.Fatalf("%d workloads, %v", len(list), err)
+	}
+	sidway, other := rival.Build("sidway", ""), rival.Floor("")
+	b := &bench{run: report.Run{Workloads: list}, rivals: []*rival.Rival{nil, &sidway, &other}}
+	for _, turn := range b.turns(0) {
+		if turn.work.Own && turn.rival != &sidway {
+			t.Errorf("%s goes through %v", turn.work.Name, turn.rival)
+		}
+		if w := turn.work; w.Beside != nil && (w.Beside.Seconds != w.Job.Seconds || w.Beside.Seconds == 0) {
+			t.Errorf("%s: what comes beside it takes %v s", w.Name, w.Beside.Seconds)
+		}
+	}
+	if want := len(list)*len(b.rivals) - 2; len(b.turns(0)) != want {
+		t.Errorf("%d turns, want %d", len(b.turns(0)), want)
+	}
+	if o, err = parse([]string{"-syscalls"}); err == nil {
+		_, err = chosen(o)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhatComesBesideIsToldApart lets two loads run at the same time.
+func TestWhatComesBesideIsToldApart(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := closed("both", "both", load.Job{Kind: load.Poll, Conns: 2, Seconds: 0.2})
+	w.Beside = &load.Job{Kind: load.Unknown, Conns: 3, Seconds: 0.2, Rate: 500}
+	s, err := (&bench{dir: t.TempDir(), exe: exe, quick: true}).sample(t.Context(), nil, w)
+	if err != nil || s.Beside == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if s.Result.Open != 2 || s.Result.Ops == 0 || s.Beside.Open != 3 || s.Beside.Ops == 0 || s.Beside.Ops > 101 || s.Span < 0.2 {
+		t.Errorf("%+v and %+v", s, *s.Beside)
+	}
+}
+
+func TestParseCommands(t *testing.T) {
+	text := "$99\r\n# Commandstats\r\ncmdstat_get:calls=3,usec=4,usec_per_call=1.33,rejected_calls=0,failed_calls=0\r\n" +
+		"cmdstat_info:calls=2,usec=1\r\ncmdstat_set:calls=5,usec=1\r\n\r\n+OK\r\n"
+	now, err := parseCommands(text)
+	if err != nil || len(now) != 3 || now["get"] != 3 {
+		t.Fatalf("%v, %v", now, err)
+	}
+	if since := now.less(commands{"get": 1, "set": 5}); len(since) != 1 || since["get"] != 2 {
+		t.Errorf("%v", since)
+	}
+	for _, text := range []string{"", "# Commandstats\r\ncmdstat_get:calls=many,\r\n"} {
+		if _, err := parseCommands(text); err == nil {
+			t.Errorf("%q was taken", text)
 		}
 	}
 }

@@ -117,13 +117,16 @@ func (o options) fits(rivals []*rival.Rival) error {
 	return nil
 }
 
-// compared are the proxies of a run that asks for none: of growth sidway alone, of crowds those that can be compared.
+// compared are the proxies of a run that asks for none: of growth sidway alone, of ordinary traffic
+// all but Caddy, of crowds those that can be compared.
 func compared(o options) string {
 	switch {
 	case o.proxies != "" || o.sidway != "":
 		return o.proxies
 	case o.growth:
 		return rival.Sidway
+	case o.traffic:
+		return "direct,sidway,nginx,haproxy,floor"
 	case o.floods:
 		return "sidway,haproxy-2"
 	case o.storm:

@@ -9,6 +9,7 @@
 //	go run ./bench -only poll64,frame200 -proxies direct,sidway,nginx-1
 //	go run ./bench -syscalls                         system calls for a poll and for a frame, by perf
 //	go run ./bench -growth                           sidway with more sessions and more nodes: half an hour
+//	go run ./bench -traffic                          split requests, pages, refusals, unknown sids: an hour
 //	go run ./bench -storm                            thousands of clients at once before slow nodes: five minutes
 //	go run ./bench -floods                           live sessions while one address takes all connections: ten minutes
 //	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
@@ -80,7 +81,7 @@ func run(args []string) error {
 // options are what the flags say.
 type options struct {
 	quick, syscalls bool
-	growth          bool
+	growth, traffic bool
 	storm, floods   bool
 	rounds          int
 	seconds         float64
@@ -96,11 +97,12 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.quick, "quick", false, "fewer workloads, one round, short windows: two minutes")
 	f.BoolVar(&o.syscalls, "syscalls", false, "count system calls instead, by perf")
 	f.BoolVar(&o.growth, "growth", false, "measure instead what sidway spends with more sessions and with more nodes")
+	f.BoolVar(&o.traffic, "traffic", false, "measure instead what else comes on an ordinary day: split requests, pages, refusals, unknown sids")
 	f.BoolVar(&o.storm, "storm", false, "let instead thousands of clients connect at once to nodes that need a while for each")
 	f.BoolVar(&o.floods, "floods", false, "see instead what live sessions lose while one address takes all connections")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -storm and -floods 3, with -quick 1)")
 	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1), of a flood (40 and 30), or of a storm at most (240)")
-	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(workloads()))
+	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(append(workloads(), traffic()...)))
 	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,caddy,floor")
 	f.StringVar(&o.sidway, "sidway", "", "builds of sidway to measure, as name=path,name=path; otherwise it is built")
 	f.StringVar(&o.out, "out", filepath.Join("bench", "out"), "folder for run.json, charts and lines for benchstat")
@@ -127,7 +129,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// comparison is the kind of a run without -syscalls, -growth, -storm and -floods.
+// comparison is the kind of a run without -syscalls, -growth, -traffic, -storm and -floods.
 const comparison = "run"
 
 // kinds are the kinds of runs that are asked for, of which there should be one at most.
@@ -135,7 +137,7 @@ func (o options) kinds() (list []string) {
 	for _, k := range []struct {
 		asked bool
 		name  string
-	}{{o.syscalls, "syscalls"}, {o.growth, "growth"}, {o.storm, "storm"}, {o.floods, "floods"}} {
+	}{{o.syscalls, "syscalls"}, {o.growth, "growth"}, {o.traffic, "traffic"}, {o.storm, "storm"}, {o.floods, "floods"}} {
 		if k.asked {
 			list = append(list, k.name)
 		}
@@ -159,7 +161,7 @@ func pick[T any](first bool, a, b T) T {
 // writePage fills a page from what earlier runs measured: each kind of run has a file of its own.
 func writePage(o options) error {
 	runs := map[string]*report.Run{}
-	for _, kind := range []string{comparison, "syscalls", "growth", "storm", "floods"} {
+	for _, kind := range []string{comparison, "syscalls", "growth", "traffic", "storm", "floods"} {
 		r, err := report.Load(filepath.Join(o.out, kind+".json"))
 		if err == nil {
 			runs[kind] = r
@@ -175,8 +177,8 @@ func writePage(o options) error {
 		r = new(report.Run)
 	}
 	if calls := runs["syscalls"]; calls != nil {
-		r.Calls = calls.Calls
+		r.Calls, r.CallWorkloads = calls.Calls, calls.Workloads
 	}
-	r.Growth, r.Storm, r.Floods = runs["growth"], runs["storm"], runs["floods"]
+	r.Growth, r.Traffic, r.Storm, r.Floods = runs["growth"], runs["traffic"], runs["storm"], runs["floods"]
 	return r.WritePage(o.page)
 }

@@ -27,18 +27,25 @@ func (s *stage) read() (r reading, err error) {
 	return r, err
 }
 
-// clocks are the processor time that was taken until now.
-type clocks struct{ proxy, redis time.Duration }
+// spending is the processor time that was taken until now, and what Redis was given.
+type spending struct {
+	proxy, redis time.Duration
+	commands     commands
+}
 
-func (s *stage) cpu() (c clocks, err error) {
+func (s *stage) spent(ctx context.Context) (c spending, err error) {
 	if s.proxy != nil {
 		if c.proxy, err = s.proxy.CPU(); err != nil {
 			return c, err
 		}
 	}
-	if s.redis != nil {
-		c.redis, err = s.redis.CPU()
+	if s.redis == nil {
+		return c, nil
 	}
+	if c.commands, err = askRedis(ctx, s.store); err != nil {
+		return c, err
+	}
+	c.redis, err = s.redis.CPU()
 	return c, err
 }
 

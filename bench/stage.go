@@ -26,6 +26,7 @@ type stage struct {
 	control string         // the nodes' control port
 	proxy   *rival.Process // nil on the direct line
 	redis   *rival.Process // nil unless the proxy is sidway
+	store   string         // where that is
 	all     []*rival.Process
 }
 
@@ -78,6 +79,7 @@ func (s *stage) startNodes(ctx context.Context, exe string, p *rival.Plan) error
 
 // startRedis starts one that keeps nothing on disk, since bindings do not need it.
 func (s *stage) startRedis(ctx context.Context, p rival.Plan) (err error) {
+	s.store = p.Redis
 	_, port, _ := strings.Cut(p.Redis, ":")
 	s.redis, err = s.keep(rival.Start(ctx, rival.Command{
 		Name: "redis", Dir: s.dir, Address: p.Redis,

@@ -24,7 +24,7 @@ import (
 func (b *bench) count(ctx context.Context) error {
 	for _, w := range b.run.Workloads {
 		for _, r := range b.rivals {
-			if r == nil {
+			if r == nil || !fits(w, r) {
 				continue
 			}
 			c, err := b.calls(ctx, r, w)

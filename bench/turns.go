@@ -27,9 +27,10 @@ func (b *bench) turns(round int) []turn {
 		for j := range b.rivals {
 			t := turn{w, b.rivals[(round+i+j)%len(b.rivals)]}
 			switch {
+			case !fits(w, t.rival):
 			case w.Job.Kind == load.Idle:
 				idle = append(idle, t)
-			case w.Job.Kind == load.Connect || w.Job.Conns > 500:
+			case w.Job.Kind == load.Connect || w.Job.Kind == load.Malformed || w.Job.Conns > 500:
 				busy = append(busy, t)
 			default:
 				quiet = append(quiet, t)
@@ -40,4 +41,9 @@ func (b *bench) turns(round int) []turn {
 		quiet = slices.Insert(quiet, (i+1)*len(quiet)/len(idle), t)
 	}
 	return append(quiet, busy...)
+}
+
+// fits tells whether a proxy can do a work at all.
+func fits(w report.Workload, r *rival.Rival) bool {
+	return !w.Own || r != nil && r.Family == rival.Sidway
 }

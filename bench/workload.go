@@ -16,6 +16,8 @@ const (
 	frameSize = 60
 	bodySize  = 200
 	bigSize   = 16 << 10
+	// cookieSize makes a head of 2 KiB.
+	cookieSize = 1600
 )
 
 // The paces at which latency is measured: what the slowest proxy bears on two processors that it shares with the load,
@@ -50,6 +52,42 @@ func workloads() []report.Workload {
 		paced(list[0], pollPace), paced(list[1], pollPace), paced(list[4], framePace), paced(list[5], framePace))
 }
 
+// traffic is what else comes to a proxy on an ordinary day.
+func traffic() []report.Workload {
+	const cookies, quarter = "poll with a head of 2 KiB", 0.25
+	own := closed("misfit64", "poll in another version, refused by sidway", load.Job{Kind: load.Misfit, Conns: 64})
+	own.Own = true
+	flood := flooded(paced(closed("poll64", "poll, 64 connections", load.Job{Kind: load.Poll, Conns: 64}), pollPace))
+	return []report.Workload{
+		closed("cookies64", cookies, load.Job{Kind: load.Poll, Conns: 64, Cookies: cookieSize}),
+		closed("quarter64", cookies+", a quarter of them in two segments",
+			load.Job{Kind: load.Poll, Conns: 64, Cookies: cookieSize, Split: quarter}),
+		closed("split64", cookies+" in two segments", load.Job{Kind: load.Poll, Conns: 64, Cookies: cookieSize, Split: 1}),
+		closed("postsplit64", "POST of 200 B, its body in a second segment",
+			load.Job{Kind: load.Post, Conns: 64, Size: bodySize, Split: 1}),
+		closed("page64", "ordinary GET, 2 KiB", load.Job{Kind: load.Page, Conns: 64}),
+		closed("preflight64", "preflight", load.Job{Kind: load.Preflight, Conns: 64}),
+		own,
+		closed("malformed", "connect + malformed head + 400 + close", load.Job{Kind: load.Malformed, Conns: 32}),
+		closed("unknown2000", "poll with an unknown sid, 2,000 connections", load.Job{Kind: load.Unknown, Conns: 2000}),
+		flood,
+	}
+}
+
+// The flood of unknown sids. Where each answer takes 300 ms, so many connections bear the rate.
+const (
+	unknownPace  = 20_000
+	unknownConns = 6400
+)
+
+// flooded is the same work while unknown sids come beside it.
+func flooded(w report.Workload) report.Workload {
+	w.Name += "-unknown"
+	w.Title += fmt.Sprintf(", beside %d unknown sids/s", unknownPace)
+	w.Beside = &load.Job{Kind: load.Unknown, Conns: unknownConns, Rate: unknownPace}
+	return w
+}
+
 func closed(name, title string, job load.Job) report.Workload {
 	w := report.Workload{Name: name, Title: title, Unit: "request", PerOp: 1, Job: job}
 	switch job.Kind {
@@ -57,7 +95,7 @@ func closed(name, title string, job load.Job) report.Workload {
 		w.Unit, w.PerOp = "frame", 2 // the echo is relayed too
 	case load.Fanout:
 		w.Unit = "frame"
-	case load.Connect:
+	case load.Connect, load.Malformed:
 		w.Unit = "connection"
 	case load.Idle:
 		w.Unit = "tunnel"
@@ -76,12 +114,16 @@ func paced(w report.Workload, rate float64) report.Workload {
 // The workloads of a run that asks for none: idle2000 is what -quick has time for in place of idle9000.
 var (
 	quickWorkloads = []string{"poll64", "frame200", "connect", "fanout2000", "idle2000", "poll64-paced"}
-	callWorkloads  = []string{"poll64", "frame200"}
+	// What ordinary traffic is told beside.
+	plainWorkloads = []string{"poll64", "poll512", "post64", "connect", "handshake", "poll64-paced"}
+	callWorkloads  = []string{
+		"poll64", "cookies64", "split64", "post64", "postsplit64", "page64", "preflight64", "misfit64", "malformed", "frame200",
+	}
 )
 
 // chosen are the workloads that the options ask for, with their windows.
 func chosen(o options) ([]report.Workload, error) {
-	all := workloads()
+	all := append(workloads(), traffic()...)
 	switch {
 	case o.growth:
 		all, _ = growth()
@@ -98,6 +140,10 @@ func chosen(o options) ([]report.Workload, error) {
 		}
 		w := all[i]
 		w.Job.Seconds = o.seconds
+		if w.Beside != nil {
+			beside := *w.Beside
+			beside.Seconds, w.Beside = o.seconds, &beside
+		}
 		if w.Crowd != nil && o.seconds > 0 {
 			w.Crowd.Seconds = o.seconds
 		}
@@ -115,6 +161,12 @@ func wanted(o options, all []report.Workload) []string {
 		return callWorkloads
 	case o.quick && o.kind() == comparison:
 		return quickWorkloads
+	}
+	if o.traffic {
+		return append(slices.Clone(plainWorkloads), strings.Split(names(traffic()), ", ")...)
+	}
+	if o.kind() == comparison {
+		all = workloads()
 	}
 	var list []string
 	for _, w := range all {

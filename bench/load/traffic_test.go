@@ -129,6 +129,42 @@ func TestSegmentsArriveApart(t *testing.T) {
 	}
 }
 
+// TestAnAnswerBeforeTheSecondSegment is no answer to the request.
+func TestAnAnswerBeforeTheSecondSegment(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				body := openPacket
+				for b := make([]byte, 64<<10); ; body = "ok" {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	r := run(t, load.Job{Kind: load.Post, Addr: l.Addr().String(), Conns: 2, Size: 100, Split: 1, Seconds: 0.2}, nil, nil)
+	l.Close()
+	serving.Wait()
+	if r.Errors == 0 || !strings.Contains(r.FirstError, "before the whole request") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestUnknownSIDsDiffer has a server that knows no sid count them.
 func TestUnknownSIDsDiffer(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,14 @@ var (
 			return s.RedisCPU * 1e6 / units(w, s)
 		},
 	}
+	given = metric{
+		title: "commands of Redis", of: func(w Workload, s, _ *Sample) (v float64) {
+			for _, n := range s.Commands {
+				v += float64(n)
+			}
+			return v / units(w, s)
+		},
+	}
 	rate = metric{
 		title: "throughput", unit: "/s", more: true, perUnit: true, of: func(w Workload, s, _ *Sample) float64 {
 			return units(w, s) / s.Result.Elapsed

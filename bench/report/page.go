@@ -58,10 +58,11 @@ const keep = "keep"
 // parts are the page's parts by name; the charts are written into a folder.
 func (r *Run) parts(folder string) (map[string]string, error) {
 	parts := map[string]string{"charts": keep}
-	own := map[string]*Run{"growth": r.Growth, "storm": r.Storm, "floods": r.Floods}
+	own := map[string]*Run{"growth": r.Growth, "traffic": r.Traffic, "storm": r.Storm, "floods": r.Floods}
 	for _, s := range r.sections() {
 		of, alone := own[s.name]
-		if parts[s.name] = s.body; alone && of == nil || !alone && len(r.Samples) == 0 {
+		unmeasured := len(r.Samples) == 0 && !(s.name == "calls" && len(r.Calls) > 0)
+		if parts[s.name] = s.body; alone && of == nil || !alone && unmeasured {
 			parts[s.name] = keep
 		}
 	}

@@ -24,6 +24,7 @@ func full() *report.Run {
 		Workload: "poll64", Proxy: "sidway",
 		PerUnit: map[string]float64{"read": 1.5, "recvfrom": 0.5, "writev": 2, "epoll_wait": 0.25, "total": 4.5},
 	}}
+	r.Traffic = newTraffic()
 	r.Samples[3].Result.Errors, r.Samples[3].Result.FirstError = 2, "status 502"
 	r.Growth, r.Storm, r.Floods = newGrowth(), newStorm(), newFloods()
 	return r
@@ -47,7 +48,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-const parts = "machine targets charts cpu throughput share latency memory peak redis foreign calls growth storm floods failures"
+const parts = "machine targets traffic charts cpu throughput share latency memory peak redis foreign calls growth storm floods failures"
 
 func TestPage(t *testing.T) {
 	dir := t.TempDir()

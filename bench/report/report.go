@@ -28,10 +28,13 @@ type Run struct {
 	Workloads []Workload `json:"workloads"`
 	Samples   []Sample   `json:"samples"`
 	Calls     []Calls    `json:"calls,omitempty"`
-	Series    []Series   `json:"series,omitempty"`   // makes it a run about growth
-	Failures  []string   `json:"failures,omitempty"` // samples that could not be taken, and why
+	// CallWorkloads are those of Calls, where they come from another run.
+	CallWorkloads []Workload `json:"-"`
+	Series        []Series   `json:"series,omitempty"`   // makes it a run about growth
+	Ordinary      bool       `json:"ordinary,omitempty"` // it is a run of ordinary traffic
+	Failures      []string   `json:"failures,omitempty"` // samples that could not be taken, and why
 
-	Growth, Storm, Floods *Run `json:"-"` // runs of their own that belong on the same page, if there are any
+	Growth, Traffic, Storm, Floods *Run `json:"-"` // runs of their own that belong on the same page, if there are any
 }
 
 // Machine is where it ran.
@@ -68,8 +71,10 @@ type Workload struct {
 	PerOp int      `json:"perop"` // units in an operation: an echo is two frames
 	Job   load.Job `json:"job"`
 	Nodes int      `json:"nodes,omitempty"` // behind the proxy; 0: as many as everywhere
+	Own   bool     `json:"own,omitempty"`   // sidway's alone: the others would do something else
 
-	Crowd *crowd.Job `json:"crowd,omitempty"` // in place of Job
+	Beside *load.Job  `json:"beside,omitempty"` // what comes at the same time, and is told apart
+	Crowd  *crowd.Job `json:"crowd,omitempty"`  // in place of Job
 }
 
 // Paced reports whether operations came at a fixed rate, which measures latency; otherwise as fast as they could.
@@ -82,11 +87,15 @@ type Sample struct {
 	Proxy    string      `json:"proxy"`
 	CPU      float64     `json:"cpu"`    // seconds of processor time of all the proxy's processes in the window
 	RedisCPU float64     `json:"redis"`  // the same of Redis, where the proxy asks it
+	Span     float64     `json:"span"`   // seconds in which that was taken: until the last operation under way had ended
 	Anon     int64       `json:"anon"`   // memory of its own that came with the work
 	PSS      int64       `json:"pss"`    // all that was present at the end, shared pages in proportion
 	Peak     int64       `json:"peak"`   // the most that was ever present
 	Kernel   int64       `json:"kernel"` // what the kernel's came with the work, all processes of the machine
 	Result   load.Result `json:"result"`
+
+	Beside   *load.Result     `json:"beside,omitempty"`
+	Commands map[string]int64 `json:"commands,omitempty"` // that Redis was given in the window
 
 	Crowd *crowd.Result `json:"crowd,omitempty"` // of a crowd, for which nothing else is measured
 }
@@ -124,11 +133,12 @@ func (r *Run) Save(file string) error {
 }
 
 func (r *Run) workload(name string) (Workload, bool) {
-	i := slices.IndexFunc(r.Workloads, func(w Workload) bool { return w.Name == name })
-	if i < 0 {
-		return Workload{}, false
+	for _, list := range [][]Workload{r.Workloads, r.CallWorkloads} {
+		if i := slices.IndexFunc(list, func(w Workload) bool { return w.Name == name }); i >= 0 {
+			return list[i], true
+		}
 	}
-	return r.Workloads[i], true
+	return Workload{}, false
 }
 
 // sample finds one of a round; nil if there is none.

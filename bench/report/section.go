@@ -16,8 +16,8 @@ type section struct {
 	text        string // for a terminal
 }
 
-// sections are all parts, in the page's order. One for which nothing was measured is empty. Runs about growth and with
-// crowds have parts of their own.
+// sections are all parts, in the page's order. One for which nothing was measured is empty. Runs about growth, of
+// ordinary traffic and with crowds have parts of their own.
 func (r *Run) sections() []section {
 	list := []section{{name: "machine", title: "Machine", body: r.machine(), text: r.machine()}}
 	add := func(name, title string, t table) {
@@ -28,6 +28,12 @@ func (r *Run) sections() []section {
 		add("further", "User memory of each further tunnel, KiB", r.furtherTable())
 		add("failures", "What went wrong", r.failureTable())
 		return list
+	}
+	if r.Ordinary {
+		add("traffic", "CPU of the proxy: ratios to the better form of each rival, and to other work", r.ratioTable())
+		add("cpu", "CPU of the proxy, µs for one unit of work", r.grid(cpu, closed))
+		add("unknown", "Live polls while unknown sids come beside them", r.unknownTable())
+		add("redis", "CPU of Redis beside sidway's, µs for one unit of work", r.redisTable())
 	}
 	if r.crowds(crowd.Storm) {
 		add("storm", "Many clients at once", r.stormTable())
@@ -49,8 +55,8 @@ func (r *Run) sections() []section {
 	add("redis", "CPU of Redis beside sidway's, µs for one unit of work", r.redisTable())
 	add("foreign", "Requests that came to a node without their session, %", r.grid(foreign, sessions))
 	add("calls", "System calls for one unit of work", r.callTable())
-	list = append(list, section{name: "growth", body: r.Growth.part()}, section{name: "storm", body: r.Storm.part()},
-		section{name: "floods", body: r.Floods.part()})
+	list = append(list, section{name: "traffic", body: r.Traffic.part()}, section{name: "growth", body: r.Growth.part()},
+		section{name: "storm", body: r.Storm.part()}, section{name: "floods", body: r.Floods.part()})
 	add("failures", "What went wrong", r.failureTable())
 	return list
 }
@@ -136,13 +142,16 @@ func (r *Run) memoryTable() table {
 }
 
 func (r *Run) redisTable() table {
-	t := table{head: []string{"work", "CPU of sidway", "CPU of Redis"}}
+	t := table{head: []string{"work", "CPU of sidway", "CPU of Redis", "commands"}}
 	for _, w := range r.Workloads {
 		name, s := r.best(cpu, w.Name, Sidway)
 		if name == "" || !closed(w) {
 			continue
 		}
-		t.rows = append(t.rows, []string{w.Title + ", per " + w.Unit, spread(s, ""), spread(r.summary(redisCPU, w.Name, name), "")})
+		t.rows = append(t.rows, []string{
+			w.Title + ", per " + w.Unit, spread(s, ""), spread(r.summary(redisCPU, w.Name, name), ""),
+			spread(r.summary(given, w.Name, name), ""),
+		})
 	}
 	return t
 }
@@ -180,19 +189,18 @@ func (r *Run) machine() string {
 	return b.String()
 }
 
-// The system calls that are told by name, and the floor: what a proxy cannot do without.
+// The system calls that are told by name.
 var (
 	reads  = []string{"read", "readv", "recvfrom", "recvmsg"}
 	writes = []string{"write", "writev", "sendto", "sendmsg", "sendfile64", "splice"}
 	waits  = []string{"epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl"}
-	floors = map[string]float64{"poll": 4, "post": 4, "frame": 2}
 )
 
 // Counted lists the system calls whose numbers Calls should hold, beside the total.
 func Counted() []string { return slices.Concat(reads, writes, waits) }
 
 func (r *Run) callTable() table {
-	t := table{head: []string{"work", "proxy", "reads", "writes", "epoll", "others", "all", "above the floor"}}
+	t := table{head: []string{"work", "proxy", "reads", "writes", "epoll", "others", "all", "above the floor", "above a plain one"}}
 	for _, c := range r.Calls {
 		w, ok := r.workload(c.Workload)
 		if !ok {
@@ -205,10 +213,10 @@ func (r *Run) callTable() table {
 			row = append(row, fmt.Sprintf("%.2f", v))
 		}
 		above := ""
-		if floor := floors[w.Job.Kind]; floor > 0 {
+		if floor := least(w); floor > 0 {
 			above = fmt.Sprintf("%.2f", all-floor)
 		}
-		t.rows = append(t.rows, append(row, above))
+		t.rows = append(t.rows, append(row, above, r.allowed(c)))
 	}
 	return t
 }
