@@ -16,7 +16,7 @@ SIDWAY_ADMIN_LISTEN=127.0.0.1:17005 SIDWAY_ADMIN_PPROF=true "$dir/sidway" serve 
 pids+=($!)
 curl -sf --retry 20 --retry-connrefused --retry-delay 1 -o "$dir/ready" http://127.0.0.1:17005/readyz
 
-for work in poll:64:0 post:64:200 frame:200:60 connect:32:0 handshake:64:0; do
+for work in poll:64:0 post:64:200 page:64:0 preflight:64:0 frame:200:60 connect:32:0 handshake:64:0; do
 	IFS=: read -r kind conns size <<<"$work"
 	job="{\"kind\":\"$kind\",\"addr\":\"127.0.0.1:17004\",\"conns\":$conns,\"size\":$size,\"seconds\":6,\"warmup\":1}"
 	(echo "$job"; sleep 3; echo go; sleep 7) | "$dir/bench" load >"$dir/$kind.json" &
