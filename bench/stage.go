@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/sidway/sidway/bench/load"
 	"github.com/sidway/sidway/bench/report"
 	"github.com/sidway/sidway/bench/rival"
 )
@@ -32,6 +33,11 @@ type stage struct {
 
 // open starts everything for a proxy, nil for the direct line, and a workload. The caller closes the stage.
 func (b *bench) open(ctx context.Context, r *rival.Rival, w report.Workload) (s *stage, err error) {
+	if j := w.Job; (j.Kind == load.Connect || j.Kind == load.Malformed) && j.Seconds >= 1 {
+		if err := awaitRoom(ctx); err != nil {
+			return nil, err
+		}
+	}
 	nodes := cmp.Or(w.Nodes, nodes)
 	free, err := rival.Addresses(nodes + 4)
 	if err != nil {
