@@ -6,11 +6,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/group"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 // TestClosedServer asks a closed server, whose HTTP server runs on, for new sessions and for one that it had.
@@ -59,7 +59,7 @@ func TestClosedServer(t *testing.T) {
 func TestCloseMeanwhile(t *testing.T) {
 	for range 20 {
 		h := serveHere(t, nil)
-		var clients sync.WaitGroup
+		var clients group.Group
 		begun := make(chan struct{}, 1)
 		for k := range 8 {
 			clients.Go(func() {
@@ -79,7 +79,7 @@ func TestCloseMeanwhile(t *testing.T) {
 		<-begun
 		h.io.Close(nil)
 		clients.Wait()
-		affinitytest.Eventually(t, "no session", func() bool { return h.io.Engine().ClientsCount() == 0 })
+		redistest.Eventually(t, "no session", func() bool { return h.io.Engine().ClientsCount() == 0 })
 		h.close()
 	}
 }

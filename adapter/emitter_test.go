@@ -5,14 +5,14 @@ import (
 	"testing"
 
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
 // TestEmitter sends from this process, which runs no server, into clusters of Go, of Go and Node, and the same from
 // Node's emitter into Go.
 func TestEmitter(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	for _, c := range []struct{ name, a, b, emitter string }{
 		{"ours into go", "go", "go", "ours"},
 		{"ours into go and node", "go", "node", "ours"},
@@ -73,18 +73,18 @@ func emitEvents(t *testing.T, c *cluster, send sender) {
 func manageSockets(t *testing.T, c *cluster, send sender) {
 	t.Helper()
 	send(t, m{"rooms": []any{"two"}}, "socketsJoin", "three")
-	affinitytest.Eventually(t, "two sockets in room three", func() bool {
+	redistest.Eventually(t, "two sockets in room three", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"three"}})
 		return err == nil && len(s) == 2 && s["a2"] != nil && s["b2"] != nil
 	})
 	send(t, m{}, "socketsLeave", "three")
-	affinitytest.Eventually(t, "no socket in room three", func() bool {
+	redistest.Eventually(t, "no socket in room three", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"three"}})
 		return err == nil && len(s) == 0
 	})
 	send(t, m{}, "serverSideEmit", "note", "from an emitter")
 	for _, p := range []*proc{c.a, c.b} {
-		affinitytest.Eventually(t, "servers hear", func() bool {
+		redistest.Eventually(t, "servers hear", func() bool {
 			list, _ := p.do(nil, "heard").([]any)
 			return len(list) == 1
 		})
@@ -140,7 +140,7 @@ func list(v any) []any {
 }
 
 func TestEmitterRefuses(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	e := adapter.NewEmitter(redisClient(t, redis.Port()), adapter.Options{})
 	if err := e.Emit(t.Context(), "disconnect"); err == nil {
 		t.Error("a reserved event is accepted")

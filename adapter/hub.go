@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/group"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -20,7 +21,7 @@ type hub struct {
 	stream *stream // of the streams adapter
 	ctx    context.Context
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	wg     group.Group
 
 	mu      sync.Mutex
 	masters map[string]*inbox // in a Cluster: the sharded subscriptions, by the address of their master

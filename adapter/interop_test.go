@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 // cluster is two servers, a and b, with two reference clients each: a1 and b1 in room "one", a2 and b2 in room "two". The
@@ -46,7 +46,7 @@ func newCluster(t *testing.T, kind string, pair [2]string, redisPort int) *clust
 		}
 		c.clients.do(nil, "ask", name, "join", room)
 	}
-	affinitytest.Eventually(t, "two servers", func() bool {
+	redistest.Eventually(t, "two servers", func() bool {
 		return c.a.do(nil, "serverCount") == 2.0 && c.b.do(nil, "serverCount") == 2.0
 	})
 	c.settle()
@@ -208,7 +208,7 @@ var nodeFails = map[string][]string{
 }
 
 func TestInterop(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	for _, kind := range []string{"pubsub", "sharded", "streams", "sharded static", "sharded dynamic-private"} {
 		for _, pair := range [][2]string{{"go", "go"}, {"go", "node"}, {"node", "go"}, {"node", "node"}} {
 			name, mode, _ := strings.Cut(kind, " ")

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -47,7 +47,7 @@ func TestDefaultLogger(t *testing.T) {
 // TestSessionWithoutEncoding gives a socket data that cannot be kept, and then data that can. The first is told once,
 // though it is looked at with each change of the socket's rooms.
 func TestSessionWithoutEncoding(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	rdb := redisClient(t, redis.Port())
 	var log logged
 	metrics := adapter.NewMetrics()
@@ -62,20 +62,20 @@ func TestSessionWithoutEncoding(t *testing.T) {
 	_ = h.io.On("connection", func(args ...any) { connected <- args[0].(*socket.Socket) })
 	h.dial(t)
 	s := <-connected
-	affinitytest.Eventually(t, "the session is kept", func() bool { return sessionHolds(t, rdb, "kept:") })
+	redistest.Eventually(t, "the session is kept", func() bool { return sessionHolds(t, rdb, "kept:") })
 	key := rdb.Keys(t.Context(), "kept:*").Val()[0]
 
 	s.SetData(make(chan int))
 	s.Join("first")
-	affinitytest.Eventually(t, "the failure is told", func() bool { return log.count("reason=encode") > 0 })
+	redistest.Eventually(t, "the failure is told", func() bool { return log.count("reason=encode") > 0 })
 	s.Join("second")
 	h.dial(t)
-	affinitytest.Eventually(t, "the changes are looked at again", func() bool {
+	redistest.Eventually(t, "the changes are looked at again", func() bool {
 		return len(rdb.Keys(t.Context(), "kept:*").Val()) == 2
 	})
 	s.SetData("again")
 	s.Join("third")
-	affinitytest.Eventually(t, "the session is kept again", func() bool { return sessionHolds(t, rdb, key, "again", "third") })
+	redistest.Eventually(t, "the session is kept again", func() bool { return sessionHolds(t, rdb, key, "again", "third") })
 	if log.count("reason=encode") != 1 || log.count(string(s.Id())) != 1 || gather(t, metrics)["sidway_adapter_lost_total"] != 1 {
 		t.Errorf("lost %v, logged: %s", gather(t, metrics)["sidway_adapter_lost_total"], &log.text)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sidway/sidway/adapter/internal/group"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
@@ -37,7 +38,7 @@ type node struct {
 
 	ctx    context.Context // ends at Close: the node's requests end with it
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	wg     group.Group
 	once   sync.Once
 
 	countMu sync.Mutex

@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/group"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 	"github.com/zishang520/engine.io/v2/events"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
@@ -20,12 +21,12 @@ import (
 // TestConcurrent broadcasts from several goroutines of two servers while sockets join and leave: each publisher's order
 // holds, nothing is lost or doubled. With -race it watches the adapter itself.
 func TestConcurrent(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	for kind, make := range constructors(redisClient(t, redis.Port()), adapter.Options{}) {
 		t.Run(kind, func(t *testing.T) {
 			a, b := two(t, make)
 			listeners := []*listener{a.dial(t), a.dial(t), b.dial(t), b.dial(t)}
-			var wg sync.WaitGroup
+			var wg group.Group
 			for p, h := range []*here{a, a, b, b} {
 				wg.Go(func() {
 					for i := range 100 {
@@ -89,7 +90,7 @@ func TestOrderHere(t *testing.T) {
 		}
 		l.send(t, fmt.Sprintf(`42["n",%d]`, i))
 	}
-	affinitytest.Eventually(t, "all events", func() bool {
+	redistest.Eventually(t, "all events", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(order) == n
@@ -109,7 +110,7 @@ func TestForeignAdapter(t *testing.T) {
 		_ = s.On("echo", func(args ...any) { _ = s.Emit("echoed", args...) })
 	})
 	l := h.dial(t)
-	affinitytest.Eventually(t, "an answer", func() bool { // the library may lose the first, before the handler listens
+	redistest.Eventually(t, "an answer", func() bool { // the library may lose the first, before the handler listens
 		l.send(t, `42["echo",1]`)
 		return len(l.with(`42["echoed",1]`)) > 0
 	})
@@ -118,7 +119,7 @@ func TestForeignAdapter(t *testing.T) {
 // TestGhost closes a connection at the one moment at which the library forgets its socket.
 func TestGhost(t *testing.T) {
 	metrics := adapter.NewMetrics()
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	h := serveHere(t, adapter.PubSub(redisClient(t, redis.Port()), adapter.Options{Metrics: metrics}))
 	nsp := h.io.Sockets()
 	_ = nsp.Adapter().On("join-room", events.Listener(func(args ...any) {
@@ -132,8 +133,8 @@ func TestGhost(t *testing.T) {
 	})
 	l := h.dialClosing(t)
 	defer func() { _ = l.CloseNow() }()
-	affinitytest.Eventually(t, "a ghost", func() bool { return nsp.Sockets().Len() == 1 })
-	affinitytest.Eventually(t, "its end", func() bool { return nsp.Sockets().Len() == 0 && nsp.Adapter().Sids().Len() == 0 })
+	redistest.Eventually(t, "a ghost", func() bool { return nsp.Sockets().Len() == 1 })
+	redistest.Eventually(t, "its end", func() bool { return nsp.Sockets().Len() == 0 && nsp.Adapter().Sids().Len() == 0 })
 	<-gone
 	if n := gather(t, metrics)["sidway_adapter_ghosts_total"]; n != 1 {
 		t.Errorf("%v ghosts counted", n)
@@ -142,7 +143,7 @@ func TestGhost(t *testing.T) {
 
 // TestAcknowledgements talks to the adapter beneath the library's own bookkeeping, which races with itself.
 func TestAcknowledgements(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	for kind, make := range constructors(redisClient(t, redis.Port()), adapter.Options{}) {
 		t.Run(kind, func(t *testing.T) {
 			a, b := two(t, make)
@@ -175,13 +176,13 @@ func make2[T any]() chan T { return make(chan T, 8) }
 
 // TestMissingAnswer asks two servers of which one does not answer, since it is nothing but a subscription.
 func TestMissingAnswer(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	rdb := redisClient(t, redis.Port())
 	metrics := adapter.NewMetrics()
 	h := serveHere(t, adapter.PubSub(rdb, adapter.Options{RequestTimeout: 200 * time.Millisecond, Metrics: metrics}))
 	mute := rdb.Subscribe(t.Context(), "socket.io-request#/#")
 	defer mute.Close()
-	affinitytest.Eventually(t, "two subscriptions", func() bool { return h.io.Sockets().Adapter().ServerCount() == 2 })
+	redistest.Eventually(t, "two subscriptions", func() bool { return h.io.Sockets().Adapter().ServerCount() == 2 })
 	l := h.dial(t)
 	h.io.FetchSockets()(func(sockets []*socket.RemoteSocket, err error) {
 		var late *adapter.TimeoutError
@@ -204,7 +205,7 @@ func TestMissingAnswer(t *testing.T) {
 
 // TestBrokenMessages publishes what makes no sense, and then what does.
 func TestBrokenMessages(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	rdb := redisClient(t, redis.Port())
 	metrics := adapter.NewMetrics()
 	h := serveHere(t, adapter.PubSub(rdb, adapter.Options{Metrics: metrics, MaxMessage: 1000}))
@@ -240,7 +241,7 @@ func TestBrokenMessages(t *testing.T) {
 func TestClose(t *testing.T) {
 	for _, how := range []string{"there", "stopped", "gone"} {
 		t.Run(how, func(t *testing.T) {
-			server := affinitytest.StartRedis(t)
+			server := redistest.Start(t)
 			rdb := redisClient(t, server.Port())
 			for kind, make := range constructors(rdb, adapter.Options{}) {
 				a, b := two(t, make)
@@ -266,7 +267,7 @@ func TestClose(t *testing.T) {
 					server.Restart()
 				}
 			}
-			affinitytest.Eventually(t, "no connection but the test's", func() bool {
+			redistest.Eventually(t, "no connection but the test's", func() bool {
 				list, err := rdb.ClientList(t.Context()).Result()
 				return err == nil && strings.Count(list, "\n") <= 1
 			})
@@ -276,7 +277,7 @@ func TestClose(t *testing.T) {
 
 // TestMetrics registers the collector beside another one and counts a broadcast.
 func TestMetrics(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	metrics := adapter.NewMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics)
@@ -286,7 +287,7 @@ func TestMetrics(t *testing.T) {
 	l := b.dial(t)
 	_ = a.io.Emit("x")
 	l.await(t, `42["x"]`, 1)
-	affinitytest.Eventually(t, "counted", func() bool {
+	redistest.Eventually(t, "counted", func() bool {
 		got := gather(t, metrics)
 		return got["sidway_adapter_published_total"] == 1 && got["sidway_adapter_received_total"] == 1 &&
 			got["sidway_adapter_connected"] == 2 && got["sidway_adapter_queued_messages"] == 0
@@ -302,16 +303,16 @@ func TestOverflow(t *testing.T) {
 		"pubsub": adapter.PubSub, "streams": adapter.Streams,
 	} {
 		t.Run(kind, func(t *testing.T) {
-			server := affinitytest.StartRedis(t)
+			server := redistest.Start(t)
 			metrics := adapter.NewMetrics()
 			h := serveHere(t, make(redisClient(t, server.Port()), adapter.Options{Queue: 5, Metrics: metrics}))
 			l := h.dial(t)
 			_ = h.io.Emit("before")
 			l.await(t, `42["before"`, 1)
-			affinitytest.Eventually(t, "published", func() bool { return gather(t, metrics)["sidway_adapter_published_total"] > 0 })
+			redistest.Eventually(t, "published", func() bool { return gather(t, metrics)["sidway_adapter_published_total"] > 0 })
 			server.Kill()
 			_ = h.io.Emit("first") // under way when the rest comes: kept or, where its fate is unknown, lost
-			affinitytest.Eventually(t, "the queue is empty", func() bool { return gather(t, metrics)["sidway_adapter_queued_messages"] == 0 })
+			redistest.Eventually(t, "the queue is empty", func() bool { return gather(t, metrics)["sidway_adapter_queued_messages"] == 0 })
 			for i := range 200 {
 				_ = h.io.Emit("n", i)
 			}
@@ -344,14 +345,14 @@ func gather(t *testing.T, m *adapter.Metrics) map[string]float64 {
 // TestTopologies runs the adapters on a Redis Cluster, where sharded channels live on several masters, and behind
 // Sentinel.
 func TestTopologies(t *testing.T) {
-	servers := affinitytest.StartCluster(t, 3)
-	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: strings.Split(affinitytest.Addrs(servers), ",")})
+	servers := redistest.StartCluster(t)
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.Addrs(servers)})
 	t.Cleanup(func() { _ = cluster.Close() })
-	master := affinitytest.StartRedis(t)
-	affinitytest.StartReplica(t, master)
-	sentinels := affinitytest.StartSentinels(t, master, "m", 3)
+	master := redistest.Start(t)
+	redistest.StartReplica(t, master)
+	sentinels := redistest.StartSentinels(t, master, "m")
 	failover := redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: "m", SentinelAddrs: strings.Split(affinitytest.Addrs(sentinels), ","),
+		MasterName: "m", SentinelAddrs: redistest.Addrs(sentinels),
 	})
 	t.Cleanup(func() { _ = failover.Close() })
 	for name, rdb := range map[string]redis.UniversalClient{"cluster": cluster, "sentinel": failover} {
@@ -362,7 +363,7 @@ func TestTopologies(t *testing.T) {
 				for i := range 10 { // in as many slots
 					room := socket.Room(fmt.Sprint("room", i))
 					b.io.Local().SocketsJoin(room)
-					affinitytest.Eventually(t, "a broadcast to the room", func() bool {
+					redistest.Eventually(t, "a broadcast to the room", func() bool {
 						_ = a.io.To(room).Emit("to", i)
 						return len(lb.with(fmt.Sprintf(`42["to",%d]`, i))) > 0
 					})

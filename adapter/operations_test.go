@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 func (c *cluster) oneSocket() error {
@@ -18,7 +18,7 @@ func (c *cluster) elsewhere(nsp string) error {
 		c.connect(name, nsp)
 	}
 	a, b := "a-"+nsp, "b-"+nsp
-	affinitytest.Eventually(c.t, "two servers in "+nsp, func() bool {
+	redistest.Eventually(c.t, "two servers in "+nsp, func() bool {
 		return c.a.do(m{"nsp": nsp}, "serverCount") == 2.0
 	})
 	if err := emit(m{}, []any{"main"}, everybody...)(c); err != nil {
@@ -176,7 +176,7 @@ func (c *cluster) fetchHandshake() error {
 
 func (c *cluster) socketsJoin() error {
 	c.a.do(m{"rooms": []any{"two"}}, "socketsJoin", []any{"three", "four"})
-	affinitytest.Eventually(c.t, "all in room three", func() bool {
+	redistest.Eventually(c.t, "all in room three", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"three"}})
 		return err == nil && len(s) == 2
 	})
@@ -185,7 +185,7 @@ func (c *cluster) socketsJoin() error {
 
 func (c *cluster) socketsLeave() error {
 	c.a.do(m{}, "socketsLeave", "three")
-	affinitytest.Eventually(c.t, "nobody in room three", func() bool {
+	redistest.Eventually(c.t, "nobody in room three", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"three"}})
 		return err == nil && len(s) == 0
 	})
@@ -199,7 +199,7 @@ func (c *cluster) remoteSocket() error {
 		return err
 	}
 	c.a.do(target, "remote", "join", "five")
-	affinitytest.Eventually(c.t, "b2 in room five", func() bool {
+	redistest.Eventually(c.t, "b2 in room five", func() bool {
 		s, err := c.fetched(m{"rooms": []any{"five"}})
 		return err == nil && len(s) == 1
 	})
@@ -213,7 +213,7 @@ func (c *cluster) remoteSocket() error {
 // heard returns what b has heard of an event of servers.
 func (c *cluster) heard(want []any) error {
 	var got any
-	affinitytest.Eventually(c.t, "b hears", func() bool {
+	redistest.Eventually(c.t, "b hears", func() bool {
 		list, _ := c.b.do(nil, "heard").([]any)
 		if len(list) > 0 {
 			got = list[len(list)-1]
@@ -285,7 +285,7 @@ func (c *cluster) gone(room string, connection bool, want ...string) error {
 			return fmt.Errorf("%s: %v", name, got)
 		}
 	}
-	affinitytest.Eventually(c.t, "sockets gone", func() bool {
+	redistest.Eventually(c.t, "sockets gone", func() bool {
 		s, err := c.fetched(m{"rooms": []any{room}})
 		return err == nil && len(s) == 0
 	})

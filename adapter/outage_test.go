@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 // outageMessages are sent, one every 100 ms; Redis goes away behind the 15th for 3 s, which is 30 of them.
@@ -27,7 +27,7 @@ func TestOutage(t *testing.T) {
 }
 
 func outage(t *testing.T, kind string, stop bool) {
-	redis := affinitytest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	options := "{}"
 	streams := kind != "pubsub" && kind != "sharded"
 	if kind == "streams with recovery" {
@@ -81,7 +81,7 @@ func outageServers(t *testing.T, kind string, port int, options string) (a, clie
 		clients.do(nil, "connect", name, p.url(), m{"transports": []any{"websocket"}})
 		clients.await(name, "connect", 1)
 	}
-	affinitytest.Eventually(t, "two servers", func() bool {
+	redistest.Eventually(t, "two servers", func() bool {
 		return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0
 	})
 	return a, clients

@@ -12,7 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -93,7 +93,7 @@ func TestOrderThroughOutages(t *testing.T) {
 	}
 	for _, kind := range []string{"pubsub", "sharded"} {
 		t.Run(kind, func(t *testing.T) {
-			redis := affinitytest.StartRedis(t)
+			redis := redistest.Start(t)
 			rdb := redisClient(t, redis.Port())
 			metrics := adapter.NewMetrics()
 			pairs := make([]*outagePair, outagePairs)
@@ -109,13 +109,13 @@ func TestOrderThroughOutages(t *testing.T) {
 				for _, p := range pairs {
 					p.emit(burstSize)
 				}
-				affinitytest.Eventually(t, "part of it is received", func() bool {
+				redistest.Eventually(t, "part of it is received", func() bool {
 					return pairs[round%outagePairs].client.count.Load() > before+int64(round*61%burstSize)/2
 				})
 				redis.Restart()
 				for i, p := range pairs {
 					first := p.next + 1
-					affinitytest.Eventually(t, "received again", func() bool {
+					redistest.Eventually(t, "received again", func() bool {
 						p.emit(1)
 						return p.client.last.Load() >= first
 					})

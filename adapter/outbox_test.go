@@ -14,13 +14,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/group"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 // scriptedRedis is a Redis that takes subscriptions, and answers what is published as a test says.
 type scriptedRedis struct {
 	net.Listener
-	wg    sync.WaitGroup
+	wg    group.Group
 	reply func(n int) string // to the nth that is published; "" cuts the connection
 
 	mu    sync.Mutex
@@ -168,7 +169,7 @@ func TestPipelineInPart(t *testing.T) {
 			metrics := adapter.NewMetrics()
 			h := serveHere(t, adapter.Sharded(rdb, adapter.Options{Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}))
 			_ = h.io.Emit("e0")
-			affinitytest.Eventually(t, "the first is under way", func() bool {
+			redistest.Eventually(t, "the first is under way", func() bool {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				return s.seen == 1
@@ -177,12 +178,12 @@ func TestPipelineInPart(t *testing.T) {
 				_ = h.io.Emit(fmt.Sprint("e", i))
 			}
 			close(queued)
-			affinitytest.Eventually(t, "all have had their turn", func() bool {
+			redistest.Eventually(t, "all have had their turn", func() bool {
 				sums := gather(t, metrics)
 				return sums["sidway_adapter_published_total"]+sums["sidway_adapter_lost_total"] >= 6
 			})
 			_ = h.io.Emit("e6")
-			affinitytest.Eventually(t, "the last", func() bool { return slices.Contains(s.took(), 6) })
+			redistest.Eventually(t, "the last", func() bool { return slices.Contains(s.took(), 6) })
 			if lost := gather(t, metrics)["sidway_adapter_lost_total"]; !slices.Equal(s.took(), c.want) || lost != c.lost {
 				t.Errorf("Redis took %v, lost %v; want %v and %v", s.took(), lost, c.want, c.lost)
 			}

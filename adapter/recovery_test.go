@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 const recovering = `{"server":{"pingInterval":500,"pingTimeout":1500,"connectionStateRecovery":{"maxDisconnectionDuration":20000}}}`
 
 // TestRecovery lets a client lose its connection and come back, to the same node or to another one, of either kind.
 func TestRecovery(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	for _, pair := range [][2]string{{"go", "go"}, {"go", "node"}, {"node", "go"}} {
 		for _, how := range []string{"cut, same node", "cut, other node", "crash"} {
 			if pair[0] == "node" && how == "crash" {
@@ -31,7 +31,7 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	a := startServer(t, serverSpec{pair[0], "streams", port, prefix, recovering})
 	b := startServer(t, serverSpec{pair[1], "streams", port, prefix, recovering})
 	clients := startClients(t)
-	affinitytest.Eventually(t, "two servers", func() bool { return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0 })
+	redistest.Eventually(t, "two servers", func() bool { return a.do(nil, "serverCount") == 2.0 && b.do(nil, "serverCount") == 2.0 })
 
 	clients.do(nil, "connect", "c", a.url()+"/", m{"transports": []any{"websocket"}})
 	id := clients.await("c", "connect", 1)[0][0]
@@ -42,7 +42,7 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	key := prefix + ":session:"
 	rdb := redisClient(t, port)
 	if pair[0] == "go" {
-		affinitytest.Eventually(t, "the session is kept with its data", func() bool { return sessionHolds(t, rdb, key, "room", "nick") })
+		redistest.Eventually(t, "the session is kept with its data", func() bool { return sessionHolds(t, rdb, key, "room", "nick") })
 	}
 
 	if how == "crash" {
@@ -53,7 +53,7 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	}
 	clients.await("c", "disconnect", 1)
 	if how != "crash" {
-		affinitytest.Eventually(t, "the session is persisted", func() bool { return sessionHolds(t, rdb, key, "room", "nick") })
+		redistest.Eventually(t, "the session is persisted", func() bool { return sessionHolds(t, rdb, key, "room", "nick") })
 	}
 	for i := range 3 {
 		b.do(m{"rooms": []any{"room"}}, "emit", "missed", i)
@@ -65,7 +65,7 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	if how == "cut, same node" {
 		back = a
 	}
-	affinitytest.Eventually(t, "all entries are written", func() bool { return rdb.XLen(t.Context(), prefix).Val() >= 10 })
+	redistest.Eventually(t, "all entries are written", func() bool { return rdb.XLen(t.Context(), prefix).Val() >= 10 })
 	clients.do(nil, "reopen", "c", back.url()+"/")
 	recovered(t, clients, back, id)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -119,14 +119,14 @@ func (l *listener) with(prefix string) []string {
 
 func (l *listener) await(t *testing.T, prefix string, n int) []string {
 	t.Helper()
-	affinitytest.Eventually(t, fmt.Sprintf("%d of %s", n, prefix), func() bool { return len(l.with(prefix)) >= n })
+	redistest.Eventually(t, fmt.Sprintf("%d of %s", n, prefix), func() bool { return len(l.with(prefix)) >= n })
 	return l.with(prefix)
 }
 
 func two(t *testing.T, make func() socket.AdapterConstructor) (a, b *here) {
 	t.Helper()
 	a, b = serveHere(t, make()), serveHere(t, make())
-	affinitytest.Eventually(t, "two servers", func() bool {
+	redistest.Eventually(t, "two servers", func() bool {
 		return a.io.Sockets().Adapter().ServerCount() == 2 && b.io.Sockets().Adapter().ServerCount() == 2
 	})
 	return a, b

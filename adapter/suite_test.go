@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
 // suiteOptions are the timings of the public protocol suites, with more patience for a busy machine.
@@ -327,7 +327,7 @@ var scenarios = []scenario{
 
 // TestSuites runs the scenarios against a Node server and a hardened Go one; they differ where docs/adapter.md says so.
 func TestSuites(t *testing.T) {
-	redis := affinitytest.StartRedis(t)
+	redis := redistest.Start(t)
 	servers := map[string]*proc{}
 	for _, language := range []string{"go", "node"} {
 		servers[language] = startServer(t, serverSpec{language, "pubsub", redis.Port(), "suite-" + language, suiteOptions})

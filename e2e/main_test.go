@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // race tells that the replicas are built with the race detector.
 var race = os.Getenv("E2E_RACE") == "1"
 
-// sidwayBinary and gonodeBinary build once, when the first test asks.
+// sidwayBinary and barenodeBinary build once, when the first test asks.
 var (
 	sidwayBinary = sync.OnceValues(func() (string, error) {
 		if race {
@@ -43,8 +43,8 @@ var (
 		}
 		return build("sidway", "make", "-s", "-C", "..", "build", "BIN="+buildDir)
 	})
-	gonodeBinary = sync.OnceValues(func() (string, error) {
-		return build("gonode", "go", "build", "-o", buildDir, "./gonode")
+	barenodeBinary = sync.OnceValues(func() (string, error) {
+		return build("barenode", "go", "-C", "../adapter", "build", "-o", buildDir, "./internal/barenode")
 	})
 )
 

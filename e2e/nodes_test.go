@@ -37,7 +37,7 @@ func startNode(t *testing.T, k kind, name string, p pings) *node {
 	case node25:
 		c.env = append(c.env, "SOCKETIO=2")
 	case nodeGo:
-		c.argv = []string{binaryOf(t, gonodeBinary)}
+		c.argv = []string{binaryOf(t, barenodeBinary)}
 	}
 	if p != (pings{}) {
 		c.env = append(c.env,
@@ -77,7 +77,7 @@ type stats struct {
 	Reordered  int
 	Corrupt    int
 	Closes     map[string]int
-	Broken     []string // sids of the sessions that the node's library broke by itself; see gonode
+	Broken     []string // sids of the sessions that the node's library broke by itself; see barenode
 }
 
 func (n *node) stats(t *testing.T) stats {

@@ -1,4 +1,4 @@
-// Command gonode is a Socket.IO node on github.com/zishang520/socket.io/v2 for the end-to-end tests. It is told by the
+// Command barenode is a Socket.IO node on github.com/zishang520/socket.io/v2 for the end-to-end tests. It is told by the
 // environment what to be (NODE_NAME, ALLOW_EIO3, PING_INTERVAL and PING_TIMEOUT in milliseconds, PORT), prints
 // {"port":N}, and answers the lines {"cmd":"stats"} and {"cmd":"stop"} on its standard input, as testdata/server.mjs
 // does. It ends when its standard input does, so that it never outlives its test.
@@ -24,7 +24,7 @@ import (
 
 func main() {
 	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "gonode:", err)
+		fmt.Fprintln(os.Stderr, "barenode:", err)
 		os.Exit(1)
 	}
 }
@@ -56,7 +56,7 @@ func run() error {
 	}
 	server := &http.Server{Handler: n.handler(), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
-		fmt.Fprintln(os.Stderr, "gonode:", server.Serve(ln))
+		fmt.Fprintln(os.Stderr, "barenode:", server.Serve(ln))
 	}()
 	say(map[string]any{"port": ln.Addr().(*net.TCPAddr).Port})
 	return n.answerLines()
@@ -99,6 +99,6 @@ func (n *node) answerLines() error {
 
 func say(v any) {
 	if err := json.NewEncoder(os.Stdout).Encode(v); err != nil {
-		fmt.Fprintln(os.Stderr, "gonode:", err)
+		fmt.Fprintln(os.Stderr, "barenode:", err)
 	}
 }
