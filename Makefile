@@ -12,8 +12,13 @@
 
 BIN ?= bin
 FUZZTIME ?= 1m
-TOOL := go tool -modfile=tools/go.mod
+TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
+
+# The gateway, the adapter and the demo are a module each. What is made here is made of one module alone, as those have it
+# who require it; go.work is for commands at the top that need several, such as go run ./demo.
+export GOWORK := off
+MODULES := . adapter demo
 
 .PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
 build:
@@ -27,23 +32,22 @@ deps:
 # go's cache of results.
 test: deps
 	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway ./gateway/http1 ./gateway/tunnel
-	go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')
-	go test -race -count=1 -p 1 -timeout 15m ./e2e ./adapter ./demo
+	set -e; for m in $(MODULES); do (cd $$m && go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')); done
+	go test -race -count=1 -timeout 15m ./e2e
+	go -C adapter test -race -count=1 -timeout 15m .
+	go -C demo test -race -count=1 -timeout 15m .
 
 demo:
-	go run ./demo
+	GOWORK= go run ./demo
 
 soak: deps
-	go test -tags soak -run TwoMinutes -v -timeout 15m ./demo
+	go -C demo test -tags soak -run TwoMinutes -v -timeout 15m .
 
-# What is built here is thrown away, so it need not be fast.
+# What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
-	go mod tidy -diff
-	go vet ./...
-	$(TOOL) staticcheck ./...
-	CGO_ENABLED=0 GOOS=linux go build -pgo=off ./...
-	CGO_ENABLED=0 GOOS=darwin go build -pgo=off ./...
+	set -e; for m in $(MODULES); do (cd $$m && go mod tidy -diff && go vet ./... && $(TOOL) staticcheck ./...); done
+	set -e; for m in . demo; do for os in linux darwin; do CGO_ENABLED=0 GOOS=$$os go -C $$m build -pgo=off ./...; done; done
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)

@@ -3,6 +3,7 @@
 # From the environment: ROUNDS (10), ONLY (poll64,frame200,connect,idle2000) and WINDOW, the seconds of a sample (2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export GOWORK=off # both sides are built of the gateway's module alone
 
 base=${1:-}
 if [ -z "$base" ]; then

@@ -10,7 +10,7 @@ for dir in $(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fu
 		echo "$dir $target"
 		# go test may call its own deadline a failure ("context deadline exceeded") when an input is under way as the time
 		# ends. A failure of the target always writes its input, or fails in the seeds before any fuzzing.
-		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-20s}" -fuzzminimizetime 10x "$dir" >"$out" 2>&1; then
+		if ! go -C "$dir" test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-20s}" -fuzzminimizetime 10x . >"$out" 2>&1; then
 			if grep -q 'Failing input written' "$out" || ! grep -q '^ *context deadline exceeded$' "$out"; then
 				cat "$out"
 				exit 1

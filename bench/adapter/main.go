@@ -52,7 +52,7 @@ func run(p plan) error {
 	}
 	defer os.RemoveAll(dir)
 	node := filepath.Join(dir, "gonode")
-	if out, err := exec.Command("go", "build", "-o", node, "./adapter/internal/gonode").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "-C", "adapter", "build", "-o", node, "./internal/gonode").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
 	port, stop, err := startRedis(dir)
