@@ -11,5 +11,8 @@
 // [PubSub], [Sharded] and [Streams] make the adapters, [Harden] and [Handler] mend what is broken in the library itself,
 // [NewEmitter] sends from a process that runs no server, and [NewMetrics] counts for Prometheus.
 //
+// What it mends it mends from within: when the first adapter of a server is made, it looks at the socket.io/v2 of the
+// program, warns of a version that it was not tested with, and panics at one that is built otherwise.
+//
 // The package does not choose nodes for clients and does not keep sessions sticky: that is the gateway's work.
 package adapter

@@ -2,11 +2,13 @@ package adapter
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter/internal/group"
+	"github.com/sidway/sidway/adapter/internal/library"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -79,11 +81,28 @@ func (h *hub) close() {
 // away tells whether Redis is known to be out of reach.
 func (h *hub) away() bool { return !h.in.connected() }
 
+// check looks at the library when the first adapter of a constructor is made.
+type check struct {
+	library library.Library
+	done    sync.Once
+}
+
+// once panics where the library is built otherwise than the one that this package mends: the server is just being made,
+// and one that runs on would lose sessions, or the order of events, without a word.
+func (c *check) once(log *slog.Logger) {
+	c.done.Do(func() {
+		if err := c.library.Check(log); err != nil {
+			panic(err)
+		}
+	})
+}
+
 // constructor makes an adapter per namespace and keeps the hub while there are any.
 type constructor struct {
 	opts  Options
 	start func() *hub
 	join  func(*hub, *node) bus
+	check check
 
 	mu    sync.Mutex
 	hub   *hub
@@ -94,6 +113,7 @@ var _ socket.AdapterConstructor = (*constructor)(nil)
 
 // New implements socket.AdapterConstructor.
 func (c *constructor) New(nsp socket.Namespace) socket.Adapter {
+	c.check.once(c.opts.Logger)
 	n := newNode(nsp, c.opts)
 	c.mu.Lock()
 	if c.nodes == 0 {

@@ -3,17 +3,22 @@ package adapter
 import (
 	"context"
 
+	"github.com/sidway/sidway/adapter/internal/library"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
 // Local makes adapters for a server that is alone: the library's in-memory adapter without its defects.
-func Local() socket.AdapterConstructor { return localConstructor{} }
+func Local() socket.AdapterConstructor {
+	return &localConstructor{check{library: library.Met()}}
+}
 
-type localConstructor struct{}
+type localConstructor struct{ check check }
 
 // New implements socket.AdapterConstructor.
-func (localConstructor) New(nsp socket.Namespace) socket.Adapter {
-	n := newNode(nsp, Options{}.withDefaults())
+func (c *localConstructor) New(nsp socket.Namespace) socket.Adapter {
+	opts := Options{}.withDefaults()
+	c.check.once(opts.Logger)
+	n := newNode(nsp, opts)
 	n.bus = alone{}
 	n.start()
 	return n

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/library"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -14,6 +15,7 @@ import (
 func PubSub(rdb redis.UniversalClient, opts Options) socket.AdapterConstructor {
 	opts = opts.withDefaults()
 	return &constructor{
+		check: check{library: library.Met()},
 		opts:  opts,
 		start: func() *hub { return newHub(rdb, opts, false) },
 		join:  func(h *hub, n *node) bus { return joinPubSub(h, n) },

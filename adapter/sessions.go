@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/library"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -99,15 +100,6 @@ func newSessions(b *streams) *sessions {
 	}
 }
 
-// pidOf is the private id of a socket, which the library keeps to itself; empty where it has none.
-func pidOf(s *socket.Socket) socket.PrivateSessionId {
-	f := reflect.ValueOf(s).Elem().FieldByName("pid")
-	if f.Kind() != reflect.String {
-		return ""
-	}
-	return socket.PrivateSessionId(f.String())
-}
-
 // changed notes that a socket has joined or left a room.
 func (k *sessions) changed(id socket.SocketId) {
 	k.mu.Lock()
@@ -174,7 +166,7 @@ func (k *sessions) look() {
 }
 
 func (k *sessions) keep(s *socket.Socket) {
-	pid := pidOf(s)
+	pid := library.PID(s)
 	if pid == "" || !s.Connected() {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/library"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
 )
@@ -23,7 +24,8 @@ import (
 func Streams(rdb redis.UniversalClient, opts Options) socket.AdapterConstructor {
 	opts = opts.withDefaults()
 	return &constructor{
-		opts: opts,
+		check: check{library: library.Met()},
+		opts:  opts,
 		start: func() *hub {
 			h := newHub(rdb, opts, false)
 			h.stream = newStream(h)
