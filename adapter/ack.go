@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
 )
@@ -17,27 +18,27 @@ const ackSettle = 2 * time.Millisecond
 func (n *node) BroadcastWithAck(
 	p *parser.Packet, o *socket.BroadcastOptions, clientCount func(uint64), ack socket.Ack,
 ) {
-	t := targetOf(o)
-	m, ok := n.event(kindBroadcastAck, p, t)
+	t := wire.TargetOf(o)
+	m, ok := n.event(wire.KindBroadcastAck, p, t)
 	if !ok {
 		return
 	}
-	m.request = newID()
-	limit := t.timeout
+	m.Request = newID()
+	limit := t.Timeout
 	if limit <= 0 {
 		limit = n.opts.RequestTimeout
 	}
 	a := n.gather(t, clientCount, ack)
-	if !t.local {
+	if !t.Local {
 		n.ServerCount()
-		n.requests.expect(m.request, a, limit)
+		n.requests.expect(m.Request, a, limit)
 	}
 	n.bus.send(m, func(string) { n.deliverWithAck(m, limit, a.count, a.ack) })
 }
 
 // gather makes the callbacks of a broadcast safe for the library: one after the other, not before it is ready for them,
 // one value per client, also from a client that acknowledges with nothing.
-func (n *node) gather(t target, clientCount func(uint64), ack socket.Ack) *ackRequest {
+func (n *node) gather(t wire.Target, clientCount func(uint64), ack socket.Ack) *ackRequest {
 	order := &serial{}
 	order.running = true // until time has come
 	time.AfterFunc(ackSettle, order.loop)
@@ -45,7 +46,7 @@ func (n *node) gather(t target, clientCount func(uint64), ack socket.Ack) *ackRe
 		count: func(c uint64) { order.run(func() { clientCount(c) }) },
 		ack:   func(v any) { order.run(func() { ack([]any{v}, nil) }) },
 	}
-	if t.single {
+	if t.Single {
 		// The library reads the answer of a single client as a list, and panics where it expects none: so it is told
 		// of one client, and either hears from it or times out.
 		var told atomic.Bool
@@ -65,13 +66,13 @@ func (n *node) gather(t target, clientCount func(uint64), ack socket.Ack) *ackRe
 
 // deliverWithAck writes an event that wants an acknowledgement to the sockets of this node, tells how many they are, and
 // passes each answer on. Clients that do not answer in time are forgotten.
-func (n *node) deliverWithAck(m *message, limit time.Duration, count func(uint64), ack func(any)) {
+func (n *node) deliverWithAck(m *wire.Message, limit time.Duration, count func(uint64), ack func(any)) {
 	id := n.Nsp().Ids()
-	pk := *m.packet
-	pk.id = &id
-	d := delivery{rooms: &n.rooms, packet: pk, target: m.opts}
+	pk := *m.Packet
+	pk.ID = &id
+	d := delivery{rooms: &n.rooms, packet: pk, target: m.Opts}
 	var asked []*socket.Socket
-	n.each(m.opts, func(s *socket.Socket) {
+	n.each(m.Opts, func(s *socket.Socket) {
 		asked = append(asked, s)
 		s.Acks().Store(id, func(args []any, _ error) {
 			if len(args) == 0 {

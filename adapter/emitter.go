@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -20,7 +21,7 @@ type Emitter struct {
 	client redis.UniversalClient
 	prefix string
 	nsp    string
-	target target
+	target wire.Target
 }
 
 // NewEmitter returns an emitter for the namespace "/" of the servers whose Options have the same Prefix.
@@ -38,14 +39,14 @@ func (e *Emitter) Of(nsp string) *Emitter {
 // To narrows the targets to the sockets of any of these rooms and those given before.
 func (e *Emitter) To(rooms ...socket.Room) *Emitter {
 	c := *e
-	c.target.rooms = union(e.target.rooms, rooms)
+	c.target.Rooms = union(e.target.Rooms, rooms)
 	return &c
 }
 
 // Except takes the sockets of these rooms out of the targets.
 func (e *Emitter) Except(rooms ...socket.Room) *Emitter {
 	c := *e
-	c.target.except = union(e.target.except, rooms)
+	c.target.Except = union(e.target.Except, rooms)
 	return &c
 }
 
@@ -67,14 +68,14 @@ func union(a, b []socket.Room) []socket.Room {
 // Volatile allows clients that are not ready to miss the event.
 func (e *Emitter) Volatile() *Emitter {
 	c := *e
-	c.target.volatile = true
+	c.target.Volatile = true
 	return &c
 }
 
 // Compress asks for compression towards the clients.
 func (e *Emitter) Compress(on bool) *Emitter {
 	c := *e
-	c.target.compress = on
+	c.target.Compress = on
 	return &c
 }
 
@@ -84,50 +85,50 @@ func (e *Emitter) Emit(ctx context.Context, event string, args ...any) error {
 	if socket.SOCKET_RESERVED_EVENTS.Has(event) {
 		return fmt.Errorf("adapter: %q is a reserved event name", event)
 	}
-	data, err := normalizeList(append([]any{event}, args...), 0)
+	data, err := wire.NormalizeList(append([]any{event}, args...))
 	if err != nil {
 		return err
 	}
 	channel := e.prefix + "#" + e.nsp + "#"
-	if len(e.target.rooms) == 1 {
-		channel += string(e.target.rooms[0]) + "#"
+	if len(e.target.Rooms) == 1 {
+		channel += string(e.target.Rooms[0]) + "#"
 	}
-	return e.publish(ctx, channel, &message{
-		kind: kindBroadcast, uid: emitterUID, packet: &packet{nsp: e.nsp, data: data}, opts: e.target,
+	return e.publish(ctx, channel, &wire.Message{
+		Kind: wire.KindBroadcast, UID: emitterUID, Packet: &wire.Packet{Nsp: e.nsp, Data: data}, Opts: e.target,
 	})
 }
 
 // SocketsJoin makes the targets join rooms.
 func (e *Emitter) SocketsJoin(ctx context.Context, rooms ...socket.Room) error {
-	return e.request(ctx, &message{kind: kindJoin, opts: e.target, rooms: rooms})
+	return e.request(ctx, &wire.Message{Kind: wire.KindJoin, Opts: e.target, Rooms: rooms})
 }
 
 // SocketsLeave makes the targets leave rooms.
 func (e *Emitter) SocketsLeave(ctx context.Context, rooms ...socket.Room) error {
-	return e.request(ctx, &message{kind: kindLeave, opts: e.target, rooms: rooms})
+	return e.request(ctx, &wire.Message{Kind: wire.KindLeave, Opts: e.target, Rooms: rooms})
 }
 
 // DisconnectSockets disconnects the targets, with their connections if wanted.
 func (e *Emitter) DisconnectSockets(ctx context.Context, connection bool) error {
-	return e.request(ctx, &message{kind: kindDisconnect, opts: e.target, close: connection})
+	return e.request(ctx, &wire.Message{Kind: wire.KindDisconnect, Opts: e.target, Close: connection})
 }
 
 // ServerSideEmit sends an event to the servers themselves. Acknowledgements are not possible.
 func (e *Emitter) ServerSideEmit(ctx context.Context, event string, args ...any) error {
-	data, err := normalizeList(append([]any{event}, args...), 0)
+	data, err := wire.NormalizeList(append([]any{event}, args...))
 	if err != nil {
 		return err
 	}
-	return e.request(ctx, &message{kind: kindServerSide, data: data})
+	return e.request(ctx, &wire.Message{Kind: wire.KindServerSide, Data: data})
 }
 
-func (e *Emitter) request(ctx context.Context, m *message) error {
-	m.uid = emitterUID
+func (e *Emitter) request(ctx context.Context, m *wire.Message) error {
+	m.UID = emitterUID
 	return e.publish(ctx, e.prefix+"-request#"+e.nsp+"#", m)
 }
 
-func (e *Emitter) publish(ctx context.Context, channel string, m *message) error {
-	payload, err := encodePubSub(m)
+func (e *Emitter) publish(ctx context.Context, channel string, m *wire.Message) error {
+	payload, err := wire.EncodePubSub(m)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sidway/sidway/adapter/internal/library"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -27,7 +28,7 @@ func (c *localConstructor) New(nsp socket.Namespace) socket.Adapter {
 // alone is the bus of a node without others.
 type alone struct{}
 
-func (alone) send(_ *message, deliver func(string)) { deliver("") }
-func (alone) answer(string, *message)               {}
-func (alone) nodes(context.Context) int             { return 1 }
-func (alone) close()                                {}
+func (alone) send(_ *wire.Message, deliver func(string)) { deliver("") }
+func (alone) answer(string, *wire.Message)               {}
+func (alone) nodes(context.Context) int                  { return 1 }
+func (alone) close()                                     {}

@@ -67,20 +67,3 @@ func (m *Metrics) collectors() []prometheus.Collector {
 		m.published, m.received, m.lost, m.decodeErrors, m.timeouts, m.resubscribed, m.ghosts, m.connected, m.queued,
 	}
 }
-
-// String is the label value of k.
-func (k kind) String() string {
-	switch k {
-	case kindBroadcast, kindBroadcastAck:
-		return "broadcast"
-	case kindJoin, kindLeave, kindDisconnect:
-		return "rooms"
-	case kindServerSide:
-		return "server_side"
-	case kindFetch, kindRooms, kindSids:
-		return "request"
-	case kindHeartbeat, kindHeartbeatFirst, kindClose, kindUnknown:
-		return "other"
-	}
-	return "answer"
-}

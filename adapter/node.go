@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/adapter/internal/group"
+	"github.com/sidway/sidway/adapter/internal/mend"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
@@ -18,9 +20,9 @@ import (
 type bus interface {
 	// send hands m over for the other nodes, in the order of the calls, and never waits for Redis. deliver brings m to
 	// this node's own sockets; it is called exactly once, in the order of the sends.
-	send(m *message, deliver func(offset string))
+	send(m *wire.Message, deliver func(offset string))
 	// answer hands m over for the node that asked.
-	answer(to string, m *message)
+	answer(to string, m *wire.Message)
 	// nodes counts the nodes of the namespace, this one included. Where Redis does not say, it is 1.
 	nodes(ctx context.Context) int
 	close()
@@ -59,7 +61,7 @@ func newNode(nsp socket.Namespace, opts Options) *node {
 
 // start begins what a node does by itself. The bus is set by then.
 func (n *node) start() {
-	n.harden()
+	n.joining = mend.Order(n.Nsp())
 	n.spawn(n.sweep)
 }
 
@@ -95,14 +97,14 @@ func (n *node) ServerCount() int64 {
 }
 
 // event makes the message for an event of the user; ok is false where its arguments cannot be encoded.
-func (n *node) event(k kind, p *parser.Packet, t target) (m *message, ok bool) {
+func (n *node) event(k wire.Kind, p *parser.Packet, t wire.Target) (m *wire.Message, ok bool) {
 	args, _ := p.Data.([]any)
-	data, err := normalizeList(args, 0)
+	data, err := wire.NormalizeList(args)
 	if err != nil || len(data) == 0 {
 		n.lose(lostEncode, err)
 		return nil, false
 	}
-	return &message{kind: k, uid: n.uid, packet: &packet{nsp: n.Nsp().Name(), data: data}, opts: t}, true
+	return &wire.Message{Kind: k, UID: n.uid, Packet: &wire.Packet{Nsp: n.Nsp().Name(), Data: data}, Opts: t}, true
 }
 
 func (n *node) lose(reason string, err error) {
@@ -112,59 +114,59 @@ func (n *node) lose(reason string, err error) {
 
 // Broadcast sends an event to the sockets of all nodes. It does not wait for Redis.
 func (n *node) Broadcast(p *parser.Packet, o *socket.BroadcastOptions) {
-	t := targetOf(o)
-	m, ok := n.event(kindBroadcast, p, t)
+	t := wire.TargetOf(o)
+	m, ok := n.event(wire.KindBroadcast, p, t)
 	if !ok {
 		return
 	}
-	m.packet.id = p.Id
-	n.bus.send(m, func(offset string) { n.deliver(m.packet, t, offset) })
+	m.Packet.ID = p.Id
+	n.bus.send(m, func(offset string) { n.deliver(m.Packet, t, offset) })
 }
 
 // AddSockets makes the sockets of all nodes that match join rooms.
 func (n *node) AddSockets(o *socket.BroadcastOptions, join []socket.Room) {
-	m := &message{kind: kindJoin, uid: n.uid, opts: targetOf(o), rooms: join}
+	m := &wire.Message{Kind: wire.KindJoin, UID: n.uid, Opts: wire.TargetOf(o), Rooms: join}
 	n.bus.send(m, func(string) { n.change(m) })
 }
 
 // DelSockets makes the sockets of all nodes that match leave rooms.
 func (n *node) DelSockets(o *socket.BroadcastOptions, leave []socket.Room) {
-	m := &message{kind: kindLeave, uid: n.uid, opts: targetOf(o), rooms: leave}
+	m := &wire.Message{Kind: wire.KindLeave, UID: n.uid, Opts: wire.TargetOf(o), Rooms: leave}
 	n.bus.send(m, func(string) { n.change(m) })
 }
 
 // DisconnectSockets disconnects the sockets of all nodes that match, with their connections if wanted.
 func (n *node) DisconnectSockets(o *socket.BroadcastOptions, connection bool) {
-	m := &message{kind: kindDisconnect, uid: n.uid, opts: targetOf(o), close: connection}
+	m := &wire.Message{Kind: wire.KindDisconnect, UID: n.uid, Opts: wire.TargetOf(o), Close: connection}
 	n.bus.send(m, func(string) { n.change(m) })
 }
 
-// change applies kindJoin, kindLeave or kindDisconnect to the sockets of this node.
-func (n *node) change(m *message) {
+// change applies KindJoin, KindLeave or KindDisconnect to the sockets of this node.
+func (n *node) change(m *wire.Message) {
 	var list []*socket.Socket
-	if m.sid != "" {
-		if s, ok := n.Nsp().Sockets().Load(m.sid); ok {
+	if m.SID != "" {
+		if s, ok := n.Nsp().Sockets().Load(m.SID); ok {
 			list = []*socket.Socket{s}
 		}
 	} else {
-		list = n.socketsOf(m.opts)
+		list = n.socketsOf(m.Opts)
 	}
 	for _, s := range list {
-		switch m.kind {
-		case kindJoin:
-			s.Join(m.rooms...)
-		case kindLeave:
-			for _, room := range m.rooms {
+		switch m.Kind {
+		case wire.KindJoin:
+			s.Join(m.Rooms...)
+		case wire.KindLeave:
+			for _, room := range m.Rooms {
 				s.Leave(room)
 			}
-		case kindDisconnect:
-			if m.taken && n.taken != nil {
+		case wire.KindDisconnect:
+			if m.Taken && n.taken != nil {
 				n.taken(s.Id())
 			}
-			if m.uid == n.uid {
-				s.Disconnect(m.close)
+			if m.UID == n.uid {
+				s.Disconnect(m.Close)
 			} else {
-				n.upcalls.run(func() { s.Disconnect(m.close) })
+				n.upcalls.run(func() { s.Disconnect(m.Close) })
 			}
 		}
 	}
@@ -179,11 +181,11 @@ func (n *node) ServerSideEmit(args []any) error {
 			ack, args = fn, args[:len(args)-1]
 		}
 	}
-	data, err := normalizeList(args, 0)
+	data, err := wire.NormalizeList(args)
 	if err != nil {
 		return err
 	}
-	m := &message{kind: kindServerSide, uid: n.uid, data: data}
+	m := &wire.Message{Kind: wire.KindServerSide, UID: n.uid, Data: data}
 	if ack == nil {
 		n.bus.send(m, func(string) {})
 		return nil
@@ -207,18 +209,18 @@ func (n *node) spawn(fn func()) {
 // then calls back, on the same goroutine; where not all of them answered in time, with those that did and an error.
 func (n *node) FetchSockets(o *socket.BroadcastOptions) func(func([]socket.SocketDetails, error)) {
 	return func(callback func([]socket.SocketDetails, error)) {
-		t := targetOf(o)
+		t := wire.TargetOf(o)
 		list := []socket.SocketDetails{}
 		n.each(t, func(s *socket.Socket) { list = append(list, s) })
-		if t.local {
+		if t.Local {
 			callback(list, nil)
 			return
 		}
 		limit := n.opts.RequestTimeout
-		if t.timeout > 0 {
-			limit = t.timeout
+		if t.Timeout > 0 {
+			limit = t.Timeout
 		}
-		r := n.ask(&message{kind: kindFetch, uid: n.uid, opts: t}, limit)
+		r := n.ask(&wire.Message{Kind: wire.KindFetch, UID: n.uid, Opts: t}, limit)
 		for i := range r.sockets {
 			list = append(list, &r.sockets[i])
 		}
@@ -227,12 +229,12 @@ func (n *node) FetchSockets(o *socket.BroadcastOptions) func(func([]socket.Socke
 }
 
 // allRooms lists the rooms of all nodes, private ones too.
-func (n *node) allRooms(ask kind) ([]socket.Room, error) {
+func (n *node) allRooms(ask wire.Kind) ([]socket.Room, error) {
 	all := types.NewSet(n.Rooms().Keys()...)
-	r := n.ask(&message{kind: ask, uid: n.uid}, n.opts.RequestTimeout)
+	r := n.ask(&wire.Message{Kind: ask, UID: n.uid}, n.opts.RequestTimeout)
 	all.Add(r.rooms...)
 	for _, s := range r.sockets {
-		all.Add(s.rooms...)
+		all.Add(s.Rooms().Keys()...)
 	}
 	return all.Keys(), r.err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/wire"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // item is one message for a channel.
 type item struct {
-	kind    kind
+	kind    wire.Kind
 	channel string
 	payload []byte
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter/internal/library"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -65,13 +66,13 @@ func (b *pubSub) close() {
 	}
 }
 
-func (b *pubSub) send(m *message, deliver func(string)) {
-	if !m.opts.local {
+func (b *pubSub) send(m *wire.Message, deliver func(string)) {
+	if !m.Opts.Local {
 		channel := b.request
-		if m.kind == kindBroadcast {
+		if m.Kind == wire.KindBroadcast {
 			channel = b.broadcast
-			if len(m.opts.rooms) == 1 {
-				channel += string(m.opts.rooms[0]) + "#"
+			if len(m.Opts.Rooms) == 1 {
+				channel += string(m.Opts.Rooms[0]) + "#"
 			}
 		}
 		b.put(channel, m)
@@ -79,7 +80,7 @@ func (b *pubSub) send(m *message, deliver func(string)) {
 	deliver("")
 }
 
-func (b *pubSub) answer(to string, m *message) {
+func (b *pubSub) answer(to string, m *wire.Message) {
 	channel := b.response
 	if to != "" {
 		channel += to + "#"
@@ -87,13 +88,13 @@ func (b *pubSub) answer(to string, m *message) {
 	b.put(channel, m)
 }
 
-func (b *pubSub) put(channel string, m *message) {
-	payload, err := encodePubSub(m)
+func (b *pubSub) put(channel string, m *wire.Message) {
+	payload, err := wire.EncodePubSub(m)
 	if err != nil {
 		b.node.lose(lostEncode, err)
 		return
 	}
-	b.hub.out.put(item{kind: m.kind, channel: channel, payload: payload})
+	b.hub.out.put(item{kind: m.Kind, channel: channel, payload: payload})
 }
 
 func (b *pubSub) nodes(ctx context.Context) int {
@@ -110,22 +111,22 @@ func (b *pubSub) onBroadcast(channel, payload string) {
 			return // nobody here: not worth decoding
 		}
 	}
-	m, err := decodeBroadcast([]byte(payload))
-	if err == nil && m.packet.nsp != b.node.Nsp().Name() {
+	m, err := wire.DecodeBroadcast([]byte(payload))
+	if err == nil && m.Packet.Nsp != b.node.Nsp().Name() {
 		return // a namespace whose name continues this one's
 	}
 	b.take(m, err)
 }
 
 func (b *pubSub) onRequest(_, payload string) {
-	b.take(decodeRequest([]byte(payload)))
+	b.take(wire.DecodeRequest([]byte(payload)))
 }
 
 func (b *pubSub) onResponse(_, payload string) {
-	b.take(decodeResponse([]byte(payload)))
+	b.take(wire.DecodeResponse([]byte(payload)))
 }
 
-func (b *pubSub) take(m *message, err error) {
+func (b *pubSub) take(m *wire.Message, err error) {
 	if err != nil {
 		b.node.opts.Metrics.decodeErrors.Inc()
 		return

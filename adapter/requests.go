@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -38,7 +39,7 @@ type asked struct {
 
 // answers is what the nodes said, as far as they did.
 type answers struct {
-	sockets []details
+	sockets []wire.Details
 	rooms   []socket.Room
 	values  []any
 	err     error
@@ -52,14 +53,14 @@ type ackRequest struct {
 }
 
 // ask sends m to the other nodes and waits until all have answered or the limit is over.
-func (n *node) ask(m *message, limit time.Duration) answers {
+func (n *node) ask(m *wire.Message, limit time.Duration) answers {
 	want := int(n.ServerCount()) - 1
 	if want <= 0 {
 		return answers{values: []any{}}
 	}
-	m.request = newID()
+	m.Request = newID()
 	q := &asked{want: want, done: make(chan struct{}), answers: answers{values: []any{}}}
-	if !n.requests.open(m.request, q) {
+	if !n.requests.open(m.Request, q) {
 		return answers{values: []any{}, err: ErrClosed}
 	}
 	n.bus.send(m, func(string) {})
@@ -75,7 +76,7 @@ func (n *node) ask(m *message, limit time.Duration) answers {
 	}
 	n.requests.mu.Lock()
 	defer n.requests.mu.Unlock()
-	delete(n.requests.asked, m.request)
+	delete(n.requests.asked, m.Request)
 	var late *TimeoutError
 	if errors.As(err, &late) {
 		if q.got >= q.want {
@@ -102,20 +103,20 @@ func (r *requests) open(id string, q *asked) bool {
 }
 
 // answered adds one answer to the question that it is for, if that still waits.
-func (r *requests) answered(m *message) {
+func (r *requests) answered(m *wire.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	q, ok := r.asked[m.request]
+	q, ok := r.asked[m.Request]
 	if !ok || q.got >= q.want {
 		return
 	}
-	switch m.kind {
-	case kindFetched:
-		q.sockets = append(q.sockets, m.sockets...)
-	case kindRoomsAnswer:
-		q.rooms = append(q.rooms, m.rooms...)
-	case kindServerSideAnswer:
-		q.values = append(q.values, asArrived(m.value))
+	switch m.Kind {
+	case wire.KindFetched:
+		q.sockets = append(q.sockets, m.Sockets...)
+	case wire.KindRoomsAnswer:
+		q.rooms = append(q.rooms, m.Rooms...)
+	case wire.KindServerSideAnswer:
+		q.values = append(q.values, wire.AsArrived(m.Value))
 	default:
 		return
 	}
@@ -143,17 +144,17 @@ func (r *requests) expect(id string, a *ackRequest, limit time.Duration) {
 }
 
 // acknowledged passes a count or an acknowledgement of another node on.
-func (r *requests) acknowledged(m *message) {
+func (r *requests) acknowledged(m *wire.Message) {
 	r.mu.Lock()
-	a, ok := r.acks[m.request]
+	a, ok := r.acks[m.Request]
 	r.mu.Unlock()
 	if !ok {
 		return
 	}
-	if m.kind == kindClientCount {
-		a.count(m.count)
+	if m.Kind == wire.KindClientCount {
+		a.count(m.Count)
 	} else {
-		a.ack(asArrived(m.value))
+		a.ack(wire.AsArrived(m.Value))
 	}
 }
 

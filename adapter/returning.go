@@ -3,6 +3,7 @@ package adapter
 import (
 	"time"
 
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -20,7 +21,7 @@ type returning struct {
 }
 
 type late struct {
-	packet *packet
+	packet *wire.Packet
 	offset string
 }
 
@@ -78,7 +79,7 @@ func (k *sessions) hand(id socket.SocketId) {
 	for _, e := range r.events {
 		if laterID(e.offset, r.after) {
 			d := delivery{rooms: &k.bus.node.rooms, packet: *e.packet}
-			d.packet.data = append(e.packet.data[:len(e.packet.data):len(e.packet.data)], e.offset)
+			d.packet.Data = append(e.packet.Data[:len(e.packet.Data):len(e.packet.Data)], e.offset)
 			d.to(s)
 		}
 	}
@@ -86,7 +87,7 @@ func (k *sessions) hand(id socket.SocketId) {
 
 // hold keeps an event for the clients that are on their way, and returns its target without them. It is called in the
 // order of deliveries, before each.
-func (k *sessions) hold(p *packet, t target, offset string) target {
+func (k *sessions) hold(p *wire.Packet, t wire.Target, offset string) wire.Target {
 	k.mu.Lock()
 	var ready []socket.SocketId
 	for id := range k.returns {
@@ -104,7 +105,7 @@ func (k *sessions) hold(p *packet, t target, offset string) target {
 		if r.session.receives(t) {
 			r.events = append(r.events, late{p, offset})
 		}
-		t.except = append(t.except[:len(t.except):len(t.except)], socket.Room(id))
+		t.Except = append(t.Except[:len(t.Except):len(t.Except)], socket.Room(id))
 	}
 	return t
 }

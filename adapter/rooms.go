@@ -3,6 +3,7 @@ package adapter
 import (
 	"sync"
 
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
@@ -13,11 +14,11 @@ import (
 type rooms struct {
 	socket.Adapter // the library's own: its event emitter, its maps, and what nobody overrides
 
-	mu      sync.Mutex                           // guards changes of the maps, which readers see at any time
-	joining func(socket.SocketId)                // if set: called with mu held before a socket is in any room
-	changed func(socket.SocketId)                // if set: called when a socket has joined or left a room
-	left    func(socket.SocketId)                // if set: called when a socket has left all
-	hold    func(*packet, target, string) target // if set: asked before an event is delivered
+	mu      sync.Mutex                                          // guards changes of the maps, which readers see at any time
+	joining func(socket.SocketId)                               // if set: called with mu held before a socket is in any room
+	changed func(socket.SocketId)                               // if set: called when a socket has joined or left a room
+	left    func(socket.SocketId)                               // if set: called when a socket has left all
+	hold    func(*wire.Packet, wire.Target, string) wire.Target // if set: asked before an event is delivered
 }
 
 // roomEvent is one of the events that the library's adapter announces; told after the lock is given back, since a
@@ -106,9 +107,9 @@ func (r *rooms) remove(events []roomEvent, room socket.Room, id socket.SocketId)
 }
 
 // each calls fn once for every socket of this node that t is for.
-func (r *rooms) each(t target, fn func(*socket.Socket)) {
+func (r *rooms) each(t wire.Target, fn func(*socket.Socket)) {
 	except := make(map[socket.SocketId]struct{})
-	for _, room := range t.except {
+	for _, room := range t.Except {
 		if members, ok := r.Rooms().Load(room); ok {
 			for _, id := range members.Keys() {
 				except[id] = struct{}{}
@@ -123,14 +124,14 @@ func (r *rooms) each(t target, fn func(*socket.Socket)) {
 			fn(s)
 		}
 	}
-	if len(t.rooms) == 0 {
+	if len(t.Rooms) == 0 {
 		r.Sids().Range(func(id socket.SocketId, _ *types.Set[socket.Room]) bool {
 			visit(id)
 			return true
 		})
 		return
 	}
-	for _, room := range t.rooms {
+	for _, room := range t.Rooms {
 		members, ok := r.Rooms().Load(room)
 		if !ok {
 			continue
@@ -139,7 +140,7 @@ func (r *rooms) each(t target, fn func(*socket.Socket)) {
 		for _, id := range ids {
 			visit(id)
 		}
-		if len(t.rooms) > 1 { // a socket in two of the rooms is visited once
+		if len(t.Rooms) > 1 { // a socket in two of the rooms is visited once
 			for _, id := range ids {
 				except[id] = struct{}{}
 			}
@@ -151,13 +152,13 @@ func (r *rooms) each(t target, fn func(*socket.Socket)) {
 // is what the client names when it comes back.
 //
 // The frames are written one by one and not as the library's prepared frame: with that, it forgets the rest of a batch.
-func (r *rooms) deliver(p *packet, t target, offset string) {
+func (r *rooms) deliver(p *wire.Packet, t wire.Target, offset string) {
 	d := delivery{rooms: r, packet: *p, target: t}
 	if offset != "" {
 		if r.hold != nil {
 			d.target = r.hold(p, t, offset)
 		}
-		d.packet.data = append(p.data[:len(p.data):len(p.data)], offset)
+		d.packet.Data = append(p.Data[:len(p.Data):len(p.Data)], offset)
 	}
 	r.each(d.target, d.to)
 }
@@ -165,28 +166,28 @@ func (r *rooms) deliver(p *packet, t target, offset string) {
 // delivery is one packet on its way to the sockets of this node, encoded when the first of them is found.
 type delivery struct {
 	rooms   *rooms
-	packet  packet
-	target  target
+	packet  wire.Packet
+	target  wire.Target
 	frames  []types.BufferInterface
 	options socket.WriteOptions
 }
 
 func (d *delivery) to(s *socket.Socket) {
 	if d.frames == nil {
-		d.packet.nsp = d.rooms.Nsp().Name()
-		d.frames = d.rooms.Nsp().Server().Encoder().Encode(d.packet.local())
+		d.packet.Nsp = d.rooms.Nsp().Name()
+		d.frames = d.rooms.Nsp().Server().Encoder().Encode(d.packet.Local())
 		d.options.PreEncoded = true
-		d.options.Volatile = d.target.volatile
-		d.options.Compress = d.target.compress
+		d.options.Volatile = d.target.Volatile
+		d.options.Compress = d.target.Compress
 	}
 	if notify := s.NotifyOutgoingListeners(); notify != nil {
-		notify(&parser.Packet{Type: parser.EVENT, Nsp: d.packet.nsp, Data: d.packet.data, Id: d.packet.id})
+		notify(&parser.Packet{Type: parser.EVENT, Nsp: d.packet.Nsp, Data: d.packet.Data, Id: d.packet.ID})
 	}
 	s.Client().WriteToEngine(d.frames, &d.options)
 }
 
 // socketsOf lists the sockets of this node that t is for.
-func (r *rooms) socketsOf(t target) []*socket.Socket {
+func (r *rooms) socketsOf(t wire.Target) []*socket.Socket {
 	var list []*socket.Socket
 	r.each(t, func(s *socket.Socket) { list = append(list, s) })
 	return list

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter/internal/library"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -36,16 +37,16 @@ type session struct {
 
 // encode writes a session as Node's adapter does: base64 of msgpack.
 func (s session) encode() (string, error) {
-	data, err := normalize(s.data, 0)
+	data, err := wire.Normalize(s.data)
 	if err != nil {
 		return "", err
 	}
 	if data == nil {
-		data = object{}
+		data = wire.Object{}
 	}
-	b, err := appendMsgpack(nil, object{
-		"sid": string(s.sid), "pid": string(s.pid), "rooms": roomList(s.rooms), "data": data,
-	}, 0)
+	b, err := wire.EncodeMsgpack(wire.Object{
+		"sid": string(s.sid), "pid": string(s.pid), "rooms": wire.RoomList(s.rooms), "data": data,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -57,13 +58,13 @@ func readSession(text string) (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	o, err := decodeObject(b)
+	o, err := wire.DecodeObject(b)
 	if err != nil {
 		return session{}, err
 	}
 	return session{
-		sid: socket.SocketId(o.text("sid")), pid: socket.PrivateSessionId(o.text("pid")),
-		rooms: readRooms(o.list("rooms")), data: asArrived(o["data"]),
+		sid: socket.SocketId(o.Text("sid")), pid: socket.PrivateSessionId(o.Text("pid")),
+		rooms: wire.ReadRooms(o.List("rooms")), data: wire.AsArrived(o["data"]),
 	}, nil
 }
 
@@ -319,7 +320,7 @@ func (k *sessions) restore(pid socket.PrivateSessionId, offset string) (session,
 		for _, x := range list {
 			offset = x.ID
 			if m, ok := k.missedBy(s, x); ok {
-				missed = append(missed, append(m.packet.data, x.ID))
+				missed = append(missed, append(m.Packet.Data, x.ID))
 			}
 		}
 		if len(list) < readMissed {
@@ -331,32 +332,32 @@ func (k *sessions) restore(pid socket.PrivateSessionId, offset string) (session,
 }
 
 // missedBy tells whether an entry is an event that the session's client would have received.
-func (k *sessions) missedBy(s session, x redis.XMessage) (*message, bool) {
+func (k *sessions) missedBy(s session, x redis.XMessage) (*wire.Message, bool) {
 	if x.Values["nsp"] != k.bus.node.Nsp().Name() || x.Values["type"] != "3" {
 		return nil, false
 	}
-	m, _, err := decodeStream(x.Values)
-	if err != nil || m.kind != kindBroadcast || m.packet.id != nil || m.opts.volatile {
+	m, _, err := wire.DecodeStream(x.Values)
+	if err != nil || m.Kind != wire.KindBroadcast || m.Packet.ID != nil || m.Opts.Volatile {
 		return nil, false
 	}
-	return m, s.receives(m.opts)
+	return m, s.receives(m.Opts)
 }
 
 // receives tells whether a target includes the session's client.
-func (s session) receives(t target) bool {
+func (s session) receives(t wire.Target) bool {
 	in := make(map[socket.Room]bool, len(s.rooms))
 	for _, r := range s.rooms {
 		in[r] = true
 	}
-	for _, r := range t.except {
+	for _, r := range t.Except {
 		if in[r] {
 			return false
 		}
 	}
-	for _, r := range t.rooms {
+	for _, r := range t.Rooms {
 		if in[r] {
 			return true
 		}
 	}
-	return len(t.rooms) == 0
+	return len(t.Rooms) == 0
 }

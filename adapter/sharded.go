@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter/internal/library"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
@@ -67,27 +68,27 @@ func looksLikeSocketID(room socket.Room) bool {
 
 func (b *sharded) close() { b.in.close() }
 
-func (b *sharded) send(m *message, deliver func(string)) {
-	if !m.opts.local {
+func (b *sharded) send(m *wire.Message, deliver func(string)) {
+	if !m.Opts.Local {
 		channel := b.channel
-		if m.kind == kindBroadcast && len(m.opts.rooms) == 1 && b.hub.opts.Subscription != Static &&
-			b.listens(m.opts.rooms[0]) {
-			channel = b.room(m.opts.rooms[0])
+		if m.Kind == wire.KindBroadcast && len(m.Opts.Rooms) == 1 && b.hub.opts.Subscription != Static &&
+			b.listens(m.Opts.Rooms[0]) {
+			channel = b.room(m.Opts.Rooms[0])
 		}
 		b.put(channel, m)
 	}
 	deliver("")
 }
 
-func (b *sharded) answer(to string, m *message) { b.put(b.channel+to+"#", m) }
+func (b *sharded) answer(to string, m *wire.Message) { b.put(b.channel+to+"#", m) }
 
-func (b *sharded) put(channel string, m *message) {
-	payload, err := clusterObject(m, b.node.Nsp().Name()).encode()
+func (b *sharded) put(channel string, m *wire.Message) {
+	payload, err := wire.EncodeCluster(m, b.node.Nsp().Name())
 	if err != nil {
 		b.node.lose(lostEncode, err)
 		return
 	}
-	b.hub.out.put(item{kind: m.kind, channel: channel, payload: payload})
+	b.hub.out.put(item{kind: m.Kind, channel: channel, payload: payload})
 }
 
 func (b *sharded) nodes(ctx context.Context) int {
@@ -98,7 +99,7 @@ func (b *sharded) nodes(ctx context.Context) int {
 }
 
 func (b *sharded) onMessage(_, payload string) {
-	m, nsp, err := decodeCluster([]byte(payload))
+	m, nsp, err := wire.DecodeCluster([]byte(payload))
 	if err != nil {
 		b.node.opts.Metrics.decodeErrors.Inc()
 		return
@@ -116,10 +117,10 @@ func AllRooms(nsp socket.Namespace) ([]socket.Room, error) {
 	if !ok {
 		return nsp.Adapter().Rooms().Keys(), nil
 	}
-	ask := kindFetch // the rooms of all sockets: the sharded and the streams adapters of Node know no other question
+	ask := wire.KindFetch // the rooms of all sockets: the sharded and the streams adapters of Node know no other question
 	if l, ok := n.bus.(leaving); ok {
 		if _, plain := l.bus.(*pubSub); plain {
-			ask = kindRooms
+			ask = wire.KindRooms
 		}
 	}
 	return n.allRooms(ask)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/wire"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // entry is one message on its way into the stream, or only in line behind those that are.
 type entry struct {
 	bus     *streams
-	kind    kind
+	kind    wire.Kind
 	values  []any               // nil: not for the stream
 	deliver func(offset string) // nil: was delivered at once
 	stored  bool                // the client may name it as the last that it has seen

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/sidway/sidway/adapter/internal/wire"
 )
 
 // read follows the stream until ctx ends.
@@ -96,7 +97,7 @@ func (s *stream) dispatch(x redis.XMessage) {
 			s.lose(lostTooLarge, 1)
 			continue
 		}
-		m, of, err := decodeStream(x.Values)
+		m, of, err := wire.DecodeStream(x.Values)
 		s.order.run(func() { b.take(m, of, x.ID, err) })
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/sidway/sidway/adapter/internal/library"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
 )
@@ -84,26 +85,26 @@ func (b *streams) close() {
 }
 
 // send appends m to the stream, or publishes it if it is a question, as Node's adapter does.
-func (b *streams) send(m *message, deliver func(string)) {
-	e := &entry{bus: b, kind: m.kind, deliver: deliver}
-	local := m.kind != kindBroadcast || !b.recovers
+func (b *streams) send(m *wire.Message, deliver func(string)) {
+	e := &entry{bus: b, kind: m.Kind, deliver: deliver}
+	local := m.Kind != wire.KindBroadcast || !b.recovers
 	if local {
 		e.deliver = nil
 	}
 	switch {
-	case m.opts.local:
-	case m.kind == kindBroadcastAck, m.kind == kindServerSide, m.kind == kindFetch:
+	case m.Opts.Local:
+	case m.Kind == wire.KindBroadcastAck, m.Kind == wire.KindServerSide, m.Kind == wire.KindFetch:
 		b.publish(b.public, m)
 	default:
-		values, err := streamValues(m, b.node.Nsp().Name())
+		values, err := wire.EncodeStream(m, b.node.Nsp().Name())
 		if err != nil {
 			b.node.lose(lostEncode, err)
 			break
 		}
 		e.values = values
-		e.stored = m.packet != nil && m.packet.id == nil && !m.opts.volatile
+		e.stored = m.Packet != nil && m.Packet.ID == nil && !m.Opts.Volatile
 	}
-	if m.kind == kindBroadcastAck && b.recovers && b.hub.stream.waiting(b) {
+	if m.Kind == wire.KindBroadcastAck && b.recovers && b.hub.stream.waiting(b) {
 		e.deliver, local = deliver, false // behind the events that wait for their offset
 	}
 	if e.values != nil || e.deliver != nil {
@@ -114,18 +115,18 @@ func (b *streams) send(m *message, deliver func(string)) {
 	}
 }
 
-func (b *streams) answer(to string, m *message) {
+func (b *streams) answer(to string, m *wire.Message) {
 	b.publish(b.public+to+"#", m)
 }
 
 // publish sends m as msgpack, which is all that Node's adapter reads from its channels.
-func (b *streams) publish(channel string, m *message) {
-	payload, err := appendMsgpack(nil, clusterObject(m, b.node.Nsp().Name()), 0)
+func (b *streams) publish(channel string, m *wire.Message) {
+	payload, err := wire.EncodeClusterMsgpack(m, b.node.Nsp().Name())
 	if err != nil {
 		b.node.lose(lostEncode, err)
 		return
 	}
-	b.hub.out.put(item{kind: m.kind, channel: channel, payload: payload})
+	b.hub.out.put(item{kind: m.Kind, channel: channel, payload: payload})
 }
 
 func (b *streams) nodes(ctx context.Context) int {
@@ -136,18 +137,18 @@ func (b *streams) nodes(ctx context.Context) int {
 }
 
 func (b *streams) onMessage(_, payload string) {
-	m, nsp, err := decodeCluster([]byte(payload))
+	m, nsp, err := wire.DecodeCluster([]byte(payload))
 	b.take(m, nsp, "", err)
 }
 
 // take handles a message of another node; offset is the id of its entry.
-func (b *streams) take(m *message, nsp, offset string, err error) {
+func (b *streams) take(m *wire.Message, nsp, offset string, err error) {
 	switch {
 	case err != nil:
 		b.node.opts.Metrics.decodeErrors.Inc()
 	case nsp == b.node.Nsp().Name():
-		if b.recovers && m.kind == kindBroadcast && m.packet.id == nil && !m.opts.volatile {
-			m.offset = offset
+		if b.recovers && m.Kind == wire.KindBroadcast && m.Packet.ID == nil && !m.Opts.Volatile {
+			m.Offset = offset
 		}
 		b.node.handle(m)
 	}
@@ -175,8 +176,8 @@ func (n *node) RestoreSession(pid socket.PrivateSessionId, offset string) (*sock
 		b.sessions.release(s.sid)
 		old.Disconnect(true) // the same session, half open: its end would take the new socket out of its rooms
 	}
-	n.bus.send(&message{
-		kind: kindDisconnect, uid: n.uid, close: true, taken: true, opts: target{rooms: []socket.Room{socket.Room(s.sid)}},
+	n.bus.send(&wire.Message{
+		Kind: wire.KindDisconnect, UID: n.uid, Close: true, Taken: true, Opts: wire.Target{Rooms: []socket.Room{socket.Room(s.sid)}},
 	}, func(string) {})
 	return &socket.Session{
 		SessionToPersist: &socket.SessionToPersist{

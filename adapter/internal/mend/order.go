@@ -1,4 +1,4 @@
-package adapter
+package mend
 
 import (
 	"sync"
@@ -186,16 +186,16 @@ func (e *space) Emit(name events.EventName, args ...any) {
 	}
 }
 
-// harden puts the sockets of n's namespace in order if Harden was called for its server.
-func (n *node) harden() {
-	nsp := n.Nsp()
+// Order puts the sockets of a namespace in order if Harden was called for its server. The namespace's adapter calls joining
+// before a socket is in any room; it is nil where the sockets stay as they are.
+func Order(nsp socket.Namespace) (joining func(socket.SocketId)) {
 	p, strict := nsp.Server().Opts().GetRawParser().(*strictParser)
 	if !strict {
-		return
+		return nil
 	}
 	p.ordered.Store(true)
 	nsp.EventEmitter().EventEmitter = &space{nsp.EventEmitter().EventEmitter}
-	n.joining = func(id socket.SocketId) {
+	return func(id socket.SocketId) {
 		if s, ok := nsp.Sockets().Load(id); ok {
 			line(s)
 		}

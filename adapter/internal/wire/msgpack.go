@@ -1,4 +1,4 @@
-package adapter
+package wire
 
 import (
 	"encoding/binary"
@@ -31,7 +31,9 @@ const (
 	mpFixstr, mpNegativeFixed = 0xa0, 0xe0
 )
 
-// appendMsgpack appends v as notepack.io writes it. It knows the values that normalize returns, and no others.
+// EncodeMsgpack writes v as notepack.io does. It knows the values that Normalize returns, and no others.
+func EncodeMsgpack(v any) ([]byte, error) { return appendMsgpack(nil, v, 0) }
+
 func appendMsgpack(dst []byte, v any, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return dst, errDepth
@@ -66,7 +68,7 @@ func appendMsgpack(dst []byte, v any, depth int) ([]byte, error) {
 		return dst, nil
 	case map[string]any:
 		return appendMap(dst, v, depth)
-	case object:
+	case Object:
 		return appendMap(dst, v, depth)
 	}
 	return dst, errType

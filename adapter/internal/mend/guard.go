@@ -1,4 +1,4 @@
-package adapter
+package mend
 
 import (
 	"bytes"
@@ -14,21 +14,7 @@ import (
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
-// Handler returns the handler of io, to be mounted at its path for all methods, with a guard in front that mends what
-// lies below Socket.IO and out of Harden's reach:
-//
-//   - a frame that a client sends before the session is complete waits, instead of being lost or killing the process;
-//   - the open packet of a polling session is sent when the session can be found;
-//   - a POST above MaxHttpBufferSize is refused with 413 also when it is chunked, and a binary one of EIO 4, which the
-//     library would leave without an answer, with 400;
-//   - packets above 64 KiB arrive by polling (in EIO 4; JSONP keeps the library's limit), a payload that cannot be
-//     read ends its session, and one of EIO 3 cannot keep a processor busy;
-//   - the last packet before a disconnection by the server is written before the connection is closed;
-//   - after Close of io it makes no session any more: a request for one is answered 503;
-//   - a client that does not read for 30 seconds is given up;
-//   - a refused origin gets no Access-Control-Allow-Origin at all instead of "false".
-//
-// Call it once per server, in place of ServeHandler or Attach.
+// Handler puts a guard in front of the handler of io.
 func Handler(io *socket.Server) http.Handler {
 	next := io.ServeHandler(nil)
 	e := &guardedEngine{Server: next.(engine.Server)}

@@ -18,13 +18,12 @@ function plain(v) {
   if (typeof v === "number" && !Number.isFinite(v)) return null;
   return v === undefined ? null : v;
 }
-console.log(JSON.stringify({ ready: true }));
 createInterface({ input: process.stdin }).on("line", (line) => {
-  const { id, args: [ask] } = JSON.parse(line);
+  const ask = JSON.parse(line);
   try {
-    if ("hex" in ask) console.log(JSON.stringify({ id, value: { v: plain(msgpack.decode(Buffer.from(ask.hex, "hex"))) } }));
-    else console.log(JSON.stringify({ id, value: msgpack.encode(JSON.parse(JSON.stringify(ask.value), revive)).toString("hex") }));
+    if ("hex" in ask) console.log(JSON.stringify({ value: { v: plain(msgpack.decode(Buffer.from(ask.hex, "hex"))) } }));
+    else console.log(JSON.stringify({ value: msgpack.encode(JSON.parse(JSON.stringify(ask.value), revive)).toString("hex") }));
   } catch (e) {
-    console.log(JSON.stringify({ id, error: String(e.message) }));
+    console.log(JSON.stringify({ error: String(e.message) }));
   }
 }).on("close", () => process.exit(0));

@@ -1,4 +1,4 @@
-package adapter
+package wire
 
 import (
 	"net/http"
@@ -7,28 +7,28 @@ import (
 	"github.com/zishang520/socket.io/v2/socket"
 )
 
-// detailsOf describes a socket of this node for another one. Data that cannot travel is left out rather than the socket.
-func detailsOf(s *socket.Socket) object {
+// DetailsOf describes a socket of this node for another one. Data that cannot travel is left out rather than the socket.
+func DetailsOf(s *socket.Socket) Object {
 	data, err := normalize(s.Data(), 0)
 	if err != nil || data == nil {
-		data = object{} // what a socket's data is in Node before anybody sets it
+		data = Object{} // what a socket's data is in Node before anybody sets it
 	}
-	return object{
+	return Object{
 		"id":        string(s.Id()),
 		"handshake": handshakeObject(s.Handshake()),
-		"rooms":     roomList(s.Rooms().Keys()),
+		"rooms":     RoomList(s.Rooms().Keys()),
 		"data":      data,
 	}
 }
 
 // handshakeObject writes a handshake as Node has it: header names in lower case, one text per header, and a query value
 // that is a text unless it was given several times.
-func handshakeObject(h *socket.Handshake) object {
-	headers := make(object, len(h.Headers))
+func handshakeObject(h *socket.Handshake) Object {
+	headers := make(Object, len(h.Headers))
 	for k, v := range h.Headers {
 		headers[strings.ToLower(k)] = strings.Join(v, ", ")
 	}
-	query := make(object, len(h.Query))
+	query := make(Object, len(h.Query))
 	for k, v := range h.Query {
 		if len(v) == 1 {
 			query[k] = v[0]
@@ -40,23 +40,23 @@ func handshakeObject(h *socket.Handshake) object {
 	if err != nil {
 		auth = nil
 	}
-	return object{
+	return Object{
 		"headers": headers, "time": h.Time, "address": h.Address, "xdomain": h.Xdomain, "secure": h.Secure,
 		"issued": h.Issued, "url": h.Url, "query": query, "auth": auth,
 	}
 }
 
-func readDetails(o object) details {
+func readDetails(o Object) Details {
 	h := o.object("handshake")
 	issued, _ := h.number("issued")
-	d := details{
-		id:    socket.SocketId(o.text("id")),
-		rooms: readRooms(o.list("rooms")),
-		data:  asArrived(o["data"]),
+	d := Details{
+		id:    socket.SocketId(o.Text("id")),
+		rooms: ReadRooms(o.List("rooms")),
+		data:  AsArrived(o["data"]),
 		handshake: &socket.Handshake{
 			Headers: make(map[string][]string), Query: make(map[string][]string),
-			Time: h.text("time"), Address: h.text("address"), Xdomain: h.flag("xdomain"), Secure: h.flag("secure"),
-			Issued: issued, Url: h.text("url"), Auth: asArrived(h["auth"]),
+			Time: h.Text("time"), Address: h.Text("address"), Xdomain: h.flag("xdomain"), Secure: h.flag("secure"),
+			Issued: issued, Url: h.Text("url"), Auth: AsArrived(h["auth"]),
 		},
 	}
 	for k, v := range h.object("headers") {

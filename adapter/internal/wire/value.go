@@ -1,4 +1,4 @@
-package adapter
+package wire
 
 import (
 	"bytes"
@@ -10,10 +10,15 @@ import (
 	"github.com/zishang520/engine.io/v2/types"
 )
 
-// normalize turns v into the few types that the wire knows, and copies lists and maps. Local and remote clients then
+// Normalize turns v into the few types that the wire knows, and copies lists and maps. Local and remote clients then
 // receive the same: binary stays binary where the library looks for it (in lists and maps), everything else is what its
 // JSON says. A reader is read to its end here, once, because encoding it for local clients would leave nothing for the
 // wire.
+func Normalize(v any) (any, error) { return normalize(v, 0) }
+
+// NormalizeList does the same for the arguments of an event.
+func NormalizeList(v []any) ([]any, error) { return normalizeList(v, 0) }
+
 func normalize(v any, depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errDepth
@@ -102,9 +107,9 @@ func plainNumbers(v any) any {
 	return v
 }
 
-// asArrived turns a decoded value into what the library hands to handlers for the same value from a client of its own:
+// AsArrived turns a decoded value into what the library hands to handlers for the same value from a client of its own:
 // numbers as float64, binary as types.BufferInterface.
-func asArrived(v any) any {
+func AsArrived(v any) any {
 	switch v := v.(type) {
 	case int64:
 		return float64(v)
@@ -114,11 +119,11 @@ func asArrived(v any) any {
 		return types.NewBytesBuffer(v)
 	case []any:
 		for i, e := range v {
-			v[i] = asArrived(e)
+			v[i] = AsArrived(e)
 		}
 	case map[string]any:
 		for k, e := range v {
-			v[k] = asArrived(e)
+			v[k] = AsArrived(e)
 		}
 	}
 	return v
@@ -140,19 +145,19 @@ func hasBinary(v any) bool {
 				return true
 			}
 		}
-	case object:
+	case Object:
 		return hasBinary(map[string]any(v))
 	}
 	return false
 }
 
-// object is one decoded message. Its methods never fail: a field that is missing or of another type reads as zero, and
+// Object is one decoded message. Its methods never fail: a field that is missing or of another type reads as zero, and
 // the caller decides whether the message still makes sense.
-type object map[string]any
+type Object map[string]any
 
-// decodeObject reads a message in either of the two forms that Node's adapters send: JSON, told by its first byte, or
+// DecodeObject reads a message in either of the two forms that Node's adapters send: JSON, told by its first byte, or
 // msgpack.
-func decodeObject(b []byte) (object, error) {
+func DecodeObject(b []byte) (Object, error) {
 	var v any
 	var err error
 	if len(b) > 0 && b[0] == '{' {
@@ -171,40 +176,40 @@ func decodeObject(b []byte) (object, error) {
 }
 
 // encode writes o as JSON, or as msgpack where it carries binary, which JSON would lose.
-func (o object) encode() ([]byte, error) {
+func (o Object) encode() ([]byte, error) {
 	if hasBinary(o) {
 		return appendMsgpack(nil, o, 0)
 	}
 	return json.Marshal(map[string]any(o))
 }
 
-func (o object) text(key string) string {
+func (o Object) Text(key string) string {
 	s, _ := o[key].(string)
 	return s
 }
 
-func (o object) flag(key string) bool {
+func (o Object) flag(key string) bool {
 	b, _ := o[key].(bool)
 	return b
 }
 
-func (o object) list(key string) []any {
+func (o Object) List(key string) []any {
 	l, _ := o[key].([]any)
 	return l
 }
 
-func (o object) object(key string) object {
+func (o Object) object(key string) Object {
 	m, _ := o[key].(map[string]any)
 	return m
 }
 
-func (o object) has(key string) bool {
+func (o Object) has(key string) bool {
 	v, ok := o[key]
 	return ok && v != nil
 }
 
 // number reads a whole number that fits an int64 from any kind of number.
-func (o object) number(key string) (int64, bool) {
+func (o Object) number(key string) (int64, bool) {
 	switch v := o[key].(type) {
 	case int64:
 		return v, true

@@ -1,4 +1,4 @@
-package adapter_test
+package wire_test
 
 import (
 	"bytes"
@@ -12,14 +12,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidway/sidway/adapter"
+	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/engine.io/v2/types"
 )
+
+func encode(v any) ([]byte, error) {
+	n, err := wire.Normalize(v)
+	if err != nil {
+		return nil, err
+	}
+	return wire.EncodeMsgpack(n)
+}
 
 // TestMsgpackAsNotepack holds our codec against notepack.io, byte for byte where it writes and value for value where it
 // reads.
 func TestMsgpackAsNotepack(t *testing.T) {
-	node := startProc(t, "notepack", "node", "testdata/notepack.mjs")
+	node := startNotepack(t)
 	values := []any{
 		nil, true, false, "", "a", strings.Repeat("x", 31), strings.Repeat("x", 32), strings.Repeat("é", 200),
 		strings.Repeat("z", 70_000), "🎉",
@@ -44,20 +52,20 @@ func TestMsgpackAsNotepack(t *testing.T) {
 		values = append(values, randomValue(r, 3))
 	}
 	for _, v := range values {
-		ours, err := adapter.EncodeMsgpack(v)
+		ours, err := encode(v)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !severalKeys(v) { // the order of keys is free
-			if theirs := node.do(nil, "", map[string]any{"value": packJSON(v)}); theirs != hex.EncodeToString(ours) {
+			if theirs := node.ask(map[string]any{"value": packJSON(v)}); theirs != hex.EncodeToString(ours) {
 				t.Errorf("ours %.80x, notepack's %.80s", ours, theirs)
 			}
 		}
-		read, _ := node.do(nil, "", map[string]any{"hex": hex.EncodeToString(ours)}).(map[string]any)
+		read, _ := node.ask(map[string]any{"hex": hex.EncodeToString(ours)}).(map[string]any)
 		if !reflect.DeepEqual(read["v"], v) {
 			t.Errorf("notepack reads another value for %x", ours[:min(len(ours), 40)])
 		}
-		back, err := adapter.DecodeMsgpack(ours)
+		back, err := wire.DecodeMsgpack(ours)
 		if err != nil || !sameJSON(back, v) {
 			t.Errorf("we read another value for %x: %v", ours[:min(len(ours), 40)], err)
 		}
@@ -146,14 +154,14 @@ func randomValue(r *rand.Rand, depth int) any {
 
 // TestMsgpackHugeNumbers are whole, and beyond what notepack itself gets right: it writes 1e300 as 0.
 func TestMsgpackHugeNumbers(t *testing.T) {
-	node := startProc(t, "notepack", "node", "testdata/notepack.mjs")
+	node := startNotepack(t)
 	for _, n := range []float64{1e19, -1e19, 1e300, math.MaxFloat64} {
-		b, err := adapter.EncodeMsgpack(n)
+		b, err := encode(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, _ := node.do(nil, "", map[string]any{"hex": hex.EncodeToString(b)}).(map[string]any)
-		back, err := adapter.DecodeMsgpack(b)
+		read, _ := node.ask(map[string]any{"hex": hex.EncodeToString(b)}).(map[string]any)
+		back, err := wire.DecodeMsgpack(b)
 		if read["v"] != n || back != n || err != nil {
 			t.Errorf("%v: notepack reads %v, we %v (%v)", n, read["v"], back, err)
 		}
@@ -162,7 +170,7 @@ func TestMsgpackHugeNumbers(t *testing.T) {
 
 // TestMsgpackOtherWriters reads what other writers of msgpack, and other versions of notepack, send.
 func TestMsgpackOtherWriters(t *testing.T) {
-	node := startProc(t, "notepack", "node", "testdata/notepack.mjs")
+	node := startNotepack(t)
 	for _, c := range []struct{ name, hex, want string }{
 		{"undefined", "d40000", "null"},
 		{"date of notepack 2", "d7000000018bcfe56800", `"2023-11-14T22:13:20.000Z"`},
@@ -179,12 +187,12 @@ func TestMsgpackOtherWriters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := adapter.DecodeMsgpack(b)
+		v, err := wire.DecodeMsgpack(b)
 		got, _ := json.Marshal(packJSON(v))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: %s (%v), want %s", c.name, got, err, c.want)
 		}
-		theirs, _ := node.do(nil, "", map[string]any{"hex": c.hex}).(map[string]any)
+		theirs, _ := node.ask(map[string]any{"hex": c.hex}).(map[string]any)
 		if !sameJSON(theirs["v"], v) {
 			t.Errorf("%s: notepack reads %v, we %v", c.name, theirs["v"], v)
 		}
@@ -203,7 +211,7 @@ func TestMsgpackRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := adapter.DecodeMsgpack(b); err == nil {
+		if v, err := wire.DecodeMsgpack(b); err == nil {
 			t.Errorf("%s: decoded as %v", name, v)
 		}
 	}
@@ -235,23 +243,23 @@ func TestNormalize(t *testing.T) {
 		{"reader", bytes.NewReader([]byte("ab")), []byte("ab")},
 		{"number text", json.Number("12"), int64(12)},
 	} {
-		got, err := adapter.Normalize(c.in)
+		got, err := wire.Normalize(c.in)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %#v (%v), want %#v", c.name, got, err, c.want)
 		}
 	}
-	copied, _ := adapter.Normalize(buffer)
+	copied, _ := wire.Normalize(buffer)
 	buffer[0] = 9
 	if !reflect.DeepEqual(copied, []byte{1, 2}) {
 		t.Error("the caller's buffer is shared")
 	}
-	if _, err := adapter.Normalize(cycle); err == nil {
+	if _, err := wire.Normalize(cycle); err == nil {
 		t.Error("a cycle is accepted")
 	}
-	if _, err := adapter.Normalize(make(chan int)); err == nil {
+	if _, err := wire.Normalize(make(chan int)); err == nil {
 		t.Error("a channel is accepted")
 	}
-	if _, err := adapter.Normalize(errReader{}); err == nil {
+	if _, err := wire.Normalize(errReader{}); err == nil {
 		t.Error("a reader that fails is accepted")
 	}
 }
@@ -262,7 +270,7 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 func FuzzMsgpack(f *testing.F) {
 	for _, v := range []any{nil, 1.0, "text", []byte{1}, []any{1.0, map[string]any{"k": "v"}}} {
-		b, err := adapter.EncodeMsgpack(v)
+		b, err := encode(v)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -270,15 +278,15 @@ func FuzzMsgpack(f *testing.F) {
 	}
 	f.Add([]byte{0xd7, 0xff, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := adapter.DecodeMsgpack(b)
+		v, err := wire.DecodeMsgpack(b)
 		if err != nil {
 			return
 		}
-		again, err := adapter.EncodeMsgpack(v)
+		again, err := encode(v)
 		if err != nil {
 			t.Fatalf("%v does not encode: %v", v, err)
 		}
-		w, err := adapter.DecodeMsgpack(again)
+		w, err := wire.DecodeMsgpack(again)
 		if err != nil || !sameJSON(v, w) {
 			t.Fatalf("%#v became %#v (%v)", v, w, err)
 		}
@@ -295,13 +303,13 @@ func FuzzMessages(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	b, err := adapter.EncodeMsgpack([]any{"uid", map[string]any{"type": 2, "data": []any{"e", []byte{1}}, "nsp": "/"}, map[string]any{"rooms": []any{}}})
+	b, err := encode([]any{"uid", map[string]any{"type": 2, "data": []any{"e", []byte{1}}, "nsp": "/"}, map[string]any{"rooms": []any{}}})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		first, second, err := adapter.Frame(b)
+		first, second, err := wire.Frame(b)
 		if err != nil {
 			t.Fatal(err)
 		}
