@@ -56,7 +56,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	answer := &heldAnswer{header: maps.Clone(w.Header()), status: http.StatusOK}
-	if survived(func() { g.next.ServeHTTP(answer, r) }) {
+	ok = survived(func() { g.next.ServeHTTP(answer, r) })
+	answer.finish()
+	if ok {
 		answer.send(r.Context(), w)
 	} else {
 		w.WriteHeader(http.StatusBadRequest)
@@ -118,6 +120,8 @@ type heldAnswer struct {
 	mu     sync.Mutex
 	status int
 	body   bytes.Buffer
+	last   []func() // run when the request has been handled, before the client hears of it
+	done   bool     // they have run
 	over   bool
 }
 
@@ -139,6 +143,29 @@ func (a *heldAnswer) Write(b []byte) (int, error) {
 		return 0, errAnswered
 	}
 	return a.body.Write(b)
+}
+
+// behind has fn run once the request has been handled and before its answer leaves; at once where there is none.
+func (a *heldAnswer) behind(fn func()) {
+	if a != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !a.done {
+			a.last = append(a.last, fn)
+			return
+		}
+	}
+	go fn()
+}
+
+func (a *heldAnswer) finish() {
+	a.mu.Lock()
+	last := a.last
+	a.done = true
+	a.mu.Unlock()
+	for _, fn := range last {
+		fn()
+	}
 }
 
 func (a *heldAnswer) send(ctx context.Context, w http.ResponseWriter) {

@@ -2,6 +2,7 @@ package mend
 
 import (
 	"bytes"
+	"net/http"
 	"sync"
 	"time"
 
@@ -35,10 +36,16 @@ type closingPolling struct {
 
 	mu     sync.Mutex
 	ending types.Callable // if set: the next payload ends with the close packet, and this ends the session
+	poll   *heldAnswer    // of the last poll
 }
 
 // OnRequest implements transports.Transport.
 func (p *closingPolling) OnRequest(ctx *types.HttpContext) {
+	if a, ok := ctx.Response().(*heldAnswer); ok && ctx.Method() == http.MethodGet {
+		p.mu.Lock()
+		p.poll = a
+		p.mu.Unlock()
+	}
 	p.Polling.OnRequest(ctx)
 	p.mu.Lock()
 	ending := p.Writable() && p.ending != nil
@@ -52,12 +59,12 @@ func (p *closingPolling) OnRequest(ctx *types.HttpContext) {
 func (p *closingPolling) Send(packets []*enginepacket.Packet) {
 	p.mu.Lock()
 	p.SetWritable(false)
-	end := p.ending
+	end, poll := p.ending, p.poll
 	p.ending = nil
 	p.mu.Unlock()
 	if end != nil {
 		packets = append(packets, &enginepacket.Packet{Type: enginepacket.CLOSE})
-		defer func() { go end() }() // its listeners must not run under the engine's lock
+		poll.behind(end) // its listeners must not run under the engine's lock, and the client's next request finds no session
 	}
 	p.Polling.Send(packets)
 }
