@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/notice"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
@@ -184,10 +185,11 @@ func (a *acceptor) Receive() {}
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{client: newClient(a.g, from.Addr(), a.port), d: d, fd: fd}
+	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.Trusted), g: a.g, d: d, fd: fd, fresh: true}
+	c.ReplaceIDs = a.g.AccessLog
 	c.Sit(c)
 	c.waiter.c = c
-	a.g.admit(&c.client)
+	a.g.admit(c)
 	if d == a.d {
 		c.arrive()
 	} else {

@@ -3,14 +3,13 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -22,19 +21,19 @@ const longestLogged = 256
 
 // logAccess writes the access log's line, if there is one.
 func (x *exchange) logAccess() {
-	if !x.c.g.AccessLog {
+	if !x.g.AccessLog {
 		return
 	}
-	x.c.g.Log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
+	x.g.Log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
 		slog.Int("status", cmp.Or(x.status, statusLeft)),
 		slog.Int64("bytes", x.bytes),
-		slog.String("took", rounded(time.Since(x.began))),
-		slog.String("overhead", rounded(x.own)))...)
+		slog.String("took", rounded(time.Since(x.Began))),
+		slog.String("overhead", rounded(x.overhead)))...)
 }
 
 // tunnelLog returns what writes the access log's line when the request's tunnel ends, nil where there is no log.
 func (x *exchange) tunnelLog() func(tunnel.Result) {
-	g := x.c.g
+	g := x.g
 	if !g.AccessLog {
 		return nil
 	}
@@ -57,47 +56,22 @@ func (x *exchange) facts() []slog.Attr {
 	if x.route != nil {
 		clusterName = x.route.Cluster.Name
 	}
-	if x.node != nil {
-		node = x.node.Name
+	if x.Node != nil {
+		node = x.Node.Name
 	}
 	return []slog.Attr{
-		slog.String("client", x.origin().ip),
-		slog.String("request_id", x.requestID()),
-		slog.String("method", shortened(x.req.Method, longestLogged)),
-		slog.String("host", shortened(x.req.Host, longestLogged)),
-		slog.String("path", shortened(x.req.Path, longestLogged)),
-		slog.String("kind", x.kind.String()),
+		slog.String("client", x.Origin().IP),
+		slog.String("request_id", x.ID()),
+		slog.String("method", request.Shortened(x.Req.Method, longestLogged)),
+		slog.String("host", request.Shortened(x.Req.Host, longestLogged)),
+		slog.String("path", request.Shortened(x.Req.Path, longestLogged)),
+		slog.String("kind", x.Kind.String()),
 		slog.String("cluster", clusterName),
 		slog.String("node", node),
-		slog.String("sid", engineio.ShortSID(cmp.Or(x.query.SID, x.open.SID))),
-		slog.String("user_agent", shortened(x.req.Get(http1.UserAgent), longestLogged)),
+		slog.String("sid", engineio.ShortSID(cmp.Or(x.Query.SID, x.Open.SID))),
+		slog.String("user_agent", request.Shortened(x.Req.Get(http1.UserAgent), longestLogged)),
 	}
-}
-
-func shortened(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
 }
 
 // rounded is a duration with its unit. A handler may write a time.Duration as a bare number.
 func rounded(d time.Duration) string { return d.Round(time.Microsecond).String() }
-
-// passesID reports whether the request's own X-Request-ID goes on to the node. Where there is an access log only a trusted
-// proxy chooses the id that stands in it.
-func (x *exchange) passesID() bool {
-	return !x.c.g.AccessLog || x.c.trusted && x.req.Get(http1.XRequestID) != ""
-}
-
-// requestID is the id of the request in the log and at the node.
-func (x *exchange) requestID() string {
-	switch {
-	case x.id != "":
-	case x.c.trusted && x.req.Get(http1.XRequestID) != "":
-		x.id = shortened(x.req.Get(http1.XRequestID), longestLogged)
-	default:
-		x.id = fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
-	}
-	return x.id
-}

@@ -8,29 +8,15 @@ import (
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
 // This file brings a request to a node: it chooses one, connects, sends, and decides what follows where that fails.
 
-// What can become of a request between us and a node.
-var (
-	errRefused   = errors.New("gateway: the node refused the connection")
-	errSilent    = errors.New("gateway: the node did not answer in time")
-	errShortage  = errors.New("gateway: no descriptor or memory is left")
-	errNoPort    = errors.New("gateway: all ports to the node are in use")
-	errCut       = errors.New("gateway: the node cut the connection")
-	errUnsent    = errors.New("gateway: the node's connection was closed before the request was read")
-	errBadAnswer = errors.New("gateway: the node's answer is not HTTP")
-)
-
 const (
 	// dialTime is how long a node may take to accept a connection.
 	dialTime = time.Second
-	// margin is what network and scheduling may add to the protocol's own timers.
-	margin = 15 * time.Second
-	// ordinaryTime is how long a node may take to answer a request that is not Socket.IO's, or the last handshake tried.
-	ordinaryTime = 60 * time.Second
 	// retryPause is the wait before a node that could not be reached, or a store that could not be asked, is tried again.
 	retryPause = 50 * time.Millisecond
 )
@@ -41,17 +27,17 @@ const (
 func (c *clientConn) choose() {
 	x, cl := c.x, c.x.route.Cluster
 	var err error
-	if x.reserved = x.kind.makesSession(); x.reserved {
-		x.node, err = cl.Pick(x.tried)
+	if x.Reserved = x.Kind.MakesSession(); x.Reserved {
+		x.Node, err = cl.Pick(x.Tried)
 	} else {
-		x.node, err = cl.Next(x.tried)
+		x.Node, err = cl.Next(x.Tried)
 	}
 	if err == nil {
 		c.ask()
 		return
 	}
-	x.reserved, x.node = false, nil
-	if x.kind == preflight { // it is granted whatever the cause
+	x.Reserved, x.Node = false, nil
+	if x.Kind == request.Preflight { // it is granted whatever the cause
 		c.fail(engineio.NoNode)
 		return
 	}
@@ -67,7 +53,7 @@ func (c *clientConn) choose() {
 		c.fail(engineio.NoNode)
 		return
 	}
-	x.tried = x.tried[:0]
+	x.Tried = x.Tried[:0]
 	c.hold(min(left, max(cl.Retry(), retryPause)), c.choose)
 }
 
@@ -76,20 +62,20 @@ func (c *clientConn) choose() {
 func (c *clientConn) ask() {
 	x, d := c.x, c.d
 	x.acquire(d.loop.Clock())
-	if !x.kind.wantsTunnel() && !x.redialed {
-		if n := d.take(x.node); n != nil {
+	if !x.Kind.WantsTunnel() && !x.redialed {
+		if n := d.take(x.Node); n != nil {
 			c.send(n)
 			return
 		}
 	}
-	addr, ok := d.peer(x.node)
+	addr, ok := d.peer(x.Node)
 	if !ok {
 		c.askName()
 		return
 	}
-	n, err := d.dial(x.node, addr, x.query.SID != "")
+	n, err := d.dial(x.Node, addr, x.Query.SID != "")
 	if err != nil {
-		c.g.Log.Debug("no connection to a node", "cluster", x.route.Cluster.Name, "node", x.node.Name, "error", err)
+		c.g.Log.Debug("no connection to a node", "cluster", x.route.Cluster.Name, "node", x.Node.Name, "error", err)
 		c.lost(dialError(err))
 		return
 	}
@@ -101,14 +87,14 @@ func (c *clientConn) askName() {
 	x, d := c.x, c.d
 	r := dialed{fd: -1}
 	c.await(
-		func() { r = dialName(x.node.Address) },
+		func() { r = dialName(x.Node.Address) },
 		func() {
 			if r.err != nil {
 				c.lost(dialError(r.err))
 				return
 			}
-			d.peers[x.node] = peer{r.addr, d.loop.Clock().Add(peerTime)}
-			n, err := d.adopt(x.node, r.fd)
+			d.peers[x.Node] = peer{r.addr, d.loop.Clock().Add(peerTime)}
+			n, err := d.adopt(x.Node, r.fd)
 			if err != nil {
 				c.lost(dialError(err))
 				return
@@ -125,14 +111,14 @@ func (c *clientConn) askName() {
 // send writes the request's head and what was read of its body in one piece.
 func (c *clientConn) send(n *nodeConn) {
 	x, d := c.x, c.d
-	d.out = x.appendRequest(d.out[:0], x.node.Address)
-	if u := &x.upload; x.req.Chunked && !u.complete {
-		d.out = http1.AppendChunk(d.out, u.body)
+	d.out = x.AppendRequest(d.out[:0], x.Node.Address)
+	if u := &x.Upload; x.Req.Chunked && !u.Complete {
+		d.out = http1.AppendChunk(d.out, u.Body)
 	} else {
-		d.out = append(d.out, u.body...)
+		d.out = append(d.out, u.Body...)
 	}
-	x.sentAt, x.interim, x.reused = time.Time{}, 0, n.reused
-	x.open, x.early = engineio.Open{}, x.early[:0] // of a node that was tried before
+	x.SentAt, x.interim, x.Reused = time.Time{}, 0, n.reused
+	x.Open, x.Early = engineio.Open{}, x.Early[:0] // of a node that was tried before
 	c.n, n.client = n, c
 	c.setState(asking, dialTime)
 	wrote, err := n.send(d.out)
@@ -151,12 +137,12 @@ func (c *clientConn) send(n *nodeConn) {
 // sent notes that the node may have begun to read the request.
 func (c *clientConn) sent() {
 	x := c.x
-	if x.sentAt.IsZero() {
-		x.sentAt = time.Now()
-		x.own = x.sentAt.Sub(x.ready)
-		c.within(x.answerTime())
-	} else if c.state == asking && !x.upload.complete {
-		c.within(x.patience())
+	if x.SentAt.IsZero() {
+		x.SentAt = time.Now()
+		x.overhead = x.SentAt.Sub(x.ready)
+		c.within(x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
+	} else if c.state == asking && !x.Upload.Complete {
+		c.within(x.Patience())
 	}
 	if len(c.n.unsent.b) == 0 {
 		c.startStream()
@@ -168,14 +154,14 @@ func (c *clientConn) sent() {
 func dialError(err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return errRefused
+		return request.ErrRefused
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return errNoPort
+		return request.ErrNoPort
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
 		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-		return errShortage
+		return request.ErrShortage
 	}
-	return errSilent
+	return request.ErrSilent
 }
 
 // waitsOn reports whether the node is waited for although nothing came within answerTime. A node that answers others is
@@ -183,18 +169,18 @@ func dialError(err error) error {
 // drown in them. Only a node that has answered nothing at all is given up, once for each request.
 func (c *clientConn) waitsOn() bool {
 	x := c.x
-	if !x.reserved || x.overdue() {
+	if !x.Reserved || x.Overdue(time.Now()) {
 		return false
 	}
 	// A node that talks on its WebSockets lives, but it may accept nothing new.
-	talks := x.node.Talked.Load() != x.talked && time.Since(x.sentAt) < talkTime*c.g.Limits.HandshakeTime
+	talks := x.Node.Talked.Load() != x.talked && time.Since(x.SentAt) < talkTime*c.g.Limits.HandshakeTime
 	silent := false
-	if !talks && x.node.Heard.Load() == x.heard {
-		x.tellFault(faultSilent, x.node.Name, "a node accepts handshakes and answers nothing", "node", x.node.Name, "address", x.node.Address)
-		silent = x.route.Cluster.Suspect(x.node, x.heard)
+	if !talks && x.Node.Heard.Load() == x.heard {
+		x.tellFault(faultSilent, x.Node.Name, "a node accepts handshakes and answers nothing", "node", x.Node.Name, "address", x.Node.Address)
+		silent = x.route.Cluster.Suspect(x.Node, x.heard)
 	}
-	x.heard, x.talked = x.node.Heard.Load(), x.node.Talked.Load()
-	return !silent || x.resent
+	x.heard, x.talked = x.Node.Heard.Load(), x.Node.Talked.Load()
+	return !silent || x.Resent
 }
 
 // talkTime is for how many HandshakeTimes a node's words on tunnels stand in for answers.
@@ -212,33 +198,33 @@ func (c *clientConn) dropNode() {
 func (c *clientConn) lost(err error) {
 	c.dropNode()
 	x := c.x
-	x.upload.streams = false
+	x.streams = false
 	switch {
-	case errors.Is(err, errUnsent) && !x.redialed:
+	case errors.Is(err, request.ErrUnsent) && !x.redialed:
 		x.redialed = true
 		c.ask()
 		return
-	case x.query.SID != "":
+	case x.Query.SID != "":
 		c.lostSession(err)
 		return
-	case errors.Is(err, errShortage):
+	case errors.Is(err, request.ErrShortage):
 		c.fail(engineio.Full)
 		return
 	}
 	x.leave()
 	x.blame(err)
-	if !x.mayMoveOn(err) {
+	if !x.MayMoveOn(err, time.Now()) {
 		c.givenUp(err)
 		return
 	}
-	x.tried, x.redialed = append(x.tried, x.node), false
+	x.Tried, x.redialed = append(x.Tried, x.Node), false
 	x.ready = c.d.loop.Clock()
 	c.choose()
 }
 
 // givenUp answers a request that may not be sent to another node.
 func (c *clientConn) givenUp(err error) {
-	if errors.Is(err, errSilent) {
+	if errors.Is(err, request.ErrSilent) {
 		c.fail(engineio.SilentNode)
 		return
 	}
@@ -249,28 +235,28 @@ func (c *clientConn) givenUp(err error) {
 // is sent again, until the protocol's own timers have ended the session. A node that refuses is gone and its sessions with it.
 func (c *clientConn) lostSession(err error) {
 	x := c.x
-	if x.sentAt.IsZero() && !errors.Is(err, errRefused) && !errors.Is(err, errUnsent) {
+	if x.SentAt.IsZero() && !errors.Is(err, request.ErrRefused) && !errors.Is(err, request.ErrUnsent) {
 		now := time.Now()
 		if x.heldAt.IsZero() {
 			x.heldAt = now
 		}
-		if now.Sub(x.heldAt) < x.patience() {
+		if now.Sub(x.heldAt) < x.Patience() {
 			c.hold(retryPause, c.ask)
 			return
 		}
 	}
 	switch {
-	case errors.Is(err, errShortage), errors.Is(err, errNoPort):
+	case errors.Is(err, request.ErrShortage), errors.Is(err, request.ErrNoPort):
 		c.fail(engineio.Full)
 		return
-	case errors.Is(err, errBadAnswer):
+	case errors.Is(err, request.ErrBadAnswer):
 		c.fail(engineio.BadNode)
 		return
-	case errors.Is(err, errRefused):
-		x.route.Cluster.Failed(x.node)
+	case errors.Is(err, request.ErrRefused):
+		x.route.Cluster.Failed(x.Node)
 	}
-	if errors.Is(err, errRefused) || x.kind == poll || x.kind == post { // an upgrade that fails costs the session nothing
-		x.route.Cluster.Sessions.End(x.query.SID)
+	if errors.Is(err, request.ErrRefused) || x.Kind == request.Poll || x.Kind == request.Post { // an upgrade that fails costs the session nothing
+		x.route.Cluster.Sessions.End(x.Query.SID)
 	}
 	c.fail(engineio.SessionGone)
 }
@@ -279,20 +265,20 @@ func (c *clientConn) lostSession(err error) {
 func (x *exchange) acquire(now time.Time) {
 	if !x.leased {
 		x.leased = true
-		x.node.Acquire()
+		x.Node.Acquire()
 	}
-	x.heard, x.talked, x.acquired = x.node.Heard.Load(), x.node.Talked.Load(), now
+	x.heard, x.talked, x.acquired = x.Node.Heard.Load(), x.Node.Talked.Load(), now
 }
 
 // leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.
 func (x *exchange) leave() {
 	if x.leased {
 		x.leased = false
-		x.node.Release()
+		x.Node.Release()
 	}
-	if x.reserved {
-		x.reserved = false
-		x.route.Cluster.Leave(x.node)
+	if x.Reserved {
+		x.Reserved = false
+		x.route.Cluster.Leave(x.Node)
 	}
 }
 
@@ -300,23 +286,23 @@ func (x *exchange) leave() {
 // that only handshakes and direct connects count.
 func (x *exchange) blame(err error) {
 	switch c := x.route.Cluster; {
-	case errors.Is(err, errRefused):
-		c.Failed(x.node)
-	case errors.Is(err, errSilent) && x.sentAt.IsZero():
-		c.Suspect(x.node, x.heard)
-	case errors.Is(err, errCut) && x.kind.makesSession():
-		if c.Cut(x.node) {
-			x.tellFault(faultNoSession, x.node.Name, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?",
-				"node", x.node.Name, "address", x.node.Address)
+	case errors.Is(err, request.ErrRefused):
+		c.Failed(x.Node)
+	case errors.Is(err, request.ErrSilent) && x.SentAt.IsZero():
+		c.Suspect(x.Node, x.heard)
+	case errors.Is(err, request.ErrCut) && x.Kind.MakesSession():
+		if c.Cut(x.Node) {
+			x.tellFault(faultNoSession, x.Node.Name, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?",
+				"node", x.Node.Name, "address", x.Node.Address)
 		}
-	case errors.Is(err, errBadAnswer) && x.kind.makesSession() && x.req.Path == x.route.Path:
+	case errors.Is(err, request.ErrBadAnswer) && x.Kind.MakesSession() && x.Req.Path == x.route.Path:
 		x.noSession("what it says is not HTTP")
 	}
 }
 
 // connected is the time for Cluster.Answered: of a connection that was reused the zero time.
 func (x *exchange) connected() time.Time {
-	if x.reused {
+	if x.Reused {
 		return time.Time{}
 	}
 	return x.acquired
@@ -326,33 +312,27 @@ func (x *exchange) connected() time.Time {
 func (x *exchange) answered() {
 	c, connected := x.route.Cluster, x.connected()
 	switch {
-	case !x.kind.makesSession():
-		c.Answered(x.node, connected)
-	case x.open.SID != "" || x.resp.Status == 101:
-		c.Made(x.node, connected)
-	case x.req.Path != x.route.Path: // what no client asks for, such as another bundle's name
-		c.Answered(x.node, connected)
-	case x.refusedByRule():
-		c.Answered(x.node, connected)
-		if c.Refuses(x.node) {
-			x.tellFault(faultRefusals, x.node.Name, "a node refuses one handshake after the other",
-				"node", x.node.Name, "status", x.resp.Status, "client", x.origin().ip)
+	case !x.Kind.MakesSession():
+		c.Answered(x.Node, connected)
+	case x.Open.SID != "" || x.Resp.Status == 101:
+		c.Made(x.Node, connected)
+	case x.Req.Path != x.route.Path: // what no client asks for, such as another bundle's name
+		c.Answered(x.Node, connected)
+	case x.RefusedByRule():
+		c.Answered(x.Node, connected)
+		if c.Refuses(x.Node) {
+			x.tellFault(faultRefusals, x.Node.Name, "a node refuses one handshake after the other",
+				"node", x.Node.Name, "status", x.Resp.Status, "client", x.Origin().IP)
 		}
 	default:
-		x.noSession(strconv.Itoa(x.resp.Status))
+		x.noSession(strconv.Itoa(x.Resp.Status))
 	}
-}
-
-// refusedByRule reports whether the node's answer to a handshake may be a rule's: any client can be refused so.
-func (x *exchange) refusedByRule() bool {
-	s := x.resp.Status
-	return s >= 400 && s < 500 && s != 404
 }
 
 // noSession counts an answer to a handshake that no Socket.IO server gives.
 func (x *exchange) noSession(said string) {
-	if x.route.Cluster.NoSession(x.node) && said != "200" { // see warnOfOpen
-		x.tellFault(faultNoSession, x.node.Name, "a node answers handshakes with something else than a session: does it serve Socket.IO, and on the cluster's path?",
-			"node", x.node.Name, "address", x.node.Address, "path", x.route.Path, "status", said)
+	if x.route.Cluster.NoSession(x.Node) && said != "200" { // see warnOfOpen
+		x.tellFault(faultNoSession, x.Node.Name, "a node answers handshakes with something else than a session: does it serve Socket.IO, and on the cluster's path?",
+			"node", x.Node.Name, "address", x.Node.Address, "path", x.route.Path, "status", said)
 	}
 }

@@ -7,18 +7,23 @@ import (
 
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 // clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
 type clientConn struct {
 	loop.Seat
-	client
+	request.Client
+	g      *Gateway
 	d      *driver
 	fd     int
 	token  loop.Token
 	waiter waiter
+
+	surplus bool // above the limit of connections: only what belongs to a session is served
+	crowded bool // even above the overflow: only what belongs to a session that is known here is
+	fresh   bool // it has not sent a request yet
 
 	state state
 	limit time.Duration // when the state ends by itself
@@ -152,7 +157,7 @@ func (c *clientConn) wants() bool {
 	case idle, receiving, lingering:
 		return true
 	case asking, collecting, relaying:
-		return c.x.upload.streams && len(c.n.unsent.b) == 0
+		return c.x.streams && len(c.n.unsent.b) == 0
 	}
 	return false
 }
@@ -236,8 +241,8 @@ func (c *clientConn) first() time.Duration {
 	if c.ends > 0 && !c.answering() {
 		first = min(first, c.ends)
 	}
-	if c.x != nil && c.x.upload.due > 0 && c.wants() {
-		first = min(first, c.x.upload.due)
+	if c.x != nil && c.x.due > 0 && c.wants() {
+		first = min(first, c.x.due)
 	}
 	return first
 }
@@ -278,22 +283,22 @@ func (c *clientConn) expired() {
 	case holding:
 		c.then()
 	case asking:
-		if !c.x.sentAt.IsZero() && c.waitsOn() {
-			c.within(c.x.answerTime())
+		if !c.x.SentAt.IsZero() && c.waitsOn() {
+			c.within(c.x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
 			return
 		}
-		c.lost(errSilent)
+		c.lost(request.ErrSilent)
 	case collecting:
 		switch {
-		case c.x.kind != handshake:
-			c.broken(errSilent)
+		case c.x.Kind != request.Handshake:
+			c.broken(request.ErrSilent)
 		case c.waitsOn():
-			c.within(c.x.answerTime())
+			c.within(c.x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
 		default:
-			c.lost(errSilent)
+			c.lost(request.ErrSilent)
 		}
 	case learning:
-		c.lost(errSilent)
+		c.lost(request.ErrSilent)
 	case relaying:
 		if len(c.unsent.b) > 0 {
 			c.depart()
@@ -317,7 +322,7 @@ func (c *clientConn) lookForEnd() {
 	case err == sock.Again:
 	case err != nil && err != io.EOF:
 		c.depart()
-	case c.x.upload.streams: // what comes is read, and the end found, when the node takes it
+	case c.x.streams: // what comes is read, and the end found, when the node takes it
 	case n > 0 || c.waits || len(c.in.b) > 0:
 		c.waits = true
 		if c.ends == 0 {
@@ -333,136 +338,6 @@ func (c *clientConn) lookForEnd() {
 // of a client that has closed its side since.
 func (c *clientConn) lookBehind() {
 	c.waits = len(c.in.b) > 0 || c.readable && !c.hup || c.hup && c.waits
-}
-
-// write sends b, and keeps what the client does not take. It reports whether the client is still there.
-func (c *clientConn) write(b []byte) bool {
-	if len(c.unsent.b) > 0 {
-		c.unsent.add(b)
-		return true
-	}
-	n, err := c.d.loop.Write(c.token, c.fd, b)
-	if err != nil && err != sock.Again {
-		return false
-	}
-	if c.x != nil {
-		c.x.bytes += int64(n)
-	}
-	if n < len(b) {
-		c.unsent.add(b[n:])
-	}
-	return true
-}
-
-// flush writes what the client did not take.
-func (c *clientConn) flush() {
-	n, err := c.d.loop.Write(c.token, c.fd, c.unsent.b)
-	if err != nil && err != sock.Again {
-		c.depart()
-		return
-	}
-	if c.x != nil {
-		c.x.bytes += int64(n)
-	}
-	c.unsent.drop(n)
-	switch {
-	case c.state == relaying && n > 0:
-		c.awaitMore()
-	case c.state == flushing && len(c.unsent.b) == 0:
-		c.done()
-	}
-}
-
-// written goes on when the answer is with the client, or waits in unsent.
-func (c *clientConn) written() {
-	if len(c.unsent.b) > 0 {
-		c.setState(flushing, c.g.Limits.WriteTime)
-		return
-	}
-	c.done()
-}
-
-// done ends the request, whose answer has been written.
-func (c *clientConn) done() {
-	c.endRequest()
-	switch {
-	case !c.last:
-		c.awaitRequest()
-	case c.lingers:
-		c.linger()
-	default:
-		c.depart()
-	}
-}
-
-// lingerTime is how long a client gets to read the last answer.
-const lingerTime = 2 * time.Second
-
-// linger lets the client read the answer before its connection is closed: what it still sends is thrown away for a
-// while, because closing on unread bytes resets the connection and may destroy the answer on its way.
-func (c *clientConn) linger() {
-	c.in.free()
-	c.looked = 0
-	if sock.ShutdownWrite(c.fd) != nil {
-		c.depart()
-		return
-	}
-	c.setState(lingering, lingerTime)
-}
-
-// endRequest lets go of the request in hand.
-func (c *clientConn) endRequest() {
-	x := c.x
-	if x == nil {
-		return
-	}
-	if !x.queuedAt.IsZero() {
-		c.g.held.Add(-1)
-	}
-	x.leave()
-	x.logAccess()
-	x.recycle()
-	c.x = nil
-	c.g.active.Add(-1)
-}
-
-// depart closes the connection and ends what is done for the client.
-func (c *clientConn) depart() {
-	if c.state == gone {
-		return
-	}
-	awaits := c.state == awaiting
-	if c.x != nil && c.answering() {
-		c.x.forgetSession()
-	}
-	c.dropNode()
-	c.getOff()
-	c.d.loop.Forget(c.token)
-	if c.aborts {
-		sock.Abort(c.fd)
-	}
-	sock.Close(c.fd)
-	c.g.closed()
-	if !awaits { // what a goroutine works for is let go of when that is done
-		c.endRequest()
-	}
-}
-
-// getOff takes the connection off its loop.
-func (c *clientConn) getOff() {
-	c.state = gone
-	c.waiter.leave()
-	c.in.free()
-	c.unsent.free()
-	c.d.loop.StopTimer(&c.Seat)
-	delete(c.d.clients, c)
-}
-
-// hand gives the connection to the engine of tunnels.
-func (c *clientConn) hand() tunnel.Socket {
-	s := tunnel.Socket{FD: c.fd, Token: c.token, Readable: c.readable, Hup: c.hup}
-	c.getOff()
-	return s
 }
 
 // await has a goroutine do work that may block, and then goes on, if the client is still there; if not, drop is called.

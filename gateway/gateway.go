@@ -25,33 +25,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sidway/sidway/affinity"
-	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 // Route is a cluster and the requests that belong to it.
-type Route struct {
-	// Hosts are the host names served, lower case and without port, `*.example.com` for any name below; none means all.
-	Hosts []string
-	// Path is the prefix of Socket.IO's requests, `/socket.io/` as a rule. Requests on other paths of the same host go
-	// to the nodes in turn.
-	Path string
-	// MaxBody limits a request's body in bytes. 0: for Socket.IO what the session's open packet announced, otherwise
-	// no limit.
-	MaxBody int64
-	// DisableKeepAlive has each connection to a node carry one request: for nodes behind something that routes connections, and
-	// not requests, by what comes first on them.
-	DisableKeepAlive bool
-	Cluster          *cluster.Cluster
-	// Store holds this cluster's bindings.
-	Store affinity.Store
-	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
-	// nil, is called concurrently and must not block.
-	OnTaken func(refused, node string)
-}
+type Route = request.Route
 
 // Limits are the bounds of what a client may take. All of them are required.
 type Limits struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -102,7 +103,7 @@ func (m *Metrics) answered(r *route, c engineio.Cause) {
 
 // routeMetrics are one cluster's, looked up once.
 type routeMetrics struct {
-	requests   [len(kindNames)]prometheus.Counter
+	requests   [request.Kinds]prometheus.Counter
 	handshakes [outcomes]prometheus.Counter // by polling
 	directs    [outcomes]prometheus.Counter
 	upgrades   [outcomes]prometheus.Counter
@@ -117,8 +118,8 @@ func (m *Metrics) route(c *cluster.Cluster) *routeMetrics {
 		added:   m.added.WithLabelValues(c.Name),
 		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(c.Name, cause) },
 	}
-	for k, name := range kindNames {
-		r.requests[k] = m.requests.WithLabelValues(c.Name, name)
+	for k := range request.Kinds {
+		r.requests[k] = m.requests.WithLabelValues(c.Name, k.String())
 	}
 	for o, name := range outcomeNames {
 		r.handshakes[o] = m.handshakes.WithLabelValues(c.Name, "polling", name)
@@ -141,17 +142,17 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 }
 
 // outcome counts what a node made of a request for a session or an upgrade.
-func (r *routeMetrics) outcome(k kind, made bool) {
+func (r *routeMetrics) outcome(k request.Kind, made bool) {
 	o := handshakeRefused
 	if made {
 		o = handshakeMade
 	}
 	switch k {
-	case handshake:
+	case request.Handshake:
 		r.handshakes[o].Inc()
-	case directConnect:
+	case request.DirectConnect:
 		r.directs[o].Inc()
-	case upgrade:
+	case request.Upgrade:
 		r.upgrades[o].Inc()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -88,7 +89,7 @@ func (n *nodeConn) flush() {
 	c := n.client
 	wrote, err := n.d.loop.Write(n.token, n.fd, n.unsent.b)
 	if err != nil && err != sock.Again {
-		if c.x.sentAt.IsZero() {
+		if c.x.SentAt.IsZero() {
 			c.lost(n.dialError(err))
 			return
 		}
@@ -97,8 +98,8 @@ func (n *nodeConn) flush() {
 	}
 	if n.unsent.drop(wrote); wrote > 0 {
 		c.sent()
-		if u := &c.x.upload; u.streams { // the time that the node took is not the client's
-			u.due = max(u.due, n.d.loop.Now()+c.g.Limits.BodyTime)
+		if x := c.x; x.streams { // the time that the node took is not the client's
+			x.due = max(x.due, n.d.loop.Now()+c.g.Limits.BodyTime)
 		}
 	}
 }
@@ -106,14 +107,14 @@ func (n *nodeConn) flush() {
 // unwritable gives up sending to a node that takes no more of the request: it may have answered.
 func (n *nodeConn) unwritable() {
 	n.unsent.free()
-	n.client.x.upload.streams = false
+	n.client.x.streams = false
 	n.spoilt, n.readable = true, true
 }
 
 // dialError sorts an error of a connection on which nothing was written yet.
 func (n *nodeConn) dialError(err error) error {
 	if n.reused {
-		return errUnsent
+		return request.ErrUnsent
 	}
 	return dialError(err)
 }

@@ -30,7 +30,7 @@ const (
 var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
 
 // admit counts a new connection, and notes whether there is room for it.
-func (g *Gateway) admit(c *client) {
+func (g *Gateway) admit(c *clientConn) {
 	open, limit := g.open.Add(1), g.limit.Load()
 	c.surplus = open > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))

@@ -3,19 +3,29 @@ package gateway
 import (
 	"context"
 	"errors"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
-	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // topology is where requests may go. It never changes: Update puts another one in its place.
-type topology struct{ routes []*route }
+type topology struct {
+	routes request.Routes
+	all    []*route // the same
+}
+
+// of returns what belongs to a route.
+func (t *topology) of(r *request.Route) *route {
+	for _, known := range t.all {
+		if known.Route == r {
+			return known
+		}
+	}
+	return nil
+}
 
 // route is a Route with what its requests count.
 type route struct {
@@ -71,7 +81,7 @@ func (g *Gateway) Update(routes []Route) {
 	g.updating.Lock()
 	defer g.updating.Unlock()
 	kept := map[*cluster.Cluster]*tally{}
-	for _, r := range g.topology.Load().routes {
+	for _, r := range g.topology.Load().all {
 		kept[r.Cluster] = r.tally
 	}
 	next := &topology{}
@@ -82,7 +92,9 @@ func (g *Gateway) Update(routes []Route) {
 			t = &tally{metrics: g.Metrics.route(r.Cluster)}
 		}
 		delete(kept, r.Cluster)
-		next.routes = append(next.routes, newRoute(r, t))
+		made := newRoute(r, t)
+		next.routes = append(next.routes, made.Route)
+		next.all = append(next.all, made)
 		for _, n := range r.Cluster.Nodes() {
 			current[n] = true
 		}
@@ -102,115 +114,9 @@ func (g *Gateway) Update(routes []Route) {
 	}
 }
 
-// match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
-// path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
-func (g *Gateway) match(host, path, query string) (r *route, socketIO bool) {
-	name := hostname(host)
-	for _, candidate := range g.topology.Load().routes {
-		if !candidate.serves(name) {
-			continue
-		}
-		if strings.HasPrefix(path, candidate.Path) {
-			return candidate, !candidate.isClientBundle(path) || engineio.HasQuery(query)
-		}
-		if r == nil {
-			r = candidate
-		}
-	}
-	return r, false
-}
-
-// serves reports whether the route is for that host name, which is compared without regard to case.
-func (r *Route) serves(name string) bool {
-	for _, h := range r.Hosts {
-		if below, ok := strings.CutPrefix(h, "*"); ok {
-			if len(name) > len(below) && strings.EqualFold(name[len(name)-len(below):], below) {
-				return true
-			}
-		} else if strings.EqualFold(name, h) {
-			return true
-		}
-	}
-	return len(r.Hosts) == 0
-}
-
-// hostname is a Host field without port and without a final dot.
-func hostname(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
-	}
-	return strings.TrimSuffix(host, ".")
-}
-
-// isClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, by the exact
-// names that they look for before they take a request for Engine.IO's. A server that does not hand it out takes it for
-// Engine.IO's, and so does every server that is asked for a WebSocket.
-func (r *Route) isClientBundle(path string) bool {
-	switch strings.TrimSuffix(path[len(r.Path):], ".map") {
-	case "socket.io.js", "socket.io.esm.js", "socket.io.msgpack.js",
-		"socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js":
-		return true
-	}
-	return false
-}
-
-// hides reports whether a path reaches a Socket.IO path of the host's clusters by another spelling than the plain one:
-// one that a node resolves or decodes, and that was therefore judged by the wrong rules here.
-func (g *Gateway) hides(host, path string) bool {
-	if !strings.Contains(path, "/.") && !strings.Contains(path, "..") && !strings.Contains(path, "//") && !strings.Contains(path, "%") {
-		return false
-	}
-	name, plain := hostname(host), unescape(path)
-	return slices.ContainsFunc(g.topology.Load().routes, func(r *route) bool { return r.serves(name) && r.hides(path, plain) })
-}
-
-// hides does so for one route and a path of which plain is the decoded form.
-func (r *Route) hides(path, plain string) bool {
-	dotted := strings.Contains(plain, "..") || strings.Contains(plain, "/./") || strings.Contains(plain, "//")
-	switch inPath, inPlain := strings.Contains(path, r.Path), strings.Contains(plain, r.Path); {
-	case inPath:
-		return dotted
-	case inPlain:
-		return true
-	default: // such as /x/..//socket.io: the path only appears when dots and slashes are resolved
-		return dotted && strings.Contains(collapse(plain), strings.TrimSuffix(r.Path, "/"))
-	}
-}
-
-// unescape decodes a path as lenient nodes do, which leave a malformed escape as it is and decode the others.
-func unescape(path string) string {
-	plain := make([]byte, 0, len(path))
-	for i := 0; i < len(path); i++ {
-		c := path[i]
-		if c == '%' && i+2 < len(path) {
-			if v, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
-				c = byte(v)
-				i += 2
-			}
-		}
-		plain = append(plain, c)
-	}
-	return string(plain)
-}
-
-// collapse takes the empty and dot segments out of a path.
-func collapse(path string) string {
-	var kept []string
-	for seg := range strings.SplitSeq(path, "/") {
-		switch seg {
-		case "", ".":
-		case "..":
-			kept = kept[:max(0, len(kept)-1)]
-		default:
-			kept = append(kept, seg)
-		}
-	}
-	return "/" + strings.Join(kept, "/")
-}
-
-// RunSessions ends the sessions of the route's cluster whose bindings expire, until ctx is done. A mistake costs a count, so
+// RunSessions ends the sessions of a route's cluster whose bindings expire, until ctx is done. A mistake costs a count, so
 // it makes no look-up take as long as one that ends a session.
-func (r *Route) RunSessions(ctx context.Context) error {
+func RunSessions(ctx context.Context, r *Route) error {
 	look := r.Store.Lookup
 	if s, ok := r.Store.(glancer); ok {
 		look = s.Glance

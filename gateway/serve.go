@@ -8,6 +8,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
@@ -46,10 +47,9 @@ func (c *clientConn) readHead() {
 		c.looked = len(c.in.b)
 		return
 	}
-	x := exchanges.Get().(*exchange)
-	x.reset(&c.client)
+	x := newExchange(c)
 	if err == nil {
-		err = x.req.Parse(c.in.b[:n])
+		err = x.Req.Parse(c.in.b[:n])
 	}
 	c.scan, c.looked, c.fresh = http1.Scan{}, 0, false
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *clientConn) readHead() {
 	c.in.drop(n)
 	c.x, c.last, c.lingers = x, false, false
 	c.g.active.Add(1)
-	x.began = c.d.loop.Clock() // so that the time spent here includes the wait for those that came in the same batch
+	x.Began = c.d.loop.Clock() // so that the time spent here includes the wait for those that came in the same batch
 	c.decode()
 }
 
@@ -78,13 +78,13 @@ func (c *clientConn) refuse(err error) {
 	c.g.Metrics.refused("bad_head")
 	if c.g.notices.due("bad_head", "", "") {
 		c.g.Log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
-			"reason", bad.Reason, "client", c.ip)
+			"reason", bad.Reason, "client", c.IP)
 	}
 	if c.g.AccessLog {
-		c.g.Log.Info("request", "client", c.ip, "status", bad.Status, "reason", "bad_head")
+		c.g.Log.Info("request", "client", c.IP, "status", bad.Status, "reason", "bad_head")
 	}
 	c.last, c.lingers = true, true
-	if !c.write(plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) {
+	if !c.write(request.Plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) {
 		c.depart()
 		return
 	}
@@ -93,8 +93,10 @@ func (c *clientConn) refuse(err error) {
 
 // decode finds out what is asked for, and refuses what is wrong or has no room.
 func (c *clientConn) decode() {
-	x := c.x
-	if refusal, ok := x.decode(); !ok {
+	x, top := c.x, c.g.topology.Load()
+	refusal, ok := x.Decode(top.routes)
+	x.route = top.of(x.Route)
+	if !ok {
 		if x.route == nil {
 			x.tellHost()
 		}
@@ -104,16 +106,17 @@ func (c *clientConn) decode() {
 		return
 	}
 	live := false
-	if x.query.SID != "" {
-		_, live = x.route.known(x.query.SID)
+	if x.Query.SID != "" {
+		_, live = x.route.known(x.Query.SID)
 	}
 	if c.crowded && !live {
 		c.turnAway()
 		return
 	}
-	x.route.metrics.requests[x.kind].Inc()
+	x.route.metrics.requests[x.Kind].Inc()
 	x.tellPath()
-	if c.surplus && x.query.SID == "" {
+	x.tellProxy()
+	if c.surplus && x.Query.SID == "" {
 		c.fail(engineio.Full)
 		return
 	}
@@ -122,15 +125,15 @@ func (c *clientConn) decode() {
 
 // receive reads a short body whole, before any of it is forwarded.
 func (c *clientConn) receive(live bool) {
-	q, u := &c.x.req, &c.x.upload
+	q, u := &c.x.Req, &c.x.Upload
 	if q.ContentLength <= 0 && !q.Chunked {
-		u.complete = true
+		u.Complete = true
 		c.proceed()
 		return
 	}
-	u.limit, u.decoder = c.x.route.MaxBody, q.Body()
+	u.Limit, u.Decoder = c.x.route.MaxBody, q.Body()
 	c.x.unread = true
-	if q.ContentLength > whole || q.Chunked && c.x.kind == ordinary {
+	if q.ContentLength > request.Whole || q.Chunked && c.x.Kind == request.Ordinary {
 		c.proceed()
 		return
 	}
@@ -147,43 +150,43 @@ var goAhead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // goAhead tells a client that waits for it to send the body.
 func (c *clientConn) goAhead() {
-	if c.x.req.Expect100 && c.x.upload.got == 0 && len(c.in.b) == 0 && !c.write(goAhead) {
+	if c.x.Req.Expect100 && c.x.Upload.Got == 0 && len(c.in.b) == 0 && !c.write(goAhead) {
 		c.depart()
 	}
 }
 
 // readBody reads on, until the body is whole or long enough to be forwarded in pieces.
 func (c *clientConn) readBody() {
-	u := &c.x.upload
+	u := &c.x.Upload
 	data, err := c.nextPiece()
-	u.body = append(u.body, data...)
+	u.Body = append(u.Body, data...)
 	c.in.drop(0)
 	switch {
 	case err != nil:
 		c.badBody(err)
-	case u.complete, len(u.body) >= whole:
+	case u.Complete, len(u.Body) >= request.Whole:
 		c.proceed()
 	default:
-		c.limit = u.due
+		c.limit = c.x.due
 		c.arm()
 	}
 }
 
 // nextPiece decodes what has been received of the body.
 func (c *clientConn) nextPiece() ([]byte, error) {
-	x, u := c.x, &c.x.upload
-	data, used, err := u.decoder.Next(c.in.b)
-	u.got += int64(len(data))
+	x, u := c.x, &c.x.Upload
+	data, used, err := u.Decoder.Next(c.in.b)
+	u.Got += int64(len(data))
 	c.in.b = c.in.b[used:] // its buffer is given back when data has been used
 	switch {
 	case err != nil:
 		return nil, err
-	case u.limit > 0 && u.got > u.limit:
+	case u.Limit > 0 && u.Got > u.Limit:
 		return nil, errTooLarge
-	case u.decoder.Done():
-		u.complete, x.unread, u.streams, u.due = true, false, false, 0
+	case u.Decoder.Done():
+		u.Complete, x.unread, x.streams, x.due = true, false, false, 0
 	default:
-		u.due = c.bodyDue()
+		x.due = c.bodyDue()
 	}
 	return data, nil
 }
@@ -193,7 +196,7 @@ func (c *clientConn) badBody(err error) {
 	var bad *http1.Error
 	switch {
 	case errors.As(err, &bad):
-		c.reply(plain(bad.Status, bad.Reason))
+		c.reply(request.Plain(bad.Status, bad.Reason))
 	case errors.Is(err, errTooLarge):
 		c.fail(engineio.BodyTooLarge)
 	case errors.Is(err, errSlow):
@@ -208,13 +211,13 @@ func (c *clientConn) proceed() {
 	x := c.x
 	c.waiter.leave()
 	x.ready = c.d.loop.Clock()
-	if x.upload.complete {
+	if x.Upload.Complete {
 		c.lookBehind()
 	}
 	switch limit := x.route.MaxBody; {
-	case x.query.SID != "":
+	case x.Query.SID != "":
 		c.resolve()
-	case limit > 0 && x.req.ContentLength > limit:
+	case limit > 0 && x.Req.ContentLength > limit:
 		c.fail(engineio.BodyTooLarge)
 	default:
 		c.choose()
@@ -224,8 +227,8 @@ func (c *clientConn) proceed() {
 // resolve finds the session's binding. While the store cannot be asked, a request whose sid is unknown here is held, because a
 // session survives waiting and nothing else.
 func (c *clientConn) resolve() {
-	if b, ok := c.x.route.known(c.x.query.SID); ok {
-		c.x.binding = b
+	if b, ok := c.x.route.known(c.x.Query.SID); ok {
+		c.x.Binding = b
 		c.renew()
 		return
 	}
@@ -238,11 +241,11 @@ func (c *clientConn) lookUp() {
 	var b affinity.Binding
 	var err error
 	c.await(
-		func() { b, err = x.route.Store.Lookup(context.Background(), x.query.SID) },
+		func() { b, err = x.route.Store.Lookup(context.Background(), x.Query.SID) },
 		func() {
 			switch {
 			case err == nil:
-				x.binding, x.heldAt = b, time.Time{}
+				x.Binding, x.heldAt = b, time.Time{}
 				c.renew()
 			case errors.Is(err, affinity.ErrNotFound):
 				c.fail(engineio.SIDUnknown)
@@ -258,7 +261,7 @@ func (c *clientConn) holdForStore() {
 	if c.x.heldAt.IsZero() {
 		c.x.heldAt = now
 	}
-	if c.x.kind == preflight || now.Sub(c.x.heldAt) >= c.g.Limits.QueueTime {
+	if c.x.Kind == request.Preflight || now.Sub(c.x.heldAt) >= c.g.Limits.QueueTime {
 		c.fail(engineio.StoreAway)
 		return
 	}
@@ -268,23 +271,23 @@ func (c *clientConn) holdForStore() {
 // renew writes the session's binding again, where that is due.
 func (c *clientConn) renew() {
 	x := c.x
-	if !x.renews() {
+	if !x.Renews() {
 		c.inSession()
 		return
 	}
-	c.await(func() { x.route.Store.Bind(context.Background(), x.query.SID, x.binding) }, // one that is away writes it later
+	c.await(func() { x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) }, // one that is away writes it later
 		c.inSession, nil)
 }
 
 // inSession sends the request to the session's node.
 func (c *clientConn) inSession() {
 	x := c.x
-	if x.node = x.route.Cluster.Node(x.binding.Node); x.node == nil {
+	if x.Node = x.route.Cluster.Node(x.Binding.Node); x.Node == nil {
 		x.tellMissingNode()
 		c.fail(engineio.SessionGone)
 		return
 	}
-	if cause, ok := x.admissible(); !ok {
+	if cause, ok := x.Admissible(); !ok {
 		c.fail(cause)
 		return
 	}
@@ -292,7 +295,7 @@ func (c *clientConn) inSession() {
 }
 
 // fail answers the request here, for the given cause.
-func (c *clientConn) fail(cause engineio.Cause) { c.reply(c.x.refusal(cause)) }
+func (c *clientConn) fail(cause engineio.Cause) { c.reply(c.x.Refusal(cause)) }
 
 // reply sends an answer made here. The connection goes on if all of the request was read.
 func (c *clientConn) reply(a engineio.Answer) {
@@ -300,42 +303,26 @@ func (c *clientConn) reply(a engineio.Answer) {
 	c.waiter.leave()
 	x.leave()
 	x.status = a.Status
-	if x.req.Method == "HEAD" {
+	if x.Req.Method == "HEAD" {
 		a.Body = ""
 	}
 	x.countReply()
-	body := x.req.ContentLength > 0 || x.req.Chunked
+	body := x.Req.ContentLength > 0 || x.Req.Chunked
 	// Behind a request for an upgrade there may be bytes of another protocol.
-	c.last = x.closes() || x.unread || x.req.Minor == 0 || x.req.Upgrade || body && !x.upload.complete
-	c.lingers = c.last && (body || x.unread || x.req.Upgrade)
+	c.last = c.closes() || x.unread || x.Req.Minor == 0 || x.Req.Upgrade || body && !x.Upload.Complete
+	c.lingers = c.last && (body || x.unread || x.Req.Upgrade)
 	c.d.out = a.Append(c.d.out[:0], engineio.CORS{
-		Origin:  x.req.Get(http1.Origin),
-		Method:  x.req.Get(http1.AccessControlRequestMethod),
-		Headers: x.req.Get(http1.AccessControlRequestHeaders),
+		Origin:  x.Req.Get(http1.Origin),
+		Method:  x.Req.Get(http1.AccessControlRequestMethod),
+		Headers: x.Req.Get(http1.AccessControlRequestHeaders),
 	}, c.last)
-	x.upload.streams = false
+	x.streams = false
 	if !c.write(c.d.out) {
 		c.depart()
 		return
 	}
 	c.written()
 }
-
-// upload is the request's body on its way to the node.
-type upload struct {
-	body     []byte // what was read before forwarding
-	decoder  http1.Body
-	complete bool          // all of it has been read
-	streams  bool          // the rest is forwarded as it comes
-	limit    int64         // bytes that the body may have; 0 no limit
-	got      int64         // bytes read so far
-	due      time.Duration // when the next piece must have come, on the loop's clock
-	base     time.Duration // BodyTime after the first wait for it
-}
-
-// whole is how much of a body is read before any of it is forwarded. A slow client then holds no node's connection,
-// and a broken body of this size never reaches a node.
-const whole = 64 << 10
 
 var (
 	errTooLarge = errors.New("gateway: the body is too large")
@@ -345,15 +332,15 @@ var (
 // bodyDue is when the next piece of the body must have come: BodyTime after the first wait, and as much later as what has come
 // takes at BodyRate; without a rate, BodyTime from now on.
 func (c *clientConn) bodyDue() time.Duration {
-	u, l := &c.x.upload, &c.g.Limits
+	x, l := c.x, &c.g.Limits
 	now := c.d.loop.Now()
 	if l.BodyRate == 0 {
 		return now + l.BodyTime
 	}
-	if u.base == 0 {
-		u.base = now + l.BodyTime
+	if x.base == 0 {
+		x.base = now + l.BodyTime
 	}
-	return u.base + allowance(u.got, l.BodyRate)
+	return x.base + allowance(x.Upload.Got, l.BodyRate)
 }
 
 // allowance is how long so many bytes may take at that rate per second, 30 years at most: a product of large numbers would
@@ -373,15 +360,15 @@ func (c *clientConn) stream() {
 	}
 	out := c.d.out[:0]
 	switch {
-	case !x.req.Chunked:
+	case !x.Req.Chunked:
 		out = append(out, data...)
-	case x.upload.complete:
+	case x.Upload.Complete:
 		out = http1.AppendLastChunk(http1.AppendChunk(out, data))
 	default:
 		out = http1.AppendChunk(out, data)
 	}
 	c.d.out = out
-	if c.in.drop(0); x.upload.complete {
+	if c.in.drop(0); x.Upload.Complete {
 		c.lookBehind()
 	}
 	if len(out) == 0 {
@@ -392,7 +379,7 @@ func (c *clientConn) stream() {
 		return
 	}
 	if c.state == asking {
-		c.within(x.patience())
+		c.within(x.Patience())
 	}
 	c.arm()
 }
@@ -410,12 +397,12 @@ func (c *clientConn) badUpload(err error) {
 
 // startStream begins to forward the rest of the body.
 func (c *clientConn) startStream() {
-	u := &c.x.upload
-	if u.complete || u.streams {
+	x := c.x
+	if x.Upload.Complete || x.streams {
 		return
 	}
-	u.streams = true
-	u.due = c.bodyDue()
+	x.streams = true
+	x.due = c.bodyDue()
 	c.goAhead()
 	c.arm()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // Reasons of sidway_setup_faults_total.
@@ -30,60 +31,60 @@ const (
 // is about where a cluster can have several: a node's name.
 func (x *exchange) tellFault(reason, subject, words string, args ...any) {
 	name := x.route.Cluster.Name
-	x.c.g.Metrics.SetupFault(name, reason)
-	if x.c.g.notices.due(reason, name, subject) {
-		x.c.g.Log.Warn(words, append([]any{"cluster", name}, args...)...)
+	x.g.Metrics.SetupFault(name, reason)
+	if x.g.notices.due(reason, name, subject) {
+		x.g.Log.Warn(words, append([]any{"cluster", name}, args...)...)
 	}
 }
 
 // tellPath looks for a Socket.IO request on a path that is no cluster's.
 func (x *exchange) tellPath() {
-	if q := &x.req; (x.kind == ordinary || x.kind == ordinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
+	if q := &x.Req; (x.Kind == request.Ordinary || x.Kind == request.OrdinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
 		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
-		x.tellFault(faultPath, strings.Clone(shortened(q.Path, longestLogged)), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
-			"path", shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.origin().ip)
+		x.tellFault(faultPath, strings.Clone(request.Shortened(q.Path, longestLogged)), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
+			"path", request.Shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.Origin().IP)
 	}
 }
 
 // tellHost tells of requests for a host that no cluster serves.
 func (x *exchange) tellHost() {
-	g := x.c.g
+	g := x.g
 	g.Metrics.SetupFault("", faultHost)
-	if host := strings.Clone(shortened(x.req.Host, longestLogged)); g.notices.due(faultHost, "", host) {
-		g.Log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.origin().ip)
+	if host := strings.Clone(request.Shortened(x.Req.Host, longestLogged)); g.notices.due(faultHost, "", host) {
+		g.Log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.Origin().IP)
 	}
 }
 
 // tellStripped looks for the request of a WebSocket that does not ask for one.
 func (x *exchange) tellStripped() {
-	if x.route != nil && x.query.Transport == engineio.WebSocket && !x.req.WebSocket {
+	if x.route != nil && x.Query.Transport == engineio.WebSocket && !x.Req.WebSocket {
 		x.tellFault(faultUpgrade, "", "requests for a WebSocket come without Upgrade: does a proxy in front of sidway strip it? Clients stay on polling",
-			"client", x.origin().ip)
+			"client", x.Origin().IP)
 	}
 }
 
 // tellProxy looks for a proxy that nobody named in trusted_proxies, so that all its clients seem to have its address.
 func (x *exchange) tellProxy() {
-	if x.c.trusted || !x.req.Has(http1.XForwardedFor) && !x.req.Has(http1.Forwarded) {
+	if x.Client.Trusted || !x.Req.Has(http1.XForwardedFor) && !x.Req.Has(http1.Forwarded) {
 		return
 	}
-	if ip, err := netip.ParseAddr(x.c.ip); err == nil && (ip.IsPrivate() || ip.IsLoopback()) {
+	if ip, err := netip.ParseAddr(x.Client.IP); err == nil && (ip.IsPrivate() || ip.IsLoopback()) {
 		x.tellFault(faultProxy, "", "what a private address says in X-Forwarded-For is not believed: if that is a proxy of yours, name it in trusted_proxies",
-			"client", x.c.ip)
+			"client", x.Client.IP)
 	}
 }
 
 // tellMissingNode tells of a binding to a node that this replica does not have.
 func (x *exchange) tellMissingNode() {
-	x.tellFault(faultNodeList, x.binding.Node, "a session lives on a node that this replica does not have: do all replicas have the same nodes?",
-		"node", x.binding.Node)
+	x.tellFault(faultNodeList, x.Binding.Node, "a session lives on a node that this replica does not have: do all replicas have the same nodes?",
+		"node", x.Binding.Node)
 }
 
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
-	if x.route.memory(x.node.Name).forgot(x.binding.Expires.Add(-x.binding.TTL()), time.Now()) {
-		x.tellFault(faultForgetful, x.node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
-			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.node.Name, "address", x.node.Address)
+	if x.route.memory(x.Node.Name).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
+		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
+			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.Node.Name, "address", x.Node.Address)
 	}
 }
 
@@ -91,7 +92,7 @@ func (x *exchange) tellForgotten() {
 func (x *exchange) tellUnknown() {
 	if x.route.strangers.came(time.Now()) {
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
-			"client", x.origin().ip)
+			"client", x.Origin().IP)
 	}
 }
 

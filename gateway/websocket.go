@@ -7,20 +7,14 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 const (
-	// probeTime is what a tunnel gets on top of its idle limit while the client probes it: nodes give a probe as long.
-	probeTime = 10 * time.Second
-	// tunnelMargin is added to the protocol's timers before a silent client counts as gone.
-	tunnelMargin = 10 * time.Second
 	// probeBytes is the length of the frame with `2probe`, the client's first word on an upgrade's WebSocket. Only with
 	// the next one, `5`, the session leaves polling.
 	probeBytes = 12
-	// otherTunnelIdle is the idle limit of WebSockets whose timers are unknown: they are not Socket.IO's, or their open packet
-	// could not be read.
-	otherTunnelIdle = time.Hour
 	// openTime is how long a node may take from its 101 to the open packet.
 	openTime = 10 * time.Second
 )
@@ -31,15 +25,15 @@ const switching = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 // switched goes on behind a node's 101.
 func (c *clientConn) switched() {
 	x, n := c.x, c.n
-	if x.resp.CheckSwitch(&x.req) != nil { // a tunnel that starts without this could be made to carry requests
-		if x.kind == directConnect {
+	if x.Resp.CheckSwitch(&x.Req) != nil { // a tunnel that starts without this could be made to carry requests
+		if x.Kind == request.DirectConnect {
 			x.answered()
 		}
 		c.dropNode()
 		c.fail(engineio.BadNode)
 		return
 	}
-	x.early = append(x.early[:0], n.in.b...)
+	x.Early = append(x.Early[:0], n.in.b...)
 	n.in.free()
 	c.learn()
 }
@@ -48,9 +42,9 @@ func (c *clientConn) switched() {
 // misses nothing by hearing of the 101 only then. Bytes that are no open packet are passed on as they are.
 func (c *clientConn) learn() {
 	x := c.x
-	if x.kind == directConnect {
+	if x.Kind == request.DirectConnect {
 		var err error
-		if x.open, err = engineio.FindOpenFrame(x.early); errors.Is(err, engineio.ErrShort) {
+		if x.Open, err = engineio.FindOpenFrame(x.Early); errors.Is(err, engineio.ErrShort) {
 			if c.state != learning {
 				c.setState(learning, openTime)
 			}
@@ -65,54 +59,38 @@ func (c *clientConn) learn() {
 // last as long as the tunnel.
 func (c *clientConn) tunnel() {
 	x, d, n := c.x, c.d, c.n
-	d.out = append(x.appendStatus(d.out[:0]), switching...)
-	d.out = append(d.out, x.early...)
+	d.out = append(x.AppendStatus(d.out[:0]), switching...)
+	d.out = append(d.out, x.Early...)
 	if !c.write(d.out) {
 		c.depart()
 		return
 	}
 	o := tunnel.Options{
-		Node:     x.node.Key(),
+		Node:     x.Node.Key(),
 		ToClient: bytes.Clone(c.unsent.b),
 		ToNode:   bytes.Clone(c.in.b),
 		Block:    c.g.Limits.WriteTime,
-		Heard:    &x.node.Talked,
+		Heard:    &x.Node.Talked,
 		Done:     x.tunnelEnd(),
 	}
-	o.Idle, o.Grace = x.tunnelIdle()
+	o.Idle, o.Grace = x.TunnelIdle()
 	x.status = 101
 	c.endRequest()
 	c.n = nil
 	c.g.Tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
 }
 
-// tunnelIdle is how long the client may be silent, by the timers that its session's open packet announced: with EIO 4 it
-// answers a ping each interval, with EIO 3 it sends one.
-func (x *exchange) tunnelIdle() (idle, grace time.Duration) {
-	switch x.kind {
-	case upgrade:
-		return x.binding.PingInterval + x.binding.PingTimeout + tunnelMargin, probeTime
-	case directConnect:
-		if x.open.SID == "" { // compressed, say: a guess could end a session that lives
-			break
-		}
-		b := x.bindingOf(x.open)
-		return b.PingInterval + b.PingTimeout + tunnelMargin, 0
-	}
-	return otherTunnelIdle, 0
-}
-
 // tunnelEnd counts the tunnel and returns what is to be done when it ends. The exchange itself is used for other
 // requests by then.
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
-	g, route, node, k := x.c.g, x.route, x.node, x.kind
+	g, route, node, k := x.g, x.route, x.Node, x.Kind
 	log := x.tunnelLog()
-	c, sid, reserved, ttl := route.Cluster, "", x.reserved, x.binding.TTL()
-	if k == upgrade {
-		sid = strings.Clone(x.query.SID)
+	c, sid, reserved, ttl := route.Cluster, "", x.Reserved, x.Binding.TTL()
+	if k == request.Upgrade {
+		sid = strings.Clone(x.Query.SID)
 		c.Sessions.Upgraded(sid, node)
 	}
-	x.reserved, x.leased = false, false
+	x.Reserved, x.leased = false, false
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {

@@ -236,7 +236,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		work.Go(func() error { return s.Run(running) })
 	}
 	for i := range r.routes {
-		work.Go(func() error { return r.routes[i].RunSessions(running) })
+		work.Go(func() error { return gateway.RunSessions(running, &r.routes[i]) })
 	}
 	work.Go(func() error { return r.sweep(running) })
 	if r.redis != nil {

@@ -3,9 +3,8 @@ package tunnel
 import (
 	"io"
 	"sync/atomic"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
@@ -256,7 +255,7 @@ func (t *tunnel) refused(i int, err error) {
 
 // blame returns gone if err says that the peer has closed or reset the connection.
 func blame(err error, gone Cause) Cause {
-	if err == io.EOF || err == unix.ECONNRESET || err == unix.EPIPE {
+	if err == io.EOF || err == syscall.ECONNRESET || err == syscall.EPIPE {
 		return gone
 	}
 	return Failed

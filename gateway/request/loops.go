@@ -1,4 +1,4 @@
-package gateway
+package request
 
 import (
 	"strings"
@@ -13,13 +13,13 @@ const loopMark = "sidway"
 const mostPasses = 4
 
 // loops reports whether the request goes in a circle: a node of the cluster sends it back, or is a replica itself.
-func (x *exchange) loops() bool {
-	if !x.req.Has(http1.CDNLoop) {
+func (x *Request) loops() bool {
+	if !x.Req.Has(http1.CDNLoop) {
 		return false
 	}
 	passes := 0
-	for i := range x.req.Fields {
-		if f := &x.req.Fields[i]; f.ID == http1.CDNLoop {
+	for i := range x.Req.Fields {
+		if f := &x.Req.Fields[i]; f.ID == http1.CDNLoop {
 			for e := range strings.SplitSeq(f.Value, ",") {
 				if strings.TrimSpace(e) == loopMark {
 					passes++

@@ -1,4 +1,4 @@
-package gateway
+package request
 
 import (
 	"net/netip"
@@ -7,37 +7,37 @@ import (
 	"github.com/sidway/sidway/gateway/http1"
 )
 
-// origin is where a request comes from. Its strings are the request's or the client's.
-type origin struct {
-	ip    string // the client's, without port and brackets
-	proto string // http or https, by which the client asked; "" where no proxy told
+// Origin is where a request comes from. Its strings are the request's or the client's.
+type Origin struct {
+	IP    string // the client's, without port and brackets
+	Proto string // http or https, by which the client asked; "" where no proxy told
 	kept  bool   // what proxies said in Forwarded agrees with that
 }
 
-// origin finds out where the request comes from. X-Forwarded-For has the say, and Forwarded where that is missing: a proxy
+// Origin finds out where the request comes from. X-Forwarded-For has the say, and Forwarded where that is missing: a proxy
 // that writes one of them passes the other on as a stranger may have written it.
-func (x *exchange) origin() origin {
-	o := origin{ip: x.c.ip}
-	if !x.c.trusted {
+func (x *Request) Origin() Origin {
+	o := Origin{IP: x.Client.IP}
+	if !x.Client.Trusted {
 		return o
 	}
 	ip, proto, ok := x.forwardedBy()
-	if o.ip = ip; x.req.Has(http1.XForwardedFor) {
-		o.ip = x.forwardedFor()
+	if o.IP = ip; x.Req.Has(http1.XForwardedFor) {
+		o.IP = x.forwardedFor()
 	}
-	first, _, _ := strings.Cut(x.req.Get(http1.XForwardedProto), ",")
-	o.proto = scheme(first)
-	o.kept = ok && ip == o.ip && (o.proto == "" || proto == "" || proto == o.proto)
-	if o.kept && o.proto == "" {
-		o.proto = proto
+	first, _, _ := strings.Cut(x.Req.Get(http1.XForwardedProto), ",")
+	o.Proto = scheme(first)
+	o.kept = ok && ip == o.IP && (o.Proto == "" || proto == "" || proto == o.Proto)
+	if o.kept && o.Proto == "" {
+		o.Proto = proto
 	}
 	return o
 }
 
 // forwardedFor returns the client's address by X-Forwarded-For: the rightmost one that is not a trusted proxy's, since each
 // proxy appends whom it heard. What is no address hides all that stands before it.
-func (x *exchange) forwardedFor() string {
-	ip, fields := x.c.ip, x.req.Fields
+func (x *Request) forwardedFor() string {
+	ip, fields := x.Client.IP, x.Req.Fields
 	for i := len(fields) - 1; i >= 0; i-- {
 		if fields[i].ID != http1.XForwardedFor {
 			continue
@@ -49,7 +49,7 @@ func (x *exchange) forwardedFor() string {
 			if !ok {
 				return ip
 			}
-			if ip = text; !x.c.g.trusts(addr) {
+			if ip = text; !x.Client.trusts(addr) {
 				return ip
 			}
 		}
@@ -59,9 +59,9 @@ func (x *exchange) forwardedFor() string {
 
 // forwardedBy returns the client's address by Forwarded (RFC 7239), likewise, with the protocol that stands beside it. ok
 // reports whether the field is there and well formed.
-func (x *exchange) forwardedBy() (ip, proto string, ok bool) {
-	ip = x.c.ip
-	balanced, fields := true, x.req.Fields
+func (x *Request) forwardedBy() (ip, proto string, ok bool) {
+	ip = x.Client.IP
+	balanced, fields := true, x.Req.Fields
 	for i := len(fields) - 1; i >= 0; i-- {
 		if fields[i].ID != http1.Forwarded {
 			continue
@@ -79,22 +79,12 @@ func (x *exchange) forwardedBy() (ip, proto string, ok bool) {
 			if !known {
 				return ip, proto, ok
 			}
-			if ip = text; !x.c.g.trusts(addr) {
+			if ip = text; !x.Client.trusts(addr) {
 				return ip, proto, ok
 			}
 		}
 	}
 	return ip, proto, ok
-}
-
-// trusts reports whether addr is a proxy's whose word on where requests come from is taken.
-func (g *Gateway) trusts(addr netip.Addr) bool {
-	for _, p := range g.Trusted {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }
 
 // cutLast cuts what stands behind the last separator that is in no quotes off a list.

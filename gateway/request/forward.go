@@ -1,4 +1,4 @@
-package gateway
+package request
 
 import (
 	"cmp"
@@ -8,10 +8,10 @@ import (
 	"github.com/sidway/sidway/gateway/http1"
 )
 
-// appendRequest writes the head that the node gets: the client's, without what concerns only the client's connection,
+// AppendRequest writes the head that the node gets: the client's, without what concerns only the client's connection,
 // and with where it came from. address stands in for the Host that an HTTP/1.0 client may leave out.
-func (x *exchange) appendRequest(dst []byte, address string) []byte {
-	q := &x.req
+func (x *Request) AppendRequest(dst []byte, address string) []byte {
+	q := &x.Req
 	dst = http1.AppendRequestLine(dst, q.Method, q.Target)
 	host := q.Host
 	if host == "" {
@@ -24,21 +24,21 @@ func (x *exchange) appendRequest(dst []byte, address string) []byte {
 		}
 	}
 	switch {
-	case x.kind.wantsTunnel():
+	case x.Kind.WantsTunnel():
 		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
-	case x.route.DisableKeepAlive:
+	case x.Route.DisableKeepAlive:
 		dst = append(dst, "Connection: close\r\n"...)
 	}
 	switch {
-	case q.Chunked && !x.upload.complete:
+	case q.Chunked && !x.Upload.Complete:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case q.Chunked: // read whole: nodes that bound a body by its announced length alone can bound this one
-		dst = http1.AppendLength(dst, int64(len(x.upload.body)))
+		dst = http1.AppendLength(dst, int64(len(x.Upload.Body)))
 	case q.Has(http1.ContentLength):
 		dst = http1.AppendLength(dst, q.ContentLength)
 	}
 	if !x.passesID() {
-		dst = http1.AppendField(dst, "X-Request-ID", x.requestID())
+		dst = http1.AppendField(dst, "X-Request-ID", x.ID())
 	}
 	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
@@ -53,16 +53,16 @@ var (
 )
 
 // passes reports whether a field of the request goes on to the node as it is.
-func (x *exchange) passes(f *http1.Field) bool {
+func (x *Request) passes(f *http1.Field) bool {
 	switch {
 	case f.Hop || rewritten.Has(f.ID):
 		return false
 	case f.ID == http1.XRequestID:
 		return x.passesID()
 	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
-		return x.c.trusted
+		return x.Client.Trusted
 	}
-	return f.ID != http1.AcceptEncoding || x.kind != handshake // the open packet has to be read
+	return f.ID != http1.AcceptEncoding || x.Kind != Handshake // the open packet has to be read
 }
 
 // isForwarded recognises the rest of the family, X-Forwarded-Prefix and the like, that only a trusted proxy may set.
@@ -73,64 +73,63 @@ func isForwarded(name string) bool {
 
 // appendForwarded tells the node where the request came from (RFC 7239 and the older X- fields), so that all of them say
 // the same. What a stranger said of it was dropped; what a trusted proxy said is kept, and the proxy itself is appended.
-func (x *exchange) appendForwarded(dst []byte) []byte {
-	c, o := x.c, x.origin()
-	x.tellProxy()
+func (x *Request) appendForwarded(dst []byte) []byte {
+	c, o := x.Client, x.Origin()
 	dst = append(dst, "X-Forwarded-For: "...)
-	if o.ip != c.ip && !x.req.Has(http1.XForwardedFor) {
-		dst = append(append(dst, o.ip...), ", "...)
+	if o.IP != c.IP && !x.Req.Has(http1.XForwardedFor) {
+		dst = append(append(dst, o.IP...), ", "...)
 	}
 	dst = x.appendEarlier(dst, http1.XForwardedFor)
-	dst = append(append(dst, c.ip...), "\r\n"...)
+	dst = append(append(dst, c.IP...), "\r\n"...)
 	host := x.publicHost()
 	dst = x.appendForwardedElements(dst, o, host)
-	dst = http1.AppendField(dst, "X-Real-IP", o.ip)
-	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", cmp.Or(o.proto, "http"))
-	if x.req.Host != "" {
-		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", x.req.Host)
+	dst = http1.AppendField(dst, "X-Real-IP", o.IP)
+	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", cmp.Or(o.Proto, "http"))
+	if x.Req.Host != "" {
+		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", x.Req.Host)
 	}
-	if earlier := x.req.Get(http1.XForwardedPort); c.trusted && earlier != "" {
+	if earlier := x.Req.Get(http1.XForwardedPort); c.Trusted && earlier != "" {
 		return http1.AppendField(dst, "X-Forwarded-Port", earlier)
 	}
 	dst = append(dst, "X-Forwarded-Port: "...)
-	if port := publicPort(o.proto, host); c.trusted && port != "" {
+	if port := publicPort(o.Proto, host); c.Trusted && port != "" {
 		return append(append(dst, port...), "\r\n"...)
 	}
-	return append(strconv.AppendUint(dst, uint64(c.port), 10), "\r\n"...)
+	return append(strconv.AppendUint(dst, uint64(c.Port), 10), "\r\n"...)
 }
 
 // appendForwardedElements writes Forwarded. Its first element says what the X- fields say.
-func (x *exchange) appendForwardedElements(dst []byte, o origin, host string) []byte {
+func (x *Request) appendForwardedElements(dst []byte, o Origin, host string) []byte {
 	dst = append(dst, "Forwarded: "...)
-	proto, behind := cmp.Or(o.proto, "http"), !o.kept && o.ip != x.c.ip
+	proto, behind := cmp.Or(o.Proto, "http"), !o.kept && o.IP != x.Client.IP
 	switch {
 	case o.kept:
 		dst = x.appendEarlier(dst, http1.Forwarded)
-		proto, host = "http", x.req.Host
+		proto, host = "http", x.Req.Host
 		fallthrough
 	case !behind:
-		dst = append(dst, x.c.forwardedFor...)
-	case strings.IndexByte(o.ip, ':') >= 0:
-		dst = append(append(append(dst, `for="[`...), o.ip...), `]"`...)
+		dst = append(dst, x.Client.ForwardedFor...)
+	case strings.IndexByte(o.IP, ':') >= 0:
+		dst = append(append(append(dst, `for="[`...), o.IP...), `]"`...)
 	default:
-		dst = append(append(dst, "for="...), o.ip...)
+		dst = append(append(dst, "for="...), o.IP...)
 	}
 	if host != "" {
 		dst = append(append(append(dst, `;host="`...), host...), '"')
 	}
 	dst = append(append(dst, ";proto="...), proto...)
 	if behind {
-		dst = append(append(dst, ", "...), x.c.forwardedFor...)
+		dst = append(append(dst, ", "...), x.Client.ForwardedFor...)
 	}
 	return append(dst, "\r\n"...)
 }
 
 // publicHost is the host that the client asked for, as a trusted proxy tells it.
-func (x *exchange) publicHost() string {
-	if h := x.req.Get(http1.XForwardedHost); x.c.trusted && h != "" && !strings.ContainsAny(h, `"\`) {
+func (x *Request) publicHost() string {
+	if h := x.Req.Get(http1.XForwardedHost); x.Client.Trusted && h != "" && !strings.ContainsAny(h, `"\`) {
 		return h
 	}
-	return x.req.Host
+	return x.Req.Host
 }
 
 // publicPort is the port that the client asked, as far as a trusted proxy tells it: "" where it does not.
@@ -148,9 +147,9 @@ func publicPort(proto, host string) string {
 }
 
 // appendFirst writes a field in which the first proxy that a client met has the say.
-func (x *exchange) appendFirst(dst []byte, id http1.FieldID, name, own string) []byte {
-	if x.c.trusted {
-		if earlier := x.req.Get(id); earlier != "" {
+func (x *Request) appendFirst(dst []byte, id http1.FieldID, name, own string) []byte {
+	if x.Client.Trusted {
+		if earlier := x.Req.Get(id); earlier != "" {
 			own = earlier
 		}
 	}
@@ -158,12 +157,12 @@ func (x *exchange) appendFirst(dst []byte, id http1.FieldID, name, own string) [
 }
 
 // appendEarlier writes all that trusted proxies said in a list field, ready for one more element.
-func (x *exchange) appendEarlier(dst []byte, id http1.FieldID) []byte {
-	if !x.c.trusted {
+func (x *Request) appendEarlier(dst []byte, id http1.FieldID) []byte {
+	if !x.Client.Trusted {
 		return dst
 	}
-	for i := range x.req.Fields {
-		if f := &x.req.Fields[i]; f.ID == id && f.Value != "" {
+	for i := range x.Req.Fields {
+		if f := &x.Req.Fields[i]; f.ID == id && f.Value != "" {
 			dst = append(append(dst, f.Value...), ", "...)
 		}
 	}

@@ -1,0 +1,79 @@
+package gateway_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sidway/sidway/"
+
+// arrows are the packages of this module that each of its packages may know; docs/architecture.md draws them. Nothing runs back
+// up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
+var arrows = map[string][]string{
+	"cmd/sidway":      {"affinity", "gateway/config", "gateway/replica"},
+	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/loop", "gateway/notice", "gateway/tunnel"},
+	"gateway": {
+		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
+	},
+	"gateway/request": {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
+	"gateway/tunnel":  {"gateway/loop", "gateway/sock"},
+	"gateway/loop":    {"gateway/sock"},
+	"gateway/cluster": {"gateway/notice"},
+	"gateway/sock":    {},
+	"gateway/http1":   {},
+	"gateway/notice":  {},
+	"gateway/admin":   {},
+	"gateway/config":  {"affinity"},
+	"affinity":        {"engineio"},
+	"engineio":        {},
+}
+
+// rawCalls are the packages that may make system calls on sockets.
+var rawCalls = []string{"gateway/sock", "gateway/loop"}
+
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, top := range []string{"cmd", "gateway", "affinity", "engineio"} {
+		filepath.WalkDir(filepath.Join("..", top), func(path string, d os.DirEntry, err error) error {
+			if err != nil {
+				t.Error(err)
+				return err
+			}
+			if strings.HasSuffix(path, "test.go") || !strings.HasSuffix(path, ".go") || strings.HasSuffix(filepath.Dir(path), "test") {
+				return nil
+			}
+			name := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(path), ".."+string(filepath.Separator)))
+			allowed, known := arrows[name]
+			if seen[name] = true; !known {
+				t.Errorf("%s is not drawn: say what it may know", name)
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Error(err)
+				return nil
+			}
+			for _, i := range f.Imports {
+				imported, _ := strconv.Unquote(i.Path.Value)
+				to, ours := strings.CutPrefix(imported, module)
+				if ours && !slices.Contains(allowed, to) {
+					t.Errorf("%s imports %s", path, to)
+				}
+				if imported == "golang.org/x/sys/unix" && !slices.Contains(rawCalls, name) && name != "gateway/replica" {
+					t.Errorf("%s makes system calls of its own", path)
+				}
+			}
+			return nil
+		})
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("%s is drawn and does not exist", name)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package request
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
+)
+
+// Framing is how an answer's body is told from what follows it, on the client's side.
+type Framing uint8
+
+const (
+	AsAnnounced Framing = iota // Content-Length, or there is no body
+	InChunks
+	UntilClose
+)
+
+// AppendPiece frames a piece of the answer's body for the client.
+func AppendPiece(dst []byte, f Framing, p []byte, last bool) []byte {
+	if f != InChunks {
+		return append(dst, p...)
+	}
+	if len(p) > 0 {
+		dst = http1.AppendChunk(dst, p)
+	}
+	if last {
+		dst = http1.AppendLastChunk(dst)
+	}
+	return dst
+}
+
+// Framing decides how the client learns where the answer ends.
+func (x *Request) Framing() Framing {
+	switch {
+	case x.Resp.NoBody || !x.Resp.Chunked && x.Resp.ContentLength >= 0:
+		return AsAnnounced
+	case x.Req.Minor == 0:
+		return UntilClose
+	}
+	return InChunks
+}
+
+// AppendAnswer writes the node's head for the client, without what concerned only the node's connection.
+func (x *Request) AppendAnswer(dst []byte, f Framing, last bool) []byte {
+	dst = x.AppendStatus(dst)
+	switch {
+	case f == InChunks:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case f == AsAnnounced && x.Resp.Has(http1.ContentLength) && x.Resp.Status != 204:
+		// As the node wrote it: an answer to HEAD, and a 304, have a length without a body.
+		dst = http1.AppendField(dst, "Content-Length", x.Resp.Get(http1.ContentLength))
+	}
+	switch {
+	case last:
+		dst = append(dst, "Connection: close\r\n"...)
+	case x.Req.Minor == 0:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// AppendStatus writes the status line and the fields that go from end to end.
+func (x *Request) AppendStatus(dst []byte) []byte {
+	dst = http1.AppendStatus(dst, x.Resp.Status, x.Resp.Reason)
+	return x.Resp.AppendEndToEnd(dst, framingFields)
+}
+
+var framingFields = http1.SetOf(http1.ContentLength, http1.TransferEncoding)
+
+// MayEnd reports whether the answer can tell of the end of a session.
+func (x *Request) MayEnd() bool { return x.Query.SID != "" && x.Query.Transport == engineio.Polling }
+
+// Gathers reports whether more than what comes first of the body must be known.
+func (x *Request) Gathers() bool {
+	return x.Kind == Handshake && x.Resp.Status == 200 || x.MayEnd() && x.Resp.ContentLength <= Whole
+}
+
+// Collected reports whether enough of the body is there.
+func (x *Request) Collected(first []byte) bool {
+	switch {
+	case x.Body.Done() || !x.Gathers():
+		return true
+	case x.Kind == Handshake:
+		_, err := engineio.FindOpen(x.Query, first)
+		return !errors.Is(err, engineio.ErrShort) || len(first) >= engineio.OpenLimit
+	}
+	return len(first) >= Whole
+}
+
+// Plain is an answer in words, for requests that are not Engine.IO's.
+func Plain(status int, words string) engineio.Answer {
+	return engineio.Answer{Status: status, ContentType: "text/plain; charset=utf-8", Body: words + "\n"}
+}
+
+// Refusal is the table's answer to this request. On paths that are not Socket.IO's its words are plain.
+func (x *Request) Refusal(c engineio.Cause) engineio.Answer {
+	x.Cause, x.Refused = c, true
+	a := engineio.AnswerFor(x.Kind.answered(), x.Query, c)
+	if x.Kind == Ordinary || x.Kind == OrdinaryWebSocket {
+		retry := a.RetryAfter
+		a = Plain(a.Status, http.StatusText(a.Status))
+		a.RetryAfter = retry
+	}
+	return a
+}

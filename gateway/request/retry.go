@@ -1,0 +1,123 @@
+package request
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+)
+
+// What can become of a request between us and a node.
+var (
+	ErrRefused   = errors.New("request: the node refused the connection")
+	ErrSilent    = errors.New("request: the node did not answer in time")
+	ErrShortage  = errors.New("request: no descriptor or memory is left")
+	ErrNoPort    = errors.New("request: all ports to the node are in use")
+	ErrCut       = errors.New("request: the node cut the connection")
+	ErrUnsent    = errors.New("request: the node's connection was closed before the request was read")
+	ErrBadAnswer = errors.New("request: the node's answer is not HTTP")
+)
+
+const (
+	// margin is what network and scheduling may add to the protocol's own timers.
+	margin = 15 * time.Second
+	// ordinaryTime is how long a node may take to answer a request that is not Socket.IO's, or the last handshake tried.
+	ordinaryTime = 60 * time.Second
+)
+
+// Admissible holds the request against its session's binding and reports whether the node may get it. From here on the
+// query's version is the session's, but for a preflight, of whose version nodes make nothing.
+func (x *Request) Admissible() (engineio.Cause, bool) {
+	if x.Kind != Preflight && x.Query.Version != x.Binding.Version {
+		return engineio.VersionMismatch, false // an upgrade with another can end the node's process: CVE-2026-102599
+	}
+	if x.Kind == Post {
+		x.Upload.Limit = x.bodyLimit()
+		if max(x.Req.ContentLength, x.Upload.Got) > x.Upload.Limit {
+			return engineio.BodyTooLarge, false
+		}
+	}
+	return 0, true
+}
+
+// Renews reports whether the binding has lived for a third of its time and is to be written again, so that the store keeps
+// it for as long as polls come. A tunnel needs none.
+func (x *Request) Renews() bool { return x.Kind != Upgrade && x.Binding.Due(x.Began) }
+
+// Patience is how long the session's node may be silent before the protocol's own timers have ended the session.
+func (x *Request) Patience() time.Duration {
+	if x.Query.SID == "" {
+		return ordinaryTime
+	}
+	return x.Binding.PingInterval + x.Binding.PingTimeout + margin
+}
+
+// bodyLimit is how many bytes a POST of the session may have: what the cluster says, else what the node announced, else
+// what nodes of that version allow by default. A JSONP body is form-encoded, which makes three bytes of one.
+func (x *Request) bodyLimit() int64 {
+	limit := x.Route.MaxBody
+	switch {
+	case limit > 0:
+		return limit
+	case x.Binding.MaxPayload > 0:
+		limit = x.Binding.MaxPayload
+	case x.Query.Version == 3:
+		limit = 10e6
+	default:
+		limit = 1e6
+	}
+	if x.Query.JSONP != "" {
+		limit = 3*limit + 2
+	}
+	return limit
+}
+
+// AnswerTime is how long to wait for the node before it is asked whether the node is silent: for what makes a session the time given, since
+// another node could make it as well, and for anything else as long as an answer is of use.
+func (x *Request) AnswerTime(now time.Time, handshake time.Duration) time.Duration {
+	left := x.Patience() - now.Sub(x.SentAt)
+	if x.Reserved {
+		return min(left, handshake)
+	}
+	return left
+}
+
+// Overdue reports whether an answer of the node is of no use any more.
+func (x *Request) Overdue(now time.Time) bool { return now.Sub(x.SentAt) >= x.Patience() }
+
+// MayBeUnread reports whether err, in place of an answer on a connection that was used before, says that the node has not
+// read the request, and the request can be sent again. A system resets where a program closes with bytes unread: the node
+// closed an idle connection, for instance because it was stopped and its timer ran out, while the request was on its way.
+// One that has read everything ends its connection in order. Only what Engine.IO asks for is sent again, of which a node does
+// nothing before it has read all.
+func (x *Request) MayBeUnread(err error) bool {
+	return x.Reused && errors.Is(err, syscall.ECONNRESET) && (x.Kind == Poll || x.Kind == Post) && x.Upload.Got == int64(len(x.Upload.Body))
+}
+
+// MayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. What a
+// node may have read is sent once more at the most: a handshake, whose orphaned session is used by nobody and expires, also
+// to a node that has fallen silent; a preflight only after a cut.
+func (x *Request) MayMoveOn(err error, now time.Time) bool {
+	switch {
+	case errors.Is(err, ErrUnsent), errors.Is(err, ErrNoPort): // ports are short to each node for itself
+		return true
+	case !isNodeFault(err):
+		return false
+	case x.SentAt.IsZero():
+		return true
+	}
+	again := !x.Resent && (x.Kind.MakesSession() && !x.Overdue(now) || x.Kind == Preflight && errors.Is(err, ErrCut))
+	x.Resent = x.Resent || again
+	return again
+}
+
+func isNodeFault(err error) bool {
+	return errors.Is(err, ErrRefused) || errors.Is(err, ErrSilent) || errors.Is(err, ErrCut)
+}
+
+// RefusedByRule reports whether the node's answer to a handshake may be a rule's: any client can be refused so.
+func (x *Request) RefusedByRule() bool {
+	s := x.Resp.Status
+	return s >= 400 && s < 500 && s != 404
+}

@@ -1,0 +1,141 @@
+package request
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// Route is a cluster and the requests that belong to it.
+type Route struct {
+	// Hosts are the host names served, lower case and without port, `*.example.com` for any name below; none means all.
+	Hosts []string
+	// Path is the prefix of Socket.IO's requests, `/socket.io/` as a rule. Requests on other paths of the same host go
+	// to the nodes in turn.
+	Path string
+	// MaxBody limits a request's body in bytes. 0: for Socket.IO what the session's open packet announced, otherwise
+	// no limit.
+	MaxBody int64
+	// DisableKeepAlive has each connection to a node carry one request: for nodes behind something that routes connections, and
+	// not requests, by what comes first on them.
+	DisableKeepAlive bool
+	Cluster          *cluster.Cluster
+	// Store holds this cluster's bindings.
+	Store affinity.Store
+	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
+	// nil, is called concurrently and must not block.
+	OnTaken func(refused, node string)
+}
+
+// Routes are tried in their order.
+type Routes []*Route
+
+// match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
+// path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
+func (all Routes) match(host, path, query string) (r *Route, socketIO bool) {
+	name := hostname(host)
+	for _, candidate := range all {
+		if !candidate.serves(name) {
+			continue
+		}
+		if strings.HasPrefix(path, candidate.Path) {
+			return candidate, !candidate.IsClientBundle(path) || engineio.HasQuery(query)
+		}
+		if r == nil {
+			r = candidate
+		}
+	}
+	return r, false
+}
+
+// serves reports whether the route is for that host name, which is compared without regard to case.
+func (r *Route) serves(name string) bool {
+	for _, h := range r.Hosts {
+		if below, ok := strings.CutPrefix(h, "*"); ok {
+			if len(name) > len(below) && strings.EqualFold(name[len(name)-len(below):], below) {
+				return true
+			}
+		} else if strings.EqualFold(name, h) {
+			return true
+		}
+	}
+	return len(r.Hosts) == 0
+}
+
+// hostname is a Host field without port and without a final dot.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(host, ".")
+}
+
+// IsClientBundle recognises the JavaScript client that Socket.IO servers hand out below their own path, by the exact
+// names that they look for before they take a request for Engine.IO's. A server that does not hand it out takes it for
+// Engine.IO's, and so does every server that is asked for a WebSocket.
+func (r *Route) IsClientBundle(path string) bool {
+	switch strings.TrimSuffix(path[len(r.Path):], ".map") {
+	case "socket.io.js", "socket.io.esm.js", "socket.io.msgpack.js",
+		"socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js":
+		return true
+	}
+	return false
+}
+
+// hides reports whether a path reaches a Socket.IO path of the host's clusters by another spelling than the plain one:
+// one that a node resolves or decodes, and that was therefore judged by the wrong rules here.
+func (all Routes) hides(host, path string) bool {
+	if !strings.Contains(path, "/.") && !strings.Contains(path, "..") && !strings.Contains(path, "//") && !strings.Contains(path, "%") {
+		return false
+	}
+	name, plain := hostname(host), unescape(path)
+	return slices.ContainsFunc(all, func(r *Route) bool { return r.serves(name) && r.hides(path, plain) })
+}
+
+// hides does so for one route and a path of which plain is the decoded form.
+func (r *Route) hides(path, plain string) bool {
+	dotted := strings.Contains(plain, "..") || strings.Contains(plain, "/./") || strings.Contains(plain, "//")
+	switch inPath, inPlain := strings.Contains(path, r.Path), strings.Contains(plain, r.Path); {
+	case inPath:
+		return dotted
+	case inPlain:
+		return true
+	default: // such as /x/..//socket.io: the path only appears when dots and slashes are resolved
+		return dotted && strings.Contains(collapse(plain), strings.TrimSuffix(r.Path, "/"))
+	}
+}
+
+// unescape decodes a path as lenient nodes do, which leave a malformed escape as it is and decode the others.
+func unescape(path string) string {
+	plain := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			if v, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
+				c = byte(v)
+				i += 2
+			}
+		}
+		plain = append(plain, c)
+	}
+	return string(plain)
+}
+
+// collapse takes the empty and dot segments out of a path.
+func collapse(path string) string {
+	var kept []string
+	for seg := range strings.SplitSeq(path, "/") {
+		switch seg {
+		case "", ".":
+		case "..":
+			kept = kept[:max(0, len(kept)-1)]
+		default:
+			kept = append(kept, seg)
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
