@@ -38,8 +38,8 @@ func TestSessionIsCountedUntilItEnds(t *testing.T) {
 				t.Error("its binding is still there")
 			}
 			dial(t, s.addr).handshake(handshakeTarget) // the node is healthy: it gets the next session
-			if got := s.metric("sidway_node_left_out"); got != 0 {
-				t.Error("the node is left out")
+			if got := s.metric("sidway_node_ejected"); got != 0 {
+				t.Error("the node is ejected")
 			}
 			s.clusters[0].Leave(s.clusters[0].Node("n1"))
 		},

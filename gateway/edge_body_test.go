@@ -86,7 +86,7 @@ func TestBadChunks(t *testing.T) {
 			}
 		})
 	}
-	if out := g.metric("sidway_node_left_out"); out != 0 {
+	if out := g.metric("sidway_node_ejected"); out != 0 {
 		t.Error("a client's bad body has put the node out of the choice")
 	}
 	c := raw(t, g.addr, get(handshakeTarget))
@@ -159,7 +159,7 @@ func TestShortBody(t *testing.T) {
 			})
 		}
 	}
-	if out := g.metric("sidway_node_left_out"); out != 0 {
+	if out := g.metric("sidway_node_ejected"); out != 0 {
 		t.Error("a client that left has put the node out of the choice")
 	}
 }

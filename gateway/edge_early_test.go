@@ -57,7 +57,7 @@ func TestEarlyAnswer(t *testing.T) {
 			})
 		}
 	}
-	if out := g.metric("sidway_node_left_out"); out != 0 {
+	if out := g.metric("sidway_node_ejected"); out != 0 {
 		t.Error("an early answer has put the node out of the choice")
 	}
 }

@@ -165,7 +165,7 @@ func TestBadHead(t *testing.T) {
 	if got := len(n.all()); got != 0 {
 		t.Errorf("the node got %d connections", got)
 	}
-	if got := g.metric("sidway_answers_total", "bad_head"); got < float64(len(bad)) {
+	if got := g.metric("sidway_local_responses_total", "bad_head"); got < float64(len(bad)) {
 		t.Errorf("%v answers are counted, at least %d were made", got, len(bad))
 	}
 }

@@ -223,7 +223,7 @@ func TestCutOrdinaryAnswerLeavesNodeIn(t *testing.T) {
 			t.Errorf("answered %d %q", r.StatusCode, r.Text)
 		}
 	}
-	if out := g.metric("sidway_node_left_out"); out != 0 {
+	if out := g.metric("sidway_node_ejected"); out != 0 {
 		t.Error("any client can put the node out of the choice")
 	}
 }

@@ -50,7 +50,7 @@ func TestAnotherVersionThanTheSessions(t *testing.T) {
 			if got := n.received(); got != "" {
 				t.Errorf("the node received …%q", tail([]byte(got)))
 			}
-			if got := s.metric("sidway_answers_total", "version_mismatch"); got != 15 {
+			if got := s.metric("sidway_local_responses_total", "version_mismatch"); got != 15 {
 				t.Errorf("%v answers are counted, want 15", got)
 			}
 

@@ -35,7 +35,7 @@ func TestNodeThatComesBackWithinTheQueue(t *testing.T) {
 	s := startGateway(t, withEngines(node))
 	node.Down()
 	waiting := raw(t, s.addr, get(handshakeTarget))
-	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_left_out") == 1 })
+	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_ejected") == 1 })
 	node.Up()
 	if r := waiting.answer(); r.StatusCode != 200 || !strings.HasPrefix(r.Text, `0{"sid"`) {
 		t.Errorf("%d %q", r.StatusCode, r.Text)
@@ -101,7 +101,7 @@ func TestShortageOfDescriptorsIsOursAndNotTheNodes(t *testing.T) {
 	if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") == "" {
 		t.Errorf("the handshake got %d %v", r.StatusCode, r.Header)
 	}
-	if s.metric("sidway_answers_total", "full") != 1 || s.metric("sidway_node_left_out") != 0 {
+	if s.metric("sidway_local_responses_total", "full") != 1 || s.metric("sidway_node_ejected") != 0 {
 		t.Error("the node is blamed")
 	}
 	poll := raw(t, s.addr, get(pollTarget("sid1")))
@@ -124,7 +124,7 @@ func TestShortageOfPortsIsOfOneNode(t *testing.T) {
 		c.handshake(handshakeTarget)
 		c.expect(request("POST", "/page", "four", "Content-Length: 4"), 200, "good POST /page four")
 	}
-	if s.metric("sidway_node_left_out") != 0 {
+	if s.metric("sidway_node_ejected") != 0 {
 		t.Error("the node is blamed")
 	}
 	if got := s.sessions(); got["full"] != 0 {
@@ -163,7 +163,7 @@ func TestClientThatLeavesWhileItIsHeld(t *testing.T) {
 	dead.stop()
 	s := startGateway(t, withNodes(dead), withLimits(func(l *gateway.Limits) { l.QueueTime = time.Hour }))
 	c := raw(t, s.addr, get(handshakeTarget))
-	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_left_out") == 1 })
+	eventually(t, "the handshake waits", func() bool { return s.metric("sidway_node_ejected") == 1 })
 	c.Close()
 	eventually(t, "nothing waits", func() bool { return s.metric("sidway_connections") == 0 })
 }

@@ -35,7 +35,7 @@ func TestALoopEnds(t *testing.T) {
 			t.Errorf("%s: answered %d %q", name, r.StatusCode, r.Text)
 		}
 	}
-	if n := g.metric("sidway_answers_total", "loop"); n != 6 {
+	if n := g.metric("sidway_local_responses_total", "loop"); n != 6 {
 		t.Errorf("%v answers are counted", n)
 	}
 	if n := strings.Count(lines.String(), "go in a circle"); n != 1 || !strings.Contains(lines.String(), "cluster=c1") {

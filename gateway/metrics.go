@@ -55,9 +55,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
 		}, []string{"cluster"}),
 		tunnelEnds: counter("sidway_tunnels_ended_total", "WebSockets that ended, by what ended them.", "cluster", "cause"),
-		answers:    counter("sidway_answers_total", "Requests answered here and not by a node, by reason.", "cluster", "reason"),
+		answers:    counter("sidway_local_responses_total", "Requests answered here and not by a node, by reason.", "cluster", "reason"),
 		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "sidway_added_seconds",
+			Name:    "sidway_overhead_seconds",
 			Help:    "Time that a request spent in this replica, without the wait for the client's body and the node's answer.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}, []string{"cluster"}),

@@ -11,7 +11,7 @@ import (
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, leases, leftOut *prometheus.Desc
+	sessions, leases, ejected *prometheus.Desc
 
 	mu       sync.Mutex
 	clusters []*cluster.Cluster
@@ -24,7 +24,7 @@ func newNodeCollector() *nodeCollector {
 	return &nodeCollector{
 		sessions: desc("sidway_sessions", "Sessions that this replica counts on the node."),
 		leases:   desc("sidway_leases", "Requests and tunnels of this replica in flight on the node."),
-		leftOut:  desc("sidway_node_left_out", "1 while the node gets no new sessions because it failed."),
+		ejected:  desc("sidway_node_ejected", "1 while the node gets no new sessions because it failed."),
 	}
 }
 
@@ -44,7 +44,7 @@ func (n *nodeCollector) remove(c *cluster.Cluster) {
 func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.sessions
 	ch <- n.leases
-	ch <- n.leftOut
+	ch <- n.ejected
 }
 
 // Collect implements prometheus.Collector.
@@ -63,7 +63,7 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(n.sessions, float64(s.Sessions))
 			gauge(n.leases, float64(s.Leases))
-			gauge(n.leftOut, out)
+			gauge(n.ejected, out)
 		}
 	}
 }

@@ -44,8 +44,8 @@ func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
 			if made < 20 {
 				t.Errorf("%d of 30 handshakes made a session", made)
 			}
-			if s.metric("sidway_node_left_out", "bad") != 1 || s.metric("sidway_node_left_out", "good") != 0 {
-				t.Error("the node that makes no sessions is not left out")
+			if s.metric("sidway_node_ejected", "bad") != 1 || s.metric("sidway_node_ejected", "good") != 0 {
+				t.Error("the node that makes no sessions is not ejected")
 			}
 			if n := strings.Count(log.String(), words); n != 1 || !strings.Contains(log.String(), "node=bad") {
 				t.Errorf("told %d times: %s", n, log.String())
@@ -54,7 +54,7 @@ func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
 	}
 }
 
-// The only node is never left out for that, but it is told of; and no client can have a node left out by being refused.
+// The only node is never ejected for that, but it is told of; and no client can have a node ejected by being refused.
 func TestNodesThatRefuseClientsStayIn(t *testing.T) {
 	t.Parallel()
 	for status, tells := range map[int]bool{400: false, 401: false, 403: false, 429: false, 404: true, 500: true} {
@@ -66,8 +66,8 @@ func TestNodesThatRefuseClientsStayIn(t *testing.T) {
 			for range 5 {
 				raw(t, s.addr, get(handshakeTarget)).expect("", status, "no\n")
 			}
-			if s.metric("sidway_node_left_out") != 0 {
-				t.Error("the only node is left out")
+			if s.metric("sidway_node_ejected") != 0 {
+				t.Error("the only node is ejected")
 			}
 			if told := strings.Contains(log.String(), "does it serve Socket.IO"); told != tells {
 				t.Errorf("told: %v: %s", told, log.String())
@@ -137,8 +137,8 @@ func TestStrangersEjectNobodyByOtherPaths(t *testing.T) {
 	for range 20 {
 		raw(t, s.addr, get("/socket.io/socket.io.jsX?EIO=3&transport=polling")).expect("", 200, "the bundle")
 	}
-	if s.metric("sidway_node_left_out") != 0 {
-		t.Error("a node is left out")
+	if s.metric("sidway_node_ejected") != 0 {
+		t.Error("a node is ejected")
 	}
 	dial(t, s.addr).handshake(handshakeTarget)
 }
@@ -178,8 +178,8 @@ func TestNodeThatOnlyTalksIsGivenUp(t *testing.T) {
 	for range 4 {
 		dial(t, s.addr).handshake(handshakeTarget)
 	}
-	if s.metric("sidway_node_left_out", "talks") != 1 {
-		t.Error("it is not left out")
+	if s.metric("sidway_node_ejected", "talks") != 1 {
+		t.Error("it is not ejected")
 	}
 	for _, ws := range sockets {
 		ws.Close()

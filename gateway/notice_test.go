@@ -25,7 +25,7 @@ func TestWhatIsNotHTTPIsTold(t *testing.T) {
 			if said := log.String(); strings.Count(said, words) != 1 || !strings.Contains(said, "client=127.0.0.1") || strings.Contains(said, `reason=""`) {
 				t.Errorf("the log says\n%s", said)
 			}
-			if got := s.metric("sidway_answers_total", "bad_head"); got != 3 {
+			if got := s.metric("sidway_local_responses_total", "bad_head"); got != 3 {
 				t.Errorf("%v are counted", got)
 			}
 		})

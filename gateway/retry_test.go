@@ -30,9 +30,9 @@ func TestHandshakeMovesOn(t *testing.T) {
 			t.Parallel()
 			bad, good := startNode(t, "bad", fails), startNode(t, "good", engine("sid1"))
 			s := startGateway(t, withNodes(bad, good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }))
-			eventually(t, "the node that fails is left out", func() bool {
+			eventually(t, "the node that fails is ejected", func() bool {
 				dial(t, s.addr).handshake(handshakeTarget)
-				return s.metric("sidway_node_left_out", "bad") == 1
+				return s.metric("sidway_node_ejected", "bad") == 1
 			})
 			if got := s.sessions(); got["bad"] != 0 || got["good"] == 0 {
 				t.Errorf("sessions: %v", got)
@@ -85,8 +85,8 @@ func TestSlowRequestTakesNoNodeOut(t *testing.T) {
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
 		polls.expect(get(pollTarget("on-a")), 200, "6")
 		polls.expect(get(pollTarget("on-b")), 200, "6")
-		if got := s.metric("sidway_node_left_out"); got != 0 {
-			t.Fatal("a node is left out for one slow request")
+		if got := s.metric("sidway_node_ejected"); got != 0 {
+			t.Fatal("a node is ejected for one slow request")
 		}
 	}
 	slow.Close()
@@ -124,8 +124,8 @@ func TestSlowHandshakeIsSentOnce(t *testing.T) {
 	if got := handshakesAt(a, b); got != 2 {
 		t.Errorf("the nodes got %d handshakes and direct connects in place of 2", got)
 	}
-	if s.metric("sidway_node_left_out") != 0 {
-		t.Error("a slow node is left out")
+	if s.metric("sidway_node_ejected") != 0 {
+		t.Error("a slow node is ejected")
 	}
 }
 
@@ -157,8 +157,8 @@ func TestWebSocketsShowThatANodeLives(t *testing.T) {
 			ws.message()
 		}
 	}
-	if s.metric("sidway_node_left_out") != 0 {
-		t.Error("a node is left out although it talks")
+	if s.metric("sidway_node_ejected") != 0 {
+		t.Error("a node is ejected although it talks")
 	}
 	close(release)
 	client.expect("", 200, openPacket("sid1"))
@@ -206,8 +206,8 @@ func TestHandshakeMovesOnOnlyOnce(t *testing.T) {
 				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("the client got something, or %v", err)
 				}
-			} else if status, _ := c.ask(""); status != 502 || s.metric("sidway_node_left_out") != 0 {
-				t.Errorf("%d, and %v nodes left out", status, s.metric("sidway_node_left_out"))
+			} else if status, _ := c.ask(""); status != 502 || s.metric("sidway_node_ejected") != 0 {
+				t.Errorf("%d, and %v nodes ejected", status, s.metric("sidway_node_ejected"))
 			}
 			if got := handshakesAt(nodes...); got != 2 {
 				t.Errorf("the nodes got %d handshakes in place of 2", got)
@@ -233,7 +233,7 @@ func TestClientThatLeavesEjectsNobody(t *testing.T) {
 			eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
 		}
 	}
-	if n := s.metric("sidway_node_left_out"); n != 0 {
+	if n := s.metric("sidway_node_ejected"); n != 0 {
 		t.Errorf("%v nodes are ejected", n)
 	}
 }

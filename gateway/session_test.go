@@ -150,7 +150,7 @@ func TestAnswersForSessionsWithoutANode(t *testing.T) {
 			t.Errorf("%s: a browser would hide the answer: %v", tt.name, r.Header)
 		}
 	}
-	if n := s.metric("sidway_answers_total", "session_gone"); n != 6 {
+	if n := s.metric("sidway_local_responses_total", "session_gone"); n != 6 {
 		t.Errorf("%v answers for want of the session's node", n)
 	}
 }
@@ -242,7 +242,7 @@ func TestStoreAway(t *testing.T) {
 	eventually(t, "the request looks again", func() bool { _, n := w.counts(); return n > before+2 })
 	w.set(false)
 	held.expect("", 200, "6")
-	if n := s.metric("sidway_answers_total", "store_away"); n != 1 {
+	if n := s.metric("sidway_local_responses_total", "store_away"); n != 1 {
 		t.Errorf("%v answers for want of the store, want 1", n)
 	}
 }

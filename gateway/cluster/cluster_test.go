@@ -142,7 +142,7 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 			}
 			time.Sleep(c.Retry())
 			if _, err := c.Pick(other); err != nil {
-				t.Fatal("still left out when its pause was over")
+				t.Fatal("still ejected when its pause was over")
 			}
 			c.Leave(n)
 			pause := time.Since(began)
@@ -158,7 +158,7 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 		c.Answered(n, time.Now().Add(1))
 		c.Answered(n, time.Now().Add(1))
 		if _, err := c.Pick(other); err != nil {
-			t.Error("left out although it answered")
+			t.Error("ejected although it answered")
 		}
 		if !slices.Equal(told, []bool{true, false}) {
 			t.Errorf("told %v", told)

@@ -125,7 +125,7 @@ func TestServesOnAllItsAddresses(t *testing.T) {
 	for _, line := range []string{
 		`sidway_sessions{cluster="chat",node="n1"} 2`,
 		`sidway_handshakes_total{cluster="chat",outcome="made",transport="polling"} 2`,
-		`sidway_connections `, `sidway_added_seconds_count{cluster="chat"} 2`, `go_goroutines `, `process_open_fds `,
+		`sidway_connections `, `sidway_overhead_seconds_count{cluster="chat"} 2`, `go_goroutines `, `process_open_fds `,
 	} {
 		metrics := ""
 		for end := time.Now().Add(patience); !strings.Contains(metrics, line); { // some are counted after the answer
