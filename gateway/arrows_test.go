@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,5 +76,35 @@ func TestArrows(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("%s is drawn and does not exist", name)
 		}
+	}
+}
+
+// docs/architecture.md tells the road by the functions that a request passes.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, pattern := range []string{"*.go", "*/*.go"} {
+		files, _ := filepath.Glob(pattern)
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(b)
+		}
+	}
+	named := 0
+	for _, quoted := range regexp.MustCompile("`[A-Za-z0-9]+(\\.[A-Za-z]+)?`").FindAllString(string(page), -1) {
+		name := strings.Trim(quoted, "`")
+		name = name[strings.IndexByte(name, '.')+1:]
+		if named++; !regexp.MustCompile(`\b` + name + `\b`).MatchString(code.String()) {
+			t.Errorf("%s is nowhere in the code", quoted)
+		}
+	}
+	if named < 40 {
+		t.Errorf("only %d names: has the page another form?", named)
 	}
 }

@@ -62,6 +62,7 @@ func (c *clientConn) choose() {
 func (c *clientConn) ask() {
 	x, d := c.x, c.d
 	x.acquire(d.loop.Clock())
+	x.SentAt = time.Time{}
 	if !x.Kind.WantsTunnel() && !x.redialed {
 		if n := d.take(x.Node); n != nil {
 			c.send(n)
@@ -117,7 +118,7 @@ func (c *clientConn) send(n *nodeConn) {
 	} else {
 		d.out = append(d.out, u.Body...)
 	}
-	x.SentAt, x.interim, x.Reused = time.Time{}, 0, n.reused
+	x.interim, x.Reused = 0, n.reused
 	x.Open, x.Early = engineio.Open{}, x.Early[:0] // of a node that was tried before
 	c.n, n.client = n, c
 	c.setState(asking, dialTime)

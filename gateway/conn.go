@@ -317,6 +317,9 @@ const halfTime = 5 * time.Second
 // lookForEnd ends the request of a client that closed its connection. One that only half-closed it behind several requests has
 // asked for more and waits for the answers, for halfTime.
 func (c *clientConn) lookForEnd() {
+	if c.state == gone {
+		return
+	}
 	n, err := sock.Peek(c.fd, c.peeked[:])
 	switch {
 	case err == sock.Again:

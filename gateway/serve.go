@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -66,6 +67,9 @@ func (c *clientConn) readHead() {
 
 // turnAway closes the connection of a stranger beyond the overflow.
 func (c *clientConn) turnAway() {
+	if c.x != nil {
+		c.x.status = http.StatusServiceUnavailable
+	}
 	_, _ = sock.Send(c.fd, fullAnswer)
 	c.g.Metrics.refused("full")
 	c.depart()
