@@ -110,3 +110,33 @@ func TestEarlySuccess(t *testing.T) {
 		}
 	}
 }
+
+// A node that answers before it has the whole body gets no other request on that connection: it would be read as the rest of the
+// body.
+func TestConnectionOfAnEarlyAnswerIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	for name, head := range map[string]string{
+		"length": request("PUT", "/early", strings.Repeat("a", 70_000), "Content-Length: 100000"),
+		"chunks": request("PUT", "/early", "5\r\nhello\r\n", chunked),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if r.URL.Path == "/early" {
+					c.send(answer(200, "enough"))
+					return
+				}
+				plainly(c, r)
+			})
+			g := startGateway(t, withNodes(n))
+			c := raw(t, g.addr, head)
+			if r := c.answer(); r.Text != "enough" || !r.Close {
+				t.Errorf("got %d %q, close %v", r.StatusCode, r.Text, r.Close)
+			}
+			for range 4 {
+				raw(t, g.addr, get("/page")).expect("", 200, "n1 GET /page ")
+			}
+			<-n.conn(0).gone
+		})
+	}
+}
