@@ -89,6 +89,9 @@ func (c *clientConn) arrive() {
 	if c.surplus && c.d.makeRoom() {
 		c.surplus, c.crowded = false, false
 	}
+	if c.crowded && !c.g.hasRoomForStrangers() {
+		c.d.makeRoomForSessions()
+	}
 	c.awaitRequest()
 }
 

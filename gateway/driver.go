@@ -101,7 +101,7 @@ func (d *driver) close() {
 // spare gives a descriptor up for one that is needed more: of the client that has been waited for longest, else of an idle
 // connection to a node. It reports whether there was one.
 func (d *driver) spare() bool {
-	return d.makeRoom() || d.dropIdle()
+	return d.makeRoomForSessions() || d.makeRoom() || d.dropIdle()
 }
 
 // dropIdle closes a connection to a node that nobody uses, and reports whether there was one.

@@ -47,6 +47,16 @@ func (g *Gateway) hasRoomForSessions() bool {
 	return most == 0 || g.open.Load()+g.toNodes.Load() < most
 }
 
+// strangersShare is the part of the descriptors that strangers leave to live sessions.
+const strangersShare = 16
+
+// hasRoomForStrangers reports whether connections above the overflow may go on waiting for their clients: what they leave is
+// for those that turn out to be live sessions'.
+func (g *Gateway) hasRoomForStrangers() bool {
+	most := g.descriptors.Load()
+	return most == 0 || g.open.Load()+g.toNodes.Load() < most-most/strangersShare
+}
+
 // SetConnections changes how many client connections may be open, and how many descriptors may be used for client connections
 // and connections to nodes, 0 for any number, where those above are for requests of live sessions. Connections that are open
 // stay.
@@ -83,21 +93,40 @@ func (l *waiters) longest(before time.Time) *waiter {
 	return l.first
 }
 
+// hasRoom reports whether there is room for the request of a live session on this connection, if need be a stranger's.
+func (c *clientConn) hasRoom() bool {
+	c.waiter.leave()
+	return c.g.hasRoomForSessions() || c.d.makeRoomForSessions()
+}
+
+// makeRoomForSessions closes the connection above the overflow that has been waited for longest, and reports whether there was
+// one.
+func (d *driver) makeRoomForSessions() bool {
+	w := d.waiters.crowded.first
+	if w != nil {
+		w.c.depart()
+	}
+	return w != nil
+}
+
 // waiting are connections whose clients are waited for.
 type waiting struct {
-	fresh waiters // those that never carried a request
-	kept  waiters
+	crowded waiters // those above the overflow
+	fresh   waiters // others that never carried a request
+	kept    waiters
 }
 
 func (l *waiting) add(c *clientConn, now time.Time) {
-	if c.fresh {
+	if c.crowded {
+		l.crowded.add(&c.waiter, now)
+	} else if c.fresh {
 		l.fresh.add(&c.waiter, now)
 	} else {
 		l.kept.add(&c.waiter, now)
 	}
 }
 
-func (l *waiting) len() int { return l.fresh.n + l.kept.n }
+func (l *waiting) len() int { return l.crowded.n + l.fresh.n + l.kept.n }
 
 // waiter is the place in a list of a connection whose client is waited for: for a request, or for the rest of one.
 type waiter struct {

@@ -65,3 +65,23 @@ func TestSlowFirstPOSTOfALiveSessionStays(t *testing.T) {
 	idle.closed()
 	slow.expect("i", 200, "ok")
 }
+
+// Strangers that send nothing give way to live sessions before the descriptors are used up.
+func TestStrangersGiveWayToLiveSessions(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 1 }))
+	s.bind(aSID, n)
+	const descriptors = 120
+	s.SetConnections(1, descriptors)
+	for range 2 * descriptors {
+		dial(t, s.addr)
+	}
+	for range 10 {
+		raw(t, s.addr, get(pollTarget(aSID))).expect("", 200, "6")
+		if open := s.metric("sidway_connections"); open > descriptors {
+			t.Errorf("%v connections are open", open)
+		}
+		dial(t, s.addr)
+	}
+}

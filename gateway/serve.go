@@ -33,10 +33,6 @@ func (c *clientConn) awaitRequest() {
 
 // readHead reads the head of a request.
 func (c *clientConn) readHead() {
-	if c.crowded && !c.g.hasRoomForSessions() {
-		c.turnAway()
-		return
-	}
 	if n := c.scan.SkipEmptyLine(c.in.b); n > 0 {
 		c.in.drop(n)
 	}
@@ -113,7 +109,7 @@ func (c *clientConn) decode() {
 	if x.Query.SID != "" {
 		_, live = x.route.known(x.Query.SID)
 	}
-	if c.crowded && !live {
+	if c.crowded && !(live && c.hasRoom()) {
 		c.turnAway()
 		return
 	}
