@@ -137,12 +137,16 @@ func (c *clientConn) receive(live bool) {
 		c.proceed()
 		return
 	}
-	if live && c.waiter.leave() { // it gives way no sooner than one that was kept
-		c.d.waiters.add(c, c.d.loop.Clock())
-	}
-	c.setState(receiving, c.bodyDue()-c.d.loop.Now())
-	if c.goAhead(); c.state == receiving && len(c.in.b) > 0 {
+	c.state = receiving
+	if len(c.in.b) > 0 {
 		c.readBody()
+	} else {
+		c.limit = c.bodyDue()
+		c.arm()
+		c.goAhead()
+	}
+	if live && c.state == receiving && c.waiter.leave() { // it gives way no sooner than one that was kept
+		c.d.waiters.add(c, c.d.loop.Clock())
 	}
 }
 
