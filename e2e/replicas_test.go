@@ -65,6 +65,18 @@ func (r *replica) run(t *testing.T) {
 	})
 }
 
+// reconfigure replaces a text in the settings that it is run with next.
+func (r *replica) reconfigure(t *testing.T, old, replacement string) {
+	t.Helper()
+	text, err := os.ReadFile(r.config)
+	if err != nil || !strings.Contains(string(text), old) {
+		t.Fatalf("no %q in %s: %v", old, r.config, err)
+	}
+	if err := os.WriteFile(r.config, []byte(strings.Replace(string(text), old, replacement, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (r *replica) ready() bool {
 	status, _ := r.adminPage("/readyz")
 	return status == http.StatusOK
@@ -103,6 +115,11 @@ func (r *replica) metric(t *testing.T, series string) int {
 		}
 	}
 	return 0
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 // freeAddress finds a loopback port below those that the kernel gives to outgoing connections, of which the tests make

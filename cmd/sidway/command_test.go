@@ -141,7 +141,7 @@ limits.write_time      30s
 limits.handshake_time  2.5s
 limits.queue_time      5s
 limits.queue           1024
-shutdown.notice        2s
+shutdown.notice        8s
 shutdown.deadline      30s
 shutdown.waves         10
 

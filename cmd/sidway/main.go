@@ -5,7 +5,7 @@
 //	sidway health
 //	sidway version
 //
-// SIGTERM or SIGINT ends a replica gracefully, a second one at once. SIGHUP is logged and changes nothing. The exit status is 0 when all went well, 1 when
+// SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP is logged and changes nothing. The exit status is 0 when all went well, 1 when
 // it did not, and 2 when the command was not understood.
 package main
 
@@ -15,19 +15,24 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"github.com/sidway/sidway/gateway/replica"
 )
 
 func main() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // whose usual effect is to end the process
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
-		<-signals
+		s := <-signals
 		// From here on a signal has its usual effect again, which is to end the process.
 		signal.Stop(signals)
-		cancel()
+		if s == os.Interrupt { // Ctrl-C: whoever is at the keyboard waits for the end
+			cancel(replica.ErrNoNotice)
+		}
+		cancel(nil)
 	}()
 	// One loop for each processor, and as much again for the rest of the program; see replica.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))

@@ -177,6 +177,16 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
+// Ctrl-C in development: no balancer has to notice.
+func TestAnInterruptEndsWithoutNotice(t *testing.T) {
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=1h"}, "serve", "--node", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "off")
+	p.expect(t, "serving")
+	p.signal(t, os.Interrupt)
+	if state := p.end(t); state.ExitCode() != 0 {
+		t.Errorf("got %v", state)
+	}
+}
+
 func TestAHangUpEndsNothing(t *testing.T) {
 	listen := free(t)
 	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--node", "http://127.0.0.1:1", "--admin", "off", "--listen", listen)

@@ -225,6 +225,9 @@ func (r *Replica) ready() error {
 	return r.askStores((*affinity.Cached).Ready)
 }
 
+// ErrNoNotice, as the cause of the end of Run's context, leaves shutdown.notice out.
+var ErrNoNotice = errors.New("stop without notice")
+
 // Run serves until ctx is done, then ends gracefully within the configured deadline, and closes everything. It returns
 // an error only if it could not serve on.
 func (r *Replica) Run(ctx context.Context) error {
@@ -257,7 +260,7 @@ func (r *Replica) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
-		r.end()
+		r.end(errors.Is(context.Cause(ctx), ErrNoNotice))
 	case <-failed.Done():
 	}
 	r.stopping.Store(true)

@@ -5,12 +5,16 @@ import (
 	"time"
 )
 
-// end stops in the order that loses the least: balancers are told and given time to notice, then no connection is
-// accepted, and requests in flight and tunnels end side by side, polls by themselves and tunnels in waves.
-func (r *Replica) end() {
+// end stops in the order that loses the least: balancers are told and given time to notice, unless at once, then no connection
+// is accepted, and requests in flight and tunnels end side by side, polls by themselves and tunnels in waves. That no client is
+// connected is no reason to hurry: the polls of sessions that are at other replicas may come here next.
+func (r *Replica) end(atOnce bool) {
 	began := time.Now()
 	r.stopping.Store(true)
 	s := r.cfg.Shutdown
+	if atOnce {
+		s.Notice = 0
+	}
 	r.log.Info("stopping", "notice", s.Notice, "deadline", s.Deadline, "tunnels", r.tunnels.Len())
 	time.Sleep(s.Notice)
 
