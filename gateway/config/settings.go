@@ -171,7 +171,7 @@ missing) that is not one of these.`),
 		withDefault("8s", "on SIGTERM /readyz says 503 for this long before the listeners close").
 		withComment(`Longer than balancers take to notice: notice > interval of their checks x failures until a server counts as down. HAProxy's
 defaults are 2s x 3, and 8s is enough for them; a Kubernetes Service follows its readinessProbe, 10s x 3 by default, sooner when a
-pod is deleted. Whoever stops sidway has to wait for notice + deadline before it kills. SIGINT (Ctrl-C) stops without notice.`),
+pod is deleted; docs/behind.md has more. Whoever stops sidway has to wait for notice + deadline before it kills. SIGINT (Ctrl-C) stops without notice.`),
 	one("shutdown.deadline", func(c *Config) *time.Duration { return &c.Shutdown.Deadline }, between(0, longest)).
 		withDefault("30s", "then requests and WebSockets have this long to end"),
 	one("shutdown.waves", func(c *Config) *int { return &c.Shutdown.Waves }, whole(1, 1000)).
