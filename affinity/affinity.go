@@ -16,7 +16,6 @@ package affinity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -27,19 +26,30 @@ var (
 	// ErrNotFound says that the store was asked and knows no live binding of the sid.
 	ErrNotFound = errors.New("affinity: no binding")
 	// ErrUnavailable says that the store could not be asked, or not within its time limit.
-	ErrUnavailable = errors.New("affinity: store unavailable")
+	ErrUnavailable = errors.New("Redis is down")
 	// ErrReadOnly is an ErrUnavailable of a store that still answers look-ups: a Redis that is a read-only replica,
 	// is out of memory or cannot save.
-	ErrReadOnly = fmt.Errorf("%w: it refuses writes", ErrUnavailable)
+	ErrReadOnly error = unavailable("Redis refuses writes")
 	// ErrDenied is an ErrUnavailable of a store that answers, but not us: the user, the password, a right or the database has to
 	// be mended. The error's text says which.
-	ErrDenied = fmt.Errorf("%w: it refuses this replica", ErrUnavailable)
-	// ErrLate is an ErrUnavailable of a store that did not answer within its time limit: it is gone, or busy, or we are.
-	ErrLate = fmt.Errorf("%w: no answer in time", ErrUnavailable)
+	ErrDenied error = unavailable("Redis refuses this replica")
+	// ErrLate is an ErrUnavailable of a store that did not answer within its time limit, 100 ms: it is gone, or busy, or we are.
+	ErrLate error = unavailable("Redis is slow or hangs: no answer within " + opTimeout.String())
 	// ErrBusy is an ErrUnavailable of our own making: so many operations wait that this one was not sent in time. It says
 	// nothing about the store.
-	ErrBusy = fmt.Errorf("%w: too many operations wait for it", ErrUnavailable)
+	ErrBusy error = unavailable("too many operations wait for Redis")
 )
+
+// errRecovering is an ErrUnavailable of a store that answers, but may lack what replicas are about to write.
+const errRecovering = unavailable("Redis is recovering: what it does not know may be about to be written")
+
+// unavailable is an ErrUnavailable with words of its own, so that an error names its cause once.
+type unavailable string
+
+func (u unavailable) Error() string { return string(u) }
+
+// Is makes it an ErrUnavailable.
+func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
 
 // TakenError is what Bind returns for a sid that lives on another node. The binding stays as it is.
 type TakenError struct {

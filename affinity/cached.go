@@ -36,7 +36,7 @@ func (o Outcome) String() string {
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
 type CachedOptions struct {
 	OnOutcome func(Outcome)
-	// OnState: a new state has begun, because of an error or without one. It is called again in Away for an ErrDenied that
+	// OnState: a new state has begun, because of an error or without one. It is called again in Down for an ErrDenied that
 	// shows itself only then.
 	OnState func(State, error)
 	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
@@ -92,7 +92,7 @@ func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 		probing: make(chan struct{}, 1),
 		kept:    make(map[string]struct{}),
 	}
-	c.phase.Store(newPhase(Here))
+	c.phase.Store(newPhase(Up))
 	c.unready.Store(&errNotAsked)
 	return c
 }
@@ -101,7 +101,7 @@ func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 var errNotAsked = errors.New("affinity: the store has not answered yet")
 
 // Ready returns nil once the store behind has been reached and has granted all that is asked of it, and before that the
-// last reason why it did not. A store that goes away later is no reason: what is known here goes on.
+// last reason why it did not. A store that goes down later is no reason: what is known here goes on.
 func (c *Cached) Ready() error {
 	if err := c.unready.Load(); err != nil {
 		return *err
@@ -120,8 +120,8 @@ func (c *Cached) Fault() error {
 // State returns what the store behind may be asked for now.
 func (c *Cached) State() State { return c.phase.Load().state }
 
-// Away reports whether look-ups of sids unknown here fail at once.
-func (c *Cached) Away() bool { return !c.State().reads() }
+// Down reports whether look-ups of sids unknown here fail at once.
+func (c *Cached) Down() bool { return !c.State().reads() }
 
 // Again returns a channel that is closed when a Lookup that returned ErrUnavailable is worth repeating: at once where
 // nothing is wrong now. Ask for it anew each time.
@@ -152,7 +152,7 @@ func (c *Cached) write(ctx context.Context, sid string, b Binding) error {
 	}
 	p := c.phase.Load()
 	if !p.state.writes() {
-		return c.keep(sid, b, ErrUnavailable)
+		return c.keep(sid, b, p.why())
 	}
 	if err := c.back.Bind(ctx, sid, b); err != nil {
 		if _, taken := errors.AsType[*TakenError](err); taken {
@@ -217,9 +217,9 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 	if b, ok := c.Known(sid); ok {
 		return b, nil
 	}
-	if !c.phase.Load().state.reads() {
+	if p := c.phase.Load(); !p.state.reads() {
 		c.tell(Unavailable)
-		return Binding{}, ErrUnavailable
+		return Binding{}, p.why()
 	}
 	return c.lookups.do(ctx, sid, func(ctx context.Context) (Binding, error) {
 		return c.read(ctx, sid)
@@ -230,8 +230,8 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 // is believed at all.
 func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
 	p := c.phase.Load()
-	if p.state != Here {
-		return Binding{}, ErrUnavailable
+	if p.state != Up {
+		return Binding{}, p.why()
 	}
 	b, err := c.back.Lookup(ctx, sid)
 	if err == nil || errors.Is(err, ErrNotFound) || ctx.Err() != nil {
@@ -289,8 +289,8 @@ func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 // doubt returns nil where a look-up in phase p that found nothing is to be believed. For that a Probe must have begun
 // after it, and must have found the store intact.
 func (c *Cached) doubt(ctx context.Context, p *phase) error {
-	if p.state != Here {
-		return ErrUnavailable
+	if p.state != Up {
+		return p.why()
 	}
 	begun := c.probes.Load()
 	turn := time.NewTimer(opTimeout) // apart from the Probe's own limit: a turn that comes late says nothing about the store
@@ -298,7 +298,7 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 	select {
 	case c.probing <- struct{}{}:
 	case <-turn.C:
-		return ErrUnavailable
+		return ErrBusy
 	}
 	defer func() { <-c.probing }()
 	if c.probes.Load() == begun {
@@ -307,7 +307,7 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 		}
 	}
 	if c.proof.Load() <= begun || c.phase.Load() != p {
-		return ErrUnavailable
+		return errRecovering
 	}
 	return nil
 }
@@ -322,8 +322,8 @@ func (c *Cached) probe(ctx context.Context, p *phase) error {
 	}
 	if !intact {
 		c.lost.Store(true)
-		if p.state == Here {
-			c.shift(p, Doubtful, nil)
+		if p.state == Up {
+			c.shift(p, Recovering, nil)
 		}
 		c.rouse()
 		return nil
@@ -347,7 +347,7 @@ func (c *Cached) Unbind(ctx context.Context, sid string) error {
 	c.mu.Unlock()
 	p := c.phase.Load()
 	if !p.state.writes() {
-		return ErrUnavailable
+		return p.why()
 	}
 	if err := c.back.Unbind(context.WithoutCancel(ctx), sid); err != nil {
 		c.tell(Failed)

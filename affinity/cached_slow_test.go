@@ -13,7 +13,7 @@ import (
 )
 
 // A look-up that waits for another one's Probe has the time for its own.
-func TestCachedFarStoreIsNoAwayStore(t *testing.T) {
+func TestCachedFarStoreIsNotDown(t *testing.T) {
 	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
 		s.set(func() { s.delay = 60 * time.Millisecond })
 		var wg sync.WaitGroup
@@ -26,7 +26,7 @@ func TestCachedFarStoreIsNoAwayStore(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		wg.Wait()
-		if c.State() != affinity.Here {
+		if c.State() != affinity.Up {
 			t.Errorf("state is %v", c.State())
 		}
 	})
@@ -44,7 +44,7 @@ func TestCachedGlance(t *testing.T) {
 		}
 		s.set(func() { s.fault = errDown })
 		for range 2 { // one finds out, the other is told
-			if _, err := c.Glance(t.Context(), "sid"); !errors.Is(err, affinity.ErrUnavailable) || c.State() != affinity.Away {
+			if _, err := c.Glance(t.Context(), "sid"); !errors.Is(err, affinity.ErrUnavailable) || c.State() != affinity.Down {
 				t.Errorf("%v, state %v", err, c.State())
 			}
 		}
@@ -64,7 +64,7 @@ func TestCachedBinderLeaves(t *testing.T) {
 		if err := c.Bind(ctx, "sid", other); err != nil {
 			t.Error(err)
 		}
-		if b, err := c.Lookup(t.Context(), "sid"); b.Version != 3 || c.State() != affinity.Here {
+		if b, err := c.Lookup(t.Context(), "sid"); b.Version != 3 || c.State() != affinity.Up {
 			t.Errorf("%+v %v, state %v", b, err, c.State())
 		}
 	})

@@ -100,7 +100,7 @@ func TestCachedRenewsOnce(t *testing.T) {
 	})
 }
 
-func TestCachedGoesOnWhileTheStoreIsAway(t *testing.T) {
+func TestCachedGoesOnWhileTheStoreIsDown(t *testing.T) {
 	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, n *tally) {
 		if err := c.Bind(t.Context(), "known", affinitytest.Example); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func TestCachedGoesOnWhileTheStoreIsAway(t *testing.T) {
 		if took := time.Since(began); took != 0 || s.count("Lookup")+s.count("Bind")+s.count("Unbind") != asked {
 			t.Errorf("the store was asked, or the answers took %v", took)
 		}
-		if !c.Away() || c.State() != affinity.Away {
+		if !c.Down() || c.State() != affinity.Down {
 			t.Errorf("state is %v", c.State())
 		}
 		time.Sleep(time.Minute)
@@ -180,7 +180,7 @@ func TestCachedCallerLeaves(t *testing.T) {
 			go func() { _, _ = c.Lookup(ctx, "sid") }()
 		}
 		time.Sleep(50 * time.Millisecond)
-		if c.State() != affinity.Here {
+		if c.State() != affinity.Up {
 			t.Errorf("state is %v", c.State())
 		}
 		if _, err := c.Lookup(ctx, "other"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, affinity.ErrUnavailable) {
@@ -205,7 +205,7 @@ func TestCachedPublishesAgainWhatWasLost(t *testing.T) {
 		if _, err := c.Lookup(t.Context(), "of another replica"); !errors.Is(err, affinity.ErrUnavailable) {
 			t.Errorf("a look-up in a store that lost its data: %v", err)
 		}
-		if c.State() != affinity.Doubtful || c.Away() {
+		if c.State() != affinity.Recovering || c.Down() {
 			t.Errorf("state is %v", c.State())
 		}
 		s.store("of another replica", affinitytest.Example) // the other replica publishes, too
@@ -255,7 +255,7 @@ func TestCachedHiccupCausesNoFlood(t *testing.T) {
 		if got := n.of(affinity.Republished); got > 20 {
 			t.Errorf("%d bindings were published again after hiccups that lost nothing", got)
 		}
-		if s.len() != 5001 || c.State() != affinity.Here {
+		if s.len() != 5001 || c.State() != affinity.Up {
 			t.Errorf("the store holds %d, state %v", s.len(), c.State())
 		}
 	})
@@ -286,7 +286,7 @@ func TestCachedOutageWithLoss(t *testing.T) {
 		time.Sleep(time.Second)
 		s.set(func() { s.fault = nil })
 		time.Sleep(6 * time.Second)
-		if s.len() != 1002 || c.State() != affinity.Here {
+		if s.len() != 1002 || c.State() != affinity.Up {
 			t.Errorf("the store holds %d, state %v", s.len(), c.State())
 		}
 		if got := n.of(affinity.Republished); got < 1000 || got > 2500 {
@@ -303,7 +303,7 @@ func TestCachedReadOnlyStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if c.State() != affinity.ReadOnly || c.Away() {
+		if c.State() != affinity.ReadOnly || c.Down() {
 			t.Errorf("state is %v", c.State())
 		}
 		if _, err := c.Lookup(t.Context(), "before"); err != nil {
@@ -319,13 +319,13 @@ func TestCachedReadOnlyStore(t *testing.T) {
 		}
 		s.set(func() { s.refuse = nil })
 		time.Sleep(5 * time.Second)
-		if s.len() != 2 || c.State() != affinity.Here {
+		if s.len() != 2 || c.State() != affinity.Up {
 			t.Errorf("the store holds %d, state %v", s.len(), c.State())
 		}
 	})
 }
 
-// An operation that fails late, when the store is back already, does not send it away again; being busy ourselves does
+// An operation that fails late, when the store is back already, does not take it down again; being busy ourselves does
 // not either.
 func TestCachedFailuresThatSayNothing(t *testing.T) {
 	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
@@ -340,12 +340,12 @@ func TestCachedFailuresThatSayNothing(t *testing.T) {
 		_, _ = c.Lookup(t.Context(), "early")
 		s.set(func() { s.fault = nil })
 		<-c.Again()
-		if err := <-late; !errors.Is(err, affinity.ErrUnavailable) || c.Away() {
+		if err := <-late; !errors.Is(err, affinity.ErrUnavailable) || c.Down() {
 			t.Errorf("late failure %v: state %v", err, c.State())
 		}
 		time.Sleep(5 * time.Second)
 		s.set(func() { s.fault = affinity.ErrBusy })
-		if _, err := c.Lookup(t.Context(), "x"); !errors.Is(err, affinity.ErrBusy) || c.State() != affinity.Here {
+		if _, err := c.Lookup(t.Context(), "x"); !errors.Is(err, affinity.ErrBusy) || c.State() != affinity.Up {
 			t.Errorf("busy: %v, state %v", err, c.State())
 		}
 		if err := c.Bind(t.Context(), "kept", affinitytest.Example); !errors.Is(err, affinity.ErrBusy) {
@@ -353,7 +353,7 @@ func TestCachedFailuresThatSayNothing(t *testing.T) {
 		}
 		s.set(func() { s.fault = nil })
 		time.Sleep(time.Second)
-		if s.len() != 1 || c.State() != affinity.Here {
+		if s.len() != 1 || c.State() != affinity.Up {
 			t.Errorf("what was kept is not written: %d, state %v", s.len(), c.State())
 		}
 	})

@@ -20,7 +20,7 @@ type states struct {
 func (s *states) note(to affinity.State, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if to != affinity.Away && len(s.denied) > 0 {
+	if to != affinity.Down && len(s.denied) > 0 {
 		s.back++
 	}
 	if errors.Is(cause, affinity.ErrDenied) {

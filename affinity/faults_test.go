@@ -46,7 +46,7 @@ func (r replica) hold(ctx context.Context, sid string) (affinity.Binding, error)
 // settle waits until the replica's store is here.
 func (r replica) settle(t *testing.T) {
 	t.Helper()
-	affinitytest.Eventually(t, "a store that is here", func() bool { return r.State() == affinity.Here })
+	affinitytest.Eventually(t, "a store that is up", func() bool { return r.State() == affinity.Up })
 }
 
 // bindMany binds n sids, as handshakes would that go on whatever happens to Redis.
@@ -138,7 +138,7 @@ func TestFaults(t *testing.T) {
 			}()
 			if fault.mend != nil {
 				affinitytest.Eventually(t, "replicas that notice", func() bool {
-					return a.State() != affinity.Here && b.State() != affinity.Here
+					return a.State() != affinity.Up && b.State() != affinity.Up
 				})
 				fault.mend(server)
 			}
@@ -180,7 +180,7 @@ func TestFaultSilenceCostsLittle(t *testing.T) {
 	server.Pause()
 	affinitytest.Eventually(t, "the breaker", func() bool {
 		_, _ = a.Lookup(t.Context(), "nobody")
-		return a.Away()
+		return a.Down()
 	})
 	before := server.Pid()
 	var took []time.Duration
@@ -192,7 +192,7 @@ func TestFaultSilenceCostsLittle(t *testing.T) {
 	}
 	slices.Sort(took)
 	// Not a measure: a wait for Redis would be 100 ms.
-	if p99 := took[len(took)*99/100]; p99 > 50*time.Millisecond || !a.Away() {
+	if p99 := took[len(took)*99/100]; p99 > 50*time.Millisecond || !a.Down() {
 		t.Errorf("p99 is %v with the breaker open (redis %d)", p99, before)
 	}
 }

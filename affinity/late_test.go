@@ -46,7 +46,7 @@ func TestCachedOneLateAnswerIsNoOutage(t *testing.T) {
 		synctest.Wait()
 		s.silent(1) // a beat
 		time.Sleep(10 * time.Second)
-		if c.Fault() != nil || c.State() != affinity.Here {
+		if c.Fault() != nil || c.State() != affinity.Up {
 			t.Errorf("%v, %v", c.State(), c.Fault())
 		}
 		told.Range(func(to, _ any) bool { t.Errorf("the state was %v", to); return true })
@@ -59,7 +59,7 @@ func TestCachedTwoLateAnswersAreAnOutage(t *testing.T) {
 		time.Sleep(300 * time.Millisecond) // no beat is due soon
 		s.silent(-1)
 		began := time.Now()
-		for i := 0; !c.Away() && i < 5; i++ {
+		for i := 0; !c.Down() && i < 5; i++ {
 			if err := c.Bind(t.Context(), fmt.Sprint("sid", i), affinitytest.Example); !errors.Is(err, affinity.ErrUnavailable) {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestCachedTwoLateAnswersAreAnOutage(t *testing.T) {
 		}
 		s.silent(0)
 		time.Sleep(5 * time.Second)
-		if c.State() != affinity.Here || s.node("sid0") != "n1" {
+		if c.State() != affinity.Up || s.node("sid0") != "n1" {
 			t.Errorf("%v, and %q", c.State(), s.node("sid0"))
 		}
 	})

@@ -73,7 +73,7 @@ func TestReadyWhileTheStoreIsDown(t *testing.T) {
 	r := newReplica(t, server.URL())
 	affinitytest.Eventually(t, "a replica that is ready", func() bool { return r.Ready() == nil })
 	server.Kill()
-	affinitytest.Eventually(t, "a store that is away", func() bool { return r.State() == affinity.Away })
+	affinitytest.Eventually(t, "a store that is down", func() bool { return r.State() == affinity.Down })
 	if err := r.Ready(); err != nil {
 		t.Errorf("no longer ready: %v", err)
 	}

@@ -186,16 +186,18 @@ func (r *Redis) failure(ctx context.Context, what string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, ErrBusy), errors.Is(err, redis.ErrPoolTimeout):
+	case errors.Is(err, ErrUnavailable):
+		return fmt.Errorf("affinity: %s: %w", what, err)
+	case errors.Is(err, redis.ErrPoolTimeout):
 		return fmt.Errorf("affinity: %s: %w", what, ErrBusy)
 	case refusesWrites(err):
 		return fmt.Errorf("affinity: %s: %w: %v", what, ErrReadOnly, err)
 	}
-	if errors.Is(err, ErrLate) {
-		return fmt.Errorf("affinity: %s: %w", what, err)
-	}
 	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() {
-		return fmt.Errorf("affinity: %s: %w: %v", what, ErrLate, err)
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" { // which says where to
+			return fmt.Errorf("affinity: %s: %w: %v", what, ErrLate, err)
+		}
+		return fmt.Errorf("affinity: %s: %w", what, ErrLate)
 	}
 	if mend := remedy(err); mend != "" {
 		r.trust.granted.Store(false)

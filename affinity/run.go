@@ -11,7 +11,7 @@ const (
 	// A loss that no operation met is found within beatEvery; while something is wrong the beat is faster.
 	beatEvery    = time.Second
 	anxiousEvery = 250 * time.Millisecond
-	// Probes of a store that is away begin soon and slow down to anxiousEvery.
+	// Probes of a store that is down begin soon and slow down to anxiousEvery.
 	firstProbe = 50 * time.Millisecond
 	// What is published again goes in batches, one at a time. Resting for a multiple of what the last batch took keeps
 	// the load that many replicas make together bounded, and yields to a store that is slow.
@@ -28,7 +28,7 @@ const (
 type runner struct {
 	*Cached
 	next    time.Time     // no probe before
-	backoff time.Duration // between probes while away; 0 otherwise
+	backoff time.Duration // between probes while it is down; 0 otherwise
 	todo    *republication
 	rested  time.Time // no batch of todo before
 	clear   time.Time // when doubt ends, once todo is nil
@@ -54,7 +54,7 @@ func (c *Cached) Run(ctx context.Context) error {
 // step does what is to be done now and returns how long there will be nothing more to do.
 func (r *runner) step(ctx context.Context) time.Duration {
 	p := r.phase.Load()
-	if !p.state.writes() || p.state == Returning {
+	if !p.state.writes() || p.state == WriteOnly {
 		return r.recall(ctx, p)
 	}
 	r.backoff = 0
@@ -80,7 +80,7 @@ func (r *runner) step(ctx context.Context) time.Duration {
 	return min(time.Until(r.next), time.Until(r.rested))
 }
 
-// recall tries to get a store back that is away.
+// recall tries to get a store back that is down.
 func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	if r.backoff == 0 {
 		r.backoff = firstProbe
@@ -97,7 +97,7 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	if r.check(ctx, p) != nil {
 		return r.backoff
 	}
-	if !r.shift(p, Returning, nil) {
+	if !r.shift(p, WriteOnly, nil) {
 		return 0
 	}
 	p = r.phase.Load()
@@ -107,7 +107,7 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	r.republish(since)
 	if r.flush(ctx, p) == nil {
 		// Even a store that lost nothing lacks what other replicas kept, until they have found it, too.
-		r.shift(p, Doubtful, nil)
+		r.shift(p, Recovering, nil)
 	}
 	return 0
 }
@@ -119,7 +119,7 @@ func (r *runner) prove(ctx context.Context, p *phase) bool {
 	case err == nil:
 		p.late.Store(false)
 	case errors.Is(err, ErrLate):
-		r.shift(p, Away, err)
+		r.shift(p, Down, err)
 	}
 	return err == nil
 }
@@ -135,19 +135,19 @@ func (r *runner) check(ctx context.Context, p *phase) error {
 	return r.probe(ctx, p)
 }
 
-// beat probes a store that is here.
+// beat probes a store that is in use.
 func (r *runner) beat(ctx context.Context, p *phase) {
 	every := beatEvery
-	if p.state == Doubtful {
+	if p.state == Recovering {
 		every = anxiousEvery
 	}
 	r.next = time.Now().Add(every)
-	if r.check(ctx, p) != nil || p.state != Doubtful {
+	if r.check(ctx, p) != nil || p.state != Recovering {
 		return
 	}
-	to := Doubtful
+	to := Recovering
 	if r.todo == nil && time.Now().After(r.clear) && !r.lost.Load() {
-		to = Here
+		to = Up
 	}
 	r.shift(p, to, nil)
 }

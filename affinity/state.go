@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -9,39 +10,47 @@ import (
 type State uint8
 
 const (
-	// Here: it is read and written.
-	Here State = iota
-	// Doubtful: it is read and written, but was away or lost data lately, and replicas are still writing what it lacks.
+	// Up: it is read and written.
+	Up State = iota
+	// Recovering: it is read and written, but was down or lost data lately, and replicas are still writing what it lacks.
 	// What it does not know is not known to be unknown.
-	Doubtful
+	Recovering
 	// ReadOnly: it is read, writes are kept here, and what it does not know may be kept by another replica.
 	ReadOnly
-	// Returning: it can be reached again and is written; it is not read before what was kept has been written.
-	Returning
-	// Away: it is not touched but for probes.
-	Away
+	// WriteOnly: it can be reached again and is written; it is not read before what was kept has been written.
+	WriteOnly
+	// Down: it is not touched but for probes.
+	Down
 )
 
 // String returns the state's name, for logs and metrics.
 func (s State) String() string {
-	return [...]string{"here", "doubtful", "read_only", "returning", "away"}[s]
+	return [...]string{"up", "recovering", "read_only", "write_only", "down"}[s]
 }
 
 func (s State) reads() bool  { return s <= ReadOnly }
-func (s State) writes() bool { return s == Here || s == Doubtful || s == Returning }
+func (s State) writes() bool { return s == Up || s == Recovering || s == WriteOnly }
 
 // phase is one stretch of time in one state. An operation holds the phase in which it began, so that a failure that
 // comes late does not end a later phase.
 type phase struct {
 	state State
-	again chan struct{} // closed when looking again is worth it; closed from the start while Here
+	again chan struct{} // closed when looking again is worth it; closed from the start while Up
 	cause error         // why the store cannot be read and written, nil where it can
 	late  atomic.Bool   // an answer was late, and Run has not found out yet whether the store is gone
 }
 
+// why returns, as an ErrUnavailable, why the store cannot be asked or not be believed in this phase.
+func (p *phase) why() error {
+	if p.cause != nil {
+		return p.cause
+	}
+	return errRecovering
+}
+
 func newPhase(s State) *phase {
 	p := &phase{state: s, again: make(chan struct{})}
-	if s == Here {
+	if s == Up {
 		close(p.again)
 	}
 	return p
@@ -52,16 +61,16 @@ func newPhase(s State) *phase {
 // ended the use of the store stays the cause until the store is used again.
 func (c *Cached) shift(from *phase, to State, cause error) bool {
 	next := newPhase(to)
-	if next.cause = cause; to == Returning {
+	if next.cause = cause; to == WriteOnly {
 		next.cause = from.cause
 	}
-	if from.state != Here && !to.reads() {
+	if from.state != Up && !to.reads() {
 		next.again = from.again
 	}
 	if !c.phase.CompareAndSwap(from, next) {
 		return false
 	}
-	if from.state != Here && to.reads() {
+	if from.state != Up && to.reads() {
 		close(from.again)
 	}
 	if c.o.OnState != nil && (from.state != to || cause != nil) {
@@ -77,6 +86,9 @@ func (c *Cached) fail(p *phase, err error) error {
 	if errors.Is(err, ErrBusy) {
 		return err
 	}
+	if !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
 	if last := c.unready.Load(); last != nil {
 		c.unready.CompareAndSwap(last, &err)
 	}
@@ -84,16 +96,13 @@ func (c *Cached) fail(p *phase, err error) error {
 		c.shift(p, ReadOnly, err)
 		return err
 	}
-	if errors.Is(err, ErrLate) && (p.state == Here || p.state == Doubtful) {
+	if errors.Is(err, ErrLate) && (p.state == Up || p.state == Recovering) {
 		p.late.Store(true)
 		c.rouse()
 		return err
 	}
-	if p.state != Away || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) {
-		c.shift(p, Away, err)
+	if p.state != Down || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) {
+		c.shift(p, Down, err)
 	}
-	if errors.Is(err, ErrUnavailable) {
-		return err
-	}
-	return ErrUnavailable
+	return err
 }

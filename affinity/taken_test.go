@@ -43,7 +43,7 @@ func TestReplicasAgreeOnTheFirstNode(t *testing.T) {
 	}
 }
 
-// A binding that was kept while the store was away gives way to the one that another replica wrote meanwhile.
+// A binding that was kept while the store was down gives way to the one that another replica wrote meanwhile.
 func TestCachedGivesUpWhatWasTakenMeanwhile(t *testing.T) {
 	var refused, node string
 	told := 0

@@ -217,7 +217,7 @@ func (r *Replica) AdminAddr() net.Addr {
 }
 
 // ready tells a load balancer whether to send clients here. A Redis that was of no use yet counts, since sessions would be
-// known to this replica alone; one that goes away later does not, since this replica serves on.
+// known to this replica alone; one that goes down later does not, since this replica serves on.
 func (r *Replica) ready() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")

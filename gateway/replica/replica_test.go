@@ -183,7 +183,7 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`msg="redis cannot be used, so new bindings are kept here" cluster=chat state=away error=`, "connection refused",
+		`msg="redis is down, so new bindings are kept here" cluster=chat state=down error=`, "connection refused",
 		`msg="node ejected: it gets no new sessions for a while" cluster=chat node=gone address=127.0.0.1:1 reason=refused`,
 	} {
 		if n := strings.Count(log.String(), want); n != 1 {
@@ -213,7 +213,7 @@ func TestNotReadyWithoutItsRedis(t *testing.T) {
 			}
 		}
 	}
-	readyz("before the user is made", 503, "affinity.redis: cluster chat: affinity: try: affinity: store unavailable: it refuses this replica: WRONGPASS")
+	readyz("before the user is made", 503, "affinity.redis: cluster chat: affinity: try: Redis refuses this replica: WRONGPASS")
 	rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
 	readyz("with the user", 200, "ready")
 	rdb.Kill()

@@ -30,21 +30,32 @@ func (r *Replica) store(cluster string, outcome func(affinity.Outcome), taken fu
 // tellState returns what logs an outage of the store once, however often it seems to be over, and once that somebody has to mend
 // it.
 func (r *Replica) tellState(cluster string) func(affinity.State, error) {
-	var away, denied atomic.Bool
+	var down, denied atomic.Bool
 	return func(s affinity.State, cause error) {
 		switch {
-		case s == affinity.Here && away.Swap(false):
+		case s == affinity.Up && down.Swap(false):
 			denied.Store(false)
 			r.log.Info("redis is used again", "cluster", cluster)
 		case errors.Is(cause, affinity.ErrDenied) && !denied.Swap(true): // whatever the outage began with
-			away.Store(true)
+			down.Store(true)
 			r.log.Error("redis refuses this replica, so new bindings are kept here until that is mended", "cluster", cluster, "error", cause)
-		case cause != nil && !away.Swap(true):
-			r.log.Warn("redis cannot be used, so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
+		case cause != nil && !down.Swap(true):
+			r.log.Warn(trouble(cause)+", so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
 		default:
 			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
 		}
 	}
+}
+
+// trouble says in a word what is wrong with Redis.
+func trouble(cause error) string {
+	switch {
+	case errors.Is(cause, affinity.ErrLate):
+		return "redis is slow or hangs"
+	case errors.Is(cause, affinity.ErrReadOnly):
+		return "redis refuses writes"
+	}
+	return "redis is down"
 }
 
 func (r *Replica) storeName() string {

@@ -28,7 +28,7 @@ func TestStoreIsSeen(t *testing.T) {
 				strings.Contains(metrics, `sidway_store_up{cluster="chat"} `+up) && strings.Contains(metrics, `sidway_store_up{cluster="talk"} `+up)
 		})
 	}
-	seen("not ready", "0", `cluster talk: affinity: try: affinity: store unavailable: it refuses this replica: WRONGPASS`)
+	seen("not ready", "0", `cluster talk: affinity: try: Redis refuses this replica: WRONGPASS`)
 	for outage := 1; outage <= 2; outage++ {
 		const refused, again = `level=ERROR msg="redis refuses this replica, so new bindings are kept here until that is mended" cluster=`, `msg="redis is used again" cluster=`
 		for _, cluster := range []string{"chat", "talk"} {
@@ -51,6 +51,24 @@ func TestStoreIsSeen(t *testing.T) {
 	if strings.Contains(log.String(), "hush") {
 		t.Errorf("the password is told:\n%s", log.String())
 	}
+}
+
+// A Redis that takes longer than the 100 ms that an operation has is said to be slow, and so is one that hangs.
+func TestSlowRedisIsSaidToBeSlow(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = rdb.URL()
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	affinitytest.Eventually(t, "a replica that is ready", func() bool {
+		status, _ := fetch(t, r.adminURL("/readyz"))
+		return status == 200
+	})
+	rdb.Pause()
+	const told = `level=WARN msg="redis is slow or hangs, so new bindings are kept here" cluster=chat state=down error="affinity: probe: Redis is slow or hangs: no answer within 100ms"` + "\n"
+	affinitytest.Eventually(t, "the cause in the log", func() bool { return strings.Contains(log.String(), told) })
+	rdb.Resume()
+	affinitytest.Eventually(t, "the end in the log", func() bool { return strings.Contains(log.String(), `msg="redis is used again" cluster=chat`) })
 }
 
 func TestWithoutRedisThereIsNoStoreToSee(t *testing.T) {
