@@ -24,13 +24,14 @@ const (
 	Taken                        // Bind: the sid lives on another node, so it was not bound
 	Evicted                      // of Memory: it lives and had been looked up, but had to make room
 	EvictedUnused                // of Memory: it lives, but nobody had looked it up, and it had to make room
+	Lost                         // Bind: a renewal found that the store had lost it
 	Broken                       // Lookup: what the store has of the sid cannot be read
 	Failed                       // an operation met a failure of the store
 )
 
 // String returns the outcome's name, a metric label.
 func (o Outcome) String() string {
-	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "taken", "evicted", "evicted_unused", "broken", "failed"}[o]
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "taken", "evicted", "evicted_unused", "lost", "broken", "failed"}[o]
 }
 
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.

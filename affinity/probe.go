@@ -26,6 +26,7 @@ const (
 // trust is what a replica knows about a Redis that tells whether it still holds what it acknowledged.
 type trust struct {
 	granted atomic.Bool // all that a Store does has been done once, and was not refused since
+	emptied atomic.Bool // the last loss that a Probe found was one of data: a mark of ours was gone or older
 	marks   []mark
 	ids     map[string]bool // run ids of the servers at the last Probe
 }
@@ -73,6 +74,9 @@ func (r *Redis) Probe(ctx context.Context) (bool, error) {
 	same, err := r.sameServers(limited)
 	if err != nil {
 		return false, r.failure(ctx, "probe", err)
+	}
+	if !grown || !same {
+		r.trust.emptied.Store(!grown)
 	}
 	return grown && same, nil
 }

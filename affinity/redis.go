@@ -36,6 +36,10 @@ type Redis struct {
 	trust  *trust
 
 	batches batches
+
+	// OnLost is told how many bindings were missing when they were renewed, although they had not expired: Redis evicts, was
+	// emptied, or came back without what it had acknowledged. They are bound again. It must not block and may be nil.
+	OnLost func(n int)
 }
 
 // NewRedis returns a Store that keeps sid under the key prefix+sid, for example "sidway:chat:". Clusters that share one
@@ -44,71 +48,114 @@ func NewRedis(c redis.UniversalClient, prefix string) *Redis {
 	return &Redis{client: c, prefix: prefix, trust: newTrust(c, prefix), batches: batches{client: c}}
 }
 
-// Bind implements Store with one SET. Where the sid has a value already, a GET follows, and another SET unless it is
-// taken: each has 100 ms.
+// Bind implements Store with one SET. Where the sid of a first binding has a value already, a GET follows, and another SET unless it
+// is taken; where that of a renewal has none, another SET does: each has 100 ms.
 func (r *Redis) Bind(ctx context.Context, sid string, b Binding) error {
-	taken, err := r.bind([]Entry{{strings.Clone(sid), b}}, func(add func(redis.Pipeliner)) error {
+	taken, lost, err := r.bind([]Entry{{strings.Clone(sid), b}}, func(add func(redis.Pipeliner)) error {
 		return r.batches.do(ctx, add)
 	})
+	r.tellLost(lost)
 	if len(taken) > 0 {
 		return &TakenError{taken[0].Binding.Node}
 	}
 	return r.failure(ctx, "bind", err)
 }
 
-// BindAll implements Back with one SET each in one round trip, and more where sids have values already.
+// BindAll implements Back with one SET each in one round trip, and more where sids have values already or have none any more. What a
+// Redis that has kept its data lacks was unbound by other replicas, and is not told of as lost.
 func (r *Redis) BindAll(ctx context.Context, batch []Entry) ([]Entry, error) {
-	taken, err := r.bind(batch, func(add func(redis.Pipeliner)) error {
+	taken, lost, err := r.bind(batch, func(add func(redis.Pipeliner)) error {
 		limited, stop := context.WithTimeout(ctx, opTimeout)
 		defer stop()
 		_, _ = r.client.Pipelined(limited, func(p redis.Pipeliner) error { add(p); return nil }) // each command has its own error
 		return nil
 	})
+	if r.trust.emptied.Load() {
+		r.tellLost(lost)
+	}
 	return taken, r.failure(ctx, "bind batch", err)
 }
 
+func (r *Redis) tellLost(n int) {
+	if n > 0 && r.OnLost != nil {
+		r.OnLost(n)
+	}
+}
+
+// lostEarly is how long before its end a binding must be missing to count as lost: our clock began after Redis's.
+const lostEarly = time.Second
+
 // bind writes a batch with do, which sends one pipeline. A first binding is written where there is none. Where there is
 // one, it is read: one to another node stays; whatever else is there is overwritten, which restarts the TTL of an equal
-// one. A renewal is written at once.
-func (r *Redis) bind(batch []Entry, do func(func(redis.Pipeliner)) error) (taken []Entry, err error) {
-	there, err := r.set(batch, "NX", do)
-	if err != nil || len(there) == 0 {
-		return nil, err
+// one. A renewal is written at once, and once more where there is nothing to renew, of which lost is the number that had not expired.
+func (r *Redis) bind(batch []Entry, do func(func(redis.Pipeliner)) error) (taken []Entry, lost int, err error) {
+	unmet, err := r.set(batch, true, do)
+	if err != nil || len(unmet) == 0 {
+		return nil, 0, err
 	}
+	var ours, there []Entry
+	for _, e := range unmet {
+		if e.Binding.Expires.IsZero() {
+			there = append(there, e)
+			continue
+		}
+		ours = append(ours, e)
+		if time.Until(e.Binding.Expires) > lostEarly {
+			lost++
+		}
+	}
+	if len(there) > 0 {
+		var free []Entry
+		if taken, free, err = r.split(there, do); err != nil {
+			return nil, 0, err
+		}
+		ours = append(ours, free...)
+	}
+	if len(ours) > 0 {
+		if _, err = r.set(ours, false, do); err != nil {
+			return taken, 0, err // they will be found missing again
+		}
+	}
+	return taken, lost, nil
+}
+
+// split reads the values of sids that have one, and returns those that live on other nodes, with the bindings that are there, and
+// the rest.
+func (r *Redis) split(there []Entry, do func(func(redis.Pipeliner)) error) (taken, free []Entry, err error) {
 	gets := make([]*redis.StringCmd, len(there))
 	if err := do(func(p redis.Pipeliner) {
 		for i, e := range there {
 			gets[i] = p.Get(context.Background(), r.prefix+e.SID)
 		}
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var ours []Entry
 	for i, e := range there {
 		value, err := gets[i].Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
-			return nil, err
+			return nil, nil, err
 		}
 		if b, err := decode(value); err == nil && b.Node != e.Binding.Node {
 			taken = append(taken, Entry{e.SID, b})
 			continue
 		}
-		ours = append(ours, e)
+		free = append(free, e)
 	}
-	if len(ours) > 0 {
-		_, err = r.set(ours, "", do)
-	}
-	return taken, err
+	return taken, free, nil
 }
 
-// set writes entries, the first bindings among them with a condition, and returns those that did not meet it.
-func (r *Redis) set(entries []Entry, condition string, do func(func(redis.Pipeliner)) error) (unmet []Entry, err error) {
+// set writes entries and returns those that did not meet their condition: where there is one, a first binding must find nothing and
+// a renewal something.
+func (r *Redis) set(entries []Entry, conditional bool, do func(func(redis.Pipeliner)) error) (unmet []Entry, err error) {
 	sets := make([]*redis.StatusCmd, len(entries))
 	if err := do(func(p redis.Pipeliner) {
 		for i, e := range entries {
 			args := redis.SetArgs{TTL: e.Binding.TTL()}
-			if e.Binding.Expires.IsZero() {
-				args.Mode = condition
+			switch {
+			case conditional && e.Binding.Expires.IsZero():
+				args.Mode = "NX"
+			case conditional:
+				args.Mode = "XX"
 			}
 			sets[i] = p.SetArgs(context.Background(), r.prefix+e.SID, encode(e.Binding), args)
 		}

@@ -5,6 +5,13 @@ import "time"
 // The memory of bindings, for a test that does not wait for minutes.
 var NewMemory = newMemory
 
+// The losses of bindings, for the same.
+var NewLosses = newLosses
+
+func (l *losses) Add(n int) { l.add(n) }
+
+func (l *losses) Tick(now time.Time) { l.tick(now) }
+
 func (r *Replica) ComparedKeys() (keys []string) {
 	for _, c := range r.comparisons() {
 		keys = append(keys, c.key)

@@ -57,7 +57,7 @@ func (m *memory) tick(now time.Time) {
 	}
 }
 
-// sweep gives back, each second, what bindings hold for longer than they are of use, and follows the
+// sweep gives back, each second, what bindings hold for longer than they are of use, tells of bindings that were lost, and follows the
 // limit of descriptors.
 func (r *Replica) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -69,6 +69,9 @@ func (r *Replica) sweep(ctx context.Context) error {
 		case now := <-tick.C:
 			for _, m := range r.memories {
 				m.tick(now)
+			}
+			for _, l := range r.losses {
+				l.tick(now)
 			}
 			if n, descriptors, err := r.connections(); err == nil {
 				r.gateway.SetConnections(n, descriptors)

@@ -46,6 +46,7 @@ type Replica struct {
 	redis     redis.UniversalClient // nil in memory mode
 	stores    []*affinity.Cached    // one for each cluster, none in memory mode
 	memories  []*memory             // one for each cluster
+	losses    []*losses             // the same
 	listeners []net.Listener        // until the gateway takes them
 	addrs     []net.Addr            // theirs
 	admin     *http.Server

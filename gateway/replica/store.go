@@ -18,7 +18,16 @@ func (r *Replica) store(cluster string, outcome func(affinity.Outcome), taken fu
 	if r.redis == nil {
 		return m.Memory
 	}
-	s := affinity.NewCached(m.Memory, affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":"), affinity.CachedOptions{
+	l := newLosses(r.log.With("cluster", cluster))
+	r.losses = append(r.losses, l)
+	back := affinity.NewRedis(r.redis, r.cfg.Affinity.Prefix+cluster+":")
+	back.OnLost = func(n int) {
+		for range n {
+			outcome(affinity.Lost)
+		}
+		l.add(n)
+	}
+	s := affinity.NewCached(m.Memory, back, affinity.CachedOptions{
 		OnOutcome: outcome,
 		OnState:   r.tellState(cluster),
 		OnTaken:   taken,

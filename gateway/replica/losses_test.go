@@ -1,0 +1,74 @@
+package replica_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/replica"
+)
+
+const lostWords = `level=WARN msg="redis has lost bindings that had not expired: is its maxmemory-policy noeviction? or was it emptied, or restarted without its data?"`
+
+// A Redis that is emptied is filled again, and somebody is told.
+func TestLostBindingsAreLogged(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = rdb.URL()
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	affinitytest.Eventually(t, "a replica that is ready", func() bool {
+		status, _ := fetch(t, r.adminURL("/readyz"))
+		return status == 200
+	})
+	for range 5 {
+		fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
+	}
+	affinitytest.Eventually(t, "the bindings in Redis", func() bool { return strings.Count(rdb.Do("KEYS", "sidway:chat:*"), "sidway:chat:") >= 5 })
+	var emptied time.Time
+	affinitytest.Eventually(t, "the loss in the log", func() bool {
+		if time.Since(emptied) > 5*time.Second { // on a busy machine an answer may be late, and a loss not be seen
+			emptied = time.Now()
+			rdb.Do("FLUSHALL")
+		}
+		return strings.Contains(log.String(), lostWords+" cluster=chat lost=")
+	})
+	if _, metrics := fetch(t, r.adminURL("/metrics")); strings.Contains(metrics, `sidway_bindings_total{cluster="chat",outcome="lost"} 0`) {
+		t.Error("they were not counted")
+	}
+}
+
+// The log tells how many were lost when no more come, or after ten seconds, once an hour, and not of one or two.
+func TestLossesAreLoggedOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l := replica.NewLosses(slog.New(slog.NewTextHandler(&log, nil)))
+		for _, step := range []struct {
+			lost  int // a second
+			lasts time.Duration
+			want  string // what is logged then, no more than once
+		}{
+			{2, time.Second, ""},
+			{0, 5 * time.Second, ""},
+			{300, 3 * time.Second, ""},
+			{0, time.Second, "lost=900"},
+			{300, time.Minute, ""},
+			{0, time.Hour, ""},
+			{10, 30 * time.Second, "lost=110"},
+		} {
+			log.Reset()
+			for end := time.Now().Add(step.lasts); time.Now().Before(end); time.Sleep(time.Second) {
+				l.Add(step.lost)
+				l.Tick(time.Now())
+			}
+			if got := log.String(); strings.Count(got, "lost=") > 1 || !strings.HasSuffix(strings.TrimSpace(got), step.want) || step.want == "" && got != "" {
+				t.Errorf("%d a second for %v: logged %q, want %q", step.lost, step.lasts, got, step.want)
+			}
+		}
+	})
+}
