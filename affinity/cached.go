@@ -19,7 +19,7 @@ const (
 	Hit                          // Lookup: known here
 	Read                         // Lookup: read from the store
 	Unknown                      // Lookup: neither here nor in the store
-	Unavailable                  // Lookup: unknown here, and the store could not be asked or cannot be believed
+	Unanswered                   // Lookup: unknown here, and the store could not be asked or cannot be believed; a held request looks again, and counts again
 	Republished                  // written again because the store may have lost it
 	Taken                        // Bind: the sid lives on another node, so it was not bound
 	Evicted                      // of Memory: it lives and had been looked up, but had to make room
@@ -31,7 +31,7 @@ const (
 
 // String returns the outcome's name, a metric label.
 func (o Outcome) String() string {
-	return [...]string{"stored", "kept", "hit", "read", "unknown", "unavailable", "republished", "taken", "evicted", "evicted_unused", "lost", "broken", "failed"}[o]
+	return [...]string{"stored", "kept", "hit", "read", "unknown", "unanswered", "republished", "taken", "evicted", "evicted_unused", "lost", "broken", "failed"}[o]
 }
 
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
@@ -219,7 +219,7 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 		return b, nil
 	}
 	if p := c.phase.Load(); !p.state.reads() {
-		c.tell(Unavailable)
+		c.tell(Unanswered)
 		return Binding{}, p.why()
 	}
 	return c.lookups.do(ctx, sid, func(ctx context.Context) (Binding, error) {
@@ -277,11 +277,11 @@ func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 		return b, nil
 	case !errors.Is(err, ErrNotFound):
 		c.tell(Failed)
-		c.tell(Unavailable)
+		c.tell(Unanswered)
 		return Binding{}, c.fail(p, err)
 	}
 	if doubt := c.doubt(ctx, p); doubt != nil {
-		c.tell(Unavailable)
+		c.tell(Unanswered)
 		return Binding{}, doubt
 	}
 	return Binding{}, err

@@ -133,6 +133,9 @@ func TestCachedGoesOnWhileTheStoreIsDown(t *testing.T) {
 		if took := time.Since(began); took != 0 || s.count("Lookup")+s.count("Bind")+s.count("Unbind") != asked {
 			t.Errorf("the store was asked, or the answers took %v", took)
 		}
+		if got := n.of(affinity.Unanswered); got != 101 { // each look, though it be for one request
+			t.Errorf("%d looks counted as unanswered", got)
+		}
 		if !c.Down() || c.State() != affinity.Down {
 			t.Errorf("state is %v", c.State())
 		}

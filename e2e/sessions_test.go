@@ -89,7 +89,7 @@ func (s *site) checkRedis(t *testing.T, r report, again int) {
 	t.Helper()
 	handshakes := len(r.mode("polling").Sessions) + len(r.mode("upgrade").Sessions)
 	for _, r := range s.replicas {
-		for _, outcome := range []string{"kept", "unavailable", "republished", "failed"} {
+		for _, outcome := range []string{"kept", "unanswered", "republished", "lost", "failed"} {
 			again += r.metric(t, `sidway_bindings_total{cluster="chat",outcome="`+outcome+`"}`)
 		}
 	}
