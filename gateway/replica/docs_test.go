@@ -1,0 +1,144 @@
+package replica_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+const operating = "../../docs/operating.md"
+
+// recorder notes the names of what is registered with it; a Registry itself tells only of what has counted something.
+type recorder struct{ names []string }
+
+var (
+	fqName  = regexp.MustCompile(`fqName: "([a-z_]+)"`)
+	typed   = regexp.MustCompile(`(?m)^# TYPE (sidway_[a-z_]+) `)
+	inCode  = regexp.MustCompile("`(sidway_[a-z_]+)`")
+	faulty  = regexp.MustCompile(`\bfault[A-Z]\w* *= "(\w+)"`) // constants of package gateway
+	differs = regexp.MustCompile(`\breason: "(\w+)"`)          // what replicas compare
+	theWord = regexp.MustCompile("`([a-z_]+)`")
+)
+
+func (r *recorder) Register(c prometheus.Collector) error {
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		c.Describe(descs)
+	}()
+	for d := range descs {
+		r.names = append(r.names, fqName.FindStringSubmatch(d.String())[1])
+	}
+	return nil
+}
+
+func (r *recorder) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		_ = r.Register(c)
+	}
+}
+
+func (r *recorder) Unregister(prometheus.Collector) bool { return false }
+
+// Each metric stands in docs/operating.md once, and nothing else does.
+func TestMetricsAreDocumented(t *testing.T) {
+	var registered recorder
+	gateway.NewMetrics(&registered)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
+	_, page := fetch(t, start(t, cfg).adminURL("/metrics"))
+	same(t, "metrics", matches(inCode, text(t, operating)), append(registered.names, matches(typed, page)...))
+}
+
+// The values of labels that mean something are explained there, and no others.
+func TestLabelValuesAreDocumented(t *testing.T) {
+	var outcomes, causes, reasons []string
+	for o := affinity.Stored; o <= affinity.Failed; o++ {
+		outcomes = append(outcomes, o.String())
+	}
+	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
+		causes = append(causes, c.String())
+	}
+	for c := engineio.SessionGone; c <= engineio.Internal; c++ {
+		reasons = append(reasons, c.String())
+	}
+	reasons = append(reasons, "bad_head") // a head that could not be read has no Cause
+	same(t, "outcomes", tabled(t, "outcome: what became of a binding"), outcomes)
+	same(t, "causes", tabled(t, "cause: what ended a tunnel"), causes)
+	same(t, "reasons", tabled(t, "reason: why a request was answered here"), reasons)
+
+	files, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults := matches(differs, text(t, "compare.go"))
+	for _, f := range files {
+		faults = append(faults, matches(faulty, text(t, f))...)
+	}
+	same(t, "faults", tabled(t, "reason: what seems to be set up wrongly"), faults)
+}
+
+func text(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// matches returns what the group of re found.
+func matches(re *regexp.Regexp, s string) []string {
+	var all []string
+	for _, m := range re.FindAllStringSubmatch(s, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// tabled returns the words in the first column of the table below a heading.
+func tabled(t *testing.T, heading string) []string {
+	t.Helper()
+	_, section, found := strings.Cut(text(t, operating), "### "+heading+"\n")
+	if !found {
+		t.Fatalf("no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n#")
+	var words []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "| `") {
+			words = append(words, matches(theWord, strings.Split(line, "|")[1])...)
+		}
+	}
+	return words
+}
+
+// same demands that documented has each of want once, and nothing else.
+func same(t *testing.T, what string, documented, want []string) {
+	t.Helper()
+	slices.Sort(want)
+	want = slices.Compact(want)
+	for _, name := range documented {
+		if !slices.Contains(want, name) {
+			t.Errorf("%s: %s is documented, but there is none", what, name)
+		}
+	}
+	for _, name := range want {
+		first := slices.Index(documented, name)
+		if first < 0 || slices.Contains(documented[first+1:], name) {
+			t.Errorf("%s: %s is not documented, or twice", what, name)
+		}
+	}
+}
