@@ -3,6 +3,7 @@
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
+# make cgroup     a replica in cgroups with quotas; as root
 # make bench      sidway beside nginx, HAProxy and Caddy: three hours, and then docs/performance.md is new
 # make bench-quick    what two minutes can tell
 # make bench-growth   more sessions and more nodes: half an hour
@@ -20,7 +21,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -42,6 +43,9 @@ demo:
 
 soak: deps
 	go -C demo test -tags soak -run TwoMinutes -v -timeout 15m .
+
+cgroup:
+	go test -tags cgroup -run Cgroup -v ./cmd/sidway
 
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:

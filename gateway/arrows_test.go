@@ -18,7 +18,7 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/config", "gateway/replica"},
-	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/loop", "gateway/notice", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
 	"gateway": {
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"gateway/notice":  {},
 	"gateway/admin":   {},
 	"gateway/config":  {"affinity"},
+	"gateway/quota":   {},
 	"affinity":        {"engineio"},
 	"engineio":        {},
 }

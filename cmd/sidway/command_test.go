@@ -144,6 +144,7 @@ limits.queue           1024
 shutdown.notice        8s
 shutdown.deadline      30s
 shutdown.waves         10
+runtime.busy_loops     true
 
 cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions, keep_alive: false, max_body: 2000000
   node n1     http://127.0.0.1:3001                        weight 5

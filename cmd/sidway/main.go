@@ -13,7 +13,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/sidway/sidway/gateway/replica"
@@ -34,8 +33,6 @@ func main() {
 		}
 		cancel(nil)
 	}()
-	// One loop for each processor, and as much again for the rest of the program; see replica.
-	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

@@ -39,8 +39,14 @@ type process struct {
 
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, env, os.Args[0], args...)
+}
+
+// startCommand starts a program that becomes sidway.
+func startCommand(t *testing.T, env []string, program string, args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	p := &process{cmd: exec.CommandContext(ctx, os.Args[0], args...)}
+	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
 	p.cmd.Env = append(os.Environ(), append(env, "TEST_IS_SIDWAY=1")...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	Log            Log
 	TrustedProxies []netip.Prefix // whose Forwarded and X-Forwarded-* are believed, and appended to
 	Limits         Limits
+	Runtime        Runtime
 	Shutdown       Shutdown
 	Clusters       []Cluster // at least one; their routes differ
 }
@@ -98,6 +99,11 @@ type Shutdown struct {
 	Notice   time.Duration // between "not ready" and the closing of the listeners, so that balancers notice
 	Deadline time.Duration // for all requests and tunnels to end, after Notice
 	Waves    int           // in which tunnels are closed, spread over half of the deadline
+}
+
+// Runtime says how the replica uses Go's runtime.
+type Runtime struct {
+	BusyLoops bool // event loops keep their processor while they wait for a moment
 }
 
 // Balance is a way to pick a node for a new session.

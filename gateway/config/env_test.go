@@ -40,6 +40,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_SHUTDOWN_NOTICE":       "0s",
 		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
 		"SIDWAY_SHUTDOWN_WAVES":        "12",
+		"SIDWAY_RUNTIME_BUSY_LOOPS":    "false",
 		"SIDWAY_NODES":                 "n1=http://a:1;5, http://[::1]:2, http://B:3;7",
 	}))
 	if err != nil {

@@ -176,6 +176,8 @@ pod is deleted; docs/behind.md has more. Whoever stops sidway has to wait for no
 		withDefault("30s", "then requests and WebSockets have this long to end"),
 	one("shutdown.waves", func(c *Config) *int { return &c.Shutdown.Waves }, whole(1, 1000)).
 		withDefault("10", "WebSockets are closed in so many waves, spread over half of that"),
+	one("runtime.busy_loops", func(c *Config) *bool { return &c.Runtime.BusyLoops }, parseBool).
+		withDefault("true", "GOMAXPROCS is twice the processors, so that event loops need not give theirs back for each short wait"),
 }
 
 func limit(key string, at func(*Limits) *time.Duration) field[Config] {

@@ -4,6 +4,7 @@ package loop
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,7 +38,7 @@ const (
 // Failer is a Handler that can end what it serves after one of its methods has panicked. Fail is called on the loop.
 type Failer interface{ Fail() }
 
-// Loop calls the handlers of many sockets on one goroutine. All its methods but Send and End are for that goroutine.
+// Loop calls the handlers of many sockets on one goroutine. All its methods but Send, End, Since and SetBusy are for that goroutine.
 type Loop struct {
 	// Shared is a buffer for whichever handler is being called; what it holds does not outlast the call.
 	Shared []byte
@@ -46,7 +47,7 @@ type Loop struct {
 	OnPanic func(v any)
 
 	poller *poller
-	keeps  bool // it may keep its processor while it naps; see busy.go
+	keeps  atomic.Bool // it may keep its processor while it naps; see busy.go
 	start  time.Time
 	clock  time.Time     // as of the last wait
 	now    time.Duration // since start, likewise
@@ -80,14 +81,11 @@ type slot struct {
 // bufferSize is the size of Shared.
 const bufferSize = 64 << 10
 
-// Start returns n running loops. The error is the system's want of descriptors. Where GOMAXPROCS is larger than n when it is
-// called, a loop that is busy keeps one of its processors even while it waits for a moment: leave it one or two for the rest of
-// the program.
+// Start returns n running loops. The error is the system's want of descriptors.
 func Start(n int) ([]*Loop, error) {
 	var loops []*Loop
-	keeps := mayKeep(n)
 	for range n {
-		l, err := start(keeps)
+		l, err := start()
 		if err != nil {
 			for _, l := range loops {
 				l.End()
@@ -99,13 +97,13 @@ func Start(n int) ([]*Loop, error) {
 	return loops, nil
 }
 
-func start(keeps bool) (*Loop, error) {
+func start() (*Loop, error) {
 	p, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
 	l := &Loop{
-		poller: p, keeps: keeps, Shared: make([]byte, bufferSize),
+		poller: p, Shared: make([]byte, bufferSize),
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	l.clock = l.start

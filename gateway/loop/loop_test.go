@@ -5,6 +5,7 @@ package loop_test
 import (
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ func start(t *testing.T) *loop.Loop {
 		t.Fatal(err)
 	}
 	t.Cleanup(loops[0].End)
+	loops[0].SetBusy(runtime.GOMAXPROCS(0) > 1)
 	return loops[0]
 }
 

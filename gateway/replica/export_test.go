@@ -1,6 +1,9 @@
 package replica
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 // The memory of bindings, for a test that does not wait for minutes.
 var NewMemory = newMemory
@@ -20,3 +23,9 @@ func (r *Replica) ComparedKeys() (keys []string) {
 }
 
 func (m *memory) Tick(now time.Time) { m.tick(now) }
+
+// SetSystem has the limits of processors read from another filesystem, and follows them as Run does every few seconds.
+func (r *Replica) SetSystem(system fs.FS) {
+	r.system = system
+	r.shareProcessors()
+}

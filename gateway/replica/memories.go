@@ -57,12 +57,12 @@ func (m *memory) tick(now time.Time) {
 	}
 }
 
-// sweep gives back, each second, what bindings hold for longer than they are of use, tells of bindings that were lost, and follows the
-// limit of descriptors.
+// sweep gives back, each second, what bindings hold for longer than they are of use, tells of bindings that were lost, and
+// follows the limits of descriptors and of processors.
 func (r *Replica) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for second := 1; ; second++ {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -75,6 +75,9 @@ func (r *Replica) sweep(ctx context.Context) error {
 			}
 			if n, descriptors, err := r.connections(); err == nil {
 				r.gateway.SetConnections(n, descriptors)
+			}
+			if second%processorsEvery == 0 {
+				r.shareProcessors()
 			}
 		}
 	}

@@ -12,10 +12,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,10 @@ type Replica struct {
 	compared  notice.Limiter[*comparison] // differences that the log tells of
 
 	descriptors uint64 // that the process may open
+
+	system     fs.FS // the root of the filesystem
+	processors int   // that the process may use
+	busy       bool  // the loops keep theirs
 }
 
 // New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
@@ -64,6 +69,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
 		cfg: cfg, log: log, metrics: gateway.NewMetrics(registry),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
+		system:   os.DirFS("/"),
 	}
 	if err := r.open(registry); err != nil {
 		r.close()
@@ -103,9 +109,10 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
-	if r.loops, err = loop.Start(loopCount()); err != nil {
+	if r.loops, err = loop.Start(r.countProcessors()); err != nil {
 		return err
 	}
+	r.shareProcessors()
 	r.tunnels = tunnel.New()
 	r.gateway = gateway.New(gateway.Options{
 		Routes:    r.routes,
@@ -119,10 +126,6 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	})
 	return nil
 }
-
-// loopCount gives half of GOMAXPROCS to loops and leaves the rest of it to whatever else there is to do. A busy loop keeps
-// its share even while it waits for a moment.
-func loopCount() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
 	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {

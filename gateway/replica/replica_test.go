@@ -36,6 +36,7 @@ func settings(nodes ...*engineiotest.Node) *config.Config {
 	cfg := config.Default()
 	cfg.Listen = []string{"127.0.0.1:0", "[::1]:0"}
 	cfg.Admin.Listen = "127.0.0.1:0"
+	cfg.Runtime.BusyLoops = false // a test has several replicas in its process
 	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 5 * time.Second, Waves: 2}
 	c := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions}
 	for i, n := range nodes {
