@@ -18,9 +18,9 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/config", "gateway/replica"},
-	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
 	"gateway": {
-		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
+		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
 	"gateway/request": {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
 	"gateway/tunnel":  {"gateway/loop", "gateway/sock"},
@@ -30,7 +30,8 @@ var arrows = map[string][]string{
 	"gateway/http1":   {},
 	"gateway/notice":  {},
 	"gateway/admin":   {},
-	"gateway/config":  {"affinity"},
+	"gateway/config":  {"gateway/limits"},
+	"gateway/limits":  {},
 	"gateway/quota":   {},
 	"affinity":        {"engineio"},
 	"engineio":        {},

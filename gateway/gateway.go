@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sidway/sidway/gateway/limits"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
@@ -34,18 +35,8 @@ import (
 // Route is a cluster and the requests that belong to it.
 type Route = request.Route
 
-// Limits are the bounds of what a client may take. All of them are required.
-type Limits struct {
-	Connections   int           // open client connections; at the limit those that wait longest for their client give way
-	HeaderTime    time.Duration // from a head's first byte to its last, and from a connection's beginning to its first byte
-	BodyTime      time.Duration // for a body, and more as bytes arrive at BodyRate
-	BodyRate      int64         // bytes per second that a body must keep up after BodyTime; 0: none
-	IdleTime      time.Duration // between two requests of a kept connection
-	WriteTime     time.Duration // for one write to a client that does not read
-	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
-	QueueTime     time.Duration // that a request without a node, or without an answer from the store, is held
-	Queue         int           // how many requests may be held for want of a node
-}
+// Limits bound what clients may take; see package limits.
+type Limits = limits.Limits
 
 // Options are what a Gateway is made of.
 type Options struct {

@@ -1,5 +1,5 @@
 // Package config loads and validates the settings of one sidway replica. The result is plain data: nothing here dials,
-// listens or watches a file, and it imports nothing else of sidway.
+// listens or watches a file, and it imports nothing else of sidway but the type of the limits.
 //
 //	cfg, err := config.Load("sidway.yaml", os.Environ())
 //
@@ -29,6 +29,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/sidway/sidway/gateway/limits"
 )
 
 // Config is all that a replica is told. Load and FromNodes return it valid, with every default filled in.
@@ -39,7 +41,7 @@ type Config struct {
 	AccessLog      bool // one log line for each request
 	Log            Log
 	TrustedProxies []netip.Prefix // whose Forwarded and X-Forwarded-* are believed, and appended to
-	Limits         Limits
+	Limits         limits.Limits
 	Runtime        Runtime
 	Shutdown       Shutdown
 	Clusters       []Cluster // at least one; their routes differ
@@ -79,19 +81,6 @@ func (a Affinity) String() string {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
-}
-
-// Limits bound what clients may take.
-type Limits struct {
-	Connections   int           // from clients, in all; 0 means what the limit of descriptors allows
-	HeaderTime    time.Duration // for a request's head, from its first byte, and for a new connection's first byte
-	BodyTime      time.Duration // for a request's body, before BodyRate counts
-	BodyRate      int64         // bytes per second that a body must reach after BodyTime; 0 for none
-	IdleTime      time.Duration // for a kept connection without a request
-	WriteTime     time.Duration // for one write to a client that does not read
-	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
-	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its binding
-	Queue         int           // requests that may wait for a node at a time
 }
 
 // Shutdown says how a replica ends after a signal.

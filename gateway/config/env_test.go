@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/limits"
 )
 
 func TestEveryVariableSetsItsSetting(t *testing.T) {
@@ -53,7 +54,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		AccessLog:      true,
 		Log:            config.Log{Level: "debug", Format: "json"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		Limits: config.Limits{
+		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,
 			IdleTime: 8 * time.Millisecond, WriteTime: 9 * time.Millisecond, HandshakeTime: 10 * time.Millisecond,
 			QueueTime: 11 * time.Millisecond, Queue: 0,

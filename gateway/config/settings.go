@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sidway/sidway/gateway/limits"
 )
 
 // field is one setting of a T: how it is called and how a text becomes its value. YAML, environment and flags share it.
@@ -152,18 +154,18 @@ others these headers are replaced. The client is the rightmost address in X-Forw
 missing) that is not one of these.`),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).
 		withDefault("0", "from clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
-	limit("header_time", func(l *Limits) *time.Duration { return &l.HeaderTime }).
+	limit("header_time", func(l *limits.Limits) *time.Duration { return &l.HeaderTime }).
 		withDefault("5s", "for the head of a request, and for the first byte of a new connection"),
-	limit("body_time", func(l *Limits) *time.Duration { return &l.BodyTime }).withDefault("10s", "for its body, and then"),
+	limit("body_time", func(l *limits.Limits) *time.Duration { return &l.BodyTime }).withDefault("10s", "for its body, and then"),
 	one("limits.body_rate", func(c *Config) *int64 { return &c.Limits.BodyRate }, parseSize).
 		withDefault("1000", "bytes per second that a longer one must keep up; 0 for none"),
-	limit("idle_time", func(l *Limits) *time.Duration { return &l.IdleTime }).
+	limit("idle_time", func(l *limits.Limits) *time.Duration { return &l.IdleTime }).
 		withDefault("75s", "a kept connection without a request is closed after this"),
-	limit("write_time", func(l *Limits) *time.Duration { return &l.WriteTime }).
+	limit("write_time", func(l *limits.Limits) *time.Duration { return &l.WriteTime }).
 		withDefault("30s", "and one that does not take what is sent to it, after this"),
-	limit("handshake_time", func(l *Limits) *time.Duration { return &l.HandshakeTime }).
+	limit("handshake_time", func(l *limits.Limits) *time.Duration { return &l.HandshakeTime }).
 		withDefault("2500ms", "a node that answers nothing at all for so long gets no new sessions for a while"),
-	limit("queue_time", func(l *Limits) *time.Duration { return &l.QueueTime }).
+	limit("queue_time", func(l *limits.Limits) *time.Duration { return &l.QueueTime }).
 		withDefault("5s", "a handshake waits this long for a node, a request for its session's binding"),
 	one("limits.queue", func(c *Config) *int { return &c.Limits.Queue }, whole(0, 1_000_000)).
 		withDefault("1024", "handshakes that may wait so at a time"),
@@ -180,7 +182,7 @@ pod is deleted; docs/behind.md has more. Whoever stops sidway has to wait for no
 		withDefault("true", "GOMAXPROCS is twice the processors, so that event loops need not give theirs back for each short wait"),
 }
 
-func limit(key string, at func(*Limits) *time.Duration) field[Config] {
+func limit(key string, at func(*limits.Limits) *time.Duration) field[Config] {
 	return one("limits."+key, func(c *Config) *time.Duration { return at(&c.Limits) }, between(time.Millisecond, longest))
 }
 

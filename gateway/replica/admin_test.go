@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio/engineiotest"
-	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/limits"
 )
 
 // TestIdleAdminConnectionsAreClosed holds for one that was used, and for one that never sends a request.
 func TestIdleAdminConnectionsAreClosed(t *testing.T) {
-	for sent, limits := range map[string]config.Limits{
+	for sent, l := range map[string]limits.Limits{
 		"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n": {HeaderTime: time.Hour, IdleTime: 10 * time.Millisecond},
 		"": {HeaderTime: 10 * time.Millisecond, IdleTime: time.Hour},
 	} {
 		cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
-		cfg.Limits.HeaderTime, cfg.Limits.IdleTime = limits.HeaderTime, limits.IdleTime
+		cfg.Limits.HeaderTime, cfg.Limits.IdleTime = l.HeaderTime, l.IdleTime
 		conn, err := net.Dial("tcp", start(t, cfg).AdminAddr().String())
 		if err != nil {
 			t.Fatal(err)

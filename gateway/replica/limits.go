@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/limits"
 )
 
 // reserve is how many descriptors are kept for what is not a client: listeners, Redis, the admin address, dials that
@@ -43,19 +43,10 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 	return n, descriptors, nil
 }
 
-// limits takes the limits from the configuration.
-func (r *Replica) limits() (gateway.Limits, error) {
-	connections, _, err := r.connections()
+// limits returns the configuration's, with the number of connections that there may be.
+func (r *Replica) limits() (limits.Limits, error) {
 	l := r.cfg.Limits
-	return gateway.Limits{
-		Connections:   connections,
-		HeaderTime:    l.HeaderTime,
-		BodyTime:      l.BodyTime,
-		BodyRate:      l.BodyRate,
-		IdleTime:      l.IdleTime,
-		WriteTime:     l.WriteTime,
-		HandshakeTime: l.HandshakeTime,
-		QueueTime:     l.QueueTime,
-		Queue:         l.Queue,
-	}, err
+	var err error
+	l.Connections, _, err = r.connections()
+	return l, err
 }

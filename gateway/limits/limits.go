@@ -1,0 +1,22 @@
+// Package limits says what clients of a gateway may take. Package config reads it from the settings, with their defaults, and package
+// gateway keeps to it; it is a package of its own because neither imports the other.
+//
+//	l := limits.Limits{Connections: 10_000, HeaderTime: 5 * time.Second, …}
+package limits
+
+import "time"
+
+// Limits bound what clients may take. A gateway requires all of them but those whose 0 means none.
+type Limits struct {
+	// Connections is how many connections of clients may be open, those of tunnels too. At the limit those that wait longest for
+	// their client give way. In the settings 0 means what the limit of descriptors allows; a gateway is told a number.
+	Connections   int
+	HeaderTime    time.Duration // for a request's head, from its first byte, and for a new connection's first byte
+	BodyTime      time.Duration // for a request's body, and more as bytes arrive at BodyRate
+	BodyRate      int64         // bytes per second that a body must keep up after BodyTime; 0 for none
+	IdleTime      time.Duration // for a kept connection without a request
+	WriteTime     time.Duration // for one write to a client that does not read
+	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
+	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its session's binding
+	Queue         int           // requests that may wait for a node at a time
+}
