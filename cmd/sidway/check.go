@@ -15,8 +15,8 @@ import (
 func (c command) check(args []string) error {
 	var s settings
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
-	s.add(fs)
-	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+	s.add(fs, every)
+	if wantsHelp, err := s.parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "check")
 	}
 	cfg, err := c.load(s)

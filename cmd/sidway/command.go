@@ -70,11 +70,23 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 	}
 }
 
+// manyWords are too many to tell them all.
+const manyWords = 10
+
 // unknown says that a word is not known and which one was probably meant. What stands directly before each word.
 func unknown(what, word string, words []string) string {
 	_, dashes, _ := strings.Cut(what, " ")
-	if near := config.Nearest(word, words); near != "" {
+	near := config.Nearest(word, words)
+	for _, w := range words { // a flag without its section
+		if near == "" && strings.HasSuffix(w, "."+strings.ReplaceAll(word, "_", "-")) {
+			near = w
+		}
+	}
+	switch {
+	case near != "":
 		return fmt.Sprintf("unknown %s%s; did you mean %s%s?", what, word, dashes, near)
+	case len(words) > manyWords:
+		return "unknown " + what + word
 	}
 	return fmt.Sprintf("unknown %s%s; there are %s%s", what, word, dashes, strings.Join(words, ", "+dashes))
 }

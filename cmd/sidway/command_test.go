@@ -42,7 +42,9 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		{"version now", "version takes no arguments", ""},
 		{"serve --confg x", `unknown flag --confg; did you mean --config?`, " serve"},
 		{"serve -nodes=x", `unknown flag --nodes; did you mean --node?`, " serve"},
-		{"serve --zzz", `unknown flag --zzz; there are --access-log, --admin, --config, --listen, --node, --redis`, " serve"},
+		{"serve --zzz", `unknown flag --zzz`, " serve"},
+		{"serve --idle_time 5s", "unknown flag --idle_time; did you mean --limits.idle-time?", " serve"},
+		{"serve --limits.idle-time", "--limits.idle-time needs a value, as --limits.idle-time 75s", " serve"},
 		{"serve --node", "--node needs a value, as --node http://127.0.0.1:3001", " serve"},
 		{"serve --node --listen :80", "--node needs a value, as --node http://127.0.0.1:3001", " serve"},
 		{"serve --access-log false", `"false" stands alone; did you mean --access-log=false?`, " serve"},
@@ -52,8 +54,9 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		{"serve --config a --node b", "give either --config or --node: the nodes stand in the file", " serve"},
 		{"serve ---config a", "bad flag syntax: ---config", " serve"},
 		{"check a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " check"},
-		{"check http://h:1", `"http://h:1" stands alone; did you mean sidway check without it?`, " check"},
-		{"check --node x", `unknown flag --node; there are --config`, " check"},
+		{"check http://h:1", `"http://h:1" stands alone; did you mean --node http://h:1?`, " check"},
+		{"check --config a --node b", "give either --config or --node: the nodes stand in the file", " check"},
+		{"health http://h:1", `"http://h:1" stands alone; did you mean sidway health without it?`, " health"},
 		{"health --node x", `unknown flag --node; there are --admin, --config`, " health"},
 	} {
 		status, stdout, stderr := call(t, none, strings.Fields(tt.args)...)
@@ -74,7 +77,7 @@ func TestHelpTellsEveryFlag(t *testing.T) {
 		"help check":       {"sidway check --config FILE"},
 		"help health":      {"--config FILE", "--admin ADDRESS"},
 		"health --help":    {"sidway health [--config FILE]"},
-		"help env":         {"SIDWAY_NODES", "limits.header_time"},
+		"help settings":    {"SIDWAY_NODES", "limits.header_time"},
 		"help environment": {"SIDWAY_LISTEN", "SIDWAY_REDIS"},
 	} {
 		status, stdout, stderr := call(t, none, strings.Fields(args)...)
@@ -117,8 +120,8 @@ clusters:
       - {name: n22, url: http://127.0.0.1:3002}
   - {name: game, path: /game, balance: round_robin, nodes: [{name: n1, url: http://127.0.0.1:3003}]}
 `)
-	env := []string{"SIDWAY_LISTEN=:81"}
-	status, stdout, stderr := call(t, env, "check", "--config", file)
+	env := []string{"SIDWAY_LISTEN=:81", "SIDWAY_LIMITS_QUEUE=1"}
+	status, stdout, stderr := call(t, env, "check", "--config", file, "--limits.queue", "7", "--limits.body-rate", "0", "--runtime.busy-loops=false")
 	want := file + `: ok
 
 listen                 :81
@@ -132,19 +135,19 @@ access_log             true
 log.level              info
 log.format             text
 trusted_proxies        10.0.0.0/8, 192.0.2.7/32
-limits.connections     0
+limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
 limits.body_time       10s
-limits.body_rate       1000
+limits.body_rate       0: none
 limits.idle_time       2m
 limits.write_time      30s
 limits.handshake_time  2.5s
 limits.queue_time      5s
-limits.queue           1024
+limits.queue           7
 shutdown.notice        8s
 shutdown.deadline      30s
 shutdown.waves         10
-runtime.busy_loops     true
+runtime.busy_loops     false
 
 cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions, keep_alive: false, max_body: 2000000
   node n1     http://127.0.0.1:3001                        weight 5

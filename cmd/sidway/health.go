@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/sidway/sidway/gateway/config"
 )
 
 // healthLimit bounds one question; Docker's own limit for a health check is longer.
@@ -19,14 +21,13 @@ const healthLimit = 2 * time.Second
 func (c command) health(ctx context.Context, args []string) error {
 	var s settings
 	fs := flag.NewFlagSet("health", flag.ContinueOnError)
-	s.add(fs)
-	fs.StringVar(&s.flags.Admin, "admin", "", "127.0.0.1:9090")
+	s.add(fs, func(o config.Setting) bool { return o.Key == "admin.listen" })
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "health")
 	}
 	if s.file == "" {
 		// serve may have its nodes from flags, and no node matters here.
-		s.flags.Nodes = []string{"http://127.0.0.1:1"}
+		s.flags["node"] = []string{"http://127.0.0.1:1"}
 	}
 	cfg, err := c.load(s)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/sidway/sidway/gateway/config"
@@ -17,7 +18,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway health                       ask the replica on this machine whether it is ready
   sidway version                      say which build this is
   sidway help serve                   every flag of a command
-  sidway help environment             every environment variable
+  sidway help settings                every setting, with its environment variable
 `
 
 const serveHelp = `sidway serve --config FILE [flags]
@@ -25,23 +26,16 @@ sidway serve --node URL [--node URL]… [flags]
 
 Serves clients until SIGTERM or SIGINT, then ends gracefully; a second signal ends it at once.
 
-  --config FILE      read the settings from a YAML file; see sidway.example.yaml
-  --node URL         a Socket.IO node, without a file: http://host:port, or name=http://host:port;weight
-                     give it once for each node
-  --redis URL        keep in Redis which node has which session, so that several replicas share it:
-                     redis://:password@host:6379/0, redis+sentinel://…, redis+cluster://…, rediss for TLS
-                     left out: in memory, for a single replica
-  --listen ADDRESS   where clients connect, :8080 if left out; may be given more than once
-  --admin ADDRESS    /healthz, /readyz and /metrics, 127.0.0.1:9090 if left out; off for none
-  --access-log       write one line for each request
-
-Flags win over environment variables (sidway help environment), and those over the file.
+%s
+Every other setting has a flag named after its key, as --limits.idle-time 75s: sidway help settings.
+Flags win over environment variables (sidway help settings), and those over the file.
 `
 
-const checkHelp = `sidway check --config FILE
+const checkHelp = `sidway check --config FILE [flags]
 
-Reads the settings as serve would, environment variables included, and prints what they come to. If something is
-wrong it prints each problem with its line and what to write instead, and the exit status is 1. It connects to nothing.
+Reads the settings as serve would, with the same flags and environment variables, and prints what they come to. If
+something is wrong it prints each problem with its line and what to write instead, and the exit status is 1. It
+connects to nothing.
 `
 
 const healthHelp = `sidway health [--config FILE] [--admin ADDRESS]
@@ -50,15 +44,18 @@ Asks the replica on this machine for /readyz, at the admin address that its sett
 answer. The exit status is 0 if it is ready, else 1, as health checks of containers want it. It uses no proxy.
 `
 
-const environmentHelp = `Each of these sets what its key sets in the file. It wins over the file; empty means not set.
-Lists are separated by commas. Any other SIDWAY_* is refused as misspelt, but for SIDWAY_DEMO_* and
-those that Kubernetes sets for its Services. The last column is the default.
+const settingsHelp = `Each key of the file can be set by the variable beside it too, and by a flag of serve that is named after the key, with
+- for _, as --limits.idle-time; only affinity.redis is --redis and admin.listen --admin. Flags win over variables, and
+those over the file; a variable that is empty counts as not set. Lists are separated by commas. Any other SIDWAY_* is
+refused as misspelt, but for SIDWAY_DEMO_* and those that Kubernetes sets for its Services. The last column is the
+default.
 
 `
 
-const environmentEnd = `
+const settingsEnd = `
 SIDWAY_NODES is [name=]http://host:port[;weight], for example n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001.
-It names the nodes of the only cluster. sidway.example.yaml documents every key.
+It names the nodes of the only cluster, as --node does.
+sidway.example.yaml and docs/configuration.md say what each key is for.
 `
 
 // help prints what args ask about.
@@ -67,13 +64,13 @@ func (c command) help(args []string) error {
 	if len(args) > 0 {
 		topic = args[0]
 	}
-	texts := map[string]string{"": overview, "help": overview, "serve": serveHelp, "check": checkHelp, "health": healthHelp, "version": overview}
-	if topic == "environment" || topic == "env" {
-		return c.environment()
+	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "version": overview}
+	if topic == "settings" || topic == "environment" || topic == "env" {
+		return c.settings()
 	}
 	text, ok := texts[topic]
 	if !ok {
-		topics := []string{"serve", "check", "health", "version", "environment"}
+		topics := []string{"serve", "check", "health", "version", "settings"}
 		return &usageError{text: unknown("topic ", topic, topics)}
 	}
 	_, err := fmt.Fprint(c.stdout, text)
@@ -88,19 +85,44 @@ func (c command) helpOr(err error, name string) error {
 	return c.help([]string{name})
 }
 
-func (c command) environment() error {
-	fmt.Fprint(c.stdout, environmentHelp)
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	for _, v := range config.Variables() {
-		value := v.Default
-		if value == "" {
-			value = "none; as " + v.Sample
+// serveUsage returns the help of serve, with a line for each flag that most people need.
+func serveUsage() string {
+	all := config.Settings()
+	last := len(all) - 1 // --node, which goes with --config
+	all = append(all[last:], all[:last]...)
+	var b strings.Builder
+	line := func(flag, text string) {
+		for t := range strings.Lines(text) {
+			fmt.Fprintf(&b, "  %-18s %s\n", flag, strings.TrimSuffix(t, "\n"))
+			flag = ""
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", v.Name, v.Key, value)
+	}
+	line("--config FILE", "read the settings from a YAML file; see sidway.example.yaml")
+	for _, s := range all {
+		text := s.Help
+		if s.Default != "" && !s.Switch {
+			text += "; " + s.Default + " if left out"
+		}
+		if s.Help != "" {
+			line(strings.TrimSpace("--"+s.Flag+" "+s.Value), text)
+		}
+	}
+	return fmt.Sprintf(serveHelp, b.String())
+}
+
+func (c command) settings() error {
+	fmt.Fprint(c.stdout, settingsHelp)
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range config.Settings() {
+		value := s.Default
+		if value == "" {
+			value = "none; as " + s.Sample
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Key, s.Variable, value)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(c.stdout, environmentEnd)
+	_, err := fmt.Fprint(c.stdout, settingsEnd)
 	return err
 }

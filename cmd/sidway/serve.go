@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -23,39 +24,45 @@ type settings struct {
 	flags config.Flags
 }
 
-func (s *settings) add(fs *flag.FlagSet) {
+// add adds --config, and the flags of settings that are wanted.
+func (s *settings) add(fs *flag.FlagSet, wanted func(config.Setting) bool) {
 	fs.StringVar(&s.file, "config", "", "sidway.yaml")
+	s.flags = config.Flags{}
+	for _, o := range config.Settings() {
+		if !wanted(o) {
+			continue
+		}
+		take := func(text string) error {
+			s.flags[o.Flag] = append(s.flags[o.Flag], text)
+			return nil
+		}
+		example, _, _ := strings.Cut(o.Default+o.Sample, ",")
+		if o.Switch {
+			fs.BoolFunc(o.Flag, example, take)
+		} else {
+			fs.Func(o.Flag, example, take)
+		}
+	}
 }
 
-func (s *settings) addServe(fs *flag.FlagSet) {
-	s.add(fs)
-	several(fs, "node", &s.flags.Nodes, "http://127.0.0.1:3001")
-	several(fs, "listen", &s.flags.Listen, ":8080")
-	fs.StringVar(&s.flags.Redis, "redis", "", "redis://127.0.0.1:6379/0")
-	fs.StringVar(&s.flags.Admin, "admin", "", "127.0.0.1:9090")
-	fs.BoolFunc("access-log", "true", func(text string) error {
-		s.flags.AccessLog = text
-		return nil
-	})
+// parse reads the flags, and refuses nodes beside a file.
+func (s *settings) parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
+	wantsHelp, err = parse(fs, args)
+	if err == nil && !wantsHelp && s.file != "" && len(s.flags["node"]) > 0 {
+		err = &usageError{text: "give either --config or --node: the nodes stand in the file", help: fs.Name()}
+	}
+	return wantsHelp, err
 }
 
-// several is a flag that may be given more than once.
-func several(fs *flag.FlagSet, name string, list *[]string, example string) {
-	fs.Func(name, example, func(text string) error {
-		*list = append(*list, text)
-		return nil
-	})
-}
+// every wants all flags.
+func every(config.Setting) bool { return true }
 
 func (c command) serve(ctx context.Context, args []string) error {
 	var s settings
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
-	s.addServe(fs)
-	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+	s.add(fs, every)
+	if wantsHelp, err := s.parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "serve")
-	}
-	if s.file != "" && len(s.flags.Nodes) > 0 {
-		return &usageError{text: "give either --config or --node: the nodes stand in the file", help: "serve"}
 	}
 	cfg, err := c.load(s)
 	if err != nil {

@@ -14,8 +14,8 @@
 // # Environment
 //
 // Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.
-// Each setting outside clusters has a variable, and Variables returns them: SIDWAY_ and the key's path in upper case, with
-// _ for each dot, as SIDWAY_LIMITS_HEADER_TIME. Only affinity.redis, which most people set, has the shorter SIDWAY_REDIS,
+// Each setting outside clusters has a variable and a flag, and Settings returns them: SIDWAY_ and the key's path in upper case,
+// with _ for each dot, as SIDWAY_LIMITS_HEADER_TIME, and -- and the path with - for _, as --limits.header-time. Only affinity.redis, which most people set, has the shorter SIDWAY_REDIS and --redis, and admin.listen --admin,
 // and the nodes of a single cluster come as SIDWAY_NODES. A variable that is empty counts as not set. Lists are separated by
 // commas. Any other variable that begins with SIDWAY_ is refused, but for SIDWAY_DEMO_* and what Kubernetes sets for a
 // Service called sidway or sidway-something.
@@ -130,10 +130,6 @@ func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
 // Default returns the settings that hold where nothing else is said. It has no clusters, so it is not yet valid.
 func Default() *Config {
 	c := &Config{}
-	for _, f := range settings {
-		if f.def != "" {
-			_ = f.set(c, f.def) // a test compares the defaults with those of the example file
-		}
-	}
+	fill(c, settings)
 	return c
 }

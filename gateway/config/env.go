@@ -44,9 +44,9 @@ var injected = regexp.MustCompile(`^SIDWAY_(.+_)?(SERVICE_HOST=|SERVICE_PORT(_[^
 // SIDWAY_REDIS, because it was misspelt, breaks the sessions that it does not share.
 func (l *loader) refuseUnknown() {
 	var known, words []string
-	for _, v := range Variables() {
-		known = append(known, v.Name)
-		words = append(words, strings.ToLower(strings.TrimPrefix(v.Name, "SIDWAY_")))
+	for _, s := range Settings() {
+		known = append(known, s.Variable)
+		words = append(words, strings.ToLower(strings.TrimPrefix(s.Variable, "SIDWAY_")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		prefix, rest, _ := strings.Cut(name, "_")
@@ -67,7 +67,7 @@ func suggestVariable(word string, words []string) string {
 		}
 	}
 	if near == "" {
-		return "sidway help environment lists all of them"
+		return "sidway help settings lists all of them"
 	}
 	return "did you mean SIDWAY_" + strings.ToUpper(near) + "?"
 }

@@ -81,14 +81,15 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	file := write(t, "listen: ':1'\nadmin: {listen: ':2'}\nlog: {level: debug}\n"+good)
 	vars := env(map[string]string{"SIDWAY_LISTEN": ":3", "SIDWAY_ADMIN_LISTEN": ":4", "SIDWAY_LOG_LEVEL": "", "SIDWAY_NODES": "http://x:1"})
 	got, err := config.LoadWith(file, vars, config.Flags{
-		Listen: []string{":5", ":6"}, Redis: "redis://r", AccessLog: "true", Nodes: []string{"y=http://y:1;2"},
+		"listen": {":5", ":6"}, "redis": {"redis://q", "redis://r"}, "access-log": {"true"}, "node": {"y=http://y:1;2"},
+		"limits.idle-time": {"3m"}, "log.format": {""},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config.Default()
 	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "debug"
-	want.Affinity.Redis, want.AccessLog = "redis://r", true
+	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime = "redis://r", true, 3*time.Minute
 	want.Clusters = []config.Cluster{{
 		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions,
 		Nodes: []config.Node{{Name: "y", URL: "http://y:1", Weight: 2}},
@@ -100,7 +101,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 
 func TestNodesInAnyOrderHaveTheSameNames(t *testing.T) {
 	names := func(urls ...string) map[string]string {
-		c, err := config.LoadWith("", none, config.Flags{Nodes: urls})
+		c, err := config.LoadWith("", none, config.Flags{"node": urls})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,15 +143,16 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 		},
 		{
 			file: two,
-			f:    config.Flags{Nodes: []string{"http://h:1"}},
+			f:    config.Flags{"node": {"http://h:1"}},
 			want: "--node: there is more than one cluster, so it is unclear whose nodes these are; write them in the file",
 		},
 		{
-			f: config.Flags{Nodes: []string{"http://h:1"}, Redis: "http://h", Admin: "x", Listen: []string{"1"}, AccessLog: "on"},
+			f: config.Flags{"node": {"http://h:1"}, "redis": {"http://h"}, "admin": {"x"}, "listen": {"1"}, "access-log": {"on"}, "limits.queue": {"x"}},
 			want: "--listen: listen: \"1\" is a port without a colon; write :1\n" +
 				"--admin: admin.listen: \"x\" is no address; write host:port, as 0.0.0.0:8080, :8080 or [::1]:8080; or off\n" +
 				"--redis: affinity.redis: the scheme \"http\" is unknown; write one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster\n" +
-				"--access-log: access_log: \"on\" is neither true nor false",
+				"--access-log: access_log: \"on\" is neither true nor false\n" +
+				"--limits.queue: limits.queue: \"x\" is not a whole number from 0 to 1000000",
 		},
 	} {
 		_, err := config.LoadWith(tt.file, env(tt.vars), tt.f)
@@ -171,8 +173,8 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 		"SIDWAY_NODE":           "did you mean SIDWAY_NODES?",
 		"SIDWAY_HEADER_TIME":    "did you mean SIDWAY_LIMITS_HEADER_TIME?",
 		"SIDWAY_LOGLEVEL":       "did you mean SIDWAY_LOG_LEVEL?",
-		"SIDWAY_PORT":           "sidway help environment lists all of them",
-		"SIDWAY_":               "sidway help environment lists all of them",
+		"SIDWAY_PORT":           "sidway help settings lists all of them",
+		"SIDWAY_":               "sidway help settings lists all of them",
 	} {
 		_, err := config.Load(write(t, good), env(map[string]string{name: "8080 secret"}))
 		if err == nil || err.Error() != name+": unknown variable; "+want {
@@ -210,21 +212,28 @@ func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
 }
 
 func TestEverySettingCanBeSet(t *testing.T) {
-	if n, variables := leaves(reflect.TypeFor[config.Config]()), len(config.Variables()); n != variables {
+	if n, variables := leaves(reflect.TypeFor[config.Config]()), len(config.Settings()); n != variables {
 		t.Errorf("Config has %d settings, %d can be set", n, variables)
 	}
 }
 
 // Defaults and samples are valid, so that they can be copied.
-func TestEveryVariableIsShownWithAValue(t *testing.T) {
+func TestEverySettingIsShownWithAValue(t *testing.T) {
 	vars := map[string]string{}
-	for _, v := range config.Variables() {
-		if vars[v.Name] = v.Default + v.Sample; (v.Default == "") == (v.Sample == "") {
-			t.Errorf("%s needs a default or a sample, and not both", v.Name)
+	flags := config.Flags{}
+	for _, s := range config.Settings() {
+		value := s.Default + s.Sample
+		vars[s.Variable], flags[s.Flag] = value, strings.Split(value, ",")
+		if (s.Default == "") == (s.Sample == "") {
+			t.Errorf("%s needs a default or a sample, and not both", s.Key)
 		}
 	}
-	if _, err := config.Load("", env(vars)); err != nil {
-		t.Error(err)
+	byVariables, err := config.Load("", env(vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if byFlags, err := config.LoadWith("", none, flags); err != nil || !reflect.DeepEqual(byFlags, byVariables) {
+		t.Errorf("flags give %+v %v\nvariables %+v", byFlags, err, byVariables)
 	}
 }
 
@@ -240,18 +249,38 @@ func leaves(t reflect.Type) int {
 	return n
 }
 
-var update = flag.Bool("update", false, "write sidway.example.yaml")
+var update = flag.Bool("update", false, "write sidway.example.yaml and docs/configuration.md")
 
-func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
-	const file = "../../sidway.example.yaml"
+// isMade fails unless a file holds this text, or writes it.
+func isMade(t *testing.T, file, text string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, []byte(config.Example()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != config.Example() {
-		t.Errorf("%s is not what the settings say (%v); write it by: go test ./gateway/config -run Example -update", file, err)
+	if found, err := os.ReadFile(file); err != nil || string(found) != text {
+		t.Errorf("%s is not what the settings say (%v); write it by: go test ./gateway/config -update", file, err)
 	}
+}
+
+func TestTheReferenceIsMadeOfTheSettings(t *testing.T) {
+	isMade(t, "../../docs/configuration.md", config.Reference())
+	for _, s := range config.Settings() {
+		for _, name := range []string{"--" + s.Flag, s.Variable} {
+			if !strings.Contains(config.Reference(), "`"+name+"`") {
+				t.Errorf("%s is missing", name)
+			}
+		}
+	}
+	if loose := regexp.MustCompile("(?m)^- \\*\\*`.*`\\.\n(- |\n|$)").FindString(config.Reference()); loose != "" {
+		t.Errorf("nothing is told of %s", loose)
+	}
+}
+
+func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
+	const file = "../../sidway.example.yaml"
+	isMade(t, file, config.Example())
 	for _, k := range []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight"} {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).MatchString(config.Example()) {
 			t.Errorf("%s is missing", k)

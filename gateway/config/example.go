@@ -8,15 +8,15 @@ import (
 // Example returns what sidway.example.yaml holds: every setting with its default and what it is for, and a cluster.
 func Example() string {
 	var b strings.Builder
-	b.WriteString(exampleHead)
+	b.WriteString("# Every setting of sidway. Those outside clusters stand here with their defaults, so all of them may be left out.\n#\n")
+	b.WriteString("#   sidway check --config sidway.example.yaml\n#   sidway serve --config sidway.example.yaml\n#\n")
+	comment(&b, "", rules)
 	last := ""
 	for _, f := range settings {
 		section, key, nested := strings.Cut(f.key, ".")
-		indent := ""
-		if nested {
-			indent = "  "
-		} else {
-			key = section
+		indent := "  "
+		if !nested {
+			indent, key = "", section
 		}
 		if section != last {
 			b.WriteString("\n")
@@ -26,15 +26,35 @@ func Example() string {
 			b.WriteString(section + ":\n")
 		}
 		last = section
-		comment(&b, indent, f.comment)
-		line := indent + f.line(key)
-		if f.note != "" {
-			line = fmt.Sprintf("%-25s # %s", line, f.note)
-		}
-		b.WriteString(line + "\n")
+		f.write(&b, indent, indent+f.line(key), 25)
 	}
-	b.WriteString("\n" + exampleTail)
+	b.WriteString("\n")
+	comment(&b, "", sections["clusters"])
+	b.WriteString("clusters:\n")
+	item(&b, "  ", clusterFields)
+	b.WriteString("    nodes:\n")
+	item(&b, "      ", nodeFields)
+	b.WriteString("      - {name: n2, url: \"http://127.0.0.1:3002\"}\n")
+	b.WriteString("      # - http://127.0.0.1:3003     # named after its address, 127.0.0.1-3003, so for one whose address stays\n")
 	return b.String()
+}
+
+// item writes an object of a list.
+func item[T any](b *strings.Builder, indent string, fields []field[T]) {
+	dash := "- "
+	for _, f := range fields {
+		f.write(b, indent+"  ", indent+dash+f.line(f.key), 33)
+		dash = "  "
+	}
+}
+
+// write writes a setting's line between its comment and its note, which begins at a column.
+func (f field[T]) write(b *strings.Builder, indent, line string, column int) {
+	comment(b, indent, f.comment)
+	if f.note != "" {
+		line = fmt.Sprintf("%-*s # %s", column, line, f.note)
+	}
+	b.WriteString(line + "\n")
 }
 
 // comment writes lines as a comment.
@@ -47,6 +67,8 @@ func comment(b *strings.Builder, indent, text string) {
 // line returns a setting with its default, or what stands for none.
 func (f field[T]) line(key string) string {
 	switch {
+	case f.required:
+		return key + ": " + f.sample
 	case f.def == "" && f.list:
 		return key + ": []"
 	case f.def == "":
@@ -68,34 +90,14 @@ dot (a container's, a Service's) and the host in listen.`,
 	"runtime": `How the replica uses processors: one event loop for each that the system and the quotas of its cgroups leave it at start, or
 as many as the variable GOMAXPROCS says. It follows quotas that change.`,
 	"shutdown": "How SIGTERM ends a replica.",
+	"clusters": "A cluster is the nodes that serve one route: a host and a path. The first that fits serves.",
 }
 
-const exampleHead = `# Every setting of sidway. Those outside clusters stand here with their defaults, so all of them may be left out.
-#
-#   sidway check --config sidway.example.yaml
-#   sidway serve --config sidway.example.yaml
-#
-# The environment wins over this file, the command line over both. Each setting outside clusters has a variable:
-# SIDWAY_ and its path in upper case, as SIDWAY_LIMITS_HEADER_TIME; only affinity.redis is SIDWAY_REDIS for short.
-# ${NAME} in a value here stands for a variable of any name, which must be set: redis://:${PASSWORD}@host:6379/0. Inside
-# [ ] and { } it needs quotes. $${ stands for a literal ${. A password in a URL has its / ? # @ % written as %2F %3F %23 %40 %25.
-# Durations are written as 500ms, 5s or 1m30s, sizes as 1000000, 1MB or 1MiB.
-`
-
-const exampleTail = `# A cluster is the nodes that serve one route: a host and a path.
-clusters:
-  - name: chat                    # part of the keys in Redis, so keep it
-    # host: chat.example.com      # or a list, or "*.example.com" in quotes; left out: any host
-    path: /socket.io/             # the default
-    balance: least_sessions       # the default; or round_robin
-    max_body: 0                   # bytes of a request's body; 0, the default, means what the node itself announces
-                                  # for Socket.IO, and no limit for others
-    keep_alive: true              # the default; false for "nodes" that hand each connection to one of several processes,
-                                  # such as cluster workers behind @socket.io/sticky
-    nodes:
-      - name: n1                  # bindings hold the name, so keep it when the address changes
-        url: http://127.0.0.1:3001
-        weight: 1                 # 1 to 1000, 1 is the default: sessions in proportion to the others
-      - {name: n2, url: "http://127.0.0.1:3002"}
-      # - http://127.0.0.1:3003     # named after its address, 127.0.0.1-3003, so for one whose address stays
+// rules are what holds for all settings.
+const rules = `The environment wins over the file, the command line over both. Each setting outside clusters has a variable and a flag:
+SIDWAY_ and its path in upper case, as SIDWAY_LIMITS_HEADER_TIME, and -- and its path with - for _, as --limits.header-time.
+Only affinity.redis is SIDWAY_REDIS and --redis for short, and admin.listen --admin.
+${NAME} in a value of the file stands for a variable of any name, which must be set: redis://:${PASSWORD}@host:6379/0. Inside
+[ ] and { } it needs quotes. $${ stands for a literal ${. A password in a URL has its / ? # @ % written as %2F %3F %23 %40 %25.
+Durations are written as 500ms, 5s or 1m30s, sizes as 1000000, 1MB or 1MiB.
 `

@@ -10,20 +10,14 @@ import (
 // maxFile bounds a configuration file; 10,000 nodes take less than a megabyte.
 const maxFile = 4 << 20
 
-// Flags are the settings that the command line may give; what is empty was not given. They win over the environment
-// and the file.
-type Flags struct {
-	Nodes     []string // [name=]http://host:port[;weight], the nodes of the only cluster
-	Listen    []string
-	Admin     string
-	Redis     string
-	AccessLog string // true or false
-}
+// Flags are the texts that flags of the command line were given, by the names in Settings. An empty text counts as not given. They
+// win over the environment and the file.
+type Flags map[string][]string
 
 // Load reads a file and the environment (os.Environ, or a test's own) and returns valid settings, or an *Error that
 // holds everything that is wrong. An empty file name means that there is no file.
 func Load(file string, environ []string) (*Config, error) {
-	return LoadWith(file, environ, Flags{})
+	return LoadWith(file, environ, nil)
 }
 
 // LoadWith is Load with flags on top.
@@ -74,18 +68,20 @@ type loader struct {
 	unread   map[string]bool // clusters and nodes that were no mappings, likewise
 }
 
-func (l *loader) flags(f Flags) {
-	set := func(key, source, text string) {
-		if text != "" {
-			apply(l, settings[indexField(settings, key)], l.cfg, source, text)
+func (l *loader) flags(given Flags) {
+	for _, f := range settings {
+		texts := given[f.flag()]
+		if len(texts) == 0 || texts[len(texts)-1] == "" {
+			continue
 		}
+		text := texts[len(texts)-1] // the last one wins
+		if f.list {
+			text = strings.Join(texts, ",")
+		}
+		apply(l, f, l.cfg, "--"+f.flag(), text)
 	}
-	set("listen", "--listen", strings.Join(f.Listen, ","))
-	set("admin.listen", "--admin", f.Admin)
-	set("affinity.redis", "--redis", f.Redis)
-	set("access_log", "--access-log", f.AccessLog)
-	if len(f.Nodes) > 0 {
-		l.nodes("--node", f.Nodes)
+	if nodes := given["node"]; len(nodes) > 0 {
+		l.nodes("--node", nodes)
 	}
 }
 
