@@ -3,17 +3,14 @@ package affinity
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/sidway/sidway/affinity/redisurl"
 )
 
 const (
@@ -40,11 +37,11 @@ const (
 // the system's, sentinel_username= and sentinel_password= for Sentinels that ask for a password of their own.
 // An error says what to mend and never holds a password.
 func Open(url string) (redis.UniversalClient, error) {
-	p, err := parse(url)
+	p, err := newPlace(url)
 	if err != nil {
 		return nil, fmt.Errorf("affinity: redis URL: %w", err)
 	}
-	switch p.topology {
+	switch p.Topology {
 	case "sentinel":
 		return redis.NewFailoverClient(p.failover()), nil
 	case "cluster":
@@ -53,22 +50,32 @@ func Open(url string) (redis.UniversalClient, error) {
 	return redis.NewClient(p.single()), nil
 }
 
-// place is what a URL says.
+// place is what a URL says, and the TLS that it asks for.
 type place struct {
-	topology         string // "", "sentinel" or "cluster"
-	hosts            []string
-	user, password   string
-	sentinelUser     string
-	sentinelPassword string
-	master           string
-	db               int
-	tls              *tls.Config
+	*redisurl.URL
+	tls *tls.Config
+}
+
+// newPlace reads a URL and the file of certificates that it names.
+func newPlace(url string) (*place, error) {
+	u, err := redisurl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{URL: u}
+	if u.TLS {
+		p.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if u.CA != "" {
+		p.tls.RootCAs, err = certificates(u.CA)
+	}
+	return p, err
 }
 
 func (p *place) single() *redis.Options {
 	return &redis.Options{
-		Addr:     p.hosts[0],
-		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: newDialer(p.tls),
+		Addr:     p.Hosts[0],
+		Username: p.User, Password: p.Password, DB: p.DB, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		ReadTimeout: opTimeout, WriteTimeout: opTimeout, ContextTimeoutEnabled: true,
@@ -78,9 +85,9 @@ func (p *place) single() *redis.Options {
 
 func (p *place) failover() *redis.FailoverOptions {
 	return &redis.FailoverOptions{
-		MasterName: p.master, SentinelAddrs: p.hosts,
-		SentinelUsername: p.sentinelUser, SentinelPassword: p.sentinelPassword,
-		Username: p.user, Password: p.password, DB: p.db, TLSConfig: p.tls, Dialer: newDialer(p.tls),
+		MasterName: p.Master, SentinelAddrs: p.Hosts,
+		SentinelUsername: p.SentinelUser, SentinelPassword: p.SentinelPassword,
+		Username: p.User, Password: p.Password, DB: p.DB, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		ReadTimeout: opTimeout, WriteTimeout: opTimeout, ContextTimeoutEnabled: true,
@@ -90,8 +97,8 @@ func (p *place) failover() *redis.FailoverOptions {
 
 func (p *place) cluster() *redis.ClusterOptions {
 	return &redis.ClusterOptions{
-		Addrs:    p.hosts,
-		Username: p.user, Password: p.password, TLSConfig: p.tls, Dialer: newDialer(p.tls),
+		Addrs:    p.Hosts,
+		Username: p.User, Password: p.Password, TLSConfig: p.tls, Dialer: newDialer(p.tls),
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
 		MaxRedirects: clusterRedirects, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: opTimeout / 10,
@@ -103,134 +110,6 @@ func (p *place) cluster() *redis.ClusterOptions {
 // noNotifications spares each new connection a command that only managed Redis services understand.
 func noNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-}
-
-// parse reads the URL by hand: net/url refuses a list of hosts with ports, and its errors repeat the whole URL.
-func parse(raw string) (*place, error) {
-	scheme, rest, found := strings.Cut(raw, "://")
-	base, topology, _ := strings.Cut(scheme, "+")
-	if !found || base != "redis" && base != "rediss" || topology != "" && topology != "sentinel" && topology != "cluster" || strings.HasSuffix(scheme, "+") {
-		return nil, errors.New("it must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS)")
-	}
-	rest, query, _ := strings.Cut(rest, "?")
-	authority, path, _ := strings.Cut(rest, "/")
-	if strings.Contains(path, "@") || strings.Contains(query, "@") || strings.Contains(raw, "#") {
-		return nil, errors.New("write / ? # @ in the user or password as %2F %3F %23 %40")
-	}
-	p := &place{topology: topology}
-	for _, step := range []func() error{
-		func() error { return p.setAuthority(authority) },
-		func() error { return p.setPath(path) },
-		func() error { return p.setQuery(query, base == "rediss") },
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
-}
-
-func (p *place) setAuthority(authority string) error {
-	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		user, password, _ := strings.Cut(authority[:at], ":")
-		var errU, errP error
-		p.user, errU = url.PathUnescape(user)
-		p.password, errP = url.PathUnescape(password)
-		if errU != nil || errP != nil {
-			return errors.New("write % in the user or password as %25")
-		}
-		authority = authority[at+1:]
-	}
-	port := "6379"
-	if p.topology == "sentinel" {
-		port = "26379"
-	}
-	for _, host := range strings.Split(authority, ",") {
-		addr, err := address(host, port)
-		if err != nil {
-			return err
-		}
-		p.hosts = append(p.hosts, addr)
-	}
-	if p.topology == "" && len(p.hosts) > 1 {
-		return errors.New("several hosts need redis+sentinel:// or redis+cluster://")
-	}
-	return nil
-}
-
-// address completes host with the port where it has none.
-func address(host, port string) (string, error) {
-	h, p, err := net.SplitHostPort(host)
-	if err != nil {
-		h, p = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), port
-		if !strings.HasPrefix(host, "[") && strings.Contains(h, ":") {
-			return "", errors.New("a host must be name, name:port, [IPv6] or [IPv6]:port")
-		}
-	}
-	n, err := strconv.ParseUint(p, 10, 16)
-	if err != nil || n == 0 {
-		return "", errors.New("a port must be a number from 1 to 65535")
-	}
-	if h == "" || strings.ContainsAny(h, " []%/") {
-		return "", errors.New("a host is missing or has characters that no host has")
-	}
-	return net.JoinHostPort(h, p), nil
-}
-
-func (p *place) setPath(path string) error {
-	path = strings.TrimSuffix(path, "/")
-	switch p.topology {
-	case "cluster":
-		if path != "" && path != "0" {
-			return errors.New("a Redis Cluster has database 0 only: leave the path out")
-		}
-		return nil
-	case "sentinel":
-		master, db, _ := strings.Cut(path, "/")
-		name, err := url.PathUnescape(master)
-		if err != nil || name == "" {
-			return errors.New("the master's name is missing: redis+sentinel://host1,host2/master-name/0")
-		}
-		p.master, path = name, db
-	}
-	if path == "" {
-		return nil
-	}
-	db, err := strconv.ParseUint(path, 10, 31)
-	if err != nil {
-		return errors.New("the database after the host must be a number, as in redis://host:6379/0")
-	}
-	p.db = int(db)
-	return nil
-}
-
-func (p *place) setQuery(query string, secure bool) error {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errors.New("the options after ? are not well formed")
-	}
-	if secure {
-		p.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	for name, v := range values {
-		switch {
-		case len(v) > 1:
-			return errors.New("an option is given twice")
-		case name == "ca" && !secure:
-			return errors.New("ca needs TLS: write rediss in place of redis")
-		case name == "ca":
-			if p.tls.RootCAs, err = certificates(v[0]); err != nil {
-				return err
-			}
-		case name == "sentinel_username" && p.topology == "sentinel":
-			p.sentinelUser = v[0]
-		case name == "sentinel_password" && p.topology == "sentinel":
-			p.sentinelPassword = v[0]
-		default:
-			return errors.New("an option is not known here: there are ca and, for Sentinel, sentinel_username and sentinel_password")
-		}
-	}
-	return nil
 }
 
 func certificates(file string) (*x509.CertPool, error) {

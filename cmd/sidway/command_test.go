@@ -184,11 +184,21 @@ func TestAMisspeltVariableIsRefused(t *testing.T) {
 	}
 }
 
-func TestCheckTellsWhatTheRedisClientRefuses(t *testing.T) {
-	file := write(t, "affinity: {redis: 'redis+sentinel://:secret@h1,h2'}\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
-	status, stdout, stderr := call(t, none, "check", "--config", file)
-	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "sidway: affinity.redis: ") || strings.Contains(stderr, "secret") {
-		t.Errorf("got %d %s%s", status, stdout, stderr)
+// TestCheckTellsWhatIsWrongWithTheRedisURL has a mistake in what the file says, and one in what it names.
+func TestCheckTellsWhatIsWrongWithTheRedisURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis+sentinel://:secret@h1,h2":     "the settings cannot be used:\n%s:1: affinity.redis: the master's name is missing",
+		"redis://:secret@h/one":              "the settings cannot be used:\n%s:1: affinity.redis: the database after the host must be a number",
+		"rediss://:secret@h?ca=/nowhere.pem": "affinity.redis: affinity: redis URL: ca: open /nowhere.pem: no such file",
+	} {
+		file := write(t, "affinity: {redis: '"+url+"'}\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+		for _, name := range []string{"check", "serve"} {
+			status, stdout, stderr := call(t, none, name, "--config", file)
+			want := "sidway: " + strings.ReplaceAll(want, "%s", file)
+			if status != 1 || stdout != "" || !strings.HasPrefix(stderr, want) || strings.Contains(stderr, "secret") {
+				t.Errorf("%s: got %d %s%s want %s", name, status, stdout, stderr, want)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/sidway/sidway/affinity/redisurl"
 )
 
 // parseListen parses an address to listen on.
@@ -187,8 +189,7 @@ func parsePath(text string) (string, error) {
 
 var redisSchemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
 
-// parseRedis checks the shape of a Redis URL; the client that opens it reads the rest. No message shows the value,
-// which may hold a password.
+// parseRedis checks a Redis URL; the client that opens it reads it again. No message shows the value, which may hold a password.
 func parseRedis(text string) (string, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok && !strings.Contains(text, "@") && isAddress(text) {
@@ -207,7 +208,8 @@ func parseRedis(text string) (string, error) {
 	if strings.Trim(authority[strings.LastIndex(authority, "@")+1:], ",: ") == "" {
 		return "", fmt.Errorf("the URL names no server; write %s://host:6379", scheme)
 	}
-	return text, nil
+	_, err := redisurl.Parse(text)
+	return text, err
 }
 
 // parsePrefix parses the start of the keys. Braces are refused: to a Redis cluster they mean that all keys go to one server.

@@ -1,5 +1,5 @@
 // Package config loads and validates the settings of one sidway replica. The result is plain data: nothing here dials,
-// listens or watches a file, and it imports nothing else of sidway but the type of the limits.
+// listens or watches a file, and of sidway it imports only the type of the limits and what reads a Redis URL.
 //
 //	cfg, err := config.Load("sidway.yaml", os.Environ())
 //
