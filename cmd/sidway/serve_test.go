@@ -22,6 +22,9 @@ import (
 // patience bounds each wait; it is reached only when something is broken.
 const patience = time.Minute
 
+// atOnce has a process that looks for races end when it has ended, as any other does, and not a second later.
+const atOnce = "GORACE=atexit_sleep_ms=0"
+
 // TestMain lets the test's own binary be sidway, so that signals can be sent to a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_IS_SIDWAY") == "1" {
@@ -47,7 +50,7 @@ func startCommand(t *testing.T, env []string, program string, args ...string) *p
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
-	p.cmd.Env = append(os.Environ(), append(env, "TEST_IS_SIDWAY=1")...)
+	p.cmd.Env = append(os.Environ(), append(env, "TEST_IS_SIDWAY=1", atOnce)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
