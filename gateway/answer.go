@@ -78,6 +78,7 @@ func (c *clientConn) answered() {
 		n.unsent.free()
 		n.spoilt, x.streams = true, false
 	}
+	x.responded()
 	if x.Kind != request.Handshake && x.Kind != request.DirectConnect { // of those it must be known whether a session was made
 		x.answered()
 	}

@@ -112,21 +112,20 @@ type routeMetrics struct {
 	ends       func(cause string) prometheus.Counter
 }
 
-func (m *Metrics) route(c *cluster.Cluster) *routeMetrics {
+func (m *Metrics) route(cluster string) *routeMetrics {
 	r := &routeMetrics{
-		tunnels: m.tunnels.WithLabelValues(c.Name),
-		added:   m.added.WithLabelValues(c.Name),
-		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(c.Name, cause) },
+		tunnels: m.tunnels.WithLabelValues(cluster),
+		added:   m.added.WithLabelValues(cluster),
+		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(cluster, cause) },
 	}
 	for k := range request.Kinds {
-		r.requests[k] = m.requests.WithLabelValues(c.Name, k.String())
+		r.requests[k] = m.requests.WithLabelValues(cluster, k.String())
 	}
 	for o, name := range outcomeNames {
-		r.handshakes[o] = m.handshakes.WithLabelValues(c.Name, "polling", name)
-		r.directs[o] = m.handshakes.WithLabelValues(c.Name, "websocket", name)
-		r.upgrades[o] = m.upgrades.WithLabelValues(c.Name, name)
+		r.handshakes[o] = m.handshakes.WithLabelValues(cluster, "polling", name)
+		r.directs[o] = m.handshakes.WithLabelValues(cluster, "websocket", name)
+		r.upgrades[o] = m.upgrades.WithLabelValues(cluster, name)
 	}
-	m.nodes.add(c)
 	return r
 }
 

@@ -7,37 +7,40 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, leases, ejected *prometheus.Desc
+	sessions, leases, ejected, responses *prometheus.Desc
 
 	mu       sync.Mutex
-	clusters []*cluster.Cluster
+	clusters []*tally
 }
 
 func newNodeCollector() *nodeCollector {
-	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, []string{"cluster", "node"}, nil)
+	desc := func(name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, append([]string{"cluster", "node"}, more...), nil)
 	}
 	return &nodeCollector{
 		sessions: desc("sidway_sessions", "Sessions that this replica counts on the node."),
 		leases:   desc("sidway_leases", "Requests and tunnels of this replica in flight on the node."),
 		ejected:  desc("sidway_node_ejected", "1 while the node gets no new sessions because it failed."),
+		responses: desc("sidway_node_responses_total", "Answers of the node, by what was asked for and the class of their status.",
+			"kind", "class"),
 	}
 }
 
-func (n *nodeCollector) add(c *cluster.Cluster) {
+func (n *nodeCollector) add(t *tally) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.clusters = append(n.clusters, c)
+	n.clusters = append(n.clusters, t)
 }
 
 func (n *nodeCollector) remove(c *cluster.Cluster) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.clusters = slices.DeleteFunc(slices.Clone(n.clusters), func(other *cluster.Cluster) bool { return other == c })
+	n.clusters = slices.DeleteFunc(slices.Clone(n.clusters), func(t *tally) bool { return t.cluster == c })
 }
 
 // Describe implements prometheus.Collector.
@@ -45,6 +48,7 @@ func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.sessions
 	ch <- n.leases
 	ch <- n.ejected
+	ch <- n.responses
 }
 
 // Collect implements prometheus.Collector.
@@ -52,18 +56,39 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	n.mu.Lock()
 	clusters := n.clusters
 	n.mu.Unlock()
-	for _, c := range clusters {
-		for _, s := range c.Statuses() {
-			out := 0.0
-			if s.Ejected {
-				out = 1
+	for _, t := range clusters {
+		n.collectStatuses(ch, t.cluster)
+		t.memories.Range(func(key, m any) bool {
+			if m := m.(*memory); t.has(m, key) {
+				n.collectResponses(ch, t.cluster.Name, m)
 			}
-			gauge := func(d *prometheus.Desc, v float64) {
-				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Name, s.Node.Name)
+			return true
+		})
+	}
+}
+
+func (n *nodeCollector) collectStatuses(ch chan<- prometheus.Metric, c *cluster.Cluster) {
+	for _, s := range c.Statuses() {
+		out := 0.0
+		if s.Ejected {
+			out = 1
+		}
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Name, s.Node.Name)
+		}
+		gauge(n.sessions, float64(s.Sessions))
+		gauge(n.leases, float64(s.Leases))
+		gauge(n.ejected, out)
+	}
+}
+
+func (n *nodeCollector) collectResponses(ch chan<- prometheus.Metric, cluster string, m *memory) {
+	for kind := range m.responses {
+		for class := range m.responses[kind] {
+			if count := m.responses[kind][class].Load(); count > 0 {
+				ch <- prometheus.MustNewConstMetric(n.responses, prometheus.CounterValue, float64(count),
+					cluster, m.node, request.Kind(kind).String(), classNames[class])
 			}
-			gauge(n.sessions, float64(s.Sessions))
-			gauge(n.leases, float64(s.Leases))
-			gauge(n.ejected, out)
 		}
 	}
 }

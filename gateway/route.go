@@ -36,19 +36,11 @@ type route struct {
 
 // tally is what is counted and found out of one cluster's requests. It outlives a change of the topology.
 type tally struct {
+	cluster *cluster.Cluster
 	metrics *routeMetrics
 	// What tells whether the cluster is set up wrongly.
-	memories  sync.Map // of node names: *memory
+	memories  sync.Map // of Node.Key: *memory
 	strangers unknowns
-}
-
-// memory returns what is remembered of a node.
-func (t *tally) memory(node string) *memory {
-	if m, ok := t.memories.Load(node); ok {
-		return m.(*memory)
-	}
-	m, _ := t.memories.LoadOrStore(node, new(memory))
-	return m.(*memory)
 }
 
 // knower is a Store that can tell what it knows without asking anybody.
@@ -89,7 +81,8 @@ func (g *Gateway) Update(routes []Route) {
 	for _, r := range routes {
 		t := kept[r.Cluster]
 		if t == nil {
-			t = &tally{metrics: g.Metrics.route(r.Cluster)}
+			t = &tally{cluster: r.Cluster, metrics: g.Metrics.route(r.Cluster.Name)}
+			g.Metrics.nodes.add(t)
 		}
 		delete(kept, r.Cluster)
 		made := newRoute(r, t)
@@ -98,12 +91,7 @@ func (g *Gateway) Update(routes []Route) {
 		for _, n := range r.Cluster.Nodes() {
 			current[n] = true
 		}
-		t.memories.Range(func(name, _ any) bool {
-			if r.Cluster.Node(name.(string)) == nil {
-				t.memories.Delete(name)
-			}
-			return true
-		})
+		t.forgetNodes()
 	}
 	g.topology.Store(next)
 	for c := range kept {

@@ -55,7 +55,7 @@ func (x *exchange) count() {
 	case request.Handshake:
 		x.route.metrics.outcome(request.Handshake, made)
 		if made {
-			x.route.memory(x.Node.Name).made.Add(1)
+			x.route.memory(x.Node).made.Add(1)
 			x.route.strangers.made.Add(1)
 			x.route.Cluster.Sessions.Open(x.Open.SID, x.Node, time.Now().Add(x.NewBinding(x.Open).TTL()))
 			x.Reserved = false

@@ -25,6 +25,7 @@ const (
 	faultSilent    = "silent_node"
 	faultHost      = "host"
 	faultProxy     = "untrusted_proxy"
+	faultErrors    = "node_errors"
 )
 
 // tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
@@ -82,9 +83,24 @@ func (x *exchange) tellMissingNode() {
 
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
-	if x.route.memory(x.Node.Name).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
+	if x.route.memory(x.Node).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
 		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
 			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.Node.Name, "address", x.Node.Address)
+	}
+}
+
+const (
+	// fewestErrors is how often within a minute a node answers its sessions with errors before it is told of,
+	fewestErrors = 5
+	// errorShare the share of its answers to them, one in so many.
+	errorShare = 20
+)
+
+// tellErrors tells of a node that answers requests of its sessions with errors, which no Engine.IO server does.
+func (x *exchange) tellErrors(m *memory) {
+	if n, of := m.errors.more(time.Now(), m.inSessions()); n >= fewestErrors && errorShare*n >= of {
+		x.tellFault(faultErrors, x.Node.Name, "a node answers requests of its sessions with errors: see its log, or that of what stands before it",
+			"node", x.Node.Name, "address", x.Node.Address, "status", x.Resp.Status, "kind", x.Kind, "n", n, "of", of)
 	}
 }
 
@@ -94,47 +110,6 @@ func (x *exchange) tellUnknown() {
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
 			"client", x.Origin().IP)
 	}
-}
-
-const (
-	// freshTime is how long after it was bound a session counts as made a moment ago.
-	freshTime = 10 * time.Second
-	// memoryWindow is how long a node's forgetting is looked at before all is forgiven.
-	memoryWindow = time.Minute
-	// fewestForgotten is how often a node forgets before it is told of.
-	fewestForgotten = 3
-)
-
-// memory finds out whether a node forgets sessions that it has just made, as several servers behind one address do. A node
-// that was restarted has forgotten all that it made before, but none that it makes later; and now and then a client asks
-// for a session that it has just ended.
-type memory struct {
-	made atomic.Int64 // sessions, since began
-
-	mu        sync.Mutex
-	began     time.Time
-	forgotten int64
-	rounds    int // a session was forgotten that had been made after the last time
-	last      time.Time
-}
-
-// forgot notes that a session which was bound then is unknown to the node now, and reports whether that is the node's habit.
-func (m *memory) forgot(bound, now time.Time) bool {
-	if now.Sub(bound) > freshTime {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if now.Sub(m.began) > memoryWindow {
-		m.began, m.forgotten, m.rounds = now, 0, 0
-		m.made.Store(0)
-	}
-	m.forgotten++
-	if bound.After(m.last) {
-		m.rounds++
-		m.last = now
-	}
-	return m.rounds >= fewestForgotten && 4*m.forgotten >= m.made.Load()
 }
 
 const (

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
+)
+
+// This file is what is remembered of each node, to be counted and to find out what is wrong with it.
+
+// classes is how many first digits a status may have; 0 is none of them, and a larger one counts as the largest.
+const classes = 6
+
+var classNames = [classes]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+const (
+	// freshTime is how long after it was bound a session counts as made a moment ago.
+	freshTime = 10 * time.Second
+	// memoryWindow is how long a node's forgetting is looked at before all is forgiven.
+	memoryWindow = time.Minute
+	// fewestForgotten is how often a node forgets before it is told of.
+	fewestForgotten = 3
+)
+
+// memory is what is counted and found out of one node's answers.
+type memory struct {
+	node      string
+	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
+	made      atomic.Int64                          // sessions
+	errors    spate                                 // in answers to requests of its sessions
+
+	mu        sync.Mutex
+	began     time.Time
+	before    int64 // made, when it began
+	forgotten int64
+	rounds    int // a session was forgotten that had been made after the last time
+	last      time.Time
+}
+
+// forgot notes that a session which was bound then is unknown to the node now, and reports whether that is the node's habit, as
+// it is of several servers behind one address. A node that was restarted has forgotten all that it made before, but none that it
+// makes later; and now and then a client asks for a session that it has just ended.
+func (m *memory) forgot(bound, now time.Time) bool {
+	if now.Sub(bound) > freshTime {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.began) > memoryWindow {
+		m.began, m.before, m.forgotten, m.rounds = now, m.made.Load(), 0, 0
+	}
+	m.forgotten++
+	if bound.After(m.last) {
+		m.rounds++
+		m.last = now
+	}
+	return m.rounds >= fewestForgotten && 4*m.forgotten >= m.made.Load()-m.before
+}
+
+// memory returns what is remembered of a node.
+func (t *tally) memory(n *cluster.Node) *memory {
+	if m, ok := t.memories.Load(n.Key()); ok {
+		return m.(*memory)
+	}
+	m := &memory{node: n.Name}
+	if !t.has(m, n.Key()) { // a request that is older than the topology
+		return m
+	}
+	kept, _ := t.memories.LoadOrStore(n.Key(), m)
+	return kept.(*memory)
+}
+
+// has reports whether the cluster still has the node that m is about.
+func (t *tally) has(m *memory, key any) bool {
+	n := t.cluster.Node(m.node)
+	return n != nil && n.Key() == key
+}
+
+// forgetNodes forgets the nodes that the cluster has no more.
+func (t *tally) forgetNodes() {
+	t.memories.Range(func(key, m any) bool {
+		if !t.has(m.(*memory), key) {
+			t.memories.Delete(key)
+		}
+		return true
+	})
+}
+
+// responded counts the head of the node's answer.
+func (x *exchange) responded() {
+	m, status := x.route.memory(x.Node), x.Resp.Status
+	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
+	if status >= 500 && x.Query.SID != "" && x.Kind != request.Preflight {
+		x.tellErrors(m)
+	}
+}
+
+// inSessions is how many requests of sessions the node has answered.
+func (m *memory) inSessions() int64 {
+	var sum uint64
+	for _, k := range [...]request.Kind{request.Poll, request.Post, request.Upgrade} {
+		for c := range classes {
+			sum += m.responses[k][c].Load()
+		}
+	}
+	return int64(sum)
+}
+
+// spate counts what happens within a minute.
+type spate struct {
+	mu     sync.Mutex
+	began  time.Time
+	count  int64
+	before int64 // of what it is a part, what came earlier
+}
+
+// more notes that it has happened once more, the last of so many in all, and returns how often it has within the minute, and of how
+// many.
+func (s *spate) more(now time.Time, all int64) (count, of int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.began) > memoryWindow {
+		s.began, s.count, s.before = now, 0, all-1
+	}
+	s.count++
+	return s.count, all - s.before
+}
