@@ -249,6 +249,9 @@ func (c *clientConn) nodeEnded(err error) {
 		}
 	case relaying:
 		if err != io.EOF || x.Body.End() != nil {
+			if x.Kind == request.Poll {
+				x.tellLost(request.ErrCut)
+			}
 			c.cut()
 			return
 		}
@@ -270,6 +273,7 @@ func (c *clientConn) broken(err error) {
 		return
 	}
 	x.route.Cluster.Sessions.End(x.Query.SID)
+	x.tellLost(err)
 	c.fail(engineio.SessionGone)
 }
 
@@ -321,7 +325,7 @@ func (x *exchange) countReply() {
 		x.g.Metrics.refused("bad_request")
 		return
 	}
-	x.g.Metrics.answered(x.route, x.Cause)
+	x.g.Metrics.answered(x.route.Cluster, x.Cause, x.Node)
 	switch x.Cause {
 	case engineio.Loop:
 		x.tellFault(faultLoop, "", "requests go in a circle: a node of the cluster sends them back here, or is a replica of sidway itself",

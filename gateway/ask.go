@@ -258,6 +258,7 @@ func (c *clientConn) lostSession(err error) {
 	}
 	if errors.Is(err, request.ErrRefused) || x.Kind == request.Poll || x.Kind == request.Post { // an upgrade that fails costs the session nothing
 		x.route.Cluster.Sessions.End(x.Query.SID)
+		x.tellLost(err)
 	}
 	c.fail(engineio.SessionGone)
 }
@@ -293,8 +294,7 @@ func (x *exchange) blame(err error) {
 		c.Suspect(x.Node, x.heard)
 	case errors.Is(err, request.ErrCut) && x.Kind.MakesSession():
 		if c.Cut(x.Node) {
-			x.tellFault(faultNoSession, x.Node.Name, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?",
-				"node", x.Node.Name, "address", x.Node.Address)
+			x.tellCutHandshakes()
 		}
 	case errors.Is(err, request.ErrBadAnswer) && x.Kind.MakesSession() && x.Req.Path == x.route.Path:
 		x.noSession("what it says is not HTTP")

@@ -101,3 +101,81 @@ func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 		t.Errorf("%v answers of a node that is no more", got)
 	}
 }
+
+func TestLiveSessionsThatANodeLosesAreTold(t *testing.T) {
+	t.Parallel()
+	cut := func(c *nodeConn, _ *nodeRequest) { c.cut() }
+	for name, k := range map[string]struct {
+		instead       answerer
+		words, reason string
+		local         float64 // answers made here
+	}{
+		"cut": {cut, "a node cuts connections of its live sessions, which end", "node_cuts", 4},
+		"cut within an answer": {func(c *nodeConn, _ *nodeRequest) {
+			c.send(head(200, "Content-Length: 100000") + strings.Repeat("4", 70000))
+			c.cut()
+		}, "a node cuts connections of its live sessions, which end", "node_cuts", 0},
+		"refused": {nil, "a node refuses connections of its live sessions, which end", "node_refuses", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", faulty(always, k.instead))
+			s, log := warned(t, withNodes(n))
+			if k.instead == nil {
+				n.l.Close()
+			}
+			for i := range 4 {
+				if i == 2 && log.String() != "" {
+					t.Errorf("told too soon: %s", log.String())
+				}
+				sid := fmt.Sprint("sid", i)
+				s.bind(sid, n)
+				raw(t, s.addr, get(pollTarget(sid), "Connection: close")).ended()
+			}
+			s.once(log, k.words, k.reason, 2)
+			if !strings.Contains(log.String(), "cluster=c1 node=n1 address="+n.addr+" n=3") {
+				t.Error(log.String())
+			}
+			if got := s.metric("sidway_local_responses_total", "c1", "n1", "session_gone"); got != k.local {
+				t.Errorf("%v answers are counted, not %v", got, k.local)
+			}
+		})
+	}
+}
+
+// A node that has served sessions does serve Socket.IO.
+func TestANodeAtItsLimitIsNotAskedWhetherItServesSocketIO(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(t *testing.T, s *site){
+		"it made a session": func(t *testing.T, s *site) { dial(t, s.addr).handshake(handshakeTarget) },
+		"it made one on a WebSocket": func(t *testing.T, s *site) {
+			c := dial(t, s.addr)
+			c.websocket(directTarget)
+			c.message()
+		},
+		"it answered a poll": func(t *testing.T, s *site) { dial(t, s.addr).expect(get(pollTarget(aSID)), 200, "6") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var full atomic.Bool
+			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if full.Load() {
+					c.cut()
+					return
+				}
+				engine(aSID)(c, r)
+			})
+			s, log := warned(t, withNodes(n))
+			s.bind(aSID, n)
+			use(t, s)
+			full.Store(true)
+			for range 3 {
+				raw(t, s.addr, get(handshakeTarget)).answer()
+			}
+			if strings.Contains(log.String(), "does it serve Socket.IO") {
+				t.Error(log.String())
+			}
+			s.once(log, "is its limit of descriptors or connections reached?", "node_cuts", 4)
+		})
+	}
+}

@@ -31,6 +31,7 @@ type memory struct {
 	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
 	made      atomic.Int64                          // sessions
 	errors    spate                                 // in answers to requests of its sessions
+	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
 
 	mu        sync.Mutex
 	began     time.Time
@@ -80,10 +81,13 @@ func (t *tally) has(m *memory, key any) bool {
 }
 
 // forgetNodes forgets the nodes that the cluster has no more.
-func (t *tally) forgetNodes() {
+func (t *tally) forgetNodes(metrics *Metrics) {
 	t.memories.Range(func(key, m any) bool {
-		if !t.has(m.(*memory), key) {
+		if m := m.(*memory); !t.has(m, key) {
 			t.memories.Delete(key)
+			if t.cluster.Node(m.node) == nil {
+				metrics.dropNode(t.cluster.Name, m.node)
+			}
 		}
 		return true
 	})
@@ -107,6 +111,13 @@ func (m *memory) inSessions() int64 {
 		}
 	}
 	return int64(sum)
+}
+
+// serves reports whether the node has served sessions.
+func (m *memory) serves() bool {
+	const switched, ok = 1, 2
+	return m.made.Load() > 0 || m.responses[request.Poll][ok].Load() > 0 || m.responses[request.Post][ok].Load() > 0 ||
+		m.responses[request.Upgrade][switched].Load() > 0 || m.responses[request.DirectConnect][switched].Load() > 0
 }
 
 // spate counts what happens within a minute.

@@ -55,7 +55,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
 		}, []string{"cluster"}),
 		tunnelEnds: counter("sidway_tunnels_ended_total", "WebSockets that ended, by what ended them.", "cluster", "cause"),
-		answers:    counter("sidway_local_responses_total", "Requests answered here and not by a node, by reason.", "cluster", "reason"),
+		answers:    counter("sidway_local_responses_total", "Requests answered here, by reason and, where one had been chosen, node.",
+			"cluster", "reason", "node"),
 		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_overhead_seconds",
 			Help:    "Time that a request spent in this replica, without the wait for the client's body and the node's answer.",
@@ -95,10 +96,15 @@ func (m *Metrics) BindingsHeld(cluster string) func(int) {
 func (m *Metrics) SetupFault(cluster, reason string) { m.faults.WithLabelValues(cluster, reason).Inc() }
 
 // refused counts a request that belonged to no cluster or was refused before it was asked which.
-func (m *Metrics) refused(reason string) { m.answers.WithLabelValues("", reason).Inc() }
+func (m *Metrics) refused(reason string) { m.answers.WithLabelValues("", reason, "").Inc() }
 
-func (m *Metrics) answered(r *route, c engineio.Cause) {
-	m.answers.WithLabelValues(r.Cluster.Name, c.String()).Inc()
+// answered counts an answer made here. n is the node that the request was for, nil where that is not known.
+func (m *Metrics) answered(c *cluster.Cluster, cause engineio.Cause, n *cluster.Node) {
+	node := ""
+	if n != nil && c.Node(n.Name) != nil { // lest series of nodes that are no more begin anew
+		node = n.Name
+	}
+	m.answers.WithLabelValues(c.Name, cause.String(), node).Inc()
 }
 
 // routeMetrics are one cluster's, looked up once.
@@ -138,6 +144,13 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	} {
 		v.DeletePartialMatch(label)
 	}
+}
+
+// dropNode forgets a node that its cluster has no more.
+func (m *Metrics) dropNode(cluster, node string) {
+	label := prometheus.Labels{"cluster": cluster, "node": node}
+	m.unbound.DeletePartialMatch(label)
+	m.answers.DeletePartialMatch(label)
 }
 
 // outcome counts what a node made of a request for a session or an upgrade.

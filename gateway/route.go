@@ -91,7 +91,7 @@ func (g *Gateway) Update(routes []Route) {
 		for _, n := range r.Cluster.Nodes() {
 			current[n] = true
 		}
-		t.forgetNodes()
+		t.forgetNodes(g.Metrics)
 	}
 	g.topology.Store(next)
 	for c := range kept {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ const (
 	faultHost      = "host"
 	faultProxy     = "untrusted_proxy"
 	faultErrors    = "node_errors"
+	faultCuts      = "node_cuts"
+	faultRefuses   = "node_refuses"
 )
 
 // tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
@@ -102,6 +105,34 @@ func (x *exchange) tellErrors(m *memory) {
 		x.tellFault(faultErrors, x.Node.Name, "a node answers requests of its sessions with errors: see its log, or that of what stands before it",
 			"node", x.Node.Name, "address", x.Node.Address, "status", x.Resp.Status, "kind", x.Kind, "n", n, "of", of)
 	}
+}
+
+// fewestLost is how many sessions end within a minute because their node is not to be had before that is told.
+const fewestLost = 3
+
+// tellLost tells of a node that does not go on with its live sessions, so that they end.
+func (x *exchange) tellLost(err error) {
+	n, _ := x.route.memory(x.Node).lost.more(time.Now(), 0)
+	if n < fewestLost {
+		return
+	}
+	reason, words := faultCuts, "a node cuts connections of its live sessions, which end: does it crash, or is its limit of descriptors or connections reached?"
+	switch {
+	case errors.Is(err, request.ErrRefused):
+		reason, words = faultRefuses, "a node refuses connections of its live sessions, which end: is it down, or was it started anew?"
+	case errors.Is(err, request.ErrSilent):
+		reason, words = faultSilent, "a node does not answer requests of its live sessions, which end: does it hang, or drop its polls?"
+	}
+	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address, "n", n)
+}
+
+// tellCutHandshakes tells of a node that cuts one handshake after the other.
+func (x *exchange) tellCutHandshakes() {
+	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?"
+	if x.route.memory(x.Node).serves() {
+		reason, words = faultCuts, "a node that serves sessions cuts the connection when it is asked for another: is its limit of descriptors or connections reached?"
+	}
+	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address)
 }
 
 // tellUnknown tells of sids that nobody knows.
