@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
@@ -79,27 +80,81 @@ func TestErrorsInSessionsAreTold(t *testing.T) {
 func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	n1, n2 := startNode(t, "n1", holding(release, aSID)), startNode(t, "n2", engine("sid2"))
-	c := cluster.New("c1", cluster.LeastSessions, configOf(n1, n2))
+	n1 := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.URL.Query().Get("hold") != "" {
+			<-release
+		}
+		engine(aSID)(c, r)
+	})
+	n2 := startNode(t, "n2", engine("sid2"))
+	c := cluster.New("c1", cluster.LeastSessions, configOf(n1))
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
 	})
-	s.bind(aSID, n1)
-	for range 2 {
-		raw(t, s.addr, get("/page")).answer()
+	dial(t, s.addr).handshake(handshakeTarget)
+	raw(t, s.addr, get(strings.Replace(pollTarget(aSID), "EIO=4", "EIO=3", 1))).answer()
+	series := []string{"sidway_node_responses_total", "sidway_node_seconds", "sidway_local_responses_total"}
+	for _, name := range series {
+		if got := s.metric(name, "c1", "n1"); got != 1 {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
-	held := raw(t, s.addr, get(pollTarget(aSID)))
-	eventually(t, "the poll is with the node", func() bool { return strings.Contains(n1.received(), "sid=") })
-	if got := s.metric("sidway_node_responses_total", "n1", "ordinary", "2xx"); got != 1 {
-		t.Errorf("%v answers of the node are counted", got)
-	}
+	poll, made := raw(t, s.addr, get(pollTarget(aSID)+"&hold=1")), raw(t, s.addr, get(handshakeTarget+"&hold=1"))
+	eventually(t, "the requests are with the node", func() bool { return strings.Count(n1.received(), "hold=1") == 2 })
 	c.Update(configOf(n2))
 	s.Update([]gateway.Route{{Path: "/socket.io/", Cluster: c, Store: s.store}})
 	close(release)
-	held.expect("", 200, "6")
-	if got := s.metric("sidway_node_responses_total", "n1"); got != 0 {
-		t.Errorf("%v answers of a node that is no more", got)
+	poll.expect("", 200, "6")
+	made.expect("", 200, openPacket(aSID))
+	for _, name := range series {
+		if got := s.metric(name, "n1"); got != 0 {
+			t.Errorf("%s: %v of a node that is no more", name, got)
+		}
 	}
+}
+
+// The node's own time is what passes from the request to the head of its answer.
+func TestNodesTimeForAHandshake(t *testing.T) {
+	t.Parallel()
+	const slow = 300 * time.Millisecond
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.URL.Path == "/socket.io/" {
+			time.Sleep(slow)
+		}
+		engine(aSID)(c, r)
+	})
+	s := startGateway(t, withNodes(n))
+	c := dial(t, s.addr)
+	c.handshake(handshakeTarget)
+	c.expect(get(pollTarget(aSID)), 200, "6")
+	c.websocket(directTarget)
+	for _, kind := range []string{"handshake", "direct_connect"} {
+		if got := s.metric("sidway_node_seconds", "c1", "n1", kind); got != 1 {
+			t.Errorf("%s: %v are observed", kind, got)
+		}
+	}
+	if got := s.metric("sidway_node_seconds"); got != 2 {
+		t.Errorf("%v are observed in all", got)
+	}
+	if sum := s.sum("sidway_node_seconds"); sum < 2*slow.Seconds() || sum > patience.Seconds() {
+		t.Errorf("the nodes took %v s", sum)
+	}
+}
+
+// sum returns what the histograms of a name have observed in all.
+func (s *site) sum(name string) (sum float64) {
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetHistogram().GetSampleSum()
+			}
+		}
+	}
+	return sum
 }
 
 func TestLiveSessionsThatANodeLosesAreTold(t *testing.T) {

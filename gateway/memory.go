@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/request"
 )
@@ -30,6 +32,7 @@ type memory struct {
 	node      string
 	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
 	made      atomic.Int64                          // sessions
+	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what makes a session
 	errors    spate                                 // in answers to requests of its sessions
 	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
 
@@ -67,8 +70,11 @@ func (t *tally) memory(n *cluster.Node) *memory {
 		return m.(*memory)
 	}
 	m := &memory{node: n.Name}
-	if !t.has(m, n.Key()) { // a request that is older than the topology
+	if !t.has(m, n.Key()) { // the request is older than the topology
 		return m
+	}
+	for _, k := range [...]request.Kind{request.Handshake, request.DirectConnect} {
+		m.took[k] = t.metrics.nodeTime(n.Name, k)
 	}
 	kept, _ := t.memories.LoadOrStore(n.Key(), m)
 	return kept.(*memory)
@@ -97,6 +103,9 @@ func (t *tally) forgetNodes(metrics *Metrics) {
 func (x *exchange) responded() {
 	m, status := x.route.memory(x.Node), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
+	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() {
+		took.Observe(time.Since(x.SentAt).Seconds())
+	}
 	if status >= 500 && x.Query.SID != "" && x.Kind != request.Preflight {
 		x.tellErrors(m)
 	}

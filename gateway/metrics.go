@@ -26,6 +26,7 @@ type Metrics struct {
 	faults      *prometheus.CounterVec
 	panics      prometheus.Counter
 	nodes       *nodeCollector
+	nodeTime    *prometheus.HistogramVec
 }
 
 // What can become of a handshake or an upgrade.
@@ -55,7 +56,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
 		}, []string{"cluster"}),
 		tunnelEnds: counter("sidway_tunnels_ended_total", "WebSockets that ended, by what ended them.", "cluster", "cause"),
-		answers:    counter("sidway_local_responses_total", "Requests answered here, by reason and, where one had been chosen, node.",
+		answers: counter("sidway_local_responses_total", "Requests answered here, by reason and, where one had been chosen, node.",
 			"cluster", "reason", "node"),
 		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_overhead_seconds",
@@ -71,9 +72,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_panics_total", Help: "Panics, each of which has ended one connection.",
 		}),
 		nodes: newNodeCollector(),
+		nodeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "sidway_node_seconds",
+			Help:    "Time from a handshake or direct connect that was sent to the node to the head of its answer.",
+			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1, 2.5, 10},
+		}, []string{"cluster", "node", "kind"}),
 	}
 	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.nodes)
+		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime)
 	return m
 }
 
@@ -116,6 +122,7 @@ type routeMetrics struct {
 	tunnels    prometheus.Gauge
 	added      prometheus.Observer
 	ends       func(cause string) prometheus.Counter
+	nodeTime   func(node string, k request.Kind) prometheus.Observer
 }
 
 func (m *Metrics) route(cluster string) *routeMetrics {
@@ -123,6 +130,9 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 		tunnels: m.tunnels.WithLabelValues(cluster),
 		added:   m.added.WithLabelValues(cluster),
 		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(cluster, cause) },
+		nodeTime: func(node string, k request.Kind) prometheus.Observer {
+			return m.nodeTime.WithLabelValues(cluster, node, k.String())
+		},
 	}
 	for k := range request.Kinds {
 		r.requests[k] = m.requests.WithLabelValues(cluster, k.String())
@@ -140,7 +150,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	m.nodes.remove(c)
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults,
+		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
 	} {
 		v.DeletePartialMatch(label)
 	}
@@ -151,6 +161,7 @@ func (m *Metrics) dropNode(cluster, node string) {
 	label := prometheus.Labels{"cluster": cluster, "node": node}
 	m.unbound.DeletePartialMatch(label)
 	m.answers.DeletePartialMatch(label)
+	m.nodeTime.DeletePartialMatch(label)
 }
 
 // outcome counts what a node made of a request for a session or an upgrade.
