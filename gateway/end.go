@@ -106,6 +106,7 @@ func (c *clientConn) depart() {
 		return
 	}
 	awaits := c.state == awaiting
+	c.left()
 	if c.x != nil && c.answering() {
 		c.x.forgetSession()
 	}

@@ -22,3 +22,9 @@ func (u *Unknowns) Came() bool { return u.came(time.Now()) }
 
 // SetDial has g connect to nodes by dial. It comes before Listen.
 func SetDial(g *Gateway, dial func(netip.AddrPort) (int, error)) { g.dial = dial }
+
+// Cutoff is what finds out whether clients are cut off after a fixed time.
+type Cutoff struct{ cutoff }
+
+// Ended notes an end after that time.
+func (f *Cutoff) Ended(age, most time.Duration) time.Duration { return f.ended(time.Now(), age, most) }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidway/sidway/affinity"
@@ -19,6 +21,8 @@ type Metrics struct {
 	upgrades    *prometheus.CounterVec
 	tunnels     *prometheus.GaugeVec
 	tunnelEnds  *prometheus.CounterVec
+	tunnelTime  *prometheus.HistogramVec
+	aborted     *prometheus.CounterVec
 	answers     *prometheus.CounterVec
 	added       *prometheus.HistogramVec
 	bindings    *prometheus.CounterVec
@@ -56,6 +60,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_tunnels", Help: "WebSockets that run through this replica.",
 		}, []string{"cluster"}),
 		tunnelEnds: counter("sidway_tunnels_ended_total", "WebSockets that ended, by what ended them.", "cluster", "cause"),
+		tunnelTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sidway_tunnel_seconds", Help: "Age of WebSockets when they ended, by what ended them.",
+			Buckets: []float64{1, 5, 15, 30, 60, 120, 600, 3600},
+		}, []string{"cluster", "cause"}),
+		aborted: counter("sidway_requests_aborted_total", "Requests whose client left before it was answered.", "cluster", "kind"),
 		answers: counter("sidway_local_responses_total", "Requests answered here, by reason and, where one had been chosen, node.",
 			"cluster", "reason", "node"),
 		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -79,7 +88,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"cluster", "node", "kind"}),
 	}
 	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime)
+		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime, m.tunnelTime, m.aborted)
 	return m
 }
 
@@ -121,7 +130,9 @@ type routeMetrics struct {
 	upgrades   [outcomes]prometheus.Counter
 	tunnels    prometheus.Gauge
 	added      prometheus.Observer
-	ends       func(cause string) prometheus.Counter
+	ends       [tunnel.Failed + 1]prometheus.Counter
+	ages       [tunnel.Failed + 1]prometheus.Observer // of tunnels that ended
+	aborted    [request.Kinds]prometheus.Counter
 	nodeTime   func(node string, k request.Kind) prometheus.Observer
 }
 
@@ -129,13 +140,17 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 	r := &routeMetrics{
 		tunnels: m.tunnels.WithLabelValues(cluster),
 		added:   m.added.WithLabelValues(cluster),
-		ends:    func(cause string) prometheus.Counter { return m.tunnelEnds.WithLabelValues(cluster, cause) },
 		nodeTime: func(node string, k request.Kind) prometheus.Observer {
 			return m.nodeTime.WithLabelValues(cluster, node, k.String())
 		},
 	}
 	for k := range request.Kinds {
 		r.requests[k] = m.requests.WithLabelValues(cluster, k.String())
+		r.aborted[k] = m.aborted.WithLabelValues(cluster, k.String())
+	}
+	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
+		r.ends[c] = m.tunnelEnds.WithLabelValues(cluster, c.String())
+		r.ages[c] = m.tunnelTime.WithLabelValues(cluster, c.String())
 	}
 	for o, name := range outcomeNames {
 		r.handshakes[o] = m.handshakes.WithLabelValues(cluster, "polling", name)
@@ -151,6 +166,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
+		m.tunnelTime, m.aborted,
 	} {
 		v.DeletePartialMatch(label)
 	}
@@ -180,7 +196,11 @@ func (r *routeMetrics) outcome(k request.Kind, made bool) {
 	}
 }
 
-func (r *routeMetrics) tunnelEnded(c tunnel.Cause) {
+func (r *routeMetrics) tunnelEnded(c tunnel.Cause, age time.Duration) {
+	if c == 0 || c > tunnel.Failed {
+		c = tunnel.Failed
+	}
 	r.tunnels.Dec()
-	r.ends(c.String()).Inc()
+	r.ends[c].Inc()
+	r.ages[c].Observe(age.Seconds())
 }

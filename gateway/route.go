@@ -41,6 +41,8 @@ type tally struct {
 	// What tells whether the cluster is set up wrongly.
 	memories  sync.Map // of Node.Key: *memory
 	strangers unknowns
+	polls     cutoff
+	sockets   cutoff
 }
 
 // knower is a Store that can tell what it knows without asking anybody.

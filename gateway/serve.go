@@ -68,6 +68,9 @@ func (c *clientConn) turnAway() {
 	}
 	_, _ = sock.Send(c.fd, fullAnswer)
 	c.g.Metrics.refused("full")
+	if c.x != nil {
+		c.x.status = 503
+	}
 	c.depart()
 }
 

@@ -29,16 +29,20 @@ const (
 	faultErrors    = "node_errors"
 	faultCuts      = "node_cuts"
 	faultRefuses   = "node_refuses"
+	faultTimeout   = "proxy_timeout"
 )
 
-// tellFault counts a sign that clients, nodes or replicas are set up wrongly, and logs it once in a while. subject is what it
-// is about where a cluster can have several: a node's name.
-func (x *exchange) tellFault(reason, subject, words string, args ...any) {
-	name := x.route.Cluster.Name
-	x.g.Metrics.SetupFault(name, reason)
-	if x.g.notices.due(reason, name, subject) {
-		x.g.Log.Warn(words, append([]any{"cluster", name}, args...)...)
+// tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
+// what it is about where a cluster can have several: a node's name.
+func (g *Gateway) tellFault(cluster, reason, subject, words string, args ...any) {
+	g.Metrics.SetupFault(cluster, reason)
+	if g.notices.due(reason, cluster, subject) {
+		g.Log.Warn(words, append([]any{"cluster", cluster}, args...)...)
 	}
+}
+
+func (x *exchange) tellFault(reason, subject, words string, args ...any) {
+	x.g.tellFault(x.route.Cluster.Name, reason, subject, words, args...)
 }
 
 // tellPath looks for a Socket.IO request on a path that is no cluster's.

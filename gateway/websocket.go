@@ -84,7 +84,7 @@ func (c *clientConn) tunnel() {
 // requests by then.
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
-	log := x.tunnelLog()
+	log, watch := x.tunnelLog(), x.tunnelWatch()
 	c, sid, reserved, ttl := route.Cluster, "", x.Reserved, x.Binding.TTL()
 	if k == request.Upgrade {
 		sid = strings.Clone(x.Query.SID)
@@ -104,7 +104,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 			c.Sessions.End(sid)
 		}
 		node.Release()
-		route.metrics.tunnelEnded(r.Cause)
+		watch(r.Cause)
 		if log != nil {
 			log(r)
 		}
