@@ -313,6 +313,7 @@ func (x *exchange) observe(answer []byte) bool {
 		x.route.Cluster.Sessions.End(x.Query.SID)
 	case engineio.IsUnknownSID(x.Resp.Status, answer):
 		x.tellForgotten()
+		x.route.unbound.Add(x.Query.SID)
 		x.route.Cluster.Sessions.End(x.Query.SID)
 		return true
 	}

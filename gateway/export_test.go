@@ -28,3 +28,13 @@ type Cutoff struct{ cutoff }
 
 // Ended notes an end after that time.
 func (f *Cutoff) Ended(age, most time.Duration) time.Duration { return f.ended(time.Now(), age, most) }
+
+// ExpectStrangers has g tell of the next sid that nobody knows as if many had come for long.
+func ExpectStrangers(g *Gateway) {
+	for _, r := range g.topology.Load().all {
+		u := &r.strangers
+		u.mu.Lock()
+		u.began, u.full = time.Now(), unknownWindows
+		u.mu.Unlock()
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -41,6 +42,8 @@ type tally struct {
 	// What tells whether the cluster is set up wrongly.
 	memories  sync.Map // of Node.Key: *memory
 	strangers unknowns
+	unbound   *cluster.SIDs // that a node did not know
+	blamed    atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
 	polls     cutoff
 	sockets   cutoff
 }
@@ -83,7 +86,7 @@ func (g *Gateway) Update(routes []Route) {
 	for _, r := range routes {
 		t := kept[r.Cluster]
 		if t == nil {
-			t = &tally{cluster: r.Cluster, metrics: g.Metrics.route(r.Cluster.Name)}
+			t = &tally{cluster: r.Cluster, metrics: g.Metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound)}
 			g.Metrics.nodes.add(t)
 		}
 		delete(kept, r.Cluster)

@@ -84,6 +84,7 @@ func (x *exchange) tellProxy() {
 
 // tellMissingNode tells of a binding to a node that this replica does not have.
 func (x *exchange) tellMissingNode() {
+	x.route.blamed.Store(time.Now().UnixNano())
 	x.tellFault(faultNodeList, x.Binding.Node, "a session lives on a node that this replica does not have: do all replicas have the same nodes?",
 		"node", x.Binding.Node)
 }
@@ -91,7 +92,8 @@ func (x *exchange) tellMissingNode() {
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
 	if x.route.memory(x.Node).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
-		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, or does a proxy in front cut polls that wait? "+
+		x.route.blamed.Store(time.Now().UnixNano())
+		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? "+
 			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.Node.Name, "address", x.Node.Address)
 	}
 }
@@ -139,9 +141,16 @@ func (x *exchange) tellCutHandshakes() {
 	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address)
 }
 
-// tellUnknown tells of sids that nobody knows.
+// mostUnbound is how many sids are remembered that were unbound here.
+const mostUnbound = 4096
+
+// tellUnknown tells of sids that nobody knows, but not of those that are unknown because a node did not know them.
 func (x *exchange) tellUnknown() {
-	if x.route.strangers.came(time.Now()) {
+	now := time.Now()
+	if x.route.unbound.Has(x.Query.SID) || now.UnixNano()-x.route.blamed.Load() < int64(memoryWindow) {
+		return
+	}
+	if x.route.strangers.came(now) {
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
 			"client", x.Origin().IP)
 	}

@@ -87,7 +87,45 @@ func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
 		}
 		c.expect(get(pollTarget(sid)), 400, unknownSID)
 	}
-	s.once(log, "several servers behind its address, does it forget, or does a proxy in front cut polls that wait? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
+	s.once(log, "several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
+}
+
+// Sids that are unknown because a node or the list of nodes is at fault are no sign that replicas have no common store.
+func TestTheStoreIsNotBlamedForANode(t *testing.T) {
+	t.Parallel()
+	const words = "many requests name sessions that nobody knows"
+	for name, k := range map[string]struct {
+		before func(s *site, c *rawClient)
+		told   bool
+	}{
+		"a sid that never was": {func(*site, *rawClient) {}, true},
+		"a node forgot it":     {func(_ *site, c *rawClient) { c.expect(get(pollTarget(aSID)), 400, unknownSID) }, false},
+		"a node forgets many": {func(_ *site, c *rawClient) {
+			for range 3 {
+				c.expect(get(pollTarget(c.handshake(handshakeTarget))), 400, unknownSID)
+			}
+		}, false},
+		"a replica has other nodes": {func(s *site, c *rawClient) {
+			s.bind("other", &scriptedNode{name: "n7"})
+			c.expect(get(pollTarget("other")), 200, "1")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", forgetful())
+			s, log := warned(t, withNodes(n))
+			c := dial(t, s.addr)
+			if name == "a node forgot it" {
+				s.bind(aSID, n)
+			}
+			k.before(s, c)
+			gateway.ExpectStrangers(s.Gateway)
+			c.expect(get(pollTarget(aSID)), 400, unknownSID)
+			if told := strings.Contains(log.String(), words); told != k.told || s.metric("sidway_setup_faults_total", "store") > 0 != k.told {
+				t.Errorf("told %v in %s", told, log.String())
+			}
+		})
+	}
 }
 
 func TestANodeThatIsRestartedIsNotTold(t *testing.T) {
