@@ -79,15 +79,12 @@ func (c *clientConn) answered() {
 		n.spoilt, x.streams = true, false
 	}
 	x.responded()
-	if x.Kind != request.Handshake && x.Kind != request.DirectConnect { // of those it must be known whether a session was made
-		x.answered()
+	if !x.Kind.MakesSession() { // of those it must be known whether one was made
+		x.answered(nil)
 	}
 	if x.Resp.Status == 101 {
 		c.switched()
 		return
-	}
-	if x.Kind == request.DirectConnect {
-		x.answered()
 	}
 	x.Body = x.Resp.Body()
 	c.state = collecting
@@ -156,8 +153,8 @@ func (c *clientConn) settle(first []byte) {
 // deliver begins to write the answer to the client.
 func (c *clientConn) deliver(first []byte) {
 	x := c.x
-	if x.Kind == request.Handshake {
-		x.answered()
+	if x.Kind.MakesSession() {
+		x.answered(first)
 	}
 	x.count()
 	if x.taken {

@@ -309,8 +309,8 @@ func (x *exchange) connected() time.Time {
 	return x.acquired
 }
 
-// answered tells the cluster that the node has answered.
-func (x *exchange) answered() {
+// answered tells the cluster that the node has answered. said is how the answer's body begins, as far as it is known.
+func (x *exchange) answered(said []byte) {
 	c, connected := x.route.Cluster, x.connected()
 	switch {
 	case !x.Kind.MakesSession():
@@ -322,8 +322,7 @@ func (x *exchange) answered() {
 	case x.RefusedByRule():
 		c.Answered(x.Node, connected)
 		if c.Refuses(x.Node) {
-			x.tellFault(faultRefusals, x.Node.Name, "a node refuses one handshake after the other",
-				"node", x.Node.Name, "status", x.Resp.Status, "client", x.Origin().IP)
+			x.tellRefusals(said)
 		}
 	default:
 		x.noSession(strconv.Itoa(x.Resp.Status))

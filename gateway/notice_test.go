@@ -36,18 +36,19 @@ func TestWhatIsNotHTTPIsTold(t *testing.T) {
 // a row are no client's doing.
 func TestANodeThatRefusesOnAndOnIsTold(t *testing.T) {
 	t.Parallel()
+	refusal := "{\"code\":5,\r\n\x1b[1m" + strings.Repeat("a", 200)
 	refuses := func(c *nodeConn, r *nodeRequest) {
 		if strings.Contains(r.Head, "good=1") {
 			engine(aSID)(c, r)
 			return
 		}
-		c.send(answer(403, "no"))
+		c.send(answer(403, refusal))
 	}
 	s, log := warned(t, withNodes(startNode(t, "n1", refuses)))
 	c := dial(t, s.addr)
 	refused := func(times int) {
 		for range times {
-			c.expect(get(handshakeTarget), 403, "no")
+			c.expect(get(handshakeTarget), 403, refusal)
 		}
 	}
 	const words = "a node refuses one handshake after the other"
@@ -58,5 +59,16 @@ func TestANodeThatRefusesOnAndOnIsTold(t *testing.T) {
 		t.Errorf("told after nine in a row\n%s", log.String())
 	}
 	refused(3)
-	s.once(log, words+`" cluster=c1 node=n1 status=403 client=127.0.0.1`, "refusals", 3)
+	s.once(log, words+", for the reason in body: either its rules are wrong, or these clients are\" cluster=c1 node=n1 status=403 eio=4 "+
+		"transport=polling body=\"{\\\"code\\\":5,   [1m"+strings.Repeat("a", 84)+"…\" client=127.0.0.1 origin=\"\"", "refusals", 3)
+}
+
+func TestRefusedWebSocketsAreToldWithTheReason(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(answer(400, "Unsupported protocol version")) })
+	s, log := warned(t, withNodes(n))
+	for range 10 {
+		raw(t, s.addr, get("/socket.io/?EIO=3&transport=websocket", append(asksWebSocket, "Origin: https://page.example")...)).answer()
+	}
+	s.once(log, `eio=3 transport=websocket body="Unsupported protocol version" client=127.0.0.1 origin=https://page.example`, "refusals", 1)
 }

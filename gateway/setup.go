@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
@@ -109,7 +110,7 @@ const (
 func (x *exchange) tellErrors(m *memory) {
 	if n, of := m.errors.more(time.Now(), m.inSessions()); n >= fewestErrors && errorShare*n >= of {
 		x.tellFault(faultErrors, x.Node.Name, "a node answers requests of its sessions with errors: see its log, or that of what stands before it",
-			"node", x.Node.Name, "address", x.Node.Address, "status", x.Resp.Status, "kind", x.Kind, "n", n, "of", of)
+			"node", x.Node.Name, "address", x.Node.Address, "status", x.Resp.Status, "kind", x.Kind.String(), "n", n, "of", of)
 	}
 }
 
@@ -139,6 +140,27 @@ func (x *exchange) tellCutHandshakes() {
 		reason, words = faultCuts, "a node that serves sessions cuts the connection when it is asked for another: is its limit of descriptors or connections reached?"
 	}
 	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address)
+}
+
+// tellRefusals tells of a node that has refused many handshakes in a row.
+func (x *exchange) tellRefusals(said []byte) {
+	x.tellFault(faultRefusals, x.Node.Name, "a node refuses one handshake after the other, for the reason in body: either its rules are wrong, or these clients are",
+		"node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", excerpt(said),
+		"client", x.Origin().IP, "origin", request.Shortened(x.Req.Get(http1.Origin), longestLogged))
+}
+
+// longestExcerpt bounds what a node may write into a line.
+const longestExcerpt = 100
+
+// excerpt is how what a node said begins, without control characters.
+func excerpt(said []byte) string {
+	clean := func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}
+	return request.Shortened(strings.Map(clean, string(said[:min(len(said), 2*longestExcerpt)])), longestExcerpt)
 }
 
 // mostUnbound is how many sids are remembered that were unbound here.

@@ -27,7 +27,7 @@ func (c *clientConn) switched() {
 	x, n := c.x, c.n
 	if x.Resp.CheckSwitch(&x.Req) != nil { // a tunnel that starts without this could be made to carry requests
 		if x.Kind == request.DirectConnect {
-			x.answered()
+			x.answered(nil)
 		}
 		c.dropNode()
 		c.fail(engineio.BadNode)
@@ -50,7 +50,7 @@ func (c *clientConn) learn() {
 			}
 			return
 		}
-		x.answered()
+		x.answered(nil)
 	}
 	c.tunnel()
 }
