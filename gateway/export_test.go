@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -36,5 +37,27 @@ func ExpectStrangers(g *Gateway) {
 		u.mu.Lock()
 		u.began, u.full = time.Now(), unknownWindows
 		u.mu.Unlock()
+	}
+}
+
+// Newcomers is what finds out whether new sessions are used.
+type Newcomers struct{ newcomers }
+
+// Came notes a new session, and reports what is found of those before.
+func (n *Newcomers) Came(unused uint64, client, origin string) (found string, told bool) {
+	f, told := n.more(time.Now(), unused, client, origin)
+	return fmt.Sprintf("%s %s", f.origin, f.client), told
+}
+
+// Adopted notes a session of another replica.
+func (n *Newcomers) Adopted() { n.adopted.Add(1) }
+
+// AfterAMinute has g look at what sessions were made, with the next one.
+func AfterAMinute(g *Gateway) {
+	for _, r := range g.topology.Load().all {
+		n := &r.newcomers
+		n.mu.Lock()
+		n.began = time.Time{}
+		n.mu.Unlock()
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, leases, ejected, responses *prometheus.Desc
+	sessions, leases, ejected, responses, unused *prometheus.Desc
 
 	mu       sync.Mutex
 	clusters []*tally
@@ -28,6 +28,8 @@ func newNodeCollector() *nodeCollector {
 		ejected:  desc("sidway_node_ejected", "1 while the node gets no new sessions because it failed."),
 		responses: desc("sidway_node_responses_total", "Answers of the node, by what was asked for and the class of their status.",
 			"kind", "class"),
+		unused: prometheus.NewDesc("sidway_sessions_unused_total", "Sessions made here that expired without any request to this replica.",
+			[]string{"cluster"}, nil),
 	}
 }
 
@@ -49,6 +51,7 @@ func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.leases
 	ch <- n.ejected
 	ch <- n.responses
+	ch <- n.unused
 }
 
 // Collect implements prometheus.Collector.
@@ -58,6 +61,7 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	n.mu.Unlock()
 	for _, t := range clusters {
 		n.collectStatuses(ch, t.cluster)
+		ch <- prometheus.MustNewConstMetric(n.unused, prometheus.CounterValue, float64(t.cluster.Sessions.Unused()), t.cluster.Name)
 		t.memories.Range(func(key, m any) bool {
 			if m := m.(*memory); t.has(m, key) {
 				n.collectResponses(ch, t.cluster.Name, m)

@@ -44,6 +44,7 @@ type tally struct {
 	strangers unknowns
 	unbound   *cluster.SIDs // that a node did not know
 	blamed    atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
+	newcomers newcomers
 	polls     cutoff
 	sockets   cutoff
 }

@@ -253,6 +253,7 @@ func (c *clientConn) lookUp() {
 			switch {
 			case err == nil:
 				x.Binding, x.heldAt = b, time.Time{}
+				x.route.newcomers.adopted.Add(1)
 				c.renew()
 			case errors.Is(err, affinity.ErrNotFound):
 				c.fail(engineio.SIDUnknown)
@@ -294,6 +295,7 @@ func (c *clientConn) inSession() {
 		c.fail(engineio.SessionGone)
 		return
 	}
+	x.route.Cluster.Sessions.Used(x.Query.SID)
 	if cause, ok := x.Admissible(); !ok {
 		c.fail(cause)
 		return

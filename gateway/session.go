@@ -59,6 +59,7 @@ func (x *exchange) count() {
 			x.route.strangers.made.Add(1)
 			x.route.Cluster.Sessions.Open(x.Open.SID, x.Node, time.Now().Add(x.NewBinding(x.Open).TTL()))
 			x.Reserved = false
+			x.tellUnused()
 		}
 	case request.Upgrade, request.DirectConnect:
 		x.route.metrics.outcome(x.Kind, false)

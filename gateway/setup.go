@@ -31,6 +31,7 @@ const (
 	faultCuts      = "node_cuts"
 	faultRefuses   = "node_refuses"
 	faultTimeout   = "proxy_timeout"
+	faultUnused    = "unused_sessions"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

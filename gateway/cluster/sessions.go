@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,8 @@ import (
 type Sessions struct {
 	cluster *Cluster
 	start   time.Time
+	fresh   *SIDs         // opened, and not used yet
+	unused  atomic.Uint64 // expired without having been used
 
 	mu    sync.Mutex
 	bySID map[string]session
@@ -30,13 +33,24 @@ type session struct {
 	bound   bool  // by this replica
 }
 
+// mostFresh is how many new sessions are known to be unused, so that a flood of them takes no more.
+const mostFresh = 1 << 14
+
 func newSessions(c *Cluster) *Sessions {
-	return &Sessions{cluster: c, start: time.Now(), bySID: map[string]session{}, due: map[int64][]string{}}
+	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int64][]string{}}
 }
+
+// Used tells that a request of sid has come, and reports whether it is the first since Open. It takes no lock.
+func (s *Sessions) Used(sid string) bool { return s.fresh.Take(sid) }
+
+// Unused returns how many sessions have expired since Open without a request, as far as is known: of those that are opened while
+// very many others are, it is not, and they are not counted.
+func (s *Sessions) Unused() uint64 { return s.unused.Load() }
 
 // Open takes over the place that Pick reserved on n for the session sid, whose binding expires at the given time.
 func (s *Sessions) Open(sid string, n *Node, expires time.Time) {
 	sid = strings.Clone(sid)
+	s.fresh.Add(sid)
 	s.mu.Lock()
 	old, known := s.bySID[sid]
 	s.put(sid, n, expires)
@@ -162,8 +176,11 @@ func (s *Sessions) renew(sid string, expires time.Time) {
 		s.put(sid, old.node, expires)
 	}
 	s.mu.Unlock()
-	if ended {
+	if fresh := s.fresh.Take(sid); ended { // else it has been used at another replica
 		s.cluster.Leave(old.node)
+		if fresh {
+			s.unused.Add(1)
+		}
 	}
 }
 

@@ -178,3 +178,36 @@ func TestSessionsGiveBackWhatAFloodTook(t *testing.T) {
 		runtime.KeepAlive(c)
 	})
 }
+
+// A session that expires without a request is unused, unless another replica has renewed it.
+func TestUnusedSessionsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		for _, sid := range []string{"unused", "used", "renewed", "ended"} {
+			n, _ := c.Pick(nil)
+			c.Sessions.Open(sid, n, time.Now().Add(10*time.Second))
+		}
+		if !c.Sessions.Used("used") || c.Sessions.Used("used") || c.Sessions.Used("never seen") {
+			t.Error("the first request of a session is not known")
+		}
+		c.Sessions.End("ended")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		renewed := false
+		go func() {
+			done <- c.Sessions.Run(ctx, func(_ context.Context, sid string) time.Time {
+				if sid == "renewed" && !renewed {
+					renewed = true
+					return time.Now().Add(10 * time.Second)
+				}
+				return time.Time{}
+			})
+		}()
+		time.Sleep(30 * time.Second)
+		if n := c.Sessions.Unused(); n != 1 || sessions(c)[0] != 0 {
+			t.Errorf("%d are unused, %d are counted", n, sessions(c)[0])
+		}
+		cancel()
+		<-done
+	})
+}

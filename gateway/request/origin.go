@@ -34,6 +34,17 @@ func (x *Request) Origin() Origin {
 	return o
 }
 
+// RefusedPage returns the origin of the page that has asked, where it is another than the request's and the node's answer does not
+// allow it: browsers keep such an answer from the page (Fetch, "CORS check"). Otherwise it returns "".
+func (x *Request) RefusedPage() string {
+	origin := x.Req.Get(http1.Origin)
+	_, host, _ := strings.Cut(origin, "://")
+	if allowed := x.Resp.Get(http1.AccessControlAllowOrigin); allowed == "*" || allowed == origin || strings.EqualFold(host, x.publicHost()) {
+		return ""
+	}
+	return Shortened(origin, longestID)
+}
+
 // forwardedFor returns the client's address by X-Forwarded-For: the rightmost one that is not a trusted proxy's, since each
 // proxy appends whom it heard. What is no address hides all that stands before it.
 func (x *Request) forwardedFor() string {
