@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,13 +42,19 @@ func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
 				words = "holds no session that can be bound"
 				made = int(s.metric("sidway_handshakes_total", "polling", "made"))
 			}
+			if words == "holds no session that can be bound" {
+				words += "\\S* .* address=" + bad.addr + " path=/socket.io/ status=200"
+				if n := s.metric("sidway_setup_faults_total", "no_session"); n != 3 {
+					t.Errorf("%v faults are counted", n)
+				}
+			}
 			if made < 20 {
 				t.Errorf("%d of 30 handshakes made a session", made)
 			}
 			if s.metric("sidway_node_ejected", "bad") != 1 || s.metric("sidway_node_ejected", "good") != 0 {
 				t.Error("the node that makes no sessions is not ejected")
 			}
-			if n := strings.Count(log.String(), words); n != 1 || !strings.Contains(log.String(), "node=bad") {
+			if n := len(regexp.MustCompile(words).FindAllString(log.String(), -1)); n != 1 || !strings.Contains(log.String(), "node=bad") {
 				t.Errorf("told %d times: %s", n, log.String())
 			}
 		})
@@ -118,7 +125,8 @@ func TestStrippedUpgradeIsTold(t *testing.T) {
 			t.Errorf("%d", status)
 		}
 	}
-	if s.metric("sidway_setup_faults_total", "upgrade") != 3 || strings.Count(log.String(), "come without Upgrade") != 1 {
+	if s.metric("sidway_setup_faults_total", "upgrade") != 3 || strings.Count(log.String(), "come without Upgrade") != 1 ||
+		!strings.Contains(log.String(), "or do not connect at all where WebSockets are all that they may use") {
 		t.Errorf("told %s", log.String())
 	}
 }

@@ -101,6 +101,7 @@ func (c *clientConn) decode() {
 	x.route = top.of(x.Route)
 	if !ok {
 		if x.route == nil {
+			x.tellProbe()
 			x.tellHost()
 		}
 		x.tellStripped()
@@ -118,6 +119,7 @@ func (c *clientConn) decode() {
 	}
 	x.route.metrics.requests[x.Kind].Inc()
 	x.tellPath()
+	x.tellProbe()
 	x.tellProxy()
 	if c.surplus && x.Query.SID == "" {
 		c.fail(engineio.Full)

@@ -23,9 +23,11 @@ func (x *exchange) warnOfOpen(err error) {
 	}
 	c := x.route.Cluster
 	x.g.Metrics.unbound.WithLabelValues(c.Name, x.Node.Name, reason).Inc()
+	x.g.Metrics.SetupFault(c.Name, faultNoSession)
 	if c.MayWarn(x.Node) {
-		x.g.Log.Warn("a node's answer to a handshake holds no session that can be bound", "cluster", c.Name, "node", x.Node.Name,
-			"error", err, "content_type", x.Resp.Get(http1.ContentType))
+		x.g.Log.Warn("a node's answer to a handshake holds no session that can be bound: does it serve Socket.IO, and on the cluster's path?",
+			"cluster", c.Name, "node", x.Node.Name, "address", x.Node.Address, "path", request.Shortened(x.Req.Path, longestLogged),
+			"status", x.Resp.Status, "error", err, "content_type", x.Resp.Get(http1.ContentType))
 	}
 }
 

@@ -52,7 +52,18 @@ func (x *exchange) tellPath() {
 	if q := &x.Req; (x.Kind == request.Ordinary || x.Kind == request.OrdinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
 		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
 		x.tellFault(faultPath, strings.Clone(request.Shortened(q.Path, longestLogged)), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
-			"path", request.Shortened(q.Path, longestLogged), "expected", x.route.Path, "client", x.Origin().IP)
+			"path", request.Shortened(q.Path, longestLogged), "expected", x.g.topology.Load().routes.Paths(q.Host), "client", x.Origin().IP)
+	}
+}
+
+// tellProbe looks for health checks that a node, or nobody, answers in sidway's place.
+func (x *exchange) tellProbe() {
+	switch q := &x.Req; q.Path {
+	case "/healthz", "/livez", "/readyz":
+		if x.g.notices.due("probe", "", "") {
+			x.g.Log.Info("health checks come to the public address, where nodes answer them if anybody does: to ask sidway itself, ask its admin address",
+				"path", strings.Clone(q.Path), "host", request.Shortened(q.Host, longestLogged), "client", x.Origin().IP)
+		}
 	}
 }
 
@@ -68,7 +79,7 @@ func (x *exchange) tellHost() {
 // tellStripped looks for the request of a WebSocket that does not ask for one.
 func (x *exchange) tellStripped() {
 	if x.route != nil && x.Query.Transport == engineio.WebSocket && !x.Req.WebSocket {
-		x.tellFault(faultUpgrade, "", "requests for a WebSocket come without Upgrade: does a proxy in front of sidway strip it? Clients stay on polling",
+		x.tellFault(faultUpgrade, "", "requests for a WebSocket come without Upgrade: does a proxy in front of sidway strip it? Clients stay on polling, or do not connect at all where WebSockets are all that they may use",
 			"client", x.Origin().IP)
 	}
 }

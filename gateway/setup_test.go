@@ -45,6 +45,28 @@ func TestSocketIOOnAForeignPathIsTold(t *testing.T) {
 	s.once(log, `is no cluster's, so each goes to any node: write it as the path of a cluster" cluster=c1 path=/chat/ expected=/socket.io/`, "path", 3)
 }
 
+func TestAForeignPathIsToldWithThoseOfAllClusters(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", nil)
+	s, log := warned(t, withCluster("chat.example.com", "/chat/", n), withCluster("", "/feed/", n), withCluster("other.example.com", "/other/", n))
+	raw(t, s.addr, get(handshakeTarget)).answer()
+	s.once(log, `cluster=c1 path=/socket.io/ expected="/chat/, /feed/" client=`, "path", 1)
+}
+
+func TestHealthChecksOnThePublicAddressAreTold(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"", "other.example.com"} { // with nodes that answer them, and where nobody does
+		s, log := warned(t, withCluster(host, "/socket.io/", startNode(t, "n1", nil)))
+		raw(t, s.addr, get("/health")).answer()
+		for _, path := range []string{"/readyz", "/healthz", "/livez"} {
+			raw(t, s.addr, get(path)).answer()
+		}
+		if n := strings.Count(log.String(), `ask its admin address" path=/readyz host=chat.example.com client=127.0.0.1`); n != 1 || strings.Count(log.String(), "health checks") != 1 {
+			t.Errorf("told %d times in %s", n, log.String())
+		}
+	}
+}
+
 func TestBindingToAMissingNodeIsTold(t *testing.T) {
 	t.Parallel()
 	s, log := warned(t, withNodes(startNode(t, "n1", nil)))

@@ -52,6 +52,17 @@ func (all Routes) match(host, path, query string) (r *Route, socketIO bool) {
 	return r, false
 }
 
+// Paths lists the Socket.IO paths of all clusters that serve a host.
+func (all Routes) Paths(host string) string {
+	var paths []string
+	for _, r := range all {
+		if r.serves(hostname(host)) && !slices.Contains(paths, r.Path) {
+			paths = append(paths, r.Path)
+		}
+	}
+	return strings.Join(paths, ", ")
+}
+
 // serves reports whether the route is for that host name, which is compared without regard to case.
 func (r *Route) serves(name string) bool {
 	for _, h := range r.Hosts {
