@@ -193,3 +193,27 @@ func TestNodeThatOnlyTalksIsGivenUp(t *testing.T) {
 		ws.Close()
 	}
 }
+
+// A node that refuses handshakes makes no session of them: it must not draw all newcomers because it has the fewest.
+func TestNodeThatRefusesGetsNoMoreThanItsShare(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 401, 403, 429} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var made, refused atomic.Int64
+			good := func(c *nodeConn, r *nodeRequest) { engine(fmt.Sprint("sid", made.Add(1)))(c, r) }
+			bad := startNode(t, "bad", func(c *nodeConn, _ *nodeRequest) {
+				refused.Add(1)
+				c.send(answer(status, "no"))
+			})
+			s := startGateway(t, withNodes(startNode(t, "n1", good), bad, startNode(t, "n2", good)))
+			const tries = 60
+			for range tries {
+				raw(t, s.addr, get(handshakeTarget)).answer()
+			}
+			if n := refused.Load(); n == 0 || n > tries/3+3 {
+				t.Errorf("%d of %d handshakes were refused", n, tries)
+			}
+		})
+	}
+}

@@ -115,11 +115,11 @@ const refusalsInARow = 10
 
 // Refuses tells that n has refused a handshake by some rule, and reports whether it has refused many in a row. Since that makes it
 // no session, it would have the fewest and get every new one: a refusal weighs as much as it takes to come no sooner than the
-// others.
+// others. The place that was reserved for the handshake is still counted.
 func (c *Cluster) Refuses(n *Node) bool {
 	c.mu.Lock()
 	if s := n.state; s.node != nil {
-		if behind := c.lightest(s) - s.load(); behind > 0 {
+		if behind := c.lightest(s) - s.load() + 1/float64(s.node.Weight); behind > 0 {
 			s.handicap += behind
 			s.handicapped.Store(true)
 			c.sessions.update(s, s.load(), s.picked)

@@ -159,8 +159,8 @@ func TestNodeThatRefusesGetsItsShareOnly(t *testing.T) {
 				}
 				if n.Name == "n3" {
 					refused++
-					c.Leave(n)
 					c.Refuses(n)
+					c.Leave(n)
 				}
 			}
 			if refused > 105 {
