@@ -130,9 +130,6 @@ func (c *clientConn) send(n *nodeConn) {
 	if wrote > 0 {
 		c.sent()
 	}
-	if c.hup {
-		c.lookForEnd()
-	}
 }
 
 // sent notes that the node may have begun to read the request.
@@ -200,6 +197,9 @@ func (c *clientConn) lost(err error) {
 	c.dropNode()
 	x := c.x
 	x.streams = false
+	if errors.Is(err, request.ErrRefused) {
+		delete(c.d.peers, x.Node) // a name may stand for another address by now
+	}
 	switch {
 	case errors.Is(err, request.ErrUnsent) && !x.redialed:
 		x.redialed = true

@@ -106,9 +106,6 @@ func (c *clientConn) Event(_ int, e loop.Events) {
 	if len(c.unsent.b) > 0 {
 		c.flush()
 	}
-	if c.hup && c.x != nil && c.state != flushing && !c.wants() {
-		c.lookForEnd()
-	}
 	c.advance()
 }
 
@@ -139,6 +136,9 @@ func (c *clientConn) advance() {
 			n.fill()
 		default:
 			c.keep()
+			if c.hup && c.x != nil && c.state != flushing {
+				c.lookForEnd()
+			}
 			return
 		}
 	}
@@ -326,6 +326,8 @@ func (c *clientConn) lookForEnd() {
 	n, err := sock.Peek(c.fd, c.peeked[:])
 	switch {
 	case err == sock.Again:
+	case sock.Failed(c.fd) != nil: // a reset hides behind bytes that are not read
+		c.depart()
 	case err != nil && err != io.EOF:
 		c.depart()
 	case c.x.streams: // what comes is read, and the end found, when the node takes it
@@ -343,7 +345,11 @@ func (c *clientConn) lookForEnd() {
 // lookBehind notes whether further requests have been received behind the one in hand. What was there before is remembered only
 // of a client that has closed its side since.
 func (c *clientConn) lookBehind() {
-	c.waits = len(c.in.b) > 0 || c.readable && !c.hup || c.hup && c.waits
+	c.waits = len(c.in.b) > 0 || c.hup && c.waits
+	if c.readable && !c.hup && !c.waits {
+		n, _ := sock.Peek(c.fd, c.peeked[:])
+		c.waits = n > 0
+	}
 }
 
 // await has a goroutine do work that may block, and then goes on, if the client is still there; if not, drop is called.
@@ -386,7 +392,4 @@ func (a awaited) Receive() {
 func (c *clientConn) hold(d time.Duration, then func()) {
 	c.then = then
 	c.setState(holding, d)
-	if c.hup {
-		c.lookForEnd()
-	}
 }

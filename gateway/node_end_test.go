@@ -317,3 +317,42 @@ func accept(t *testing.T, l net.Listener, begins string) net.Conn {
 	}
 	return c
 }
+
+// A client that leaves behind a long body is seen once the body has been forwarded.
+func TestClientThatLeavesBehindALongBody(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		io.Copy(io.Discard, r.Body)
+		<-c.gone
+	})
+	s := startGateway(t, withNodes(node))
+	body := strings.Repeat("a", 100_000)
+	for name, leave := range map[string]func(*rawClient){
+		"closes": func(c *rawClient) { c.Close() },
+		"ends":   func(c *rawClient) { c.CloseWrite() },
+		"resets": func(c *rawClient) { c.SetLinger(0); c.Close() },
+	} {
+		for range 10 {
+			client := dial(t, s.addr)
+			client.send(request("PUT", "/page", body, lengthOf(body)))
+			leave(client)
+			eventually(t, name+": the connection is gone", func() bool { return s.metric("sidway_connections") == 0 })
+			eventually(t, name+": the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+		}
+	}
+}
+
+// A reset is seen although bytes of the client wait to be read, because the node takes no more of them.
+func TestResetBehindABodyThatTheNodeDoesNotTake(t *testing.T) {
+	t.Parallel()
+	l := narrow(t)
+	s := startNarrow(t, l)
+	client := dial(t, s.addr)
+	client.send(request("PUT", "/page", "", "Content-Length: 30000000"))
+	accept(t, l, "PUT /page")
+	client.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	client.send(strings.Repeat("a", 20_000_000)) // until nobody takes more
+	client.SetLinger(0)
+	client.Close()
+	eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+}
