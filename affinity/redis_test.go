@@ -249,12 +249,20 @@ func TestRedisIgnoresWhatItCannotRead(t *testing.T) {
 	s := affinity.NewRedis(open(t, server.URL()), "p:")
 	for _, value := range []string{"", strings.Repeat("1", 1<<20), "2 4 1 1 1 n1", "1 4 25000 20000 n1", "1 4 x 1 1 n1", "1 4 1 1 1 ", "1 4 1 1 1 %zz", "1 4 99999999999 1 1 n1"} {
 		server.Do("SET", "p:sid", value, "EX", 60)
-		if b, err := s.Lookup(t.Context(), "sid"); !errors.Is(err, affinity.ErrNotFound) {
+		b, err := s.Lookup(t.Context(), "sid")
+		for errors.Is(err, affinity.ErrUnavailable) { // a busy machine answers late
+			b, err = s.Lookup(t.Context(), "sid")
+		}
+		if !errors.Is(err, affinity.ErrNotFound) {
 			t.Errorf("%.40q = %+v, %v", value, b, err)
 		}
 	}
 	server.Do("SET", "p:sid", "1 4 25000 20000 1000000 n1 later fields")
-	if _, err := s.Lookup(t.Context(), "sid"); !errors.Is(err, affinity.ErrNotFound) {
+	_, err := s.Lookup(t.Context(), "sid")
+	for errors.Is(err, affinity.ErrUnavailable) {
+		_, err = s.Lookup(t.Context(), "sid")
+	}
+	if !errors.Is(err, affinity.ErrNotFound) {
 		t.Errorf("a value that never expires is not ours: %v", err)
 	}
 	server.Do("SET", "p:sid", "1 4 25000 20000 1000000 n1 later fields", "EX", 60)
