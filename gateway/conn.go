@@ -352,29 +352,24 @@ func (c *clientConn) lookBehind() {
 	}
 }
 
-// await has a goroutine do work that may block, and then goes on, if the client is still there; if not, drop is called.
+// await has a worker do work that may block, and then goes on, if the client is still there; if not, drop is called.
 func (c *clientConn) await(work, then, drop func()) {
 	c.setState(awaiting, forever)
 	c.g.serving.Add(1)
-	go func() {
-		if !c.g.guarded(work) {
-			then = c.Fail
-		}
-		c.d.loop.Send(awaited{c, then, drop})
-	}()
+	c.g.crew.do(&awaited{c, work, then, drop})
 	if c.hup {
 		c.lookForEnd()
 	}
 }
 
-// awaited is a connection for which a goroutine has done its work.
+// awaited is a connection for which a worker does its work, or has done it.
 type awaited struct {
 	*clientConn
-	then, drop func()
+	work, then, drop func()
 }
 
 // Receive implements loop.Handler.
-func (a awaited) Receive() {
+func (a *awaited) Receive() {
 	defer a.g.serving.Done()
 	if a.state == gone {
 		if a.drop != nil {

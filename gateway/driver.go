@@ -14,7 +14,7 @@ import (
 )
 
 // driver is what a gateway has on one loop: client connections, and the connections to nodes that only they use. Handlers on
-// a loop never block. Work that would block, asking the store say, is handed to a goroutine, which sends its result back:
+// a loop never block. Work that would block, asking the store say, is handed to a worker, which sends its result back:
 // see clientConn.await.
 //
 // All that is below a driver belongs to its loop's goroutine.

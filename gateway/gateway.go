@@ -68,7 +68,8 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
-	serving sync.WaitGroup // goroutines that work for a request
+	crew    crew
+	serving sync.WaitGroup // requests that a worker works for
 }
 
 // New returns a Gateway. Close ends it.
@@ -124,4 +125,5 @@ func (g *Gateway) Close() {
 		d.do(d.close)
 	}
 	g.serving.Wait()
+	g.crew.close()
 }
