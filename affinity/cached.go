@@ -135,6 +135,9 @@ func (c *Cached) Bind(ctx context.Context, sid string, b Binding) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if b.Expires.IsZero() { // a new session: nobody else binds it
+		return c.write(context.WithoutCancel(ctx), sid, b)
+	}
 	wrote, err := c.binds.do(ctx, sid, func(ctx context.Context) (Binding, error) {
 		return b, c.write(ctx, sid, b)
 	})

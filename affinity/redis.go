@@ -35,7 +35,7 @@ type Redis struct {
 	prefix string
 	trust  *trust
 
-	batches batches
+	batches *batches
 
 	// OnLost is told how many bindings were missing when they were renewed, although they had not expired: Redis evicts, was
 	// emptied, or came back without what it had acknowledged. They are bound again. It must not block and may be nil.
@@ -45,7 +45,7 @@ type Redis struct {
 // NewRedis returns a Store that keeps sid under the key prefix+sid, for example "sidway:chat:". Clusters that share one
 // Redis need prefixes of their own. The client comes from Open or has its settings: no retries, context timeouts on.
 func NewRedis(c redis.UniversalClient, prefix string) *Redis {
-	return &Redis{client: c, prefix: prefix, trust: newTrust(c, prefix), batches: batches{client: c}}
+	return &Redis{client: c, prefix: prefix, trust: newTrust(c, prefix), batches: newBatches(c)}
 }
 
 // Bind implements Store with one SET. Where the sid of a first binding has a value already, a GET follows, and another SET unless it
