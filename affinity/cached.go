@@ -53,6 +53,9 @@ const maxKept = 1 << 16
 // the store that we did not notice, have served a handshake with its binding kept, and be about to write it.
 const secondLook = 300 * time.Millisecond
 
+// probePause is how long after one Probe the next one for a look-up in vain begins at the earliest.
+const probePause = 10 * time.Millisecond
+
 var _ Store = (*Cached)(nil)
 
 // Cached is a Store that keeps in a Memory what it learns from a shared one. Absence is never cached.
@@ -246,9 +249,13 @@ func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
 }
 
 func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
-	b, err := c.look(ctx, sid)
-	if !errors.Is(err, ErrNotFound) {
+	b, p, err := c.look(ctx, sid)
+	switch {
+	case !errors.Is(err, ErrNotFound):
 		return b, err
+	case p.state != Up:
+		c.tell(Unanswered)
+		return b, p.why()
 	}
 	again := time.NewTimer(secondLook)
 	defer again.Stop()
@@ -256,19 +263,25 @@ func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 	case <-again.C:
 	case <-ctx.Done():
 	}
-	switch b, err = c.look(ctx, sid); {
+	if b, p, err = c.look(ctx, sid); !errors.Is(err, ErrNotFound) {
+		return b, err
+	}
+	switch doubt := c.doubt(ctx, p); {
+	case doubt != nil:
+		c.tell(Unanswered)
+		return b, doubt
 	case errors.Is(err, errBroken):
 		c.tell(Broken)
-	case errors.Is(err, ErrNotFound):
+	default:
 		c.tell(Unknown)
 	}
 	return b, err
 }
 
-// look looks once. ErrNotFound means that the store has no binding and has lost none.
-func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
+// look looks once, in the phase that it returns. ErrNotFound means that the store says so.
+func (c *Cached) look(ctx context.Context, sid string) (Binding, *phase, error) {
 	if b, ok := c.Known(sid); ok {
-		return b, nil
+		return b, nil, nil
 	}
 	p := c.phase.Load()
 	b, err := c.back.Lookup(ctx, sid)
@@ -277,17 +290,13 @@ func (c *Cached) look(ctx context.Context, sid string) (Binding, error) {
 		_ = c.front.put(sid, b, b.Expires.Sub(c.front.start)) // it was not here a moment ago
 		c.front.get(sid)                                      // so that it counts as used
 		c.tell(Read)
-		return b, nil
+		return b, p, nil
 	case !errors.Is(err, ErrNotFound):
 		c.tell(Failed)
 		c.tell(Unanswered)
-		return Binding{}, c.fail(p, err)
+		return Binding{}, p, c.fail(p, err)
 	}
-	if doubt := c.doubt(ctx, p); doubt != nil {
-		c.tell(Unanswered)
-		return Binding{}, doubt
-	}
-	return Binding{}, err
+	return Binding{}, p, err
 }
 
 // doubt returns nil where a look-up in phase p that found nothing is to be believed. For that a Probe must have begun
@@ -306,6 +315,10 @@ func (c *Cached) doubt(ctx context.Context, p *phase) error {
 	}
 	defer func() { <-c.probing }()
 	if c.probes.Load() == begun {
+		c.mu.Lock()
+		rest := probePause - time.Since(c.intact)
+		c.mu.Unlock()
+		pause(ctx, rest) // so that one Probe serves all that look meanwhile
 		if err := c.probe(ctx, p); err != nil {
 			return err
 		}
