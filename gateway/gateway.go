@@ -68,6 +68,7 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
+	quota   quota
 	crew    crew
 	serving sync.WaitGroup // requests that a worker works for
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
@@ -242,27 +241,6 @@ func (c *clientConn) resolve() {
 		return
 	}
 	c.lookUp()
-}
-
-// lookUp asks the store for the session's binding.
-func (c *clientConn) lookUp() {
-	x := c.x
-	var b affinity.Binding
-	var err error
-	c.await(
-		func() { b, err = x.route.Store.Lookup(context.Background(), x.Query.SID) },
-		func() {
-			switch {
-			case err == nil:
-				x.Binding, x.heldAt = b, time.Time{}
-				x.route.newcomers.adopted.Add(1)
-				c.renew()
-			case errors.Is(err, affinity.ErrNotFound):
-				c.fail(engineio.SIDUnknown)
-			default:
-				c.holdForStore()
-			}
-		}, nil)
 }
 
 // holdForStore has the store asked again soon.

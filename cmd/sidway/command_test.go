@@ -144,6 +144,7 @@ limits.write_time      30s
 limits.handshake_time  2.5s
 limits.queue_time      5s
 limits.queue           7
+limits.unknown_sids    4000
 shutdown.notice        8s
 shutdown.deadline      30s
 shutdown.waves         10

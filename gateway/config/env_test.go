@@ -38,6 +38,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_LIMITS_HANDSHAKE_TIME": "10ms",
 		"SIDWAY_LIMITS_QUEUE_TIME":     "11ms",
 		"SIDWAY_LIMITS_QUEUE":          "0",
+		"SIDWAY_LIMITS_UNKNOWN_SIDS":   "13",
 		"SIDWAY_SHUTDOWN_NOTICE":       "0s",
 		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
 		"SIDWAY_SHUTDOWN_WAVES":        "12",
@@ -57,7 +58,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,
 			IdleTime: 8 * time.Millisecond, WriteTime: 9 * time.Millisecond, HandshakeTime: 10 * time.Millisecond,
-			QueueTime: 11 * time.Millisecond, Queue: 0,
+			QueueTime: 11 * time.Millisecond, Queue: 0, UnknownSIDs: 13,
 		},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second, Waves: 12},
 		Clusters: []config.Cluster{{

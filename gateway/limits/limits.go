@@ -19,4 +19,5 @@ type Limits struct {
 	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
 	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its session's binding
 	Queue         int           // requests that may wait for a node at a time
+	UnknownSIDs   int           // looked up in a second, a quarter of them for one client address (an IPv6 /64); 0 for no limit
 }

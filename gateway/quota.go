@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+)
+
+// quotaShare is the part of the limit of unknown sids that one client address may use.
+const quotaShare = 4
+
+// quota bounds how many sids that nobody knows are looked up in a second: in all, and for one client address, for IPv6 one /64.
+// A look-up that finds a session, or that the store does not answer, is not counted once that is known, so that sessions of
+// other replicas that move here in thousands are not refused.
+type quota struct {
+	mu     sync.Mutex
+	second int64
+	all    int
+	by     map[netip.Prefix]int
+}
+
+// take counts a look-up. It reports instead that the client is over its share, or that the limit of all is full.
+func (q *quota) take(client netip.Prefix, limit int, second int64) (over, full bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.second != second || q.by == nil {
+		q.second, q.all, q.by = second, 0, map[netip.Prefix]int{}
+	}
+	switch n := q.by[client]; {
+	case n >= max(1, limit/quotaShare):
+		return true, false
+	case q.all >= limit:
+		return false, true
+	default:
+		q.by[client], q.all = n+1, q.all+1
+		return false, false
+	}
+}
+
+// giveBack takes a look-up of this second out of the count.
+func (q *quota) giveBack(client netip.Prefix, second int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.second == second {
+		q.by[client]--
+		q.all--
+	}
+}
+
+// clientPrefix is what counts as one client. What is no address counts as one, too.
+func clientPrefix(ip string) netip.Prefix {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	bits := 128
+	if addr = addr.Unmap().WithZone(""); addr.Is6() {
+		bits = 64
+	}
+	p, _ := addr.Prefix(min(bits, addr.BitLen()))
+	return p
+}
+
+// lookUp asks the store for the session's binding. A client whose sids keep being unknown is refused, and while there are too many of
+// them in all a request waits: that its session does not exist is said only where the store says so.
+func (c *clientConn) lookUp() {
+	x := c.x
+	client, second := clientPrefix(x.Origin().IP), c.d.loop.Clock().Unix()
+	if limit := c.g.Limits.UnknownSIDs; limit > 0 {
+		switch over, full := c.g.quota.take(client, limit, second); {
+		case over:
+			c.fail(engineio.TooMany)
+			return
+		case full:
+			c.holdForStore()
+			return
+		}
+	}
+	var b affinity.Binding
+	var err error
+	c.await(
+		func() {
+			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); c.g.Limits.UnknownSIDs > 0 && !errors.Is(err, affinity.ErrNotFound) {
+				c.g.quota.giveBack(client, second)
+			}
+		},
+		func() {
+			switch {
+			case err == nil:
+				x.Binding, x.heldAt = b, time.Time{}
+				x.route.newcomers.adopted.Add(1)
+				c.renew()
+			case errors.Is(err, affinity.ErrNotFound):
+				c.fail(engineio.SIDUnknown)
+			default:
+				c.holdForStore()
+			}
+		}, nil)
+}

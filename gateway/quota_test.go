@@ -1,0 +1,87 @@
+package gateway_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+)
+
+// unknowns sends polls with n sids that nobody knows, as the client at that address, and counts the answers.
+func unknowns(c *rawClient, client string, n int) map[int]int {
+	c.t.Helper()
+	statuses := map[int]int{}
+	for i := range n {
+		c.send(get(pollTarget(fmt.Sprint("nobodys", i)), "X-Forwarded-For: "+client))
+		r := c.answer()
+		if statuses[r.StatusCode]++; r.StatusCode == 429 && r.Header.Get("Retry-After") == "" {
+			c.t.Error("no word of when to come again")
+		}
+	}
+	return statuses
+}
+
+// A client that makes sids up asks the store no more often than its share, and no other client loses anything by it.
+func TestQuotaOfUnknownSIDs(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	w := &wrapStore{Store: affinity.NewMemory(1000)}
+	s := startGateway(t, withNodes(n), withStore(w), withTrusted("127.0.0.0/8"), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 40 }))
+	c := dial(t, s.addr)
+	for i, clients := range [][]string{{"192.0.2.1"}, {"2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:0:3"}} {
+		_, before := w.counts()
+		began, statuses := time.Now(), map[int]int{}
+		for _, client := range clients {
+			for status, count := range unknowns(c, client, 200) {
+				statuses[status] += count
+			}
+		}
+		most := 10 * (int(time.Since(began)/time.Second) + 2)
+		_, after := w.counts()
+		if asked := after - before; asked > most || asked != statuses[400] || statuses[429] == 0 || len(statuses) > 2 {
+			t.Errorf("%d: %d look-ups of %d at most, answers %v", i, asked, most, statuses)
+		}
+	}
+	if got := s.metric("sidway_local_responses_total", "too_many"); got == 0 {
+		t.Error("not counted")
+	}
+	if got := unknowns(c, "2001:db8:0:1::1", 1); got[400] != 1 {
+		t.Errorf("another client got %v", got)
+	}
+}
+
+// Sessions of other replicas that move here are no unknown ones, however many come from one address.
+func TestQuotaSparesSessions(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	w := &wrapStore{Store: affinity.NewMemory(1000)} // which knows nothing without a look-up
+	s := startGateway(t, withNodes(n), withStore(w), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 4 }))
+	s.bind(aSID, n)
+	c := dial(t, s.addr)
+	for range 100 {
+		if status, text := c.ask(get(pollTarget(aSID))); status != 200 {
+			t.Fatalf("answered %d %q", status, text)
+		}
+	}
+}
+
+// Where the clients are many, each within its share, a request waits for the next second rather than hear that it is unknown.
+func TestQuotaOfAllHolds(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	w := &wrapStore{Store: affinity.NewMemory(1000)}
+	s := startGateway(t, withNodes(n), withStore(w), withTrusted("127.0.0.0/8"), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 4 }))
+	c := dial(t, s.addr)
+	began := time.Now()
+	const clients = 12
+	for i := range clients {
+		if got := unknowns(c, fmt.Sprint("192.0.2.", i), 1); got[400] != 1 {
+			t.Fatalf("client %d got %v", i, got)
+		}
+	}
+	if _, asked := w.counts(); asked != clients || time.Since(began) < time.Second {
+		t.Errorf("%d clients, %d look-ups in %v", clients, asked, time.Since(began))
+	}
+}
