@@ -33,7 +33,7 @@ func (g *Gateway) Listen(l net.Listener) error {
 	sock.PrepareListener(fd)
 	a := &acceptor{g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
 	a.warned.Pause = acceptQuiet
-	a.Sit(a)
+	a.Init(a)
 	a.d.do(func() { err = a.open() })
 	return err
 }
@@ -62,7 +62,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 // acceptor is a listening socket. It accepts on one loop and gives the connections to all loops in turn, so that each carries
 // as many.
 type acceptor struct {
-	loop.Seat
+	loop.Timer
 	g       *Gateway
 	d       *driver
 	fd      int
@@ -75,8 +75,8 @@ type acceptor struct {
 	warned  notice.Limiter[struct{}]
 }
 
-// acceptsPerTurn is how many connections are accepted before other sockets have their turn.
-const acceptsPerTurn = 64
+// acceptsAtOnce is how many connections are accepted before other sockets are served.
+const acceptsAtOnce = 64
 
 func (a *acceptor) open() (err error) {
 	if a.d.deaf {
@@ -94,9 +94,9 @@ func (a *acceptor) open() (err error) {
 	return nil
 }
 
-// Event implements loop.Handler.
+// Event implements loop.EventHandler.
 func (a *acceptor) Event(int, loop.Events) {
-	for range acceptsPerTurn {
+	for range acceptsAtOnce {
 		fd, from, err := sock.Accept(a.fd)
 		switch err {
 		case nil:
@@ -119,7 +119,7 @@ func (a *acceptor) Event(int, loop.Events) {
 // turnAway deals with connections that wait while there is no descriptor: a stranger gets its 503 on the one that is kept back for
 // that, and a live session gets that one.
 func (a *acceptor) turnAway() {
-	for range acceptsPerTurn {
+	for range acceptsAtOnce {
 		a.keepSpare()
 		if a.spare < 0 {
 			return
@@ -157,37 +157,31 @@ func isStranger(fd int, b []byte) bool {
 
 // suspend lets connections wait in the kernel until there are descriptors again.
 func (a *acceptor) suspend(err error) {
-	if a.warned.DueAnew(struct{}{}) {
+	if a.warned.DueAfterQuiet(struct{}{}) {
 		a.g.Log.Warn("no connection can be accepted", "error", err)
 	}
 	a.pause = min(max(2*a.pause, acceptPause), acceptPauseMost)
 	a.d.loop.Release(a.token, a.fd)
 	a.watched = false
-	a.d.loop.SetTimer(&a.Seat, a.d.loop.Now()+a.pause)
+	a.d.loop.SetTimer(&a.Timer, a.d.loop.Now()+a.pause)
 }
 
-// Expire implements loop.Handler: connections are accepted again.
+// Expire implements loop.Expirer: connections are accepted again.
 func (a *acceptor) Expire() {
 	var err error
 	if a.token, err = a.d.loop.WatchListener(a.fd, a); err != nil {
-		a.d.loop.SetTimer(&a.Seat, a.d.loop.Now()+acceptPauseMost)
+		a.d.loop.SetTimer(&a.Timer, a.d.loop.Now()+acceptPauseMost)
 		return
 	}
 	a.watched = true
 }
-
-// Turn implements loop.Handler.
-func (a *acceptor) Turn() {}
-
-// Receive implements loop.Handler.
-func (a *acceptor) Receive() {}
 
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
 	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.Trusted), g: a.g, d: d, fd: fd, fresh: true}
 	c.ReplaceIDs = a.g.AccessLog
-	c.Sit(c)
+	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)
 	if d == a.d {
@@ -205,7 +199,7 @@ func (a *acceptor) close() {
 	if a.watched {
 		a.d.loop.Forget(a.token)
 	}
-	a.d.loop.StopTimer(&a.Seat)
+	a.d.loop.StopTimer(&a.Timer)
 	sock.Close(a.fd)
 	if a.spare >= 0 {
 		sock.Close(a.spare)

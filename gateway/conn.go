@@ -13,7 +13,7 @@ import (
 
 // clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
 type clientConn struct {
-	loop.Seat
+	loop.Timer
 	request.Client
 	g      *Gateway
 	d      *driver
@@ -67,10 +67,10 @@ const (
 // forever is the limit of a state that something else ends.
 const forever = time.Duration(math.MaxInt64)
 
-// readsPerTurn is how many steps a connection takes before the others have their turn.
-const readsPerTurn = 16
+// readsAtOnce is how many steps a connection takes before others are served.
+const readsAtOnce = 16
 
-// Receive implements loop.Handler: the connection comes from the acceptor's loop.
+// Receive implements loop.Receiver: the connection comes from the acceptor's loop.
 func (c *clientConn) Receive() { c.arrive() }
 
 // arrive puts the connection on its loop.
@@ -95,7 +95,7 @@ func (c *clientConn) arrive() {
 	c.awaitRequest()
 }
 
-// Event implements loop.Handler.
+// Event implements loop.EventHandler.
 func (c *clientConn) Event(_ int, e loop.Events) {
 	if e&loop.Hup != 0 {
 		c.hup, c.readable = true, true
@@ -109,8 +109,8 @@ func (c *clientConn) Event(_ int, e loop.Events) {
 	c.advance()
 }
 
-// Turn implements loop.Handler.
-func (c *clientConn) Turn() { c.advance() }
+// Resume implements loop.Resumer.
+func (c *clientConn) Resume() { c.advance() }
 
 // Fail implements loop.Failer.
 func (c *clientConn) Fail() {
@@ -122,7 +122,7 @@ func (c *clientConn) Fail() {
 
 // advance does whatever can be done now: it reads what the client and the node have sent, as far as the state wants it.
 func (c *clientConn) advance() {
-	for range readsPerTurn {
+	for range readsAtOnce {
 		switch n := c.n; {
 		case c.wants() && len(c.in.b) > c.looked:
 			c.use()
@@ -143,7 +143,7 @@ func (c *clientConn) advance() {
 		}
 	}
 	c.keep()
-	c.d.loop.Again(&c.Seat)
+	c.d.loop.Yield(&c.Timer)
 }
 
 // keep copies what lies in the loop's buffer and is not used yet.
@@ -234,8 +234,8 @@ func (c *clientConn) arm() {
 	if first == forever {
 		return
 	}
-	if when, set := c.Timer(); !set || first < when {
-		c.d.loop.SetTimer(&c.Seat, first)
+	if when, set := c.Due(); !set || first < when {
+		c.d.loop.SetTimer(&c.Timer, first)
 	}
 }
 
@@ -253,7 +253,7 @@ func (c *clientConn) first() time.Duration {
 // answering reports whether the client is being sent an answer.
 func (c *clientConn) answering() bool { return c.state == relaying || c.state == flushing }
 
-// Expire implements loop.Handler.
+// Expire implements loop.Expirer.
 func (c *clientConn) Expire() {
 	now := c.d.loop.Now()
 	switch {
@@ -368,7 +368,7 @@ type awaited struct {
 	work, then, drop func()
 }
 
-// Receive implements loop.Handler.
+// Receive implements loop.Receiver.
 func (a *awaited) Receive() {
 	defer a.g.serving.Done()
 	if a.state == gone {

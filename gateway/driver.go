@@ -54,17 +54,8 @@ func newDriver(g *Gateway, l *loop.Loop) *driver {
 // task is something to be done on a loop.
 type task func()
 
-// Receive implements loop.Handler.
+// Receive implements loop.Receiver.
 func (t task) Receive() { t() }
-
-// Event implements loop.Handler.
-func (task) Event(int, loop.Events) {}
-
-// Turn implements loop.Handler.
-func (task) Turn() {}
-
-// Expire implements loop.Handler.
-func (task) Expire() {}
 
 // do does f on the loop and returns when it is done. It is not for the loop's own goroutine.
 func (d *driver) do(f func()) {
@@ -201,7 +192,7 @@ func dialName(address string) dialed {
 func (d *driver) adopt(n *cluster.Node, fd int) (*nodeConn, error) {
 	var err error
 	c := &nodeConn{d: d, node: n, fd: fd}
-	c.Sit(c)
+	c.Init(c)
 	if c.token, err = d.loop.Watch(fd, c, 0); err != nil {
 		sock.Close(fd)
 		return nil, err

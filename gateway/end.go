@@ -129,7 +129,7 @@ func (c *clientConn) getOff() {
 	c.waiter.leave()
 	c.in.free()
 	c.unsent.free()
-	c.d.loop.StopTimer(&c.Seat)
+	c.d.loop.StopTimer(&c.Timer)
 	delete(c.d.clients, c)
 }
 

@@ -275,8 +275,6 @@ type pausing struct {
 
 func (p pausing) Receive()             { p.began.Done(); <-p.done }
 func (pausing) Event(int, loop.Events) {}
-func (pausing) Turn()                  {}
-func (pausing) Expire()                {}
 
 // narrow listens for connections that take little before somebody reads.
 func narrow(t *testing.T) net.Listener {

@@ -14,7 +14,7 @@ import (
 
 // nodeConn is a connection to a node: idle, or with the request of one client.
 type nodeConn struct {
-	loop.Seat
+	loop.Timer
 	d        *driver
 	node     *cluster.Node
 	client   *clientConn // nil: idle
@@ -32,7 +32,7 @@ type nodeConn struct {
 	closed   bool
 }
 
-// Event implements loop.Handler.
+// Event implements loop.EventHandler.
 func (n *nodeConn) Event(_ int, e loop.Events) {
 	if e&loop.Hup != 0 {
 		n.hup, n.readable = true, true
@@ -163,27 +163,21 @@ func (n *nodeConn) free(keep time.Duration, again bool) {
 	n.until = n.d.loop.Now() + keep
 	n.d.idle[n.node] = append(n.d.idle[n.node], n)
 	n.d.idling++
-	if _, set := n.Timer(); !set {
-		n.d.loop.SetTimer(&n.Seat, n.until)
+	if _, set := n.Due(); !set {
+		n.d.loop.SetTimer(&n.Timer, n.until)
 	}
 }
 
-// Expire implements loop.Handler: the connection may have been idle for too long.
+// Expire implements loop.Expirer: the connection may have been idle for too long.
 func (n *nodeConn) Expire() {
 	switch {
 	case n.client != nil: // set again when it is free
 	case n.d.loop.Now() < n.until:
-		n.d.loop.SetTimer(&n.Seat, n.until)
+		n.d.loop.SetTimer(&n.Timer, n.until)
 	default:
 		n.drop()
 	}
 }
-
-// Turn implements loop.Handler.
-func (n *nodeConn) Turn() {}
-
-// Receive implements loop.Handler.
-func (n *nodeConn) Receive() {}
 
 // drop closes an idle connection.
 func (n *nodeConn) drop() {
@@ -206,7 +200,7 @@ func (n *nodeConn) close() {
 	n.closed = true
 	n.in.free()
 	n.unsent.free()
-	n.d.loop.StopTimer(&n.Seat)
+	n.d.loop.StopTimer(&n.Timer)
 	n.d.loop.Forget(n.token)
 	sock.Close(n.fd)
 	n.d.g.toNodes.Add(-1)
@@ -215,6 +209,6 @@ func (n *nodeConn) close() {
 // hand gives the connection to the engine of tunnels.
 func (n *nodeConn) hand() tunnel.Socket {
 	n.client = nil
-	n.d.loop.StopTimer(&n.Seat)
+	n.d.loop.StopTimer(&n.Timer)
 	return tunnel.Socket{FD: n.fd, Token: n.token, Readable: n.readable, Hup: n.hup}
 }

@@ -87,7 +87,3 @@ func (w watching) Event(_ int, events loop.Events) {
 		w.event()
 	}
 }
-
-func (watching) Turn() {}
-
-func (watching) Expire() {}

@@ -9,7 +9,7 @@
 //	l.Send(h) // h.Receive is called on the loop, and there:
 //	token, err := l.Watch(fd, h, 0)
 //	n, err := l.Read(token, fd, l.Shared) // in h.Event
-//	l.SetTimer(&h.Seat, l.Now()+time.Minute)
+//	l.SetTimer(&h.Timer, l.Now()+time.Minute)
 //
 // What a handler does, it does on its loop's goroutine alone: it touches and closes its descriptors there, and never
 // waits. Others reach it through Send.

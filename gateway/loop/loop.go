@@ -8,19 +8,22 @@ import (
 	"time"
 )
 
-// Handler is what a loop calls, on its own goroutine. None of the methods may block.
-type Handler interface {
+// EventHandler is told what happens at a descriptor. A loop calls it, and the others below, on its own goroutine. None may block.
+type EventHandler interface {
 	// Event tells what has happened at the descriptor that was watched as that side. Events are edges: what is not read or
 	// written to its end is not told again. The end is a Read or Write that returns sock.Again or fewer bytes than asked for;
 	// after Hup only a Read's error is the end.
 	Event(side int, e Events)
-	// Turn is called once after Again, when the others have had their turn.
-	Turn()
-	// Expire is called when the timer's time has come; the timer is not set any more.
-	Expire()
-	// Receive is called once for each Send.
-	Receive()
 }
+
+// Receiver is called once for each Send.
+type Receiver interface{ Receive() }
+
+// Expirer is called when the time of its Timer has come; the timer is not set any more.
+type Expirer interface{ Expire() }
+
+// Resumer is called once after Yield, when the others have been served.
+type Resumer interface{ Resume() }
 
 // Events are what has happened at a descriptor.
 type Events uint8
@@ -35,7 +38,7 @@ const (
 	Hup
 )
 
-// Failer is a Handler that can end what it serves after one of its methods has panicked. Fail is called on the loop.
+// Failer is any of these that can end what it serves after one of its methods has panicked. Fail is called on the loop.
 type Failer interface{ Fail() }
 
 // Loop calls the handlers of many sockets on one goroutine. All its methods but Send, End, Since and SetBusy are for that goroutine.
@@ -53,16 +56,16 @@ type Loop struct {
 	now    time.Duration // since start, likewise
 	busy   time.Duration // when there was an event last
 
-	slots []slot
-	free  []int32
-	ready []*Seat // have more to do than one turn allows
-	spare []*Seat // ready's other half: one is gone through while the other is filled
-	due   timers
+	slots   []slot
+	free    []int32
+	yielded []*Timer // those that have more to do than they may do at once
+	spare   []*Timer // its other half: one is gone through while the other is filled
+	due     timers
 
 	mu      sync.Mutex
-	inbox   []Handler
-	emptied []Handler // inbox's other half
-	waiting bool      // the loop sleeps or is about to: ring the bell
+	inbox   []Receiver
+	emptied []Receiver // inbox's other half
+	waiting bool       // the loop sleeps or is about to: ring the bell
 	ending  bool
 	ended   chan struct{}
 }
@@ -73,7 +76,7 @@ type Token int32
 // slot is where events find their handler. The generation tells an event of an earlier tenant, which may be in the same batch
 // as that tenant's end: without it one user's bytes could reach another.
 type slot struct {
-	handler    Handler
+	handler    EventHandler
 	side       int32
 	generation int32
 }
@@ -113,7 +116,7 @@ func start() (*Loop, error) {
 
 // Send has h.Receive called on the loop soon. It may be called from any goroutine, as often as there is something to tell.
 // After End it does nothing.
-func (l *Loop) Send(h Handler) {
+func (l *Loop) Send(h Receiver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inbox = append(l.inbox, h)
@@ -153,8 +156,8 @@ func (l *Loop) run() {
 			break
 		}
 		l.dispatch(l.wait())
-		l.turns()
-		l.expire()
+		l.resumeAll()
+		l.expireAll()
 		l.offer(batch)
 	}
 	l.mu.Lock()
@@ -172,7 +175,7 @@ func (l *Loop) receive() bool {
 	l.mu.Unlock()
 	for i, h := range inbox {
 		inbox[i] = nil
-		l.call(h, received, 0, 0)
+		l.deliver(h)
 	}
 	l.mu.Lock()
 	l.emptied = inbox
@@ -183,7 +186,7 @@ func (l *Loop) receive() bool {
 // wait returns the number of events. It sleeps until something comes or is due.
 func (l *Loop) wait() int {
 	n := 0
-	if len(l.ready) > 0 || !l.mayWait() {
+	if len(l.yielded) > 0 || !l.mayWait() {
 		n = l.poller.waitUntold(0)
 	} else {
 		n = l.sleep(l.due.in(time.Since(l.start)))
@@ -210,35 +213,34 @@ func (l *Loop) mayWait() bool {
 // tell tells the handler of a slot, if it still has one.
 func (l *Loop) tell(t Token, e Events) {
 	if s := l.slots[t]; s.handler != nil {
-		l.call(s.handler, happened, int(s.side), e)
+		l.event(s.handler, int(s.side), e)
 	}
 }
 
-// The methods of a Handler.
-const (
-	happened = iota
-	turned
-	expired
-	received
-)
+// The calls of one handler each. A panic in it is not the end of the others.
 
-// call calls one method of h. A panic in it is not the end of the others.
-func (l *Loop) call(h Handler, method, side int, e Events) {
+func (l *Loop) event(h EventHandler, side int, e Events) {
 	defer l.guard(h)
-	switch method {
-	case happened:
-		h.Event(side, e)
-	case turned:
-		h.Turn()
-	case expired:
-		h.Expire()
-	case received:
-		h.Receive()
-	}
+	h.Event(side, e)
+}
+
+func (l *Loop) deliver(r Receiver) {
+	defer l.guard(r)
+	r.Receive()
+}
+
+func (l *Loop) resume(r Resumer) {
+	defer l.guard(r)
+	r.Resume()
+}
+
+func (l *Loop) expire(e Expirer) {
+	defer l.guard(e)
+	e.Expire()
 }
 
 // guard deals with a panic of h, if there is one.
-func (l *Loop) guard(h Handler) {
+func (l *Loop) guard(h any) {
 	v := recover()
 	if v == nil {
 		return
@@ -257,39 +259,39 @@ func (l *Loop) guard(h Handler) {
 	}
 }
 
-// turns gives another turn to those that asked for it.
-func (l *Loop) turns() {
-	ready := l.ready
-	l.ready = l.spare[:0]
-	for i, s := range ready {
-		ready[i] = nil
-		s.queued = false
-		l.call(s.handler, turned, 0, 0)
+// resumeAll goes on with those that have yielded.
+func (l *Loop) resumeAll() {
+	yielded := l.yielded
+	l.yielded = l.spare[:0]
+	for i, t := range yielded {
+		yielded[i] = nil
+		t.yielded = false
+		l.resume(t.owner.(Resumer))
 	}
-	l.spare = ready
+	l.spare = yielded
 }
 
-// expire calls those that are due.
-func (l *Loop) expire() {
+// expireAll calls those that are due.
+func (l *Loop) expireAll() {
 	for len(l.due) > 0 && l.due[0].when <= l.now {
-		s := l.due[0]
-		l.StopTimer(s)
-		l.call(s.handler, expired, 0, 0)
+		t := l.due[0]
+		l.StopTimer(t)
+		l.expire(t.owner)
 	}
 }
 
 // Watch has h told what happens at fd, a socket that does not block, under the number side. Of what has happened already
 // it is told at once.
-func (l *Loop) Watch(fd int, h Handler, side int) (Token, error) {
+func (l *Loop) Watch(fd int, h EventHandler, side int) (Token, error) {
 	return l.watch(fd, h, side, false)
 }
 
 // WatchListener has h told, time and again, that connections wait at the listening socket fd.
-func (l *Loop) WatchListener(fd int, h Handler) (Token, error) {
+func (l *Loop) WatchListener(fd int, h EventHandler) (Token, error) {
 	return l.watch(fd, h, 0, true)
 }
 
-func (l *Loop) watch(fd int, h Handler, side int, listens bool) (Token, error) {
+func (l *Loop) watch(fd int, h EventHandler, side int, listens bool) (Token, error) {
 	if len(l.free) == 0 {
 		l.free = append(l.free, int32(len(l.slots)))
 		l.slots = append(l.slots, slot{})
@@ -306,7 +308,7 @@ func (l *Loop) watch(fd int, h Handler, side int, listens bool) (Token, error) {
 }
 
 // HandOver has h told from now on what happens at the descriptor. What was told before is not told again.
-func (l *Loop) HandOver(t Token, h Handler, side int) {
+func (l *Loop) HandOver(t Token, h EventHandler, side int) {
 	l.slots[t].handler, l.slots[t].side = h, int32(side)
 }
 
@@ -323,10 +325,10 @@ func (l *Loop) Release(t Token, fd int) {
 	l.poller.remove(fd)
 }
 
-// Again has the handler's Turn called after this batch of events.
-func (l *Loop) Again(s *Seat) {
-	if !s.queued {
-		s.queued = true
-		l.ready = append(l.ready, s)
+// Yield has the timer's owner, a Resumer, called after this batch of events: it has more to do than it may do at once.
+func (l *Loop) Yield(t *Timer) {
+	if !t.yielded {
+		t.yielded = true
+		l.yielded = append(l.yielded, t)
 	}
 }

@@ -39,7 +39,7 @@ func start(t *testing.T) *loop.Loop {
 
 // probe is a handler that calls functions; those that are nil are not expected.
 type probe struct {
-	loop.Seat
+	loop.Timer
 	event   func(side int, events loop.Events)
 	turn    func()
 	expire  func()
@@ -48,12 +48,12 @@ type probe struct {
 
 func newProbe() *probe {
 	p := &probe{}
-	p.Sit(p)
+	p.Init(p)
 	return p
 }
 
 func (p *probe) Event(side int, events loop.Events) { p.event(side, events) }
-func (p *probe) Turn()                              { p.turn() }
+func (p *probe) Resume()                            { p.turn() }
 func (p *probe) Expire()                            { p.expire() }
 func (p *probe) Receive()                           { p.receive() }
 
@@ -118,16 +118,16 @@ func TestTimers(t *testing.T) {
 		for i := range 5 {
 			p := newProbe()
 			p.expire = func() { expired <- i }
-			l.SetTimer(&p.Seat, now+time.Duration(50-10*i)*time.Millisecond)
+			l.SetTimer(&p.Timer, now+time.Duration(50-10*i)*time.Millisecond)
 			probes = append(probes, p)
 		}
-		l.StopTimer(&probes[1].Seat)
-		l.SetTimer(&probes[4].Seat, now+70*time.Millisecond) // put off
-		l.SetTimer(&probes[0].Seat, now+5*time.Millisecond)  // and brought forward
-		if when, set := probes[4].Timer(); !set || when != now+70*time.Millisecond {
+		l.StopTimer(&probes[1].Timer)
+		l.SetTimer(&probes[4].Timer, now+70*time.Millisecond) // put off
+		l.SetTimer(&probes[0].Timer, now+5*time.Millisecond)  // and brought forward
+		if when, set := probes[4].Due(); !set || when != now+70*time.Millisecond {
 			t.Errorf("the timer is set: %v, for %v", set, when)
 		}
-		if _, set := probes[1].Timer(); set {
+		if _, set := probes[1].Due(); set {
 			t.Error("a timer that was stopped is set")
 		}
 	})
@@ -155,16 +155,16 @@ func TestTurns(t *testing.T) {
 		a.turn = func() {
 			turns <- 0
 			if left--; left > 0 {
-				l.Again(&a.Seat)
-				l.Again(&a.Seat)
-				l.Again(&b.Seat)
+				l.Yield(&a.Timer)
+				l.Yield(&a.Timer)
+				l.Yield(&b.Timer)
 				return
 			}
 			close(done)
 		}
 		b.turn = func() { turns <- 1 }
-		l.Again(&a.Seat)
-		l.Again(&b.Seat)
+		l.Yield(&a.Timer)
+		l.Yield(&b.Timer)
 	})
 	await(t, done)
 	do(t, l, func() {}) // b's last turn is in the same round

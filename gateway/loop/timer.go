@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Seat is a handler's place on its loop: its timer and its turn. Handlers embed one each.
-type Seat struct {
-	handler Handler
+// Timer calls its owner at a time, or after this batch of events. Handlers embed one each.
+type Timer struct {
+	owner   Expirer
 	when    time.Duration
 	at      int32 // its place among the timers, one more than the index; 0: not set
-	queued  bool  // it waits for its turn
+	yielded bool
 }
 
-// Sit makes h the handler that the seat's timer and turns call.
-func (s *Seat) Sit(h Handler) { s.handler = h }
+// Init makes e the one that the timer calls.
+func (t *Timer) Init(e Expirer) { t.owner = e }
 
-// Timer returns when the timer is due, since the loop's start, and whether it is set.
-func (s *Seat) Timer() (time.Duration, bool) { return s.when, s.at > 0 }
+// Due returns when the timer is due, since the loop's start, and whether it is set.
+func (t *Timer) Due() (time.Duration, bool) { return t.when, t.at > 0 }
 
-// SetTimer has the handler's Expire called once at when, since the loop's start, and not at the time set before.
+// SetTimer has the owner's Expire called once at when, since the loop's start, and not at the time set before.
 // It takes O(log n) for n timers: where a limit is put off often, let Expire find that it has come too early instead.
-func (l *Loop) SetTimer(s *Seat, when time.Duration) {
+func (l *Loop) SetTimer(s *Timer, when time.Duration) {
 	s.when = when
 	if s.at == 0 {
 		heap.Push(&l.due, s)
@@ -33,14 +33,14 @@ func (l *Loop) SetTimer(s *Seat, when time.Duration) {
 }
 
 // StopTimer takes the timer back, if it is set.
-func (l *Loop) StopTimer(s *Seat) {
+func (l *Loop) StopTimer(s *Timer) {
 	if s.at > 0 {
 		heap.Remove(&l.due, int(s.at)-1)
 	}
 }
 
 // timers are ordered by when they are due.
-type timers []*Seat
+type timers []*Timer
 
 // in returns the milliseconds until the first is due, -1 for none.
 func (d timers) in(now time.Duration) int {
@@ -61,8 +61,8 @@ func (d *timers) Swap(i, j int) {
 }
 
 func (d *timers) Push(s any) {
-	*d = append(*d, s.(*Seat))
-	s.(*Seat).at = int32(len(*d))
+	*d = append(*d, s.(*Timer))
+	s.(*Timer).at = int32(len(*d))
 }
 
 func (d *timers) Pop() any {

@@ -27,8 +27,8 @@ type Limiter[K comparable] struct {
 // Due reports whether it is time to tell of k, and takes it as told then.
 func (l *Limiter[K]) Due(k K) bool { return l.due(k, false) }
 
-// DueAnew is Due for trouble that goes on: it is told of when it begins, and again only after a pause without any.
-func (l *Limiter[K]) DueAnew(k K) bool { return l.due(k, true) }
+// DueAfterQuiet is Due for trouble that goes on: it is told of when it begins, and again only after a pause without any.
+func (l *Limiter[K]) DueAfterQuiet(k K) bool { return l.due(k, true) }
 
 func (l *Limiter[K]) due(k K, extend bool) bool {
 	l.mu.Lock()

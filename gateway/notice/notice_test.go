@@ -62,7 +62,7 @@ func TestTroubleThatGoesOn(t *testing.T) {
 		l := notice.Limiter[string]{Pause: 10 * time.Second}
 		for range 2 {
 			for i := range 30 {
-				if due := l.DueAnew("accept"); due != (i == 0) {
+				if due := l.DueAfterQuiet("accept"); due != (i == 0) {
 					t.Errorf("call %d: due is %v", i, due)
 				}
 				time.Sleep(time.Second)

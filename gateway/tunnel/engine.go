@@ -38,7 +38,7 @@ func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 		on.HandOver(token, t, side)
 	}
 	for i, s := range [...]Socket{client, node} {
-		t.ways[i].readable, t.ways[i].hup = s.Readable || s.Hup, s.Hup
+		t.directions[i].readable, t.directions[i].hup = s.Readable || s.Hup, s.Hup
 	}
 	t.begin()
 }

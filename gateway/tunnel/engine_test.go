@@ -85,8 +85,6 @@ func (a adoption) Receive() {
 }
 
 func (adoption) Event(int, loop.Events) {}
-func (adoption) Turn()                  {}
-func (adoption) Expire()                {}
 
 // detach returns the descriptor of a connection's socket, and closes the connection.
 func detach(t testing.TB, c net.Conn) int {

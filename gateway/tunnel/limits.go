@@ -11,8 +11,8 @@ import (
 // move no deadline, which is found to be early when it is due.
 func (t *tunnel) arm() {
 	when, _ := t.first()
-	if set, ok := t.Timer(); when < math.MaxInt64 && (!ok || when < set) {
-		t.loop.SetTimer(&t.Seat, when)
+	if set, ok := t.Due(); when < math.MaxInt64 && (!ok || when < set) {
+		t.loop.SetTimer(&t.Timer, when)
 	}
 }
 
@@ -22,25 +22,25 @@ func (t *tunnel) first() (time.Duration, func()) {
 	if t.lingers > 0 {
 		when, act = t.lingers, func() { t.because(Failed); t.close() }
 	}
-	for i := range t.ways {
-		w := &t.ways[i]
+	for i := range t.directions {
+		w := &t.directions[i]
 		if end := w.blocked + t.block; t.block > 0 && len(w.waiting) > 0 && end < when {
 			when, act = end, func() { t.abandon(1-i, Blocked) }
 		}
 	}
-	if up := &t.ways[0]; t.idle > 0 && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
+	if up := &t.directions[0]; t.idle > 0 && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
 		when, act = t.heard+t.idle, func() { t.abandon(0, ClientIdle) }
 	}
 	return when, act
 }
 
-// Expire implements loop.Handler. Where no limit runs, the next one to begin sets the timer again.
+// Expire implements loop.Expirer. Where no limit runs, the next one to begin sets the timer again.
 func (t *tunnel) Expire() {
 	switch when, act := t.first(); {
 	case when <= t.loop.Now():
 		act()
 	case when < math.MaxInt64:
-		t.loop.SetTimer(&t.Seat, when)
+		t.loop.SetTimer(&t.Timer, when)
 	}
 }
 

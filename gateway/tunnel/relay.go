@@ -10,21 +10,19 @@ import (
 	"github.com/sidway/sidway/gateway/sock"
 )
 
-var _ loop.Handler = (*tunnel)(nil)
-
-// turn is how many reads a tunnel may make before the others come first.
-const turn = 8
+// readsAtOnce is how many reads a tunnel may make before the others come first.
+const readsAtOnce = 8
 
 // tunnel is a tunnel on a loop: two descriptors, what waits to be written, and a few facts.
 type tunnel struct {
-	loop.Seat
-	loop    *loop.Loop
-	roster  *roster
-	buffers *buffers
-	node    any
-	fds     [2]int // of the client and of the node
-	tokens  [2]loop.Token
-	ways    [2]way // from the client to the node, and back
+	loop.Timer
+	loop       *loop.Loop
+	roster     *roster
+	buffers    *buffers
+	node       any
+	fds        [2]int // of the client and of the node
+	tokens     [2]loop.Token
+	directions [2]direction // from the client to the node, and back
 
 	gone bool // the descriptors are closed
 
@@ -38,8 +36,8 @@ type tunnel struct {
 	order atomic.Uint32 // what another goroutine wants
 }
 
-// way is one direction: from fds[i] to the other one.
-type way struct {
+// direction is one of the two: from fds[i] to the other one.
+type direction struct {
 	waiting  []byte  // read and not yet taken by the other side
 	borrowed *[]byte // the buffer that holds it; nil for early bytes
 	passed   int64
@@ -60,11 +58,11 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 		loop: on, node: o.Node, roster: e.roster, buffers: e.buffers,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, done: o.Done,
 	}
-	t.Sit(t)
+	t.Init(t)
 	if t.linger <= 0 {
 		t.linger = DefaultLinger
 	}
-	t.ways[0].waiting, t.ways[1].waiting = o.ToNode, o.ToClient
+	t.directions[0].waiting, t.directions[1].waiting = o.ToNode, o.ToClient
 	t.heard = on.Since() + o.Grace
 	return t
 }
@@ -89,7 +87,7 @@ func (t *tunnel) cut() {
 	t.loop.Send(t)
 }
 
-// Receive implements loop.Handler: there is an order.
+// Receive implements loop.Receiver: there is an order.
 func (t *tunnel) Receive() {
 	if !t.gone {
 		t.obey()
@@ -98,8 +96,8 @@ func (t *tunnel) Receive() {
 
 // begin moves what is there already.
 func (t *tunnel) begin() {
-	for i := range t.ways {
-		t.ways[i].blocked = t.loop.Now()
+	for i := range t.directions {
+		t.directions[i].blocked = t.loop.Now()
 	}
 	t.arm()
 	t.obey()
@@ -114,14 +112,14 @@ func (t *tunnel) obey() {
 		return
 	case orderStop:
 		t.because(Shutdown)
-		t.ways[1].eof = true
+		t.directions[1].eof = true
 	}
 	t.pump()
 }
 
-// Event implements loop.Handler.
+// Event implements loop.EventHandler.
 func (t *tunnel) Event(side int, e loop.Events) {
-	w := &t.ways[side]
+	w := &t.directions[side]
 	w.readable = w.readable || e&loop.Readable != 0
 	w.hup = w.hup || e&loop.Hup != 0
 	t.pump()
@@ -134,22 +132,22 @@ func (t *tunnel) pump() {
 		more = t.move(1) || more
 	}
 	if more && !t.gone {
-		t.loop.Again(&t.Seat)
+		t.loop.Yield(&t.Timer)
 	}
 }
 
-// Turn implements loop.Handler.
-func (t *tunnel) Turn() {
+// Resume implements loop.Resumer.
+func (t *tunnel) Resume() {
 	if !t.gone {
 		t.pump()
 	}
 }
 
-// move passes bytes on in one direction, until there are none, the other side takes none, or the turn is over: then it
+// move passes bytes on in one direction, until there are none, the other side takes none, or others are to be served: then it
 // reports true.
 func (t *tunnel) move(i int) bool {
-	w := &t.ways[i]
-	for range turn {
+	w := &t.directions[i]
+	for range readsAtOnce {
 		if w.over {
 			return false
 		}
@@ -157,7 +155,7 @@ func (t *tunnel) move(i int) bool {
 			return false
 		}
 		if w.eof {
-			if !t.ways[1-i].over { // else the close that follows tells it
+			if !t.directions[1-i].over { // else the close that follows tells it
 				_ = sock.ShutdownWrite(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
@@ -176,7 +174,7 @@ func (t *tunnel) move(i int) bool {
 
 // read reads once and writes what came.
 func (t *tunnel) read(i int) {
-	w, b := &t.ways[i], t.loop.Shared
+	w, b := &t.directions[i], t.loop.Shared
 	n, err := t.loop.Read(t.tokens[i], t.fds[i], b)
 	switch {
 	case n > 0:
@@ -198,7 +196,7 @@ func (t *tunnel) read(i int) {
 
 // write passes b on. What the other side does not take is kept, and nothing more is read until it has.
 func (t *tunnel) write(i int, b []byte) {
-	w := &t.ways[i]
+	w := &t.directions[i]
 	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], b)
 	if n > 0 {
 		w.passed += int64(n)
@@ -216,7 +214,7 @@ func (t *tunnel) write(i int, b []byte) {
 
 // flush writes what waits and reports whether nothing does any more.
 func (t *tunnel) flush(i int) bool {
-	w := &t.ways[i]
+	w := &t.directions[i]
 	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], w.waiting)
 	if n > 0 {
 		w.passed += int64(n)
@@ -238,7 +236,7 @@ func (t *tunnel) flush(i int) bool {
 	return true
 }
 
-func (t *tunnel) giveBack(w *way) {
+func (t *tunnel) giveBack(w *direction) {
 	w.waiting = nil
 	if w.borrowed != nil {
 		t.buffers.giveBack(w.borrowed)
@@ -263,10 +261,10 @@ func blame(err error, gone Cause) Cause {
 
 // end ends one way; the tunnel ends with the second one, or when that has lingered.
 func (t *tunnel) end(i int) {
-	w := &t.ways[i]
+	w := &t.directions[i]
 	w.over = true
 	t.giveBack(w)
-	if t.ways[1-i].over {
+	if t.directions[1-i].over {
 		t.close()
 		return
 	}
@@ -284,17 +282,17 @@ func (t *tunnel) because(c Cause) {
 // close closes both descriptors and reports.
 func (t *tunnel) close() {
 	t.gone = true
-	for i := range t.ways {
-		t.ways[i].over = true
-		t.giveBack(&t.ways[i])
+	for i := range t.directions {
+		t.directions[i].over = true
+		t.giveBack(&t.directions[i])
 	}
-	t.loop.StopTimer(&t.Seat)
+	t.loop.StopTimer(&t.Timer)
 	for i, fd := range t.fds {
 		t.loop.Forget(t.tokens[i])
 		sock.Close(fd)
 	}
 	if t.done != nil {
-		t.done(Result{FromClient: t.ways[0].passed, FromNode: t.ways[1].passed, Cause: t.cause})
+		t.done(Result{FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause})
 	}
 	t.roster.remove(t)
 }
