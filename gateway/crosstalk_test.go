@@ -22,7 +22,7 @@ import (
 // TestCrossTalk has clients and nodes that do everything that an HTTP connection can suffer. An answer may be missing, cut
 // or the gateway's own; but no byte of a request, an answer or a tunnel ever reaches anybody else.
 //
-// It was seen to fail when the pool kept connections with unread bytes, when it or a lane did not look at idle ones,
+// It was seen to fail when connections with unread bytes were kept, when idle ones were not looked at,
 // when the body of an earlier request or the beginning of an earlier session was not cleared, when requests that wait behind
 // others were not copied, and when a connection was kept after an early answer or the node's Connection: close.
 //

@@ -73,8 +73,8 @@ func (c *nodeConn) cork() {
 	}
 }
 
-// Close may come just when goroutines give their clients back to the lanes.
-func TestCloseWhileClientsGoBack(t *testing.T) {
+// Close may come just when answers have been given and connections wait for the next request.
+func TestCloseBetweenRequests(t *testing.T) {
 	t.Parallel()
 	for range 10 {
 		release := make(chan struct{})

@@ -24,7 +24,7 @@ func TestTheSecondNodeOfASIDIsRefused(t *testing.T) {
 			}
 			answerBy := func(c *nodeConn, r *nodeRequest) {
 				if r.URL.Query().Get("sid") == "" && chunked {
-					c.send(head(200, "Transfer-Encoding: chunked") + inChunks(openPacket(aSID), 9)) // a lane leaves this to a goroutine
+					c.send(head(200, "Transfer-Encoding: chunked") + inChunks(openPacket(aSID), 9))
 					return
 				}
 				engine(aSID)(c, r)

@@ -40,7 +40,7 @@ func TestWaitingPollsHaveNoGoroutine(t *testing.T) {
 	}
 }
 
-// TestLongAnswersShareAConnection polls for answers that a lane leaves to a goroutine: what that gives back is used again.
+// TestLongAnswersShareAConnection polls for answers that take several reads: the connection that brought them is used again.
 func TestLongAnswersShareAConnection(t *testing.T) {
 	t.Parallel()
 	long := "4" + strings.Repeat("a", 100_000)
