@@ -44,6 +44,16 @@ func (q *queued) add(p []byte) {
 	q.b = *q.buf
 }
 
+// receive puts p, which lies in the loop's buffer, behind what is there. It is not copied where nothing is.
+func (q *queued) receive(p []byte) {
+	if len(q.b) > 0 {
+		q.add(p)
+		return
+	}
+	q.free()
+	q.b = p
+}
+
 // drop passes n bytes, and gives the buffer back with the last.
 func (q *queued) drop(n int) {
 	if q.b = q.b[n:]; len(q.b) == 0 {

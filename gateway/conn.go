@@ -204,12 +204,7 @@ func (c *clientConn) fill() {
 			_, err := sock.Peek(c.fd, c.peeked[:])
 			c.hup, c.readable = err == io.EOF, err == io.EOF
 		}
-		if len(c.in.b) > 0 {
-			c.in.add(b[:n])
-		} else {
-			c.in.free()
-			c.in.b = b[:n]
-		}
+		c.in.receive(b[:n])
 	}
 }
 
@@ -357,9 +352,6 @@ func (c *clientConn) await(work, then, drop func()) {
 	c.setState(awaiting, forever)
 	c.g.serving.Add(1)
 	c.g.crew.do(&awaited{c, work, then, drop})
-	if c.hup {
-		c.lookForEnd()
-	}
 }
 
 // awaited is a connection for which a worker does its work, or has done it.

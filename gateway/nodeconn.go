@@ -131,12 +131,7 @@ func (n *nodeConn) fill() {
 		n.client.nodeEnded(err)
 	default:
 		n.readable = got == len(b) || n.hup
-		if len(n.in.b) > 0 {
-			n.in.add(b[:got])
-		} else {
-			n.in.free()
-			n.in.b = b[:got]
-		}
+		n.in.receive(b[:got])
 	}
 }
 

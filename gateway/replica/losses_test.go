@@ -22,10 +22,7 @@ func TestLostBindingsAreLogged(t *testing.T) {
 	cfg.Affinity.Redis = rdb.URL()
 	var log lockedBuffer
 	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
-	affinitytest.Eventually(t, "a replica that is ready", func() bool {
-		status, _ := fetch(t, r.adminURL("/readyz"))
-		return status == 200
-	})
+	awaitReady(t, r)
 	for range 5 {
 		fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
 	}

@@ -85,6 +85,14 @@ func (r *running) url(path string) string { return "http://" + r.Addrs()[0].Stri
 
 func (r *running) adminURL(path string) string { return "http://" + r.AdminAddr().String() + path }
 
+func awaitReady(t *testing.T, r *running) {
+	t.Helper()
+	affinitytest.Eventually(t, "a replica that is ready", func() bool {
+		status, _ := fetch(t, r.adminURL("/readyz"))
+		return status == 200
+	})
+}
+
 func fetch(t *testing.T, url string) (int, string) {
 	t.Helper()
 	resp, err := http.Get(url)

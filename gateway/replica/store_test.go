@@ -60,10 +60,7 @@ func TestSlowRedisIsSaidToBeSlow(t *testing.T) {
 	cfg.Affinity.Redis = rdb.URL()
 	var log lockedBuffer
 	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
-	affinitytest.Eventually(t, "a replica that is ready", func() bool {
-		status, _ := fetch(t, r.adminURL("/readyz"))
-		return status == 200
-	})
+	awaitReady(t, r)
 	rdb.Pause()
 	const told = `level=WARN msg="redis is slow or hangs, so new bindings are kept here" cluster=chat state=down error="affinity: probe: Redis is slow or hangs: no answer within 100ms"` + "\n"
 	affinitytest.Eventually(t, "the cause in the log", func() bool { return strings.Contains(log.String(), told) })

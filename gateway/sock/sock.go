@@ -77,11 +77,20 @@ func Abort(fd int) {
 // Duplicate returns another descriptor of the socket that c has. Go's own poller lets go of the socket when c is closed. The
 // duplicate does not block, as c does not: that is a property of what both refer to.
 func Duplicate(c syscall.RawConn) (int, error) {
-	dup, err := -1, error(nil)
-	if failed := c.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); failed != nil {
+	dup := -1
+	var err error
+	if failed := c.Control(func(fd uintptr) { dup, err = duplicate(fd) }); failed != nil {
 		return -1, failed
 	}
-	return dup, os.NewSyscallError("fcntl", err)
+	return dup, err
+}
+
+func duplicate(fd uintptr) (int, error) {
+	dup, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return dup, nil
 }
 
 // zone returns the number of the interface that an IPv6 address is tied to, 0 for none.
@@ -96,9 +105,6 @@ func zone(ip netip.Addr) uint32 {
 
 // Spare returns one more descriptor of the socket, -1 where the system gives none.
 func Spare(fd int) int {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
+	dup, _ := duplicate(uintptr(fd))
 	return dup
 }
