@@ -3,7 +3,6 @@ package adapter_test
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sidway/sidway/adapter/internal/binjson"
 )
 
 // patienceLimit ends a wait that will not be over; no test is fast or slow by it.
@@ -110,7 +111,7 @@ func (p *proc) read(out io.Reader) {
 		case l.Ready:
 			p.ready, p.port = true, l.Port
 		case l.Client != "":
-			p.events[l.Client] = append(p.events[l.Client], event{l.Name, unpackJSON(l.Args).([]any)})
+			p.events[l.Client] = append(p.events[l.Client], event{l.Name, binjson.Unpack(l.Args).([]any)})
 		case p.answers[l.ID] != nil:
 			p.answers[l.ID] <- l
 			delete(p.answers, l.ID)
@@ -169,7 +170,7 @@ func (p *proc) send(target map[string]any, method string, args ...any) chan line
 	if target == nil {
 		target = map[string]any{}
 	}
-	b, err := json.Marshal(map[string]any{"id": id, "target": target, "method": method, "args": packJSON(args)})
+	b, err := json.Marshal(map[string]any{"id": id, "target": target, "method": method, "args": binjson.Pack(args)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func (p *proc) try(target map[string]any, method string, args ...any) (any, erro
 		if l.Error != "" {
 			return nil, fmt.Errorf("%s", l.Error)
 		}
-		return unpackJSON(l.Value), nil
+		return binjson.Unpack(l.Value), nil
 	case <-time.After(patienceLimit):
 		return nil, fmt.Errorf("%s: no answer to %s", p.name, method)
 	}
@@ -273,45 +274,4 @@ func startServer(t *testing.T, s serverSpec) *proc {
 func startClients(t *testing.T) *proc {
 	t.Helper()
 	return startProc(t, "clients", "node", "testdata/clients.mjs")
-}
-
-func packJSON(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		return map[string]any{"$bin": base64.StdEncoding.EncodeToString(v)}
-	case []any:
-		list := make([]any, len(v))
-		for i, e := range v {
-			list[i] = packJSON(e)
-		}
-		return list
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = packJSON(e)
-		}
-		return m
-	}
-	return v
-}
-
-func unpackJSON(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case []any:
-		for i, e := range v {
-			v[i] = unpackJSON(e)
-		}
-		return v
-	case map[string]any:
-		if s, ok := v["$bin"].(string); ok {
-			b, _ := base64.StdEncoding.DecodeString(s)
-			return b
-		}
-		for k, e := range v {
-			v[k] = unpackJSON(e)
-		}
-	}
-	return v
 }

@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/sidway/sidway/adapter"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
+
+	"github.com/sidway/sidway/adapter"
+	"github.com/sidway/sidway/adapter/internal/binjson"
 )
 
 // settings are the further options.
@@ -132,7 +134,7 @@ type server struct {
 }
 
 func (s *server) say(v any) {
-	b, err := json.Marshal(pack(v))
+	b, err := json.Marshal(binjson.Pack(v))
 	if err != nil {
 		b, _ = json.Marshal(map[string]any{"error": err.Error()})
 	}
@@ -212,7 +214,7 @@ func (s *server) obey() error {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return err
 		}
-		r.Args, _ = unpack(r.Args).([]any)
+		r.Args, _ = binjson.Unpack(r.Args).([]any)
 		go func() {
 			v, err := s.do(r)
 			answer := map[string]any{"id": r.ID, "value": v}

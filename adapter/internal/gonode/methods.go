@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
-	"github.com/sidway/sidway/adapter"
-	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
+
+	"github.com/sidway/sidway/adapter"
 )
 
 // target says on whom a method works.
@@ -203,47 +201,4 @@ func roomsOf(v any) []socket.Room {
 func sorted(rooms []socket.Room) []socket.Room {
 	slices.Sort(rooms)
 	return rooms
-}
-
-// pack writes binary as {"$bin": base64}.
-func pack(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		return map[string]any{"$bin": base64.StdEncoding.EncodeToString(v)}
-	case types.BufferInterface:
-		b, _ := io.ReadAll(v.Clone())
-		return map[string]any{"$bin": base64.StdEncoding.EncodeToString(b)}
-	case []any:
-		list := make([]any, len(v))
-		for i, e := range v {
-			list[i] = pack(e)
-		}
-		return list
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = pack(e)
-		}
-		return m
-	}
-	return v
-}
-
-// unpack reads what pack writes.
-func unpack(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i, e := range v {
-			v[i] = unpack(e)
-		}
-	case map[string]any:
-		if s, ok := v["$bin"].(string); ok {
-			b, _ := base64.StdEncoding.DecodeString(s)
-			return b
-		}
-		for k, e := range v {
-			v[k] = unpack(e)
-		}
-	}
-	return v
 }

@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidway/sidway/adapter/internal/wire"
 	"github.com/zishang520/engine.io/v2/types"
+
+	"github.com/sidway/sidway/adapter/internal/binjson"
+	"github.com/sidway/sidway/adapter/internal/wire"
 )
 
 func encode(v any) ([]byte, error) {
@@ -57,7 +59,7 @@ func TestMsgpackAsNotepack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !severalKeys(v) { // the order of keys is free
-			if theirs := node.ask(map[string]any{"value": packJSON(v)}); theirs != hex.EncodeToString(ours) {
+			if theirs := node.ask(map[string]any{"value": binjson.Pack(v)}); theirs != hex.EncodeToString(ours) {
 				t.Errorf("ours %.80x, notepack's %.80s", ours, theirs)
 			}
 		}
@@ -92,8 +94,8 @@ func severalKeys(v any) bool {
 }
 
 func sameJSON(a, b any) bool {
-	x, errX := json.Marshal(packJSON(doubles(a)))
-	y, errY := json.Marshal(packJSON(doubles(b)))
+	x, errX := json.Marshal(binjson.Pack(doubles(a)))
+	y, errY := json.Marshal(binjson.Pack(doubles(b)))
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
@@ -188,7 +190,7 @@ func TestMsgpackOtherWriters(t *testing.T) {
 			t.Fatal(err)
 		}
 		v, err := wire.DecodeMsgpack(b)
-		got, _ := json.Marshal(packJSON(v))
+		got, _ := json.Marshal(binjson.Pack(v))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: %s (%v), want %s", c.name, got, err, c.want)
 		}

@@ -2,12 +2,13 @@ package wire_test
 
 import (
 	"bufio"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/sidway/sidway/adapter/internal/binjson"
 )
 
 // notepack is a process with the codec of Node's adapters.
@@ -62,46 +63,5 @@ func (n *notepack) ask(what map[string]any) any {
 	if err := json.Unmarshal(n.out.Bytes(), &answer); err != nil || answer.Error != "" {
 		n.t.Fatalf("notepack: %s %v", answer.Error, err)
 	}
-	return unpackJSON(answer.Value)
-}
-
-func packJSON(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		return map[string]any{"$bin": base64.StdEncoding.EncodeToString(v)}
-	case []any:
-		list := make([]any, len(v))
-		for i, e := range v {
-			list[i] = packJSON(e)
-		}
-		return list
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = packJSON(e)
-		}
-		return m
-	}
-	return v
-}
-
-func unpackJSON(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case []any:
-		for i, e := range v {
-			v[i] = unpackJSON(e)
-		}
-		return v
-	case map[string]any:
-		if s, ok := v["$bin"].(string); ok {
-			b, _ := base64.StdEncoding.DecodeString(s)
-			return b
-		}
-		for k, e := range v {
-			v[k] = unpackJSON(e)
-		}
-	}
-	return v
+	return binjson.Unpack(answer.Value)
 }
