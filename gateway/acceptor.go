@@ -137,7 +137,7 @@ func (a *acceptor) turnAway() {
 		_, _ = sock.Receive(fd, a.d.loop.Shared) // what is unread would make the close a reset
 		_, _ = sock.Send(fd, fullAnswer)
 		sock.Close(fd)
-		a.g.Metrics.refused("full")
+		a.g.metrics.refused("full")
 	}
 	a.keepSpare()
 }
@@ -158,7 +158,7 @@ func isStranger(fd int, b []byte) bool {
 // suspend lets connections wait in the kernel until there are descriptors again.
 func (a *acceptor) suspend(err error) {
 	if a.warned.DueAfterQuiet(struct{}{}) {
-		a.g.Log.Warn("no connection can be accepted", "error", err)
+		a.g.log.Warn("no connection can be accepted", "error", err)
 	}
 	a.pause = min(max(2*a.pause, acceptPause), acceptPauseMost)
 	a.d.loop.Release(a.token, a.fd)
@@ -179,8 +179,7 @@ func (a *acceptor) Expire() {
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.Trusted), g: a.g, d: d, fd: fd, fresh: true}
-	c.ReplaceIDs = a.g.AccessLog
+	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted), g: a.g, d: d, fd: fd, fresh: true}
 	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)

@@ -21,10 +21,10 @@ const longestLogged = 256
 
 // logAccess writes the access log's line, if there is one.
 func (x *exchange) logAccess() {
-	if !x.g.AccessLog {
+	if !x.g.topology.Load().AccessLog {
 		return
 	}
-	x.g.Log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
+	x.g.log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
 		slog.Int("status", cmp.Or(x.status, statusLeft)),
 		slog.Int64("bytes", x.bytes),
 		slog.String("took", rounded(time.Since(x.Began))),
@@ -34,7 +34,7 @@ func (x *exchange) logAccess() {
 // tunnelLog returns what writes the access log's line when the request's tunnel ends, nil where there is no log.
 func (x *exchange) tunnelLog() func(tunnel.Result) {
 	g := x.g
-	if !g.AccessLog {
+	if !g.topology.Load().AccessLog {
 		return nil
 	}
 	facts, began, sent := x.facts(), time.Now(), x.bytes
@@ -42,7 +42,7 @@ func (x *exchange) tunnelLog() func(tunnel.Result) {
 		facts[i].Value = slog.StringValue(strings.Clone(facts[i].Value.String())) // the request is used for others by then
 	}
 	return func(r tunnel.Result) {
-		g.Log.LogAttrs(context.Background(), slog.LevelInfo, "websocket ended", append(facts,
+		g.log.LogAttrs(context.Background(), slog.LevelInfo, "websocket ended", append(facts,
 			slog.String("cause", r.Cause.String()),
 			slog.Int64("bytes_from_client", r.FromClient),
 			slog.Int64("bytes_to_client", sent+r.FromNode),

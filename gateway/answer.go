@@ -198,7 +198,7 @@ func (c *clientConn) awaitMore() {
 	pause := streamTime
 	switch {
 	case len(c.unsent.b) > 0:
-		pause = c.g.Limits.WriteTime
+		pause = c.g.limits().WriteTime
 	case c.x.Query.SID != "":
 		pause = c.x.Patience()
 	}
@@ -320,10 +320,10 @@ func (x *exchange) observe(answer []byte) bool {
 // countReply counts an answer made here.
 func (x *exchange) countReply() {
 	if !x.Refused {
-		x.g.Metrics.refused("bad_request")
+		x.g.metrics.refused("bad_request")
 		return
 	}
-	x.g.Metrics.answered(x.route.Cluster, x.Cause, x.Node)
+	x.g.metrics.answered(x.route.Cluster, x.Cause, x.Node)
 	switch x.Cause {
 	case engineio.Loop:
 		x.tellFault(faultLoop, "", "requests go in a circle: a node of the cluster sends them back here, or is a replica of sidway itself",

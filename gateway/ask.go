@@ -43,12 +43,12 @@ func (c *clientConn) choose() {
 	}
 	if x.queuedAt.IsZero() {
 		x.queuedAt = time.Now()
-		if c.g.held.Add(1) > int64(c.g.Limits.Queue) {
+		if c.g.held.Add(1) > int64(c.g.limits().Queue) {
 			c.fail(engineio.NoNode)
 			return
 		}
 	}
-	left := c.g.Limits.QueueTime - time.Since(x.queuedAt)
+	left := c.g.limits().QueueTime - time.Since(x.queuedAt)
 	if left <= 0 {
 		c.fail(engineio.NoNode)
 		return
@@ -76,7 +76,7 @@ func (c *clientConn) ask() {
 	}
 	n, err := d.dial(x.Node, addr, x.Query.SID != "")
 	if err != nil {
-		c.g.Log.Debug("no connection to a node", "cluster", x.route.Cluster.Name, "node", x.Node.Name, "error", err)
+		c.g.log.Debug("no connection to a node", "cluster", x.route.Cluster.Name, "node", x.Node.Name, "error", err)
 		c.lost(dialError(err))
 		return
 	}
@@ -138,7 +138,7 @@ func (c *clientConn) sent() {
 	if x.SentAt.IsZero() {
 		x.SentAt = time.Now()
 		x.overhead = x.SentAt.Sub(x.ready)
-		c.within(x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
+		c.within(x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
 	} else if c.state == asking && !x.Upload.Complete {
 		c.within(x.Patience())
 	}
@@ -171,7 +171,7 @@ func (c *clientConn) waitsOn() bool {
 		return false
 	}
 	// A node that talks on its WebSockets lives, but it may accept nothing new.
-	talks := x.Node.Talked.Load() != x.talked && time.Since(x.SentAt) < talkTime*c.g.Limits.HandshakeTime
+	talks := x.Node.Talked.Load() != x.talked && time.Since(x.SentAt) < talkTime*c.g.limits().HandshakeTime
 	silent := false
 	if !talks && x.Node.Heard.Load() == x.heard {
 		x.tellFault(faultSilent, x.Node.Name, "a node accepts handshakes and answers nothing", "node", x.Node.Name, "address", x.Node.Address)

@@ -68,16 +68,18 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
 	tunnels, loops := carriers(b)
 	g := gateway.New(gateway.Options{
-		Routes: []gateway.Route{{
-			Path:    "/socket.io/",
-			Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1}}),
-			Store:   store,
-		}},
-		Limits: gateway.Limits{
-			Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
-			WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
+		Settings: gateway.Settings{
+			Routes: []gateway.Route{{
+				Path:    "/socket.io/",
+				Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1}}),
+				Store:   store,
+			}},
+			Limits: gateway.Limits{
+				Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
+				WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
+			},
+			Trusted: trusted,
 		},
-		Trusted: trusted,
 		Tunnels: tunnels,
 		Loops:   loops,
 		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),

@@ -102,7 +102,7 @@ func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 	poll, made := raw(t, s.addr, get(pollTarget(aSID)+"&hold=1")), raw(t, s.addr, get(handshakeTarget+"&hold=1"))
 	eventually(t, "the requests are with the node", func() bool { return strings.Count(n1.received(), "hold=1") == 2 })
 	c.Update(configOf(n2))
-	s.Update([]gateway.Route{{Path: "/socket.io/", Cluster: c, Store: s.store}})
+	s.reroute(gateway.Route{Path: "/socket.io/", Cluster: c, Store: s.store})
 	close(release)
 	poll.expect("", 200, "6")
 	made.expect("", 200, openPacket(aSID))

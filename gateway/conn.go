@@ -282,7 +282,7 @@ func (c *clientConn) expired() {
 		c.then()
 	case asking:
 		if !c.x.SentAt.IsZero() && c.waitsOn() {
-			c.within(c.x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
+			c.within(c.x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
 			return
 		}
 		c.lost(request.ErrSilent)
@@ -291,7 +291,7 @@ func (c *clientConn) expired() {
 		case c.x.Kind != request.Handshake:
 			c.broken(request.ErrSilent)
 		case c.waitsOn():
-			c.within(c.x.AnswerTime(time.Now(), c.g.Limits.HandshakeTime))
+			c.within(c.x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
 		default:
 			c.lost(request.ErrSilent)
 		}

@@ -50,7 +50,7 @@ func (c *clientConn) flush() {
 // written goes on when the answer is with the client, or waits in unsent.
 func (c *clientConn) written() {
 	if len(c.unsent.b) > 0 {
-		c.setState(flushing, c.g.Limits.WriteTime)
+		c.setState(flushing, c.g.limits().WriteTime)
 		return
 	}
 	c.done()

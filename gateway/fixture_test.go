@@ -36,6 +36,13 @@ type site struct {
 	loops    []*loop.Loop
 	store    affinity.Store // of the first cluster
 	clusters []*cluster.Cluster
+	settings gateway.Settings
+}
+
+// reroute gives the gateway these routes in place of those that it has.
+func (s *site) reroute(routes ...gateway.Route) {
+	s.settings.Routes = routes
+	s.Update(s.settings)
 }
 
 // siteOptions are what the options of startGateway change.
@@ -150,9 +157,10 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		}
 		s.clusters = append(s.clusters, o.routes[i].Cluster)
 	}
+	s.settings = gateway.Settings{Routes: o.routes, Limits: o.limits, Trusted: o.trusted, AccessLog: o.access}
 	g := gateway.New(gateway.Options{
-		Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Tunnels: s.tunnels, Loops: s.loops,
-		Metrics: gateway.NewMetrics(s.registry), Log: o.log, AccessLog: o.access,
+		Settings: s.settings,
+		Tunnels:  s.tunnels, Loops: s.loops, Metrics: gateway.NewMetrics(s.registry), Log: o.log,
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)

@@ -38,21 +38,28 @@ type Route = request.Route
 // Limits bound what clients may take; see package limits.
 type Limits = limits.Limits
 
-// Options are what a Gateway is made of.
-type Options struct {
+// Settings are what of a Gateway may change while it runs.
+type Settings struct {
 	Routes    []Route
 	Limits    Limits
 	Trusted   []netip.Prefix // proxies whose forwarded headers are kept and appended to
-	Tunnels   *tunnel.Engine
-	Loops     []*loop.Loop // at least one; they must outlive Close
-	Metrics   *Metrics
-	Log       *slog.Logger
 	AccessLog bool
+}
+
+// Options are what a Gateway is made of.
+type Options struct {
+	Settings
+	Tunnels *tunnel.Engine
+	Loops   []*loop.Loop // at least one; they must outlive Close
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Gateway serves client connections. Its methods may be called concurrently.
 type Gateway struct {
-	Options
+	tunnels  *tunnel.Engine
+	metrics  *Metrics
+	log      *slog.Logger
 	topology atomic.Pointer[topology]
 	updating sync.Mutex
 	drivers  []*driver // one on each loop
@@ -75,13 +82,13 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{Options: o, dial: sock.Dial}
+	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, dial: sock.Dial}
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))
 	}
 	g.topology.Store(&topology{})
-	g.Update(o.Routes)
+	g.Update(o.Settings)
 	return g
 }
 

@@ -99,7 +99,7 @@ func (n *nodeConn) flush() {
 	if n.unsent.drop(wrote); wrote > 0 {
 		c.sent()
 		if x := c.x; c.n == n && x.streams { // the time that the node took is not the client's
-			x.due = max(x.due, n.d.loop.Now()+c.g.Limits.BodyTime)
+			x.due = max(x.due, n.d.loop.Now()+c.g.limits().BodyTime)
 		}
 	}
 }

@@ -19,9 +19,9 @@ func (g *Gateway) guarded(f func()) (returned bool) {
 
 // panicked counts a panic and logs its stack, each place's once an hour. It is called on the stack of the panic.
 func (g *Gateway) panicked(v any) {
-	g.Metrics.panics.Inc()
+	g.metrics.panics.Inc()
 	if g.notices.due("panic", "", panicPlace()) {
-		g.Log.Error("panic, its connection is closed", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		g.log.Error("panic, its connection is closed", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	}
 }
 

@@ -71,7 +71,7 @@ func clientPrefix(ip string) netip.Prefix {
 func (c *clientConn) lookUp() {
 	x := c.x
 	client, second := clientPrefix(x.Origin().IP), c.d.loop.Clock().Unix()
-	if limit := c.g.Limits.UnknownSIDs; limit > 0 {
+	if limit := c.g.limits().UnknownSIDs; limit > 0 {
 		switch over, full := c.g.quota.take(client, limit, second); {
 		case over:
 			c.fail(engineio.TooMany)
@@ -85,7 +85,7 @@ func (c *clientConn) lookUp() {
 	var err error
 	c.await(
 		func() {
-			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); c.g.Limits.UnknownSIDs > 0 && !errors.Is(err, affinity.ErrNotFound) {
+			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); c.g.limits().UnknownSIDs > 0 && !errors.Is(err, affinity.ErrNotFound) {
 				c.g.quota.giveBack(client, second)
 			}
 		},

@@ -34,9 +34,9 @@ func (g *Gateway) admit(c *clientConn) {
 	open, limit := g.open.Add(1), g.limit.Load()
 	c.surplus = open > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))
-	g.Metrics.connections.Inc()
+	g.metrics.connections.Inc()
 	if c.surplus && g.notices.due("full", "", "") {
-		g.Log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
+		g.log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
 	}
 }
 
@@ -68,7 +68,7 @@ func (g *Gateway) SetConnections(n, descriptors int) {
 // closed counts a client connection as gone.
 func (g *Gateway) closed() {
 	g.open.Add(-1)
-	g.Metrics.connections.Dec()
+	g.metrics.connections.Dec()
 }
 
 // makeRoom closes the connection that has been waited for longest, and reports whether there was one.

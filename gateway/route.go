@@ -12,11 +12,14 @@ import (
 	"github.com/sidway/sidway/gateway/request"
 )
 
-// topology is where requests may go. It never changes: Update puts another one in its place.
+// topology is where requests may go, and what else holds for them. It never changes: Update puts another one in its place.
 type topology struct {
+	Settings
 	routes request.Routes
 	all    []*route // the same
 }
+
+func (g *Gateway) limits() *Limits { return &g.topology.Load().Limits }
 
 // of returns what belongs to a route.
 func (t *topology) of(r *request.Route) *route {
@@ -72,23 +75,24 @@ func newRoute(r Route, t *tally) *route {
 	return &route{Route: &r, tally: t, known: known}
 }
 
-// Update gives g these routes in place of those it had. Requests that are under way go on as they began. What is counted and
-// found out of a cluster is kept; of a cluster that is no more it is dropped, and connections to nodes that are no more are
-// closed when nobody uses them. It is to be called when the nodes of a cluster have changed, too.
-func (g *Gateway) Update(routes []Route) {
+// Update gives g these settings in place of those it had, but for limits.connections: see SetConnections. Requests that are under
+// way go on as they began. What is counted and found out of a cluster is kept; of a cluster that is no more it is dropped, and
+// connections to nodes that are no more are closed when nobody uses them. It is to be called when the nodes of a cluster have
+// changed, too.
+func (g *Gateway) Update(s Settings) {
 	g.updating.Lock()
 	defer g.updating.Unlock()
 	kept := map[*cluster.Cluster]*tally{}
 	for _, r := range g.topology.Load().all {
 		kept[r.Cluster] = r.tally
 	}
-	next := &topology{}
+	next := &topology{Settings: s}
 	current := map[*cluster.Node]bool{}
-	for _, r := range routes {
+	for _, r := range s.Routes {
 		t := kept[r.Cluster]
 		if t == nil {
-			t = &tally{cluster: r.Cluster, metrics: g.Metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound)}
-			g.Metrics.nodes.add(t)
+			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound)}
+			g.metrics.nodes.add(t)
 		}
 		delete(kept, r.Cluster)
 		made := newRoute(r, t)
@@ -97,11 +101,11 @@ func (g *Gateway) Update(routes []Route) {
 		for _, n := range r.Cluster.Nodes() {
 			current[n] = true
 		}
-		t.forgetNodes(g.Metrics)
+		t.forgetNodes(g.metrics)
 	}
 	g.topology.Store(next)
 	for c := range kept {
-		g.Metrics.drop(c)
+		g.metrics.drop(c)
 	}
 	for _, d := range g.drivers {
 		d.do(func() { d.keepOnly(current) })

@@ -18,7 +18,7 @@ import (
 func (c *clientConn) awaitRequest() {
 	c.in.keep() // others may be served before it is looked at
 	c.looked = 0
-	l := &c.g.Limits
+	l := c.g.limits()
 	d := l.IdleTime
 	if c.fresh { // a connection that never carried a request is of no use to anybody
 		d = min(l.HeaderTime, d)
@@ -38,7 +38,7 @@ func (c *clientConn) readHead() {
 	n, err := c.scan.Request(c.in.b)
 	if n == 0 && err == nil {
 		if c.looked == 0 && len(c.in.b) > 0 && !c.crowded {
-			c.within(c.g.Limits.HeaderTime)
+			c.within(c.g.limits().HeaderTime)
 		}
 		c.looked = len(c.in.b)
 		return
@@ -66,7 +66,7 @@ func (c *clientConn) turnAway() {
 		c.x.status = http.StatusServiceUnavailable
 	}
 	_, _ = sock.Send(c.fd, fullAnswer)
-	c.g.Metrics.refused("full")
+	c.g.metrics.refused("full")
 	if c.x != nil {
 		c.x.status = 503
 	}
@@ -77,13 +77,13 @@ func (c *clientConn) turnAway() {
 func (c *clientConn) refuse(err error) {
 	bad := err.(*http1.Error) // as Scan and Parse promise
 	c.waiter.leave()
-	c.g.Metrics.refused("bad_head")
+	c.g.metrics.refused("bad_head")
 	if c.g.notices.due("bad_head", "", "") {
-		c.g.Log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
+		c.g.log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
 			"reason", bad.Reason, "client", c.IP)
 	}
-	if c.g.AccessLog {
-		c.g.Log.Info("request", "client", c.IP, "status", bad.Status, "reason", "bad_head")
+	if c.g.topology.Load().AccessLog {
+		c.g.log.Info("request", "client", c.IP, "status", bad.Status, "reason", "bad_head")
 	}
 	c.last, c.lingers = true, true
 	if !c.write(request.Plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) {
@@ -96,6 +96,7 @@ func (c *clientConn) refuse(err error) {
 // decode finds out what is asked for, and refuses what is wrong or has no room.
 func (c *clientConn) decode() {
 	x, top := c.x, c.g.topology.Load()
+	c.ReplaceIDs = top.AccessLog
 	refusal, ok := x.Decode(top.routes)
 	x.route = top.of(x.Route)
 	if !ok {
@@ -249,7 +250,7 @@ func (c *clientConn) holdForStore() {
 	if c.x.heldAt.IsZero() {
 		c.x.heldAt = now
 	}
-	if c.x.Kind == request.Preflight || now.Sub(c.x.heldAt) >= c.g.Limits.QueueTime {
+	if c.x.Kind == request.Preflight || now.Sub(c.x.heldAt) >= c.g.limits().QueueTime {
 		c.fail(engineio.StoreAway)
 		return
 	}
@@ -321,7 +322,7 @@ var (
 // bodyDue is when the next piece of the body must have come: BodyTime after the first wait, and as much later as what has come
 // takes at BodyRate; without a rate, BodyTime from now on.
 func (c *clientConn) bodyDue() time.Duration {
-	x, l := c.x, &c.g.Limits
+	x, l := c.x, c.g.limits()
 	now := c.d.loop.Now()
 	if l.BodyRate == 0 {
 		return now + l.BodyTime

@@ -22,10 +22,10 @@ func (x *exchange) warnOfOpen(err error) {
 		reason = "bad_sid"
 	}
 	c := x.route.Cluster
-	x.g.Metrics.unbound.WithLabelValues(c.Name, x.Node.Name, reason).Inc()
-	x.g.Metrics.SetupFault(c.Name, faultNoSession)
+	x.g.metrics.unbound.WithLabelValues(c.Name, x.Node.Name, reason).Inc()
+	x.g.metrics.SetupFault(c.Name, faultNoSession)
 	if c.MayWarn(x.Node) {
-		x.g.Log.Warn("a node's answer to a handshake holds no session that can be bound: does it serve Socket.IO, and on the cluster's path?",
+		x.g.log.Warn("a node's answer to a handshake holds no session that can be bound: does it serve Socket.IO, and on the cluster's path?",
 			"cluster", c.Name, "node", x.Node.Name, "address", x.Node.Address, "path", request.Shortened(x.Req.Path, longestLogged),
 			"status", x.Resp.Status, "error", err, "content_type", x.Resp.Get(http1.ContentType))
 	}

@@ -37,9 +37,9 @@ const (
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
 // what it is about where a cluster can have several: a node's name.
 func (g *Gateway) tellFault(cluster, reason, subject, words string, args ...any) {
-	g.Metrics.SetupFault(cluster, reason)
+	g.metrics.SetupFault(cluster, reason)
 	if g.notices.due(reason, cluster, subject) {
-		g.Log.Warn(words, append([]any{"cluster", cluster}, args...)...)
+		g.log.Warn(words, append([]any{"cluster", cluster}, args...)...)
 	}
 }
 
@@ -61,7 +61,7 @@ func (x *exchange) tellProbe() {
 	switch q := &x.Req; q.Path {
 	case "/healthz", "/livez", "/readyz":
 		if x.g.notices.due("probe", "", "") {
-			x.g.Log.Info("health checks come to the public address, where nodes answer them if anybody does: to ask sidway itself, ask its admin address",
+			x.g.log.Info("health checks come to the public address, where nodes answer them if anybody does: to ask sidway itself, ask its admin address",
 				"path", strings.Clone(q.Path), "host", request.Shortened(q.Host, longestLogged), "client", x.Origin().IP)
 		}
 	}
@@ -70,9 +70,9 @@ func (x *exchange) tellProbe() {
 // tellHost tells of requests for a host that no cluster serves.
 func (x *exchange) tellHost() {
 	g := x.g
-	g.Metrics.SetupFault("", faultHost)
+	g.metrics.SetupFault("", faultHost)
 	if host := strings.Clone(request.Shortened(x.Req.Host, longestLogged)); g.notices.due(faultHost, "", host) {
-		g.Log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.Origin().IP)
+		g.log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.Origin().IP)
 	}
 }
 

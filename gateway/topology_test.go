@@ -42,7 +42,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 	route := gateway.Route{Path: "/socket.io/", Cluster: c, Store: s.store}
 
 	c.Update(configOf(moved, added))
-	s.Update([]gateway.Route{route})
+	s.reroute(route)
 	eventually(t, "the idle connection is closed", func() bool {
 		select {
 		case <-old.conn(1).gone:
@@ -64,7 +64,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 	held.expect("", 200, "n1 GET /socket.io/ ")
 
 	other := cluster.New("c2", cluster.LeastSessions, configOf(added))
-	s.Update([]gateway.Route{{Path: "/ws/", Hosts: []string{"chat.example.com"}, Cluster: other, Store: s.store}})
+	s.reroute(gateway.Route{Path: "/ws/", Hosts: []string{"chat.example.com"}, Cluster: other, Store: s.store})
 	kept.expect(get("/page"), 200, "n2 GET /page ")
 	if got := s.metric("sidway_requests_total", "c1"); got != 0 {
 		t.Errorf("%v requests of a cluster that is no more", got)
@@ -105,7 +105,7 @@ func TestTopologyChangesUnderLoad(t *testing.T) {
 	lists := [][]cluster.Config{configOf(a), configOf(a, b), configOf(b, a)}
 	for i := range 300 {
 		c.Update(lists[i%len(lists)])
-		s.Update([]gateway.Route{{Path: "/socket.io/", MaxBody: int64(1000 + i), Cluster: c, Store: s.store}})
+		s.reroute(gateway.Route{Path: "/socket.io/", MaxBody: int64(1000 + i), Cluster: c, Store: s.store})
 	}
 	close(done)
 	clients.Wait()

@@ -69,7 +69,7 @@ func (c *clientConn) tunnel() {
 		Node:     x.Node.Key(),
 		ToClient: bytes.Clone(c.unsent.b),
 		ToNode:   bytes.Clone(c.in.b),
-		Block:    c.g.Limits.WriteTime,
+		Block:    c.g.limits().WriteTime,
 		Heard:    &x.Node.Talked,
 		Done:     x.tunnelEnd(),
 	}
@@ -77,7 +77,7 @@ func (c *clientConn) tunnel() {
 	x.status = 101
 	c.endRequest()
 	c.n = nil
-	c.g.Tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
+	c.g.tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
 }
 
 // tunnelEnd counts the tunnel and returns what is to be done when it ends. The exchange itself is used for other

@@ -115,14 +115,11 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	r.shareProcessors()
 	r.tunnels = tunnel.New()
 	r.gateway = gateway.New(gateway.Options{
-		Routes:    r.routes,
-		Limits:    limits,
-		Trusted:   r.cfg.TrustedProxies,
-		Tunnels:   r.tunnels,
-		Loops:     r.loops,
-		Metrics:   r.metrics,
-		Log:       r.log,
-		AccessLog: r.cfg.AccessLog,
+		Settings: gateway.Settings{Routes: r.routes, Limits: limits, Trusted: r.cfg.TrustedProxies, AccessLog: r.cfg.AccessLog},
+		Tunnels:  r.tunnels,
+		Loops:    r.loops,
+		Metrics:  r.metrics,
+		Log:      r.log,
 	})
 	return nil
 }
@@ -260,7 +257,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		work.Go(r.serveAdmin)
 	}
 	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.routes),
-		"store", r.storeName(), "connections", r.gateway.Limits.Connections)
+		"store", r.storeName(), "connections", r.connectionsAllowed())
 
 	select {
 	case <-ctx.Done():
