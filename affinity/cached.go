@@ -88,7 +88,8 @@ type Cached struct {
 	intact time.Time           // when the last Probe that found the store intact began
 }
 
-// NewCached returns a Cached that has front and uses back. Nothing else may bind in front.
+// NewCached returns a Cached that has front and uses back. Nothing else may bind in front. What is in front already, of another
+// store, is published, and until then back is not believed where it does not know a sid.
 func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 	c := &Cached{
 		front: front, back: back, o: o,
@@ -97,6 +98,10 @@ func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 		kept:    make(map[string]struct{}),
 	}
 	c.phase.Store(newPhase(Up))
+	if front.Len() > 0 {
+		c.phase.Store(newPhase(Recovering))
+		c.lost.Store(true)
+	}
 	c.unready.Store(&errNotAsked)
 	return c
 }

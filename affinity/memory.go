@@ -67,17 +67,55 @@ func NewMemory(size int) *Memory {
 	for n < maxShards && size/(2*n) >= shardSize {
 		n *= 2
 	}
-	each := size
-	if n > 1 {
-		each = size/n + size/n/16
-	}
 	m := &Memory{seed: maphash.MakeSeed(), shards: make([]shard, n), start: time.Now()}
 	for i := range m.shards {
 		s := &m.shards[i]
-		s.size = each
+		s.size = m.share(size)
 		s.fresh, s.used = s.empty(), s.empty()
 	}
 	return m
+}
+
+// share is how many bindings one shard holds, of so many in all.
+func (m *Memory) share(size int) int {
+	n := len(m.shards)
+	if n == 1 {
+		return max(size, 1)
+	}
+	return max(size/n+size/n/16, 1)
+}
+
+// SetSize changes how many bindings m holds. Of those that it holds already as many make room as are too many, as if it were full.
+func (m *Memory) SetSize(size int) {
+	each := m.share(size)
+	for i := range m.shards {
+		used, unused := m.shards[i].resize(each)
+		for n := range used + unused {
+			if m.OnEvict != nil {
+				m.OnEvict(n < used)
+			}
+		}
+	}
+}
+
+// resize gives s another size, and returns how many bindings had to go that had been looked up, and that had not.
+func (s *shard) resize(size int) (used, unused int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.size == size {
+		return 0, 0
+	}
+	for s.size = size; s.len() > size; {
+		if s.evict() {
+			used++
+		} else {
+			unused++
+		}
+	}
+	for _, l := range s.lists() {
+		l.Resize(size)
+	}
+	return used, unused
 }
 
 // Bind implements Store.
@@ -130,12 +168,17 @@ func (s *shard) makeRoom(now time.Duration) (evicted, used bool) {
 	if s.len() < s.size {
 		return false, false
 	}
+	return true, s.evict()
+}
+
+// evict drops the binding that is needed least, and reports whether it had been looked up.
+func (s *shard) evict() (used bool) {
 	if s.fresh.Len() > s.size/freshShare || s.used.Len() == 0 {
 		s.fresh.RemoveOldest()
-		return true, false
+		return false
 	}
 	s.used.RemoveOldest()
-	return true, true
+	return true
 }
 
 // find returns the list that sid is in, with what it says.

@@ -88,3 +88,25 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestMemoryChangesItsSize(t *testing.T) {
+	for _, size := range []int{100, 100_000} {
+		m := affinity.NewMemory(size)
+		evicted := map[bool]int{}
+		m.OnEvict = func(used bool) { evicted[used]++ }
+		for i := range size {
+			must(t, m.Bind(t.Context(), fmt.Sprint("sid", i), affinitytest.Example))
+		}
+		m.SetSize(size / 2)
+		if n := m.Len(); n > size/2+size/2/16 || n < size*49/100 || evicted[true] > 0 || evicted[false] < size-n {
+			t.Errorf("half of %d: holds %d, evicted %v", size, n, evicted)
+		}
+		m.SetSize(4 * size)
+		for i := range 4 * size {
+			must(t, m.Bind(t.Context(), fmt.Sprint("sid", i), affinitytest.Example))
+		}
+		if n := m.Len(); n < 4*size*999/1000 {
+			t.Errorf("four times %d: holds %d", size, n)
+		}
+	}
+}
