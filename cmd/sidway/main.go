@@ -5,7 +5,7 @@
 //	sidway health
 //	sidway version
 //
-// SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP is logged and changes nothing. The exit status is 0 when all went well, 1 when
+// SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP has the settings read again. The exit status is 0 when all went well, 1 when
 // it did not, and 2 when the command was not understood.
 package main
 

@@ -71,7 +71,8 @@ func (c command) serve(ctx context.Context, args []string) error {
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: that is no reason to end the sessions
 	lines := newLogQueue(c.stderr, func(w io.Writer) slog.Handler { return logHandler(w, cfg.Log) })
 	defer lines.close()
-	log := slog.New(logHandler(lines, cfg.Log))
+	handler := newLogSwitch(logHandler(lines, cfg.Log))
+	log := slog.New(handler)
 	redis.SetLogger(redisLog{log})
 	r, err := replica.New(cfg, log)
 	switch {
@@ -80,24 +81,14 @@ func (c command) serve(ctx context.Context, args []string) error {
 	case err != nil:
 		return err
 	}
+	r.Load = func() (*config.Config, error) { return c.load(s) }
+	r.Applied = func(cfg *config.Config) { handler.set(logHandler(lines, cfg.Log)) }
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
-	work.Go(func() { c.logHangups(ctx, log) })
+	work.Go(func() { c.reload(ctx, r, s.file) })
 	defer work.Wait()
 	defer cancel()
 	return r.Run(ctx)
-}
-
-// logHangups tells whoever sent SIGHUP to have the settings read again that they were not, until ctx is done.
-func (c command) logHangups(ctx context.Context, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.hangups:
-			log.Warn("SIGHUP changes nothing: settings are read only at start, so restart to change them")
-		}
-	}
 }
 
 // load reads the settings. What is wrong with them is told line by line, each of which begins with its place.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -196,17 +197,45 @@ func TestAnInterruptEndsWithoutNotice(t *testing.T) {
 	}
 }
 
-func TestAHangUpEndsNothing(t *testing.T) {
-	listen := free(t)
-	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--node", "http://127.0.0.1:1", "--admin", "off", "--listen", listen)
-	p.expect(t, "serving")
-	for range 2 {
-		p.signal(t, syscall.SIGHUP)
-		p.expect(t, "SIGHUP changes nothing")
+// The settings are read again on SIGHUP and when the file has changed, and bad ones are refused whole.
+func TestSettingsAreReadAgain(t *testing.T) {
+	page := func(name string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) }))
+		t.Cleanup(s.Close)
+		return s.URL
 	}
-	if status, _ := get(t, "http://"+listen+"/socket.io/?EIO=4&transport=polling&sid=unknown"); status != 400 {
-		t.Errorf("got %d", status)
+	file, listen := filepath.Join(t.TempDir(), "sidway.yaml"), free(t)
+	write := func(node, more string) {
+		text := fmt.Sprintf("listen: %s\nadmin: {listen: off}\nclusters:\n  - {name: chat, nodes: [{name: n1, url: %q}]}\n%s", listen, node, more)
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
 	}
+	answers := func(want string) {
+		t.Helper()
+		if status, body := get(t, "http://"+listen+"/"); status != 200 || body != want {
+			t.Errorf("got %d %s, want %s", status, body, want)
+		}
+	}
+	write(page("first"), "")
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", file)
+	p.expect(t, "msg=serving")
+	answers("first")
+	p.signal(t, syscall.SIGHUP)
+	p.expect(t, "nothing has changed")
+	write(page("second"), "")
+	p.expect(t, `msg="configuration reloaded" by="change of `)
+	answers("second")
+	write(page("third"), "limits: {queue: many}\n")
+	p.expect(t, file+":5: limits.queue")
+	answers("second")
+	write(page("fourth"), "log: {format: json}\n")
+	p.signal(t, syscall.SIGHUP)
+	p.expect(t, `"msg":"configuration reloaded","by":`)
+	answers("fourth")
 	p.signal(t, syscall.SIGTERM)
 	p.expect(t, "stopping")
 	if state := p.end(t); state.ExitCode() != 0 {

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway/limits"
+	"github.com/sidway/sidway/gateway/replica"
 )
 
 // TestIdleAdminConnectionsAreClosed holds for one that was used, and for one that never sends a request.
@@ -19,8 +21,12 @@ func TestIdleAdminConnectionsAreClosed(t *testing.T) {
 		"": {HeaderTime: 10 * time.Millisecond, IdleTime: time.Hour},
 	} {
 		cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
-		cfg.Limits.HeaderTime, cfg.Limits.IdleTime = l.HeaderTime, l.IdleTime
-		conn, err := net.Dial("tcp", start(t, cfg).AdminAddr().String())
+		r, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetAdminTimes(l.HeaderTime, l.IdleTime)
+		conn, err := net.Dial("tcp", run(t, r).AdminAddr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,11 +34,11 @@ type comparison struct {
 
 // comparisons are what must be the same in all replicas: the nodes of those that share a cluster's bindings, and where the
 // bindings are of those that share the nodes. The second key cannot stand below the prefix, which may be what differs.
-func (r *Replica) comparisons() []*comparison {
+func comparisons(cfg *config.Config) []*comparison {
 	var all []*comparison
 	byNodes := map[string]*comparison{} // one replica may have several clusters of the same nodes
-	for _, c := range r.cfg.Clusters {
-		nodes, prefix := fingerprint(c), r.cfg.Affinity.Prefix+c.Name+":"
+	for _, c := range cfg.Clusters {
+		nodes, prefix := fingerprint(c), cfg.Affinity.Prefix+c.Name+":"
 		all = append(all, &comparison{
 			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
 			key: prefix + "!nodes", value: nodes,
@@ -73,10 +73,14 @@ func (r *Replica) compare(ctx context.Context) error {
 	if len(r.addrs) > 0 {
 		host += "/" + r.addrs[0].String()
 	}
-	all := r.comparisons()
+	var cfg *config.Config
+	var all []*comparison
 	tick := time.NewTicker(compareEvery)
 	defer tick.Stop()
 	for {
+		if now := r.cfg.Load(); now != cfg {
+			cfg, all = now, comparisons(now)
+		}
 		for _, c := range all {
 			r.compareOnce(ctx, c, host)
 		}
@@ -90,10 +94,14 @@ func (r *Replica) compare(ctx context.Context) error {
 
 // compareOnce compares one setting. A Redis that cannot be asked, or does not let the user have this key, tells nothing.
 func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
+	client := r.board.Redis()
+	if client == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, compareTime)
 	defer cancel()
-	found, err := r.redis.Get(ctx, c.key).Result()
-	if err := r.redis.Set(ctx, c.key, c.value+" "+host, compareTTL).Err(); err != nil {
+	found, err := client.Get(ctx, c.key).Result()
+	if err := client.Set(ctx, c.key, c.value+" "+host, compareTTL).Err(); err != nil {
 		r.log.Debug("settings cannot be compared with other replicas", "cluster", c.cluster, "error", err)
 	}
 	value, other, _ := strings.Cut(found, " ")

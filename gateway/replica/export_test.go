@@ -16,7 +16,7 @@ func (l *losses) Add(n int) { l.add(n) }
 func (l *losses) Tick(now time.Time) { l.tick(now) }
 
 func (r *Replica) ComparedKeys() (keys []string) {
-	for _, c := range r.comparisons() {
+	for _, c := range comparisons(r.cfg.Load()) {
 		keys = append(keys, c.key)
 	}
 	return keys
@@ -28,4 +28,9 @@ func (m *memory) Tick(now time.Time) { m.tick(now) }
 func (r *Replica) SetSystem(system fs.FS) {
 	r.system = system
 	r.shareProcessors()
+}
+
+// SetAdminTimes changes how long the admin address waits for a request, and keeps an idle connection. It comes before Run.
+func (r *Replica) SetAdminTimes(header, idle time.Duration) {
+	r.admin.ReadHeaderTimeout, r.admin.IdleTimeout = header, idle
 }

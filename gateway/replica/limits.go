@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sidway/sidway/gateway/limits"
 )
 
 // reserve is how many descriptors are kept for what is not a client: listeners, Redis, the admin address, dials that
@@ -26,7 +24,7 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 	descriptors = max(2, int(min(files.Cur, 1<<30))-reserve)
 	n = descriptors / 2
 	n -= n / 9 // the rest is for live sessions
-	configured := r.cfg.Limits.Connections
+	configured := r.cfg.Load().Limits.Connections
 	if uint64(files.Cur) != r.descriptors {
 		r.descriptors = uint64(files.Cur)
 		if n < few {
@@ -43,10 +41,11 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 	return n, descriptors, nil
 }
 
-// limits returns the configuration's, with the number of connections that there may be.
-func (r *Replica) limits() (limits.Limits, error) {
-	l := r.cfg.Limits
-	var err error
-	l.Connections, _, err = r.connections()
-	return l, err
+// setConnections tells the gateway how many clients there may be.
+func (r *Replica) setConnections() error {
+	n, descriptors, err := r.connections()
+	if err == nil {
+		r.gateway.SetConnections(n, descriptors)
+	}
+	return err
 }

@@ -38,6 +38,12 @@ func newMemory(size int, log *slog.Logger, count func(affinity.Outcome), held fu
 	return m
 }
 
+// configure gives m another size, and a log that tells it. It is not to be called while tick is.
+func (m *memory) configure(size int, log *slog.Logger) {
+	m.log = log.With("cache", size)
+	m.SetSize(size)
+}
+
 // tick is called each second. It drops what has expired, and logs once when live bindings begin to be evicted and once
 // when that is over.
 func (m *memory) tick(now time.Time) {
@@ -67,18 +73,18 @@ func (r *Replica) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			for _, m := range r.memories {
-				m.tick(now)
+			r.reloading.Lock()
+			for _, p := range r.parts() {
+				p.memory.tick(now)
+				if p.losses != nil {
+					p.losses.tick(now)
+				}
 			}
-			for _, l := range r.losses {
-				l.tick(now)
-			}
-			if n, descriptors, err := r.connections(); err == nil {
-				r.gateway.SetConnections(n, descriptors)
-			}
+			_ = r.setConnections() // it worked at start
 			if second%processorsEvery == 0 {
 				r.shareProcessors()
 			}
+			r.reloading.Unlock()
 		}
 	}
 }

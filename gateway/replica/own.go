@@ -6,18 +6,20 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/sidway/sidway/gateway/config"
 )
 
 // nameTime is how long the name of a node may take to be resolved at start.
 const nameTime = time.Second
 
 // refuseOwn returns an error where a node's address is one that this process listens on: each request would come back here.
-func (r *Replica) refuseOwn() error {
+func (r *Replica) refuseOwn(cfg *config.Config) error {
 	listens := r.addrs
 	if r.adminAt != nil {
 		listens = append(listens[:len(listens):len(listens)], r.adminAt.Addr())
 	}
-	for _, c := range r.cfg.Clusters {
+	for _, c := range cfg.Clusters {
 		for _, n := range c.Nodes {
 			for _, a := range listens {
 				if tcp, ok := a.(*net.TCPAddr); ok && reaches(n.Address(), tcp.AddrPort()) {

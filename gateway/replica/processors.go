@@ -24,11 +24,12 @@ func (r *Replica) countProcessors() int {
 // others, and Go follows the limit by itself.
 func (r *Replica) shareProcessors() {
 	n := r.countProcessors()
-	if n == r.processors {
+	loops, was := len(r.loops), r.busy
+	busy := r.cfg.Load().Runtime.BusyLoops && n >= loops
+	if n == r.processors && busy == was {
 		return
 	}
-	loops, was := len(r.loops), r.busy
-	r.processors, r.busy = n, r.cfg.Runtime.BusyLoops && n >= loops
+	r.processors, r.busy = n, busy
 	if r.busy {
 		runtime.GOMAXPROCS(loops + n)
 	}

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +29,8 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/admin"
-	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/control"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/notice"
 	"github.com/sidway/sidway/gateway/tunnel"
@@ -37,23 +38,33 @@ import (
 
 // Replica is one running sidway. New makes it, Run runs it, once.
 type Replica struct {
-	cfg       *config.Config
-	log       *slog.Logger
-	gateway   *gateway.Gateway
-	loops     []*loop.Loop
-	tunnels   *tunnel.Engine
-	metrics   *gateway.Metrics
-	routes    []gateway.Route
-	redis     redis.UniversalClient // nil in memory mode
-	stores    []*affinity.Cached    // one for each cluster, none in memory mode
-	memories  []*memory             // one for each cluster
-	losses    []*losses             // the same
-	listeners []net.Listener        // until the gateway takes them
-	addrs     []net.Addr            // theirs
+	// Load reads the configuration again, for Reload; Applied is told of each that holds from now on. They are set before Run, if at
+	// all.
+	Load    func() (*config.Config, error)
+	Applied func(*config.Config)
+
+	cfg      atomic.Pointer[config.Config]
+	all      atomic.Pointer[[]*part] // one for each cluster, in the order of the configuration
+	log      *slog.Logger
+	gateway  *gateway.Gateway
+	loops    []*loop.Loop
+	tunnels  *tunnel.Engine
+	registry *prometheus.Registry
+	metrics  *gateway.Metrics
+	reloads  *prometheus.CounterVec
+	board    *control.Board
+	compared notice.Limiter[*comparison] // differences that the log tells of
+
+	listeners []net.Listener // until the gateway takes them
+	addrs     []net.Addr     // theirs
 	admin     *http.Server
 	adminAt   net.Listener
+	handler   atomic.Pointer[http.Handler] // of the admin address
 	stopping  atomic.Bool
-	compared  notice.Limiter[*comparison] // differences that the log tells of
+
+	reloading sync.Mutex            // guards what follows
+	redis     redis.UniversalClient // nil in memory mode
+	running   context.Context       // of what goes on all the time; nil before Run
 
 	descriptors uint64 // that the process may open
 
@@ -64,32 +75,33 @@ type Replica struct {
 
 // New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
 func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r := &Replica{
-		cfg: cfg, log: log, metrics: gateway.NewMetrics(registry),
+		Load: func() (*config.Config, error) { return cfg, nil },
+		log:  log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
-		system:   os.DirFS("/"),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
+		}, []string{"outcome"}),
+		system: os.DirFS("/"),
 	}
-	if err := r.open(registry); err != nil {
+	r.metrics = gateway.NewMetrics(r.registry)
+	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		r.reloads, storeCollector{r})
+	r.cfg.Store(cfg)
+	r.all.Store(new([]*part))
+	if err := r.open(cfg); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Replica) open(registry *prometheus.Registry) error {
+func (r *Replica) open(cfg *config.Config) error {
 	var err error
-	if r.cfg.Affinity.Redis != "" {
-		if r.redis, err = affinity.Open(r.cfg.Affinity.Redis); err != nil {
-			return fmt.Errorf("affinity.redis: %w", err)
-		}
+	if r.redis, err = openRedis(cfg.Affinity); err != nil {
+		return err
 	}
-	for _, c := range r.cfg.Clusters {
-		r.routes = append(r.routes, r.route(c))
-	}
-	r.countStores(registry)
-	for _, address := range r.cfg.Listen {
+	for _, address := range cfg.Listen {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -97,16 +109,12 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 		r.listeners = append(r.listeners, l)
 		r.addrs = append(r.addrs, l.Addr())
 	}
-	if !r.cfg.Admin.Off() {
-		if err := r.openAdmin(registry); err != nil {
+	if !cfg.Admin.Off() {
+		if err := r.openAdmin(cfg.Admin); err != nil {
 			return err
 		}
 	}
-	if err := r.refuseOwn(); err != nil {
-		return err
-	}
-	limits, err := r.limits()
-	if err != nil {
+	if err := r.refuseOwn(cfg); err != nil {
 		return err
 	}
 	if r.loops, err = loop.Start(r.countProcessors()); err != nil {
@@ -114,94 +122,46 @@ func (r *Replica) open(registry *prometheus.Registry) error {
 	}
 	r.shareProcessors()
 	r.tunnels = tunnel.New()
-	r.gateway = gateway.New(gateway.Options{
-		Settings: gateway.Settings{Routes: r.routes, Limits: limits, Trusted: r.cfg.TrustedProxies, AccessLog: r.cfg.AccessLog},
-		Tunnels:  r.tunnels,
-		Loops:    r.loops,
-		Metrics:  r.metrics,
-		Log:      r.log,
-	})
-	return nil
+	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log})
+	r.setParts(cfg, true)
+	return r.setConnections()
 }
 
-func (r *Replica) openAdmin(registry *prometheus.Registry) (err error) {
-	if r.adminAt, err = net.Listen("tcp", r.cfg.Admin.Listen); err != nil {
+// How long the admin address waits for a request, and keeps an idle connection.
+const (
+	adminHeaderTime = 5 * time.Second
+	adminIdleTime   = 75 * time.Second
+	adminWriteTime  = 30 * time.Second
+)
+
+func (r *Replica) openAdmin(a config.Admin) (err error) {
+	if r.adminAt, err = net.Listen("tcp", a.Listen); err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
-	o := admin.Options{
-		Ready: r.ready, Metrics: registry, Profiles: r.cfg.Admin.Pprof,
-		Listen: r.cfg.Admin.Listen, Hosts: r.cfg.Admin.Hosts, Log: r.log,
-	}
-	if r.redis != nil {
-		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
-	}
+	r.setAdmin()
 	r.admin = &http.Server{
-		Handler:           admin.New(o),
-		ReadHeaderTimeout: r.cfg.Limits.HeaderTime,
-		IdleTimeout:       r.cfg.Limits.IdleTime,
-		WriteTimeout:      admin.LongestProfile + r.cfg.Limits.WriteTime,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { (*r.handler.Load()).ServeHTTP(w, q) }),
+		ReadHeaderTimeout: adminHeaderTime,
+		IdleTimeout:       adminIdleTime,
+		WriteTimeout:      admin.LongestProfile + adminWriteTime,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
 	}
 	return nil
 }
 
-// route makes a cluster's nodes and its store.
-func (r *Replica) route(c config.Cluster) gateway.Route {
-	method := cluster.LeastSessions
-	if c.Balance == config.RoundRobin {
-		method = cluster.RoundRobin
+// setAdmin has the admin address follow the configuration.
+func (r *Replica) setAdmin() {
+	cfg := r.cfg.Load()
+	o := admin.Options{
+		Ready: r.ready, Metrics: r.registry, Profiles: cfg.Admin.Pprof,
+		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log,
 	}
-	nodes := make([]cluster.Config, 0, len(c.Nodes))
-	for _, n := range c.Nodes {
-		nodes = append(nodes, cluster.Config{
-			Name: n.Name, Address: n.Address(), Weight: n.Weight,
-		})
+	if cfg.Affinity.Redis != "" {
+		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
 	}
-	known := cluster.New(c.Name, method, nodes)
-	known.OnEjection, known.OnOutage = r.tellNodes(c.Name, len(nodes))
-	outcome := r.metrics.BindingOutcome(c.Name)
-	taken := r.tellTaken(c.Name, outcome)
-	return gateway.Route{
-		Hosts:            c.Host,
-		Path:             c.Path,
-		MaxBody:          c.MaxBody,
-		DisableKeepAlive: c.DisableKeepAlive,
-		Cluster:          known,
-		Store:            r.store(c.Name, outcome, taken),
-		OnTaken:          taken,
-	}
-}
-
-// tellTaken returns what counts sids that a second node handed out, and logs one of them a minute.
-func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(refused, node string) {
-	told := notice.Limiter[string]{Pause: time.Minute}
-	return func(refused, node string) {
-		count(affinity.Taken)
-		if told.Due(cluster) {
-			r.log.Warn("two nodes made the same sid, the second session is refused", "cluster", cluster, "node", refused, "lives_on", node)
-		}
-	}
-}
-
-// tellNodes returns what logs that one of a cluster's nodes is ejected, or works again, and that none is left.
-func (r *Replica) tellNodes(name string, nodes int) (onEjection func(*cluster.Node, bool, cluster.Reason), onOutage func(bool)) {
-	log := r.log.With("cluster", name)
-	onEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
-		if ejected {
-			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
-		} else {
-			log.Info("node works again", "node", n.Name)
-		}
-	}
-	onOutage = func(outage bool) {
-		if outage {
-			log.Error("no node available", "nodes", nodes)
-		} else {
-			log.Info("a node is available again")
-		}
-	}
-	return onEjection, onOutage
+	h := admin.New(o)
+	r.handler.Store(&h)
 }
 
 // Addrs returns the addresses that clients are served on.
@@ -235,17 +195,22 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer r.close()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer func() {
+		for _, p := range r.parts() {
+			p.work.end()
+		}
+	}()
+	r.reloading.Lock()
+	r.running = running
+	for _, p := range r.parts() {
+		p.start(running)
+	}
+	n, _, _ := r.connections()
+	r.reloading.Unlock()
 	work, failed := errgroup.WithContext(running)
-	for _, s := range r.stores {
-		work.Go(func() error { return s.Run(running) })
-	}
-	for i := range r.routes {
-		work.Go(func() error { return gateway.RunSessions(running, &r.routes[i]) })
-	}
 	work.Go(func() error { return r.sweep(running) })
-	if r.redis != nil {
-		work.Go(func() error { return r.compare(running) })
-	}
+	work.Go(func() error { return r.compare(running) })
+	work.Go(func() error { return r.board.Run(running) })
 	for i, l := range r.listeners {
 		if err := r.gateway.Listen(l); err != nil {
 			r.listeners = r.listeners[i:]
@@ -256,15 +221,17 @@ func (r *Replica) Run(ctx context.Context) error {
 	if r.admin != nil {
 		work.Go(r.serveAdmin)
 	}
-	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.routes),
-		"store", r.storeName(), "connections", r.connectionsAllowed())
+	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.parts()),
+		"store", r.storeName(), "connections", n)
 
 	select {
 	case <-ctx.Done():
 		r.end(errors.Is(context.Cause(ctx), ErrNoNotice))
 	case <-failed.Done():
 	}
+	r.reloading.Lock() // a reload that is under way ends first
 	r.stopping.Store(true)
+	r.reloading.Unlock()
 	r.gateway.Close()
 	if r.admin != nil {
 		r.admin.Close()

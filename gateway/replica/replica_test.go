@@ -57,6 +57,12 @@ func startLogged(t *testing.T, cfg *config.Config, log *slog.Logger) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, rep)
+}
+
+// run has a replica serve until the test ends.
+func run(t *testing.T, rep *replica.Replica) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Replica: rep, stop: cancel, done: make(chan error, 1)}
 	go func() { r.done <- rep.Run(ctx) }()

@@ -11,7 +11,7 @@ import (
 func (r *Replica) end(atOnce bool) {
 	began := time.Now()
 	r.stopping.Store(true)
-	s := r.cfg.Shutdown
+	s := r.cfg.Load().Shutdown
 	if atOnce {
 		s.Notice = 0
 	}

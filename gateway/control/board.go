@@ -1,0 +1,216 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/gateway/notice"
+)
+
+const (
+	// readEvery is how often a replica reads what operators have changed, so that all obey within a second.
+	readEvery = 500 * time.Millisecond
+	// boardTime bounds one exchange with Redis.
+	boardTime = time.Second
+	// boardQuiet is how long the same trouble is not told again.
+	boardQuiet = time.Minute
+
+	changesKey = ":!changes" // behind the prefix and the cluster's name; "!" is in no sid
+	// fieldRevision grows with each change. Where it is missing although there have been changes, Redis has lost them.
+	fieldRevision = "revision"
+)
+
+// ErrUnknownCluster says that there is no such cluster.
+var ErrUnknownCluster = errors.New("no such cluster")
+
+// Board is where the changes of operators are kept: in Redis, so that all replicas obey them, also those that start later, or else in
+// this process. Its methods may be called concurrently.
+type Board struct {
+	log  *slog.Logger
+	told notice.Limiter[string]
+
+	mu     sync.Mutex
+	redis  redis.UniversalClient // nil: in this process
+	prefix string
+	posts  map[string]*post
+}
+
+// post is the record of one cluster.
+type post struct {
+	nodes  *Nodes
+	fields map[string]string // as they were read or written last
+	older  bool              // Redis had less than this at the last look
+}
+
+// NewBoard returns a Board without clusters.
+func NewBoard(log *slog.Logger) *Board {
+	return &Board{log: log, told: notice.Limiter[string]{Pause: boardQuiet}, posts: map[string]*post{}}
+}
+
+// Use has b keep the changes in Redis from now on, below prefix, or in this process where client is nil. What was changed before
+// goes along.
+func (b *Board) Use(client redis.UniversalClient, prefix string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.redis, b.prefix = client, prefix
+}
+
+// Redis returns where the changes are kept, nil in this process.
+func (b *Board) Redis() redis.UniversalClient {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.redis
+}
+
+// Add has b tell nodes of the changes of their cluster.
+func (b *Board) Add(nodes *Nodes) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}}
+}
+
+// Remove forgets a cluster, but not what is in Redis of it.
+func (b *Board) Remove(cluster string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.posts, cluster)
+}
+
+// Run reads what other replicas have changed, until ctx is done, and returns nil.
+func (b *Board) Run(ctx context.Context) error {
+	tick := time.NewTicker(readEvery)
+	defer tick.Stop()
+	for {
+		b.read(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// read reads the records of all clusters. A Redis that cannot be asked changes nothing: what is known goes on.
+func (b *Board) read(ctx context.Context) {
+	b.mu.Lock()
+	client, prefix, posts := b.redis, b.prefix, maps.Clone(b.posts)
+	b.mu.Unlock()
+	if client == nil || len(posts) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, boardTime)
+	defer cancel()
+	found := map[string]*redis.MapStringStringCmd{}
+	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
+		for name := range posts {
+			found[name] = p.HGetAll(ctx, prefix+name+changesKey)
+		}
+		return nil
+	})
+	for name, cmd := range found {
+		fields, err := cmd.Result()
+		if err == nil {
+			err = b.take(ctx, posts[name], fields)
+		}
+		var refused redis.Error // an outage is told of by the store of bindings
+		if errors.As(err, &refused) && b.told.Due("read") {
+			b.log.Warn("what operators have changed cannot be read from Redis: drains and changes of nodes go on as they are known here", "cluster", name, "error", err)
+		}
+	}
+}
+
+// take has a cluster follow what was read, if that is new, and writes what is known where Redis has lost it.
+func (b *Board) take(ctx context.Context, p *post, fields map[string]string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	again := p.older
+	if p.older = revision(fields) < revision(p.fields); !p.older {
+		return b.follow(p, fields)
+	}
+	if !again || b.redis == nil { // once is what a look finds that was under way when a change was made here
+		return nil
+	}
+	_, err := b.redis.TxPipelined(ctx, func(t redis.Pipeliner) error {
+		t.Del(ctx, b.key(p))
+		t.HSet(ctx, b.key(p), p.fields)
+		return nil
+	})
+	return err
+}
+
+func (b *Board) key(p *post) string { return b.prefix + p.nodes.Cluster.Name + changesKey }
+
+// follow needs mu.
+func (b *Board) follow(p *post, fields map[string]string) error {
+	if maps.Equal(fields, p.fields) {
+		return nil
+	}
+	changes, err := parseChanges(fields)
+	p.fields = fields
+	p.nodes.SetChanges(changes)
+	return err
+}
+
+// change sets fields of a cluster's record, and takes those away whose value is nil. When it returns nil, Redis has it and this
+// replica obeys it; the others follow within a second.
+func (b *Board) change(ctx context.Context, cluster string, values map[string]any) error {
+	texts, gone := map[string]string{}, []string{}
+	for field, v := range values {
+		if v == nil {
+			gone = append(gone, field)
+			continue
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		texts[field] = string(text)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.posts[cluster]
+	if p == nil {
+		return fmt.Errorf("%w as %q", ErrUnknownCluster, cluster)
+	}
+	if b.redis == nil {
+		fields := maps.Clone(p.fields)
+		maps.Copy(fields, texts)
+		for _, field := range gone {
+			delete(fields, field)
+		}
+		return b.follow(p, fields)
+	}
+	ctx, cancel := context.WithTimeout(ctx, boardTime)
+	defer cancel()
+	var now *redis.MapStringStringCmd
+	_, err := b.redis.TxPipelined(ctx, func(t redis.Pipeliner) error {
+		if len(gone) > 0 {
+			t.HDel(ctx, b.key(p), gone...)
+		}
+		if len(texts) > 0 {
+			t.HSet(ctx, b.key(p), texts)
+		}
+		t.HIncrBy(ctx, b.key(p), fieldRevision, 1)
+		now = t.HGetAll(ctx, b.key(p))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("Redis: %w", err)
+	}
+	return b.follow(p, now.Val())
+}
+
+// revision is how often a record was changed.
+func revision(fields map[string]string) int64 {
+	n, _ := strconv.ParseInt(fields[fieldRevision], 10, 64)
+	return n
+}

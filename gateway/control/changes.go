@@ -1,0 +1,79 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Changes are what operators have changed of a cluster while it works. They hold until they are taken back, also when the
+// configuration is read anew and for replicas that start later.
+type Changes struct {
+	Nodes   map[string]Node // added, replaced and taken away
+	Drains  map[string]Drain
+	Release *Release // in place of the configuration's share; nil: none
+}
+
+// Node is a node that was added or replaced, or taken away, by an operator.
+type Node struct {
+	URL     string            `json:"url,omitempty"`
+	Weight  int               `json:"weight,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Removed bool              `json:"removed,omitempty"`
+}
+
+// Drain is that a node gets no new sessions, and since when. Its sessions are ended from Deadline on; the zero time: never.
+type Drain struct {
+	Since    time.Time `json:"since"`
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// Release is the share of new sessions that goes to nodes with a label.
+type Release struct {
+	Label string  `json:"label"`
+	Value string  `json:"value"`
+	Share float64 `json:"share"` // 0 to 1
+}
+
+// A change is kept as a field: its kind and what it is of, as "drain n2", and its value as JSON.
+const (
+	fieldNode    = "node "
+	fieldDrain   = "drain "
+	fieldRelease = "release"
+)
+
+// parseChanges reads the fields of a cluster's record. What cannot be read is left out and told of by the error: another version
+// may have written it.
+func parseChanges(fields map[string]string) (c Changes, err error) {
+	c = Changes{Nodes: map[string]Node{}, Drains: map[string]Drain{}}
+	for field, value := range fields {
+		kind, name, named := strings.Cut(field, " ")
+		fault := error(nil)
+		switch {
+		case named && kind+" " == fieldNode:
+			fault = put(c.Nodes, name, value)
+		case named && kind+" " == fieldDrain:
+			fault = put(c.Drains, name, value)
+		case field == fieldRelease:
+			c.Release = new(Release)
+			fault = json.Unmarshal([]byte(value), c.Release)
+		case field != fieldRevision:
+			fault = errors.New("unknown")
+		}
+		if fault != nil {
+			err = fmt.Errorf("field %q: %w", field, fault)
+		}
+	}
+	return c, err
+}
+
+func put[T any](to map[string]T, name, value string) error {
+	var v T
+	if err := json.Unmarshal([]byte(value), &v); err != nil {
+		return err
+	}
+	to[name] = v
+	return nil
+}

@@ -1,0 +1,170 @@
+package replica
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/control"
+	"github.com/sidway/sidway/gateway/notice"
+)
+
+// part is what a replica has of one cluster, by one configuration. The next configuration makes another part of it, which has what
+// lasts: nodes and memory, and the store where its settings are the same.
+type part struct {
+	cfg    config.Cluster
+	nodes  *control.Nodes
+	memory *memory
+	count  func(affinity.Outcome)
+	taken  func(refused, node string)
+
+	store  *affinity.Cached // nil in memory mode
+	losses *losses          // likewise
+	work   *work
+}
+
+// work is what goes on all the time for a part with its store.
+type work struct {
+	sync.WaitGroup
+	cancel context.CancelFunc // nil before it has begun
+}
+
+// newPart makes a part of a cluster that there was not before.
+func (r *Replica) newPart(cfg config.Cluster, a config.Affinity) *part {
+	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name)}
+	p.nodes.Cluster.OnEjection, p.nodes.Cluster.OnOutage = r.tellNodes(p.nodes.Cluster)
+	p.taken = r.tellTaken(cfg.Name, p.count)
+	p.memory = newMemory(a.Cache, r.log, p.count, r.metrics.BindingsHeld(cfg.Name))
+	r.connect(p, a)
+	return p
+}
+
+// next is the part by another configuration.
+func (p *part) next(cfg config.Cluster) *part {
+	q := *p
+	q.cfg = cfg
+	return &q
+}
+
+// connect gives p the store for its bindings that a names: in this process, or in Redis behind it. Each cluster has keys of its own,
+// because two clusters may give the same sid. Bindings that are known here go along.
+func (r *Replica) connect(p *part, a config.Affinity) {
+	p.memory.configure(a.Cache, r.log.With("cluster", p.cfg.Name, "store", r.storeName()))
+	p.store, p.losses, p.work = nil, nil, new(work)
+	if r.redis == nil {
+		return
+	}
+	l := newLosses(r.log.With("cluster", p.cfg.Name))
+	back := affinity.NewRedis(r.redis, a.Prefix+p.cfg.Name+":")
+	back.OnLost = func(n int) {
+		for range n {
+			p.count(affinity.Lost)
+		}
+		l.add(n)
+	}
+	p.losses = l
+	p.store = affinity.NewCached(p.memory.Memory, back, affinity.CachedOptions{
+		OnOutcome: p.count,
+		OnState:   r.tellState(p.cfg.Name),
+		OnTaken:   p.taken,
+	})
+}
+
+// route is what the gateway is told of p.
+func (p *part) route() gateway.Route {
+	r := gateway.Route{
+		Hosts:            p.cfg.Host,
+		Path:             p.cfg.Path,
+		MaxBody:          p.cfg.MaxBody,
+		DisableKeepAlive: p.cfg.DisableKeepAlive,
+		Cluster:          p.nodes.Cluster,
+		Store:            p.memory.Memory,
+		OnTaken:          p.taken,
+	}
+	if p.store != nil {
+		r.Store = p.store
+	}
+	return r
+}
+
+// start begins p's work, unless it goes on already: the store is watched, and sessions whose bindings expire are ended.
+func (p *part) start(ctx context.Context) {
+	w := p.work
+	if w.cancel != nil {
+		return
+	}
+	ctx, w.cancel = context.WithCancel(ctx)
+	route := p.route()
+	w.Go(func() { _ = gateway.RunSessions(ctx, &route) })
+	if p.store != nil {
+		w.Go(func() { _ = p.store.Run(ctx) })
+	}
+}
+
+// end ends the work, and returns when nothing is left of it.
+func (w *work) end() {
+	if w.cancel != nil {
+		w.cancel()
+		w.Wait()
+	}
+}
+
+// tellTaken returns what counts sids that a second node handed out, and logs one of them a minute.
+func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(refused, node string) {
+	told := notice.Limiter[string]{Pause: time.Minute}
+	return func(refused, node string) {
+		count(affinity.Taken)
+		if told.Due(cluster) {
+			r.log.Warn("two nodes made the same sid, the second session is refused", "cluster", cluster, "node", refused, "lives_on", node)
+		}
+	}
+}
+
+// tellNodes returns what logs that one of a cluster's nodes is ejected, or works again, and that none is left.
+func (r *Replica) tellNodes(c *cluster.Cluster) (onEjection func(*cluster.Node, bool, cluster.Reason), onOutage func(bool)) {
+	log := r.log.With("cluster", c.Name)
+	onEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
+		if ejected {
+			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
+		} else {
+			log.Info("node works again", "node", n.Name)
+		}
+	}
+	onOutage = func(outage bool) {
+		if outage {
+			log.Error("no node available", "nodes", len(c.Nodes()))
+		} else {
+			log.Info("a node is available again")
+		}
+	}
+	return onEjection, onOutage
+}
+
+// storeCollector tells whether the stores can be used. In memory mode it tells nothing.
+type storeCollector struct{ *Replica }
+
+var storeUp = prometheus.NewDesc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.",
+	[]string{"cluster"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c storeCollector) Describe(ch chan<- *prometheus.Desc) { ch <- storeUp }
+
+// Collect implements prometheus.Collector.
+func (c storeCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, p := range c.parts() {
+		if p.store == nil {
+			continue
+		}
+		up := 1.0
+		if p.store.Fault() != nil {
+			up = 0
+		}
+		ch <- prometheus.MustNewConstMetric(storeUp, prometheus.GaugeValue, up, p.cfg.Name)
+	}
+}

@@ -1,0 +1,148 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// redisGrace is how long an operation that a request has begun on a Redis may take when another one takes its place.
+const redisGrace = 200 * time.Millisecond
+
+// Reload reads the configuration again, by Load, and applies it. A bad one is refused whole: the replica serves on as it did, and the
+// error, which the log and sidway_reloads_total tell too, says what to mend. One that says what holds already changes nothing. by
+// is who asked for it. It may be called concurrently.
+func (r *Replica) Reload(by string) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	cfg, err := r.Load()
+	changed := false
+	if err == nil {
+		changed, err = r.apply(cfg)
+	}
+	outcome := "unchanged"
+	switch {
+	case err != nil:
+		outcome = "refused"
+		r.log.Error("the configuration was not reloaded, what held before goes on", "by", by, "error", err)
+	case changed:
+		outcome = "applied"
+		r.log.Info("configuration reloaded", "by", by)
+	default:
+		r.log.Info("configuration read again, nothing has changed", "by", by)
+	}
+	r.reloads.WithLabelValues(outcome).Inc()
+	return err
+}
+
+// apply has the replica follow cfg, and reports whether that changes anything. It needs reloading.
+func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
+	old := r.cfg.Load()
+	switch {
+	case reflect.DeepEqual(old, cfg):
+		return false, nil
+	case !slices.Equal(old.Listen, cfg.Listen):
+		return false, errors.New("listen changes only with a restart")
+	case old.Admin.Listen != cfg.Admin.Listen:
+		return false, errors.New("admin.listen changes only with a restart")
+	case r.stopping.Load():
+		return false, errors.New("the replica is stopping")
+	}
+	if err := r.refuseOwn(cfg); err != nil {
+		return false, err
+	}
+	before := r.redis
+	if old.Affinity.Redis != cfg.Affinity.Redis {
+		if r.redis, err = openRedis(cfg.Affinity); err != nil {
+			r.redis = before
+			return false, err
+		}
+	}
+	r.cfg.Store(cfg)
+	r.setParts(cfg, old.Affinity == cfg.Affinity)
+	if before != nil && before != r.redis {
+		time.Sleep(redisGrace)
+		before.Close()
+	}
+	r.setConnections()
+	r.shareProcessors()
+	r.setAdmin()
+	if r.Applied != nil {
+		r.Applied(cfg)
+	}
+	return true, nil
+}
+
+func openRedis(a config.Affinity) (redis.UniversalClient, error) {
+	if a.Redis == "" {
+		return nil, nil
+	}
+	client, err := affinity.Open(a.Redis)
+	if err != nil {
+		return nil, fmt.Errorf("affinity.redis: %w", err)
+	}
+	return client, nil
+}
+
+func (r *Replica) parts() []*part { return *r.all.Load() }
+
+// setParts has the parts follow cfg: what is known of a cluster stays with its name.
+func (r *Replica) setParts(cfg *config.Config, sameStore bool) {
+	before := r.parts()
+	var next []*part
+	for _, c := range cfg.Clusters {
+		i := slices.IndexFunc(before, func(p *part) bool { return p.cfg.Name == c.Name })
+		if i < 0 {
+			next = append(next, r.newPart(c, cfg.Affinity))
+			continue
+		}
+		p := before[i].next(c)
+		if !sameStore {
+			r.connect(p, cfg.Affinity)
+		}
+		next = append(next, p)
+	}
+	r.all.Store(&next)
+	r.board.Use(r.redis, cfg.Affinity.Prefix)
+	for _, p := range next {
+		p.nodes.Configure(p.cfg)
+		r.board.Add(p.nodes)
+		if r.running != nil {
+			p.start(r.running)
+		}
+	}
+	r.updateGateway()
+	for _, p := range before {
+		if !slices.ContainsFunc(next, func(q *part) bool { return q.work == p.work }) {
+			p.work.end()
+		}
+		if !slices.ContainsFunc(next, func(q *part) bool { return q.nodes == p.nodes }) {
+			r.board.Remove(p.cfg.Name)
+		}
+	}
+}
+
+// updateGateway gives the gateway what holds now.
+func (r *Replica) updateGateway() {
+	if r.gateway != nil {
+		r.gateway.Update(r.settings())
+	}
+}
+
+// settings are the gateway's.
+func (r *Replica) settings() gateway.Settings {
+	cfg := r.cfg.Load()
+	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies, AccessLog: cfg.AccessLog}
+	for _, p := range r.parts() {
+		s.Routes = append(s.Routes, p.route())
+	}
+	return s
+}
