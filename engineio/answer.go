@@ -31,6 +31,7 @@ type Cause uint8
 // The causes: the closed set of the label "reason".
 const (
 	SessionGone        Cause = iota // the session was known here and its node is gone
+	Drained                         // its node is drained, and its sessions are ended
 	SIDUnknown                      // nobody knows the session
 	TransportUnknown                // neither polling nor websocket
 	BadMethod                       // a handshake by another method than GET
@@ -81,6 +82,7 @@ type reply struct {
 // Codes 0 to 5 belong to the protocol, so the other answers carry a message alone.
 var replies = [causes]reply{
 	SessionGone:        refusal("session_gone", ErrSIDUnknown),
+	Drained:            refusal("drained", ErrSIDUnknown),
 	SIDUnknown:         refusal("sid_unknown", ErrSIDUnknown),
 	TransportUnknown:   refusal("transport_unknown", ErrTransportUnknown),
 	BadMethod:          refusal("bad_method", ErrBadHandshakeMethod),
@@ -135,7 +137,7 @@ func AnswerFor(k Kind, q Query, c Cause) Answer {
 	case WebSocketGET:
 		return Answer{Status: r.wsStatus, ContentType: typeText, Body: r.text, RetryAfter: r.retry}
 	case PollGET:
-		if c == SessionGone {
+		if c == SessionGone || c == Drained {
 			return Answer{Status: 200, ContentType: typePayload, Body: closePayload(q)}
 		}
 	}

@@ -18,7 +18,8 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/config", "gateway/replica"},
-	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "gateway", "gateway/admin", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
+	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/notice"},
 	"gateway": {
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},

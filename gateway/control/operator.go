@@ -13,6 +13,9 @@ import (
 // ErrUnknownNode says that the cluster has no such node.
 var ErrUnknownNode = errors.New("no such node")
 
+// ErrSameAddress says that another node has the same address.
+var ErrSameAddress = errors.New("one process is one node")
+
 // ErrLastNode says that a node cannot be taken away because the cluster has no other.
 var ErrLastNode = errors.New("it is the cluster's last node")
 
@@ -45,7 +48,7 @@ func (b *Board) PutNode(ctx context.Context, cluster string, n config.Node) erro
 	}
 	for _, other := range nodes.List() {
 		if other.Name != n.Name && other.URL == n.URL {
-			return fmt.Errorf("%s is also node %s: one process is one node", n.URL, other.Name)
+			return fmt.Errorf("%s is also node %s: %w", n.URL, other.Name, ErrSameAddress)
 		}
 	}
 	if slices.ContainsFunc(nodes.Configured(), func(c config.Node) bool { return c.Name == n.Name && c.URL == n.URL && c.Weight == n.Weight }) {

@@ -32,7 +32,7 @@ func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 		t.close()
 		return
 	case ending:
-		t.order.Store(orderStop)
+		t.order.Store(uint32(Shutdown))
 	}
 	for side, token := range t.tokens {
 		on.HandOver(token, t, side)

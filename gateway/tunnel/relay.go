@@ -33,7 +33,7 @@ type tunnel struct {
 	cause Cause
 	said  *atomic.Uint64 // counts what the node said; nil: nobody asks
 	done  func(Result)
-	order atomic.Uint32 // what another goroutine wants
+	order atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 }
 
 // direction is one of the two: from fds[i] to the other one.
@@ -48,10 +48,8 @@ type direction struct {
 	over     bool
 }
 
-const (
-	orderStop = 1 + iota
-	orderCut
-)
+// orderCut is beyond all Causes.
+const orderCut = 1 << 8
 
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
@@ -76,8 +74,8 @@ func (t *tunnel) Fail() {
 }
 
 // stop ends the direction to the client, as if the node had closed. It may be called from any goroutine.
-func (t *tunnel) stop() {
-	t.order.CompareAndSwap(0, orderStop)
+func (t *tunnel) stop(why Cause) {
+	t.order.CompareAndSwap(0, uint32(why))
 	t.loop.Send(t)
 }
 
@@ -105,13 +103,14 @@ func (t *tunnel) begin() {
 
 // obey does what another goroutine has ordered, if anything, and goes on.
 func (t *tunnel) obey() {
-	switch t.order.Load() {
+	switch order := t.order.Load(); order {
+	case 0:
 	case orderCut:
 		t.because(Shutdown)
 		t.close()
 		return
-	case orderStop:
-		t.because(Shutdown)
+	default:
+		t.because(Cause(order))
 		t.directions[1].eof = true
 	}
 	t.pump()

@@ -9,19 +9,13 @@ import (
 // roster holds the tunnels of an engine, from Adopt until their Done has returned.
 type roster struct {
 	mu    sync.Mutex
-	all   *group
-	nodes map[any]*group // of those that have tunnels or are shut down
+	all   map[*tunnel]bool // whether it has been told to end
+	nodes map[any]map[*tunnel]struct{}
+	phase phase
+	empty chan struct{} // made by the first shutdown, closed when no tunnel is left
 }
 
-// group is tunnels that can be shut down together. The roster's mu guards it.
-type group struct {
-	tunnels map[*tunnel]bool // whether a wave has picked it
-	phase   phase
-	empty   chan struct{} // made by the first shutdown, closed when no tunnel is left
-	sweeps  int           // shutdowns that have not returned
-}
-
-// phase is how far a group's shutdown has come.
+// phase is how far the shutdown has come.
 type phase uint8
 
 const (
@@ -30,66 +24,72 @@ const (
 	closed              // nothing is left, or what was left has been cut: new tunnels are refused
 )
 
-func newGroup() *group { return &group{tunnels: make(map[*tunnel]bool)} }
-
-func newRoster() *roster { return &roster{all: newGroup(), nodes: make(map[any]*group)} }
+func newRoster() *roster {
+	return &roster{all: map[*tunnel]bool{}, nodes: map[any]map[*tunnel]struct{}{}}
+}
 
 // add enters t, unless the phase it returns is closed.
 func (r *roster) add(t *tunnel) phase {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.of(t.node)
-	p := max(r.all.phase, n.phase)
-	if p != closed {
-		r.all.tunnels[t] = false
-		n.tunnels[t] = false
+	if r.phase == closed {
+		return closed
 	}
-	r.tidy(t.node)
-	return p
+	r.all[t] = false
+	of := r.nodes[t.node]
+	if of == nil {
+		of = map[*tunnel]struct{}{}
+		r.nodes[t.node] = of
+	}
+	of[t] = struct{}{}
+	return r.phase
 }
 
 func (r *roster) remove(t *tunnel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, g := range [...]*group{r.all, r.of(t.node)} {
-		delete(g.tunnels, t)
-		g.closeIfEmpty()
+	delete(r.all, t)
+	if of := r.nodes[t.node]; of != nil {
+		if delete(of, t); len(of) == 0 {
+			delete(r.nodes, t.node)
+		}
 	}
-	r.tidy(t.node)
-}
-
-// of returns the group of a node. Its caller holds mu, and calls tidy in the end.
-func (r *roster) of(node any) *group {
-	g := r.nodes[node]
-	if g == nil {
-		g = newGroup()
-		r.nodes[node] = g
-	}
-	return g
-}
-
-// tidy forgets the group of a node if nobody needs it. Its caller holds mu.
-func (r *roster) tidy(node any) {
-	if g := r.nodes[node]; len(g.tunnels) == 0 && g.sweeps == 0 {
-		delete(r.nodes, node)
-	}
+	r.closeIfEmpty()
 }
 
 // Len returns the number of tunnels whose Done has not returned yet.
 func (r *roster) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.all.tunnels)
+	return len(r.all)
 }
 
 // LenOf returns the number of tunnels to a node whose Done has not returned yet.
 func (r *roster) LenOf(node any) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if g := r.nodes[node]; g != nil {
-		return len(g.tunnels)
+	return len(r.nodes[node])
+}
+
+// EndSome ends up to n tunnels to a node as Shutdown does, in no particular order, and returns how many it has told to end. It does
+// not wait for them.
+func (r *roster) EndSome(node any, n int, why Cause) int {
+	r.mu.Lock()
+	var some []*tunnel
+	for t := range r.nodes[node] {
+		if len(some) == n {
+			break
+		}
+		if !r.all[t] {
+			r.all[t] = true
+			some = append(some, t)
+		}
 	}
-	return 0
+	r.mu.Unlock()
+	for _, t := range some {
+		t.stop(why)
+	}
+	return len(some)
 }
 
 // Shutdown ends all tunnels in waves of equal size that are spread over the given time, in no particular order. A tunnel ends
@@ -98,30 +98,11 @@ func (r *roster) LenOf(node any) int {
 // when no tunnel is left and each Done has returned: nil if all ended in their wave, else the cause of ctx's end. The engine
 // takes no tunnel any more then.
 func (r *roster) Shutdown(ctx context.Context, waves int, over time.Duration) error {
-	return r.sweep(ctx, r.all, waves, over)
-}
-
-// ShutdownNode is Shutdown for the tunnels to one node, to which there may be tunnels again when it has returned.
-func (r *roster) ShutdownNode(ctx context.Context, node any, waves int, over time.Duration) error {
-	r.mu.Lock()
-	g := r.of(node)
-	g.sweeps++
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		g.sweeps--
-		r.tidy(node) // the next tunnel finds a new group
-	}()
-	return r.sweep(ctx, g, waves, over)
-}
-
-func (r *roster) sweep(ctx context.Context, g *group, waves int, over time.Duration) error {
 	waves = max(waves, 1)
-	empty := r.emptied(g)
+	empty := r.emptied()
 	for left := waves; left > 0; left-- {
-		for _, t := range r.wave(g, left) {
-			t.stop()
+		for _, t := range r.wave(left) {
+			t.stop(Shutdown)
 		}
 		var next <-chan time.Time // never, after the last wave
 		if left > 1 {
@@ -132,7 +113,7 @@ func (r *roster) sweep(ctx context.Context, g *group, waves int, over time.Durat
 		case <-empty:
 			return nil
 		case <-ctx.Done():
-			for _, t := range r.rest(g) {
+			for _, t := range r.rest() {
 				t.cut()
 			}
 			<-empty
@@ -143,56 +124,56 @@ func (r *roster) sweep(ctx context.Context, g *group, waves int, over time.Durat
 }
 
 // emptied returns the channel that is closed when no tunnel is left.
-func (r *roster) emptied(g *group) <-chan struct{} {
+func (r *roster) emptied() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if g.empty == nil {
-		g.empty = make(chan struct{})
-		g.closeIfEmpty()
+	if r.empty == nil {
+		r.empty = make(chan struct{})
+		r.closeIfEmpty()
 	}
-	return g.empty
+	return r.empty
 }
 
 // closeIfEmpty ends the shutdown, if there is one and no tunnel is left. Its caller holds mu.
-func (g *group) closeIfEmpty() {
-	if g.empty == nil || len(g.tunnels) > 0 {
+func (r *roster) closeIfEmpty() {
+	if r.empty == nil || len(r.all) > 0 {
 		return
 	}
-	g.phase = closed
+	r.phase = closed
 	select {
-	case <-g.empty:
+	case <-r.empty:
 	default:
-		close(g.empty)
+		close(r.empty)
 	}
 }
 
 // wave picks the tunnels to be ended next, when so many waves are left, and marks them.
-func (r *roster) wave(g *group, left int) []*tunnel {
+func (r *roster) wave(left int) []*tunnel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if left == 1 && g.phase == open {
-		g.phase = ending
+	if left == 1 && r.phase == open {
+		r.phase = ending
 	}
 	var live []*tunnel
-	for t, told := range g.tunnels {
+	for t, told := range r.all {
 		if !told {
 			live = append(live, t)
 		}
 	}
 	live = live[:(len(live)+left-1)/left]
 	for _, t := range live {
-		g.tunnels[t] = true
+		r.all[t] = true
 	}
 	return live
 }
 
 // rest returns all tunnels that are left, and lets no new ones in.
-func (r *roster) rest(g *group) []*tunnel {
+func (r *roster) rest() []*tunnel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g.phase = closed
-	all := make([]*tunnel, 0, len(g.tunnels))
-	for t := range g.tunnels {
+	r.phase = closed
+	all := make([]*tunnel, 0, len(r.all))
+	for t := range r.all {
 		all = append(all, t)
 	}
 	return all

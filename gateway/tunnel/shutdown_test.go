@@ -186,56 +186,33 @@ func TestShutdownReturnsWhenNoneIsLeft(t *testing.T) {
 	})
 }
 
-// The tunnels of one node end in waves, and those of another go on. Then the node may have tunnels again.
-func TestShutdownNode(t *testing.T) {
+// Some tunnels of one node end, each once, and all others go on.
+func TestEndSome(t *testing.T) {
 	with(t, func(t *testing.T, e engine) {
 		other := join(t, e, tunnel.Options{Node: "n2"})
-		for range 2 {
-			var all []ends
-			for range 8 {
-				x := join(t, e, tunnel.Options{Node: "n1"})
-				all = append(all, x)
-				go obey(x)
+		var all []ends
+		for range 8 {
+			x := join(t, e, tunnel.Options{Node: "n1"})
+			all = append(all, x)
+			go obey(x)
+		}
+		if n1, n2 := e.LenOf("n1"), e.LenOf("n2"); n1 != 8 || n2 != 1 {
+			t.Errorf("%d and %d tunnels, want 8 and 1", n1, n2)
+		}
+		for _, want := range []int{3, 3, 2, 0} {
+			if n := e.EndSome("n1", 3, tunnel.Drained); n != want {
+				t.Errorf("ended %d, want %d", n, want)
 			}
-			if n1, n2 := e.LenOf("n1"), e.LenOf("n2"); n1 != 8 || n2 != 1 {
-				t.Errorf("%d and %d tunnels, want 8 and 1", n1, n2)
-			}
-			began := time.Now()
-			must(t, e.ShutdownNode(t.Context(), "n1", 4, 40*time.Millisecond))
-			notBefore(t, began, 30*time.Millisecond)
-			for _, x := range all {
-				x.endsBy(tunnel.Shutdown)
-			}
+		}
+		for _, x := range all {
+			x.endsBy(tunnel.Drained)
 		}
 		if n, one := e.LenOf("n1"), e.LenOf("n2"); n != 0 || one != 1 || e.Len() != 1 {
 			t.Errorf("%d, %d and in all %d tunnels left", n, one, e.Len())
 		}
 		send(t, other.node, "still here")
 		receive(t, other.client, "still here")
-		must(t, e.ShutdownNode(t.Context(), "n3", 4, time.Hour)) // which has none
-	})
-}
-
-// What does not end when the node's time is up is closed, and what comes before that ends at once.
-func TestShutdownNodeCuts(t *testing.T) {
-	with(t, func(t *testing.T, e engine) {
-		deaf := join(t, e, tunnel.Options{Node: 1})
-		other := join(t, e, tunnel.Options{Node: 2})
-		ctx, cancel := context.WithCancel(t.Context())
-		answer := make(chan error)
-		go func() { answer <- e.ShutdownNode(ctx, 1, 1, 0) }()
-		receiveEnd(t, deaf.client)
-		late := join(t, e, tunnel.Options{Node: 1})
-		receiveEnd(t, late.client)
-		cancel()
-		if err := <-answer; !errors.Is(err, context.Canceled) {
-			t.Errorf("ShutdownNode: %v", err)
-		}
-		deaf.endsBy(tunnel.Shutdown)
-		late.endsBy(tunnel.Shutdown)
-		send(t, other.node, "still here")
-		receive(t, other.client, "still here")
-		again := join(t, e, tunnel.Options{Node: 1})
+		again := join(t, e, tunnel.Options{Node: "n1"})
 		send(t, again.node, "here again")
 		receive(t, again.client, "here again")
 	})

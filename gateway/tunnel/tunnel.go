@@ -22,7 +22,7 @@ import (
 
 // Options are the limits of a tunnel. The zero duration means no limit, but for Linger.
 type Options struct {
-	// Node is what LenOf and ShutdownNode know the tunnel's node by: any value that can be compared.
+	// Node is what LenOf and EndSome know the tunnel's node by: any value that can be compared.
 	Node any
 	// ToClient and ToNode are bytes that came early. They go out first. The tunnel owns them.
 	ToClient, ToNode []byte
@@ -62,12 +62,13 @@ const (
 	ClientIdle // no byte from the client for Idle
 	Blocked    // one side took no bytes for Block
 	Shutdown   // the engine was shut down
+	Drained    // the node's sessions are ended: see EndSome
 	Failed     // any other failure of a connection
 )
 
-var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "error"}
+var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "error"}
 
-// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown or error.
+// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained or error.
 func (c Cause) String() string {
 	if int(c) >= len(causes) {
 		return causes[0]

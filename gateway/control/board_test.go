@@ -1,0 +1,196 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/control"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func chat(nodes ...string) config.Cluster {
+	c := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions}
+	for _, n := range nodes {
+		c.Nodes = append(c.Nodes, node(n))
+	}
+	return c
+}
+
+func node(name string) config.Node {
+	return config.Node{Name: name, URL: "http://" + name + ":3000", Weight: 1}
+}
+
+// replica is what of a replica has to do with changes.
+type replica struct {
+	*control.Board
+	*control.Nodes
+}
+
+func start(t *testing.T, client redis.UniversalClient, nodes ...string) replica {
+	t.Helper()
+	r := replica{control.NewBoard(slog.New(slog.DiscardHandler)), control.NewNodes(chat(nodes...), func() {})}
+	r.Use(client, "sidway:")
+	r.Add(r.Nodes)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return r
+}
+
+// names are those of the nodes, with a "-" before those that drain.
+func (r replica) names() string {
+	var all []string
+	for _, s := range r.Cluster.Statuses() {
+		name := s.Node.Name
+		if s.Draining {
+			name = "-" + name
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, " ")
+}
+
+func open(t *testing.T, server *affinitytest.Redis) redis.UniversalClient {
+	t.Helper()
+	c, err := affinity.Open(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// What an operator changes at one replica holds for all, also for those that start later.
+func TestChangesReachAllReplicas(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	a, b := start(t, open(t, server), "n1", "n2"), start(t, open(t, server), "n1", "n2")
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+		want string
+	}{
+		{"a drain", func(ctx context.Context) error { return a.Drain(ctx, "chat", "n2", time.Minute) }, "n1 -n2"},
+		{"a node more", func(ctx context.Context) error { return b.PutNode(ctx, "chat", node("n3")) }, "n1 -n2 n3"},
+		{"a node less", func(ctx context.Context) error { return a.RemoveNode(ctx, "chat", "n1") }, "-n2 n3"},
+		{"an end of the drain", func(ctx context.Context) error { return b.Undrain(ctx, "chat", "n2") }, "n2 n3"},
+		{"the node that was less", func(ctx context.Context) error { return b.PutNode(ctx, "chat", node("n1")) }, "n1 n2 n3"},
+		{"the node that was more", func(ctx context.Context) error { return a.RemoveNode(ctx, "chat", "n3") }, "n1 n2"},
+		{"a last drain", func(ctx context.Context) error { return b.Drain(ctx, "chat", "n1", 0) }, "-n1 n2"},
+	} {
+		if err := step.do(t.Context()); err != nil {
+			t.Fatalf("%s: %v", step.what, err)
+		}
+		for _, r := range []replica{a, b} {
+			affinitytest.Eventually(t, step.what+": "+step.want, func() bool { return r.names() == step.want })
+		}
+	}
+	late := start(t, open(t, server), "n1", "n2")
+	affinitytest.Eventually(t, "a replica that starts later", func() bool { return late.names() == "-n1 n2" })
+	if err := a.Undrain(t.Context(), "chat", "n1"); err != nil {
+		t.Fatal(err)
+	}
+	affinitytest.Eventually(t, "it follows", func() bool { return late.names() == "n1 n2" })
+}
+
+// A Redis that is emptied gets the marks again, one that is away changes nothing, and another one gets them too.
+func TestChangesOutliveRedis(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	a := start(t, open(t, server), "n1", "n2")
+	if err := a.Drain(t.Context(), "chat", "n2", 0); err != nil {
+		t.Fatal(err)
+	}
+	server.Do("FLUSHALL")
+	affinitytest.Eventually(t, "the mark is there again", func() bool { return server.Do("HEXISTS", "sidway:chat:!changes", "drain n2") == "1" })
+	if got := a.names(); got != "n1 -n2" {
+		t.Errorf("after a loss: %s", got)
+	}
+	server.Kill()
+	if err := a.Undrain(t.Context(), "chat", "n2"); err == nil {
+		t.Error("changed without Redis")
+	}
+	if got := a.names(); got != "n1 -n2" {
+		t.Errorf("without Redis: %s", got)
+	}
+	other := affinitytest.StartRedis(t)
+	a.Use(open(t, other), "sidway:")
+	affinitytest.Eventually(t, "another Redis has the mark", func() bool { return other.Do("HEXISTS", "sidway:chat:!changes", "drain n2") == "1" })
+}
+
+// Without Redis the changes hold for this process, through new configurations.
+func TestChangesInMemory(t *testing.T) {
+	a := start(t, nil, "n1", "n2")
+	for _, change := range []func() error{
+		func() error { return a.Drain(t.Context(), "chat", "n2", time.Minute) },
+		func() error { return a.PutNode(t.Context(), "chat", node("n3")) },
+		func() error { return a.RemoveNode(t.Context(), "chat", "n1") },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := a.names(); got != "-n2 n3" {
+		t.Errorf("got %s", got)
+	}
+	a.Configure(chat("n1", "n2", "n4"))
+	if got := a.names(); got != "-n2 n3 n4" {
+		t.Errorf("after a new configuration: %s", got)
+	}
+}
+
+func TestChangesThatCannotBe(t *testing.T) {
+	a := start(t, nil, "n1")
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"a cluster that is none":   {a.Drain(ctx, "talk", "n1", 0), control.ErrUnknownCluster},
+		"a node that is none":      {a.Drain(ctx, "chat", "n2", 0), control.ErrUnknownNode},
+		"an end of no drain":       {a.Undrain(ctx, "chat", "n2"), control.ErrUnknownNode},
+		"the last node":            {a.RemoveNode(ctx, "chat", "n1"), control.ErrLastNode},
+		"the address of another":   {a.PutNode(ctx, "chat", config.Node{Name: "n2", URL: node("n1").URL, Weight: 1}), control.ErrSameAddress},
+		"a node without a cluster": {a.PutNode(ctx, "talk", node("n2")), control.ErrUnknownCluster},
+	} {
+		if !errors.Is(c.err, c.want) {
+			t.Errorf("%s: %v", name, c.err)
+		}
+	}
+	if got := a.names(); got != "n1" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A node may ask for its drain itself; what an operator wants holds beside it.
+func TestANodeAsksForItsDrain(t *testing.T) {
+	a := start(t, nil, "n1", "n2")
+	a.SetAgent("n1", true)
+	if err := a.Drain(t.Context(), "chat", "n1", 0); err != nil {
+		t.Fatal(err)
+	}
+	a.SetAgent("n1", false)
+	if got := a.names(); got != "-n1 n2" {
+		t.Errorf("got %s", got)
+	}
+	if i := slices.IndexFunc(a.Cluster.Nodes(), func(n *cluster.Node) bool { return n.Name == "n1" }); i != 0 {
+		t.Errorf("n1 is node %d", i)
+	}
+}

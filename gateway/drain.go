@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// EndSessions ends up to count sessions of a node that run through this replica, in no particular order, and returns how many: those
+// by polling with the close packet in answer to the poll that waits, those by WebSocket with their tunnel. Their clients come back
+// with a handshake. A session without a waiting poll is left for another call.
+func (g *Gateway) EndSessions(n *cluster.Node, count int) int {
+	ended := 0
+	for _, d := range g.drivers {
+		d.do(func() { ended += d.endPolls(n, count-ended) })
+	}
+	return ended + g.tunnels.EndSome(n.Key(), count-ended, tunnel.Drained)
+}
+
+func (d *driver) endPolls(n *cluster.Node, count int) (ended int) {
+	for c := range d.clients {
+		if ended == count {
+			break
+		}
+		if c.state == asking && c.x.Kind == request.Poll && c.x.Node.Key() == n.Key() {
+			c.endSession()
+			ended++
+		}
+	}
+	return ended
+}
+
+// endSession ends the session whose poll waits at its node. The node takes the end of the poll's connection for the session's.
+func (c *clientConn) endSession() {
+	x := c.x
+	sid := x.Query.SID
+	c.dropNode()
+	x.route.Cluster.Sessions.End(sid)
+	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(engineio.Drained) }, nil)
+}
