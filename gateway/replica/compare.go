@@ -19,7 +19,7 @@ const (
 	// compareTTL is how long that stays: a replica that was ended is not to be compared with for long.
 	compareTTL = 25 * time.Second
 	// compareTime bounds one look.
-	compareTime = time.Second
+	compareTime = 5 * time.Second
 	// compareQuiet is how long the same difference is not told again.
 	compareQuiet = time.Hour
 )

@@ -84,6 +84,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		}, []string{"outcome"}),
 		system: os.DirFS("/"),
 	}
+	for _, outcome := range []string{"applied", "unchanged", "refused"} {
+		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
+	}
 	r.metrics = gateway.NewMetrics(r.registry)
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		r.reloads, storeCollector{r})
