@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -37,22 +39,21 @@ func (c command) check(args []string) error {
 	}
 	fmt.Fprintln(w)
 	for _, cl := range cfg.Clusters {
-		fmt.Fprintf(w, "cluster %s\t%s\t%s\n", cl.Name, routes(cl), balance(cl))
+		fmt.Fprintf(w, "cluster %s\t%s\t%s\n", cl.Name, routes(cl), cl.Balance)
+		for _, s := range cl.InForce() {
+			fmt.Fprintf(w, "  %s\t%s\n", s.Key, s.Value)
+		}
 		for _, n := range cl.Nodes {
-			fmt.Fprintf(w, "  node %s\t%s\tweight %d\n", n.Name, n.URL, n.Weight)
+			fmt.Fprintf(w, "  node %s\t%s\tweight %d%s\n", n.Name, n.URL, n.Weight, labels(n))
 		}
 	}
 	return w.Flush()
 }
 
-// balance tells the cluster's way to pick a node, and what is set for it beyond its nodes.
-func balance(c config.Cluster) string {
-	text := string(c.Balance)
-	if c.DisableKeepAlive {
-		text += ", keep_alive: false"
-	}
-	if c.MaxBody > 0 {
-		text += fmt.Sprintf(", max_body: %d", c.MaxBody)
+// labels tells the labels of a node, each after a comma.
+func labels(n config.Node) (text string) {
+	for _, name := range slices.Sorted(maps.Keys(n.Labels)) {
+		text += ", " + name + ": " + n.Labels[name]
 	}
 	return text
 }

@@ -115,12 +115,20 @@ clusters:
     host: [chat.example.com, "*.example.org"]
     keep_alive: false
     max_body: 2MB
+    balance: hash
+    hash_by: cookie:user
+    health: {path: /healthz, interval: 1s}
+    pace: {handshakes: 12000/m}
+    release: {version: v2, share: 0.125}
+    discover: {kubernetes: {service: chat}}
+    request_headers: {set: {X-Key: secret}, remove: [X-Debug, X-Trace]}
+    static: {/s/: {dir: .}, /assets/: {dir: /, max_age: 1h}}
     nodes:
-      - {name: n1, url: http://127.0.0.1:3001, weight: 5}
+      - {name: n1, url: http://127.0.0.1:3001, weight: 5, labels: {zone: a, version: v2}}
       - {name: n22, url: http://127.0.0.1:3002}
   - {name: game, path: /game, balance: round_robin, nodes: [{name: n1, url: http://127.0.0.1:3003}]}
 `)
-	env := []string{"SIDWAY_LISTEN=:81", "SIDWAY_LIMITS_QUEUE=1"}
+	env := []string{"SIDWAY_LISTEN=:81", "SIDWAY_ADMIN_TOKEN=secret", "SIDWAY_LIMITS_QUEUE=1"}
 	status, stdout, stderr := call(t, env, "check", "--config", file, "--limits.queue", "7", "--limits.body-rate", "0", "--runtime.busy-loops=false")
 	want := file + `: ok
 
@@ -128,6 +136,7 @@ listen                 :81
 admin.listen           127.0.0.1:9090
 admin.hosts            none
 admin.pprof            false
+admin.token            set
 affinity.redis         redis://127.0.0.1:6379/1
 affinity.prefix        chat:
 affinity.cache         1000000
@@ -150,11 +159,30 @@ shutdown.deadline      30s
 shutdown.waves         10
 runtime.busy_loops     false
 
-cluster chat  chat.example.com, *.example.org /socket.io/  least_sessions, keep_alive: false, max_body: 2000000
-  node n1     http://127.0.0.1:3001                        weight 5
-  node n22    http://127.0.0.1:3002                        weight 1
-cluster game  any host /game/                              round_robin
-  node n1     http://127.0.0.1:3003                        weight 1
+cluster chat                   chat.example.com, *.example.org /socket.io/  hash
+  hash_by                      cookie:user
+  keep_alive                   false
+  max_body                     2000000
+  health.path                  /healthz
+  health.status                200
+  health.interval              1s
+  health.timeout               1s
+  health.rise                  2
+  health.fall                  3
+  health.handshake             false
+  pace.handshakes              200/s
+  release.version              v2
+  release.share                12.5%
+  discover.kubernetes.service  chat
+  discover.interval            10s
+  request_headers.set.X-Key    set
+  request_headers.remove       X-Debug, X-Trace
+  static./assets/              /, max_age 1h
+  static./s/                   ., max_age 0s
+  node n1                      http://127.0.0.1:3001  weight 5, version: v2, zone: a
+  node n22                     http://127.0.0.1:3002  weight 1
+cluster game                   any host /game/        round_robin
+  node n1                      http://127.0.0.1:3003  weight 1
 `
 	if status != 0 || stdout != want || stderr != "" {
 		t.Errorf("got %d\n%s%s\nwant\n%s", status, stdout, stderr, want)

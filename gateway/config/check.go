@@ -33,6 +33,7 @@ func (l *loader) check() {
 		l.unique(names, c.Name, base+".name", "cluster names must differ")
 		routes = l.checkRoute(routes, c, base)
 		l.checkNodes(c, base+".nodes")
+		l.checkCluster(c, base)
 	}
 }
 
@@ -93,9 +94,9 @@ func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 }
 
 func (l *loader) checkNodes(c *Cluster, base string) {
-	if len(c.Nodes) == 0 {
+	if len(c.Nodes) == 0 && c.Discover == nil {
 		if !l.said(base) {
-			l.require(base, "write at least one node, as - {name: n1, url: http://127.0.0.1:3001}")
+			l.require(base, "write at least one node, as - {name: n1, url: http://127.0.0.1:3001}, or discover")
 		} else if l.clean(base) {
 			l.addAt(base, "the list is empty; write at least one node")
 		}

@@ -26,6 +26,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -52,7 +53,11 @@ type Admin struct {
 	Listen string   // "host:port", or "off"
 	Hosts  []string // names by which it is asked, beyond those that are known anyway; exact or "*.example.com"
 	Pprof  bool     // serve profiles of the process
+	Token  string   // what a request that changes something must bear; empty: none was set. Never log it.
 }
+
+// String shows all but the token.
+func (a Admin) String() string { return fmt.Sprintf("{%s %v %v}", a.Listen, a.Hosts, a.Pprof) }
 
 // Off reports whether no admin address is wanted.
 func (a Admin) Off() bool { return a.Listen == "off" }
@@ -94,38 +99,6 @@ type Shutdown struct {
 type Runtime struct {
 	BusyLoops bool // event loops keep their processor while they wait for a moment
 }
-
-// Balance is a way to pick a node for a new session.
-type Balance string
-
-// The ways to pick a node. Both go by the nodes' weights.
-const (
-	LeastSessions Balance = "least_sessions" // the default
-	RoundRobin    Balance = "round_robin"
-)
-
-// Cluster is the nodes that serve one route.
-type Cluster struct {
-	Name    string
-	Host    []string // lower case, without port, exact or "*.example.com"; none means any host
-	Path    string   // where the nodes serve Socket.IO; begins and ends with "/"
-	Balance Balance
-	// DisableKeepAlive has each connection to a node carry one request, for nodes behind something that routes connections,
-	// and not requests, by their first request.
-	DisableKeepAlive bool
-	MaxBody          int64 // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
-	Nodes            []Node
-}
-
-// Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.
-type Node struct {
-	Name   string
-	URL    string // http://host:port
-	Weight int    // 1 to 1000
-}
-
-// Address returns the host:port to dial.
-func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
 
 // Default returns the settings that hold where nothing else is said. It has no clusters, so it is not yet valid.
 func Default() *Config {

@@ -22,6 +22,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_ADMIN_LISTEN":          "off",
 		"SIDWAY_ADMIN_HOSTS":           "ops.example.com,*.Local",
 		"SIDWAY_ADMIN_PPROF":           "true",
+		"SIDWAY_ADMIN_TOKEN":           "t0ken==",
 		"SIDWAY_REDIS":                 "rediss+cluster://:pw@a:1,b:2",
 		"SIDWAY_AFFINITY_PREFIX":       "x:",
 		"SIDWAY_AFFINITY_CACHE":        "3",
@@ -50,7 +51,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 	}
 	want := &config.Config{
 		Listen:         []string{":1", "[::1]:2"},
-		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true},
+		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, Token: "t0ken=="},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
 		Log:            config.Log{Level: "debug", Format: "json"},
@@ -62,7 +63,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second, Waves: 12},
 		Clusters: []config.Cluster{{
-			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions,
+			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
 			Nodes: []config.Node{
 				{Name: "n1", URL: "http://a:1", Weight: 5},
 				{Name: "1-2", URL: "http://[::1]:2", Weight: 1},
@@ -92,7 +93,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "debug"
 	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime = "redis://r", true, 3*time.Minute
 	want.Clusters = []config.Cluster{{
-		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions,
+		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
 		Nodes: []config.Node{{Name: "y", URL: "http://y:1", Weight: 2}},
 	}}
 	if !reflect.DeepEqual(got, want) {
@@ -293,7 +294,7 @@ func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
 	}
 	want := config.Default()
 	want.Clusters = []config.Cluster{{
-		Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions,
+		Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
 		Nodes: []config.Node{
 			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 1},
 			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},

@@ -31,30 +31,46 @@ func Example() string {
 	b.WriteString("\n")
 	comment(&b, "", sections["clusters"])
 	b.WriteString("clusters:\n")
-	item(&b, "  ", clusterFields)
+	item(&b, "  ", aboutOf(clusterFields))
 	b.WriteString("    nodes:\n")
-	item(&b, "      ", nodeFields)
+	item(&b, "      ", aboutOf(nodeFields))
 	b.WriteString("      - {name: n2, url: \"http://127.0.0.1:3002\"}\n")
 	b.WriteString("      # - http://127.0.0.1:3003     # named after its address, 127.0.0.1-3003, so for one whose address stays\n")
 	return b.String()
 }
 
 // item writes an object of a list.
-func item[T any](b *strings.Builder, indent string, fields []field[T]) {
-	dash := "- "
-	for _, f := range fields {
-		f.write(b, indent+"  ", indent+dash+f.line(f.key), 33)
-		dash = "  "
+func item(b *strings.Builder, indent string, all []about) {
+	var object strings.Builder
+	lines(&object, indent+"  ", all)
+	b.WriteString(indent + "- " + object.String()[len(indent)+2:])
+}
+
+// lines writes settings. Those of an object that may be left out are commented out with it.
+func lines(b *strings.Builder, indent string, all []about) {
+	last := ""
+	for _, a := range all {
+		section, key, nested := strings.Cut(a.key, ".")
+		in := indent + "  "
+		if !nested {
+			in, key = indent, section
+		} else if section != last {
+			comment(b, indent, sections["clusters."+section])
+			b.WriteString(indent + section + ":\n")
+		}
+		last = section
+		a.write(b, in, in+a.line(key), 33)
+		lines(b, in+"#   ", a.below)
 	}
 }
 
 // write writes a setting's line between its comment and its note, which begins at a column.
-func (f field[T]) write(b *strings.Builder, indent, line string, column int) {
-	comment(b, indent, f.comment)
-	if f.note != "" {
-		line = fmt.Sprintf("%-*s # %s", column, line, f.note)
+func (a about) write(b *strings.Builder, indent, line string, column int) {
+	comment(b, indent, a.comment)
+	if a.note != "" {
+		line = fmt.Sprintf("%-*s # %s", column, line, a.note)
 	}
-	b.WriteString(line + "\n")
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
 // comment writes lines as a comment.
@@ -65,18 +81,18 @@ func comment(b *strings.Builder, indent, text string) {
 }
 
 // line returns a setting with its default, or what stands for none.
-func (f field[T]) line(key string) string {
+func (a about) line(key string) string {
 	switch {
-	case f.required:
-		return key + ": " + f.sample
-	case f.def == "" && f.list:
+	case a.required:
+		return key + ": " + a.sample
+	case a.def == "" && a.list:
 		return key + ": []"
-	case f.def == "":
-		return "# " + key + ": " + f.sample
-	case strings.HasSuffix(f.def, ":"): // YAML would read a key
-		return key + ": " + fmt.Sprintf("%q", f.def)
+	case a.def == "":
+		return strings.TrimSpace("# " + key + ": " + a.sample)
+	case strings.HasSuffix(a.def, ":"): // YAML would read a key
+		return key + ": " + fmt.Sprintf("%q", a.def)
 	}
-	return key + ": " + f.def
+	return key + ": " + a.def
 }
 
 // sections tells what the settings of a section have in common.
@@ -89,8 +105,10 @@ dot (a container's, a Service's) and the host in listen.`,
 	"limits":   "What clients may take.",
 	"runtime": `How the replica uses processors: one event loop for each that the system and the quotas of its cgroups leave it at start, or
 as many as the variable GOMAXPROCS says. It follows quotas that change.`,
-	"shutdown": "How SIGTERM ends a replica.",
-	"clusters": "A cluster is the nodes that serve one route: a host and a path. The first that fits serves.",
+	"shutdown":                 "How SIGTERM ends a replica.",
+	"clusters.pace":            "How fast a node gets new sessions.",
+	"clusters.request_headers": "What is changed in the headers of a request before a node gets it.",
+	"clusters":                 "A cluster is the nodes that serve one route: a host and a path. The first that fits serves.",
 }
 
 // rules are what holds for all settings.
@@ -99,5 +117,5 @@ SIDWAY_ and its path in upper case, as SIDWAY_LIMITS_HEADER_TIME, and -- and its
 Only affinity.redis is SIDWAY_REDIS and --redis for short, and admin.listen --admin.
 ${NAME} in a value of the file stands for a variable of any name, which must be set: redis://:${PASSWORD}@host:6379/0. Inside
 [ ] and { } it needs quotes. $${ stands for a literal ${. A password in a URL has its / ? # @ % written as %2F %3F %23 %40 %25.
-Durations are written as 500ms, 5s or 1m30s, sizes as 1000000, 1MB or 1MiB.
+Durations are written as 500ms, 5s or 1m30s, sizes as 1000000, 1MB or 1MiB, rates as 200/s or 12000/m, shares as 10% or 0.1.
 `

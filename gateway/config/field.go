@@ -6,15 +6,27 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
-// field is one setting of a T: how it is called and how a text becomes its value. YAML, environment and flags share it.
+// field is one setting of a T: what is told of it and how a text becomes its value. YAML, environment and flags share it.
 type field[T any] struct {
-	key   string // below T, with a dot for each section
-	list  bool   // several texts are allowed; set appends
+	about
 	reset func(*T)
 	set   func(*T, string) error
 	show  func(*T) string // the value, for people
+
+	// tree reads what is more than a text or a list of texts, and lines is its show.
+	tree  func(r *reader, t *T, path string, n ast.Node)
+	lines func(t *T, key string) []InForce
+}
+
+// about is what the example file, the reference and the help tell of a setting.
+type about struct {
+	key   string  // below its object, with a dot for each section
+	list  bool    // several texts are allowed; set appends
+	below []about // the settings of an object that may be left out as a whole
 
 	def      string // the default as a text; empty for none
 	sample   string // a value to show where there is no default
@@ -25,6 +37,13 @@ type field[T any] struct {
 	short    string // the flag, where it is not named after the key
 	value    string // what stands for the flag's value in help, empty where the flag has no line there
 	help     string // what stands in that line
+}
+
+func aboutOf[T any](fields []field[T]) (all []about) {
+	for _, f := range fields {
+		all = append(all, f.about)
+	}
+	return all
 }
 
 func (f field[T]) withDefault(def, note string) field[T] {
@@ -59,9 +78,15 @@ func (f field[T]) withComment(text string) field[T] {
 	return f
 }
 
+// withShow shows the value otherwise than it is held.
+func (f field[T]) withShow(show func(*T) string) field[T] {
+	f.show = show
+	return f
+}
+
 // one is a field with a single value.
 func one[T, V any](key string, at func(*T) *V, parse func(string) (V, error)) field[T] {
-	return field[T]{key: key, reset: func(*T) {}, show: func(t *T) string { return shown(*at(t)) }, set: func(t *T, text string) error {
+	return field[T]{about: about{key: key}, reset: func(*T) {}, show: func(t *T) string { return shown(*at(t)) }, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = v
@@ -79,13 +104,44 @@ func many[T, V any](key string, at func(*T) *[]V, parse func(string) (V, error))
 		}
 		return cmp.Or(strings.Join(all, ", "), "none")
 	}
-	return field[T]{key: key, list: true, reset: func(t *T) { *at(t) = nil }, show: show, set: func(t *T, text string) error {
+	return field[T]{about: about{key: key, list: true}, reset: func(t *T) { *at(t) = nil }, show: show, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = append(*at(t), v)
 		}
 		return err
 	}}
+}
+
+// object is a field with settings of its own, which hold as soon as it is there.
+func object[T, S any](key string, at func(*T) **S, fields []field[S]) field[T] {
+	tree := func(r *reader, t *T, path string, n ast.Node) {
+		s := new(S)
+		*at(t) = s
+		fill(s, fields)
+		section[S]{reader: r, base: path + ".", target: s, fields: fields}.walk("", n)
+	}
+	lines := func(t *T, key string) []InForce {
+		if *at(t) == nil {
+			return nil
+		}
+		return inForce(*at(t), key+".", fields, true)
+	}
+	return field[T]{about: about{key: key, below: aboutOf(fields)}, reset: func(*T) {}, tree: tree, lines: lines}
+}
+
+// pairs is a field with keys of the user's own. each reads one of them, shown returns them again.
+func pairs[T any](key string, each func(r *reader, t *T, p pair), shown func(*T) []InForce) field[T] {
+	tree := func(r *reader, t *T, path string, n ast.Node) {
+		r.entries(path, n, "this takes keys below it, each with its value", func(p pair) { each(r, t, p) })
+	}
+	lines := func(t *T, key string) (all []InForce) {
+		for _, s := range shown(t) {
+			all = append(all, InForce{key + "." + s.Key, s.Value})
+		}
+		return all
+	}
+	return field[T]{about: about{key: key}, reset: func(*T) {}, tree: tree, lines: lines}
 }
 
 // shown is a value as a person writes it.

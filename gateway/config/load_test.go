@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -62,6 +63,7 @@ func TestLoadReadsTheDocumentedShape(t *testing.T) {
 		Host:    []string{"chat.example.com"},
 		Path:    "/socket.io/",
 		Balance: config.LeastSessions,
+		Pace:    config.Pace{SlowStart: 30 * time.Second},
 		Nodes: []config.Node{
 			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 5},
 			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},

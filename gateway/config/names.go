@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // InForce is a setting outside clusters and its value.
 type InForce struct{ Key, Value string }
@@ -19,6 +22,34 @@ func (c *Config) InForce() []InForce {
 		all = append(all, InForce{f.key, value})
 	}
 	return all
+}
+
+// InForce returns the settings of a cluster that differ from their defaults, but for what it is called, where it is served and
+// how it balances. No value of a header is among them.
+func (c *Cluster) InForce() []InForce {
+	var rest []field[Cluster]
+	for _, f := range clusterFields {
+		if !slices.Contains([]string{"name", "host", "path", "balance"}, f.key) {
+			rest = append(rest, f)
+		}
+	}
+	return inForce(c, "", rest, false)
+}
+
+// inForce returns the settings of a T, all of them or those that differ from their defaults.
+func inForce[T any](t *T, prefix string, fields []field[T], all bool) (list []InForce) {
+	usual := new(T)
+	fill(usual, fields)
+	for _, f := range fields {
+		key := prefix + f.key
+		switch {
+		case f.lines != nil:
+			list = append(list, f.lines(t, key)...)
+		case f.show(t) != "" && (all || f.show(t) != f.show(usual)):
+			list = append(list, InForce{key, f.show(t)})
+		}
+	}
+	return list
 }
 
 // Setting is how one setting is called in the file, in the environment and on the command line.

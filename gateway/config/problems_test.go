@@ -35,7 +35,7 @@ var problems = []struct {
 		"2: keys are plain words here; aliases, merges, tags and numbers are not understood",
 		"4: keys are plain words here; aliases, merges, tags and numbers are not understood",
 	}},
-	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof"}},
+	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof, token"}},
 	{"value is a section", "listen: {a: b}\n" + good, []string{"1: listen: this takes a plain value, not keys or a list below it"}},
 	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
 	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out where it has a default"}},
@@ -126,12 +126,12 @@ var problems = []struct {
 	{"clusters, null", "clusters:\n", []string{"1: clusters: the list is empty; write at least one cluster with its nodes"}},
 	{"clusters, no list", "clusters: {name: a}\n", []string{`1: clusters: this takes a list; begin each item with a dash, as "- name: …"`}},
 	{"clusters, no mappings", "clusters:\n  - a\n  -\n", []string{
-		"2: clusters[0]: this takes keys below it: name, host, path, balance, keep_alive, max_body, nodes",
+		"2: clusters[0]: this takes keys below it: name, host, path, balance, hash_by, keep_alive, max_body, health, pace, release, discover, request_headers, static, maintenance, nodes",
 		"3: clusters[1]: there is nothing behind the dash",
 	}},
 	{"cluster, empty", "clusters:\n  - {}\n", []string{
 		"2: clusters[0].name: " + noName,
-		"2: clusters[0].nodes: this is missing; write at least one node, as - {name: n1, url: http://127.0.0.1:3001}",
+		"2: clusters[0].nodes: this is missing; write at least one node, as - {name: n1, url: http://127.0.0.1:3001}, or discover",
 	}},
 	{"nodes, empty", "clusters:\n  - name: a\n    nodes: []\n", []string{"3: clusters[0].nodes: the list is empty; write at least one node"}},
 	{"names", "clusters:\n  - {name: a, nodes: [{name: n, url: 'http://h:1'}, {name: n, url: 'http://h:2'}]}\n  - {name: a, path: /b, nodes: [{name: 'n 1', url: 'http://h:1'}]}\n", []string{
@@ -197,8 +197,8 @@ var problems = []struct {
 		`7: clusters[0].nodes[3].name: "h-1" is also clusters[0].nodes[2].name on line 6; node names must differ within a cluster`,
 		`7: clusters[0].nodes[3].url: "http://h:1" is also clusters[0].nodes[2].url on line 6; one process is one node; raise its weight instead`,
 		"8: clusters[0].nodes[4]: the variable NONE is not set, or empty; set it, or write $${ for a literal ${",
-		"9: clusters[0].nodes[5]: this takes keys below it: name, url, weight",
-		"10: clusters[0].nodes[6]: this takes keys below it: name, url, weight",
+		"9: clusters[0].nodes[5]: this takes keys below it: name, url, weight, labels",
+		"10: clusters[0].nodes[6]: this takes keys below it: name, url, weight, labels",
 	}},
 	{"everything at once", "listen: 1\nlimits: {queue: x}\n" + nodes("{name: n, wieght: 3}"), []string{
 		`1: listen: "1" is a port without a colon; write :1`,

@@ -19,31 +19,35 @@ func Reference() string {
 			}
 		}
 		last = section
-		f.explain(&b, fmt.Sprintf("`--%s`, `%s`", f.flag(), variable(f.key)))
+		f.explain(&b, f.key, fmt.Sprintf("`--%s`, `%s`", f.flag(), variable(f.key)))
 	}
 	fmt.Fprintf(&b, "\n## clusters\n\n%s\nIt is a list; each cluster has these keys.\n\n", sections["clusters"])
-	for _, f := range clusterFields {
-		f.explain(&b, "")
-	}
+	explainAll(&b, "", aboutOf(clusterFields))
 	b.WriteString(referenceNodes)
-	for _, f := range nodeFields {
-		f.explain(&b, "")
-	}
+	explainAll(&b, "", aboutOf(nodeFields))
 	return b.String()
 }
 
+// explainAll writes settings, and behind each those that are below it.
+func explainAll(b *strings.Builder, prefix string, all []about) {
+	for _, a := range all {
+		a.explain(b, prefix+a.key, "")
+		explainAll(b, prefix+a.key+".", a.below)
+	}
+}
+
 // explain writes an item on a setting, with the names that it has elsewhere.
-func (f field[T]) explain(b *strings.Builder, names string) {
-	fmt.Fprintf(b, "- **`%s`**, %s", f.key, f.usual())
+func (a about) explain(b *strings.Builder, key, names string) {
+	fmt.Fprintf(b, "- **`%s`**, %s", key, a.usual())
 	if names != "" {
 		b.WriteString("; " + names)
 	}
-	if f.note != "" {
-		b.WriteString(": " + f.note)
+	if a.note != "" {
+		b.WriteString(": " + a.note)
 	}
 	b.WriteString(".\n")
 	code := false
-	for line := range strings.Lines(f.comment) {
+	for line := range strings.Lines(a.comment) {
 		if indented := strings.HasPrefix(line, "  "); indented != code {
 			code = indented
 			b.WriteString("\n")
@@ -56,17 +60,19 @@ func (f field[T]) explain(b *strings.Builder, names string) {
 }
 
 // usual tells what holds where nothing is said.
-func (f field[T]) usual() string {
+func (a about) usual() string {
 	switch {
-	case f.required:
-		return "required, as `" + f.sample + "`"
-	case f.def == "":
-		return "none by default, as `" + f.sample + "`"
+	case a.required:
+		return "required, as `" + a.sample + "`"
+	case a.def == "" && a.sample == "":
+		return "none by default"
+	case a.def == "":
+		return "none by default, as `" + a.sample + "`"
 	}
-	return "by default `" + f.def + "`"
+	return "by default `" + a.def + "`"
 }
 
-const referenceNodes = "- **`nodes`**, required; `--node`, `SIDWAY_NODES`: its nodes; the flag and the variable are for the only cluster." + `
+const referenceNodes = "- **`nodes`**, required unless `discover` is there; `--node`, `SIDWAY_NODES`: its nodes, which stay beside those that are found; the flag and the variable are for the only cluster." + `
 
 ### clusters: nodes
 

@@ -3,11 +3,16 @@ package config
 import (
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/sidway/sidway/gateway/limits"
 )
 
 // The longest that a limit may be: what is longer is a mistake in the unit.
 const longest = time.Hour
+
+// The longest that caches may keep a file: a year is for ever to them.
+const longestAge = 365 * 24 * time.Hour
 
 // settings is every setting outside clusters, in the order of the example file. The file, the environment, the flags, the defaults,
 // the help, sidway.example.yaml and docs/configuration.md are made of it, so a new setting is a line here and its field in Config;
@@ -22,6 +27,10 @@ var settings = []field[Config]{
 		withSample("ops.example.com,*.svc.cluster.local", `more names to be asked by: [ops.example.com, "*.svc.cluster.local"]`),
 	one("admin.pprof", func(c *Config) *bool { return &c.Admin.Pprof }, parseBool).
 		withDefault("false", "/debug/pprof/, profiles of up to 60 s of the running process"),
+	one("admin.token", func(c *Config) *string { return &c.Admin.Token }, parseToken).
+		withSample("output-of-openssl-rand-hex-16", `what requests that change something must bear, as "Authorization: Bearer …"`).
+		withShow(func(c *Config) string { return isSet(c.Admin.Token) }).
+		withComment("Never shown. Write it as ${ADMIN_TOKEN} or set SIDWAY_ADMIN_TOKEN; the flag would show it in the list of processes."),
 	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis).withSample("redis://127.0.0.1:6379/0", "").
 		withComment(`One Redis for all replicas. Left out: in memory, which is enough for a single replica.
   redis://:password@host:6379/0            one server; rediss:// with TLS
@@ -89,13 +98,77 @@ var clusterFields = []field[Cluster]{
 	many("host", func(c *Cluster) *[]string { return &c.Host }, parseHost).
 		withSample("chat.example.com", `one, or a list: [chat.example.com, "*.example.com"]; none means any host`),
 	one("path", func(c *Cluster) *string { return &c.Path }, parsePath).withDefault("/socket.io/", "where the nodes serve Socket.IO"),
-	one("balance", func(c *Cluster) *Balance { return &c.Balance }, oneOf(LeastSessions, RoundRobin)).
-		withDefault(string(LeastSessions), "or round_robin; both go by the nodes' weights"),
+	one("balance", func(c *Cluster) *Balance { return &c.Balance }, oneOf(LeastSessions, RoundRobin, RandomTwo, Hash)).
+		withDefault(string(LeastSessions), "or round_robin, random_two, hash; all go by the nodes' weights").
+		withComment(`random_two takes the one with fewer sessions of two random nodes. hash sends the same client, or the same value of what hash_by
+names, to the same node.`),
+	one("hash_by", func(c *Cluster) *string { return &c.HashBy }, parseHashBy).
+		withSample("client", "client (its address, the default), query:NAME, header:NAME or cookie:NAME; beside balance: hash"),
 	one("keep_alive", func(c *Cluster) *bool { return &c.DisableKeepAlive }, not(parseBool)).withDefault("true", "").
+		withShow(func(c *Cluster) string { return shown(!c.DisableKeepAlive) }).
 		withComment(`False for "nodes" that hand each connection to one of several processes, as cluster workers behind @socket.io/sticky do.`),
 	one("max_body", func(c *Cluster) *int64 { return &c.MaxBody }, parseSize).withDefault("0", "").
 		withComment("Bytes of a request's body. 0 means what the node itself announces for Socket.IO, and no limit for others."),
+	object("health", func(c *Cluster) **Health { return &c.Health }, healthFields).
+		withSample("", "probes of each node; left out, none").
+		withComment("With path the node must answer it with status, with handshake: true it must open an Engine.IO session; else it must accept a connection."),
+	one("pace.handshakes", func(c *Cluster) *float64 { return &c.Pace.Handshakes }, parseRate).
+		withDefault("0", "new sessions for each node, as 200/s or 12000/m; 0 for no limit").withShow(func(c *Cluster) string { return shownRate(c.Pace.Handshakes) }),
+	one("pace.burst", func(c *Cluster) *int { return &c.Pace.Burst }, whole(0, 1_000_000)).
+		withDefault("0", "of these at once; 0 means twice handshakes"),
+	one("pace.slow_start", func(c *Cluster) *time.Duration { return &c.Pace.SlowStart }, between(0, longest)).
+		withDefault("30s", "a new or healed node comes to its full weight in this time; 0s for at once"),
+	pairs("release", (*reader).release, func(c *Cluster) []InForce { return c.Release.inForce() }).
+		withSample("{version: v2, share: 10%}", "").
+		withComment("Sends a share (10% or 0.1) of the new sessions to the nodes with a label, here version: v2. The others get the rest."),
+	object("discover", func(c *Cluster) **Discover { return &c.Discover }, discoverFields).
+		withSample("", "finds nodes, beside those that are listed; one of dns, srv and kubernetes"),
+	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }).
+		withSample("{X-Env: prod}", "replaces what the client sent; values are not shown by check"),
+	many("request_headers.remove", func(c *Cluster) *[]string { return &c.Headers.Remove }, parseHeaderName).
+		withSample("X-Debug", "names of headers that nodes do not get, as [X-Debug]"),
+	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }).
+		withSample("{/assets/: {dir: ./public, max_age: 1h}}", "").
+		withComment("Files of a directory, served below a prefix beside path; max_age is for caches, 0s by default."),
+	one("maintenance", func(c *Cluster) *string { return &c.Maintenance }, parseMaintenance).
+		withSample("./maintenance.html", "").
+		withComment("A file, up to 1 MiB of HTML, served with 503 while there is no node to be had. Socket.IO's requests get Engine.IO's answers."),
 }
+
+var healthFields = []field[Health]{
+	one("path", func(h *Health) *string { return &h.Path }, parseProbe).withSample("/healthz", "asked for by GET; it may have a query"),
+	one("status", func(h *Health) *int { return &h.Status }, whole(200, 599)).withDefault("200", "that the path must be answered with"),
+	one("interval", func(h *Health) *time.Duration { return &h.Interval }, between(100*time.Millisecond, longest)).
+		withDefault("5s", "from one probe of a node to the next"),
+	one("timeout", func(h *Health) *time.Duration { return &h.Timeout }, between(time.Millisecond, longest)).
+		withDefault("2s", "for one probe; not more than interval"),
+	one("rise", func(h *Health) *int { return &h.Rise }, whole(1, 100)).withDefault("2", "good probes in a row until a node counts as healthy again"),
+	one("fall", func(h *Health) *int { return &h.Fall }, whole(1, 100)).withDefault("3", "failed probes in a row until it gets no new sessions"),
+	one("handshake", func(h *Health) *bool { return &h.Handshake }, parseBool).withDefault("false", "instead of path: open an Engine.IO session and close it"),
+}
+
+var discoverFields = []field[Discover]{
+	one("dns", func(d *Discover) *string { return &d.DNS }, parseDNS).withSample("chat:3000", "host:port; each A and AAAA record is a node"),
+	one("srv", func(d *Discover) *string { return &d.SRV }, parseSRV).withSample("_sio._tcp.chat", "SRV records, with their ports and weights"),
+	object("kubernetes", func(d *Discover) **Kubernetes { return &d.Kubernetes }, kubernetesFields).withSample("", "the ready pods of a Service"),
+	one("interval", func(d *Discover) *time.Duration { return &d.Interval }, between(time.Second, longest)).
+		withDefault("10s", "from one look-up to the next"),
+}
+
+var kubernetesFields = []field[Kubernetes]{
+	one("service", func(k *Kubernetes) *string { return &k.Service }, parseKubeName).isRequired().withSample("chat", "its name"),
+	one("namespace", func(k *Kubernetes) *string { return &k.Namespace }, parseKubeName).withSample("default", "left out, the pod's own"),
+	one("port", func(k *Kubernetes) *string { return &k.Port }, parseKubePort).withSample("http", "name or number; left out, the first"),
+	one("api", func(k *Kubernetes) *string { return &k.API }, parseAPI).withSample("http://127.0.0.1:8001", "URL; left out, that of the cluster that sidway runs in"),
+}
+
+var staticFields = []field[Static]{
+	one("dir", func(s *Static) *string { return &s.Dir }, parseDir).isRequired().withSample("./public", "a directory"),
+	one("max_age", func(s *Static) *time.Duration { return &s.MaxAge }, between(0, longestAge)).withDefault("0s", "for caches"),
+}
+
+// nodesField is the nodes, which SIDWAY_NODES and --node set too.
+var nodesField = field[Cluster]{about: about{key: "nodes"}, tree: func(r *reader, c *Cluster, path string, n ast.Node) { c.Nodes = r.nodesOf(path, n) }}
 
 var nodeFields = []field[Node]{
 	one("name", func(n *Node) *string { return &n.Name }, parseName).isRequired().
@@ -103,6 +176,8 @@ var nodeFields = []field[Node]{
 	one("url", func(n *Node) *string { return &n.URL }, parseURL).isRequired().withSample("http://127.0.0.1:3001", "http://host:port"),
 	one("weight", func(n *Node) *int { return &n.Weight }, parseWeight).
 		withDefault("1", "1 to 1000: sessions in proportion to the others"),
+	pairs("labels", (*reader).label, func(n *Node) []InForce { return n.labels() }).
+		withSample("{version: v2}", "for release; names and values of your own"),
 }
 
 func newCluster() (c Cluster) {

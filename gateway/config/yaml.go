@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -35,8 +36,8 @@ func (l *loader) file(name string, data []byte) {
 	if len(bodies) > 1 {
 		l.add("", r.place(bodies[1]), "a second document begins here; write one document without ---")
 	}
-	root := object[Config]{reader: r, target: l.cfg, fields: settings, lists: map[string]func(string, ast.Node){"clusters": r.clusters}}
-	root.walk("", bodies[0])
+	clusters := field[Config]{about: about{key: "clusters"}, tree: func(r *reader, _ *Config, path string, n ast.Node) { r.clusters(path, n) }}
+	section[Config]{reader: r, target: l.cfg, fields: append(slices.Clip(settings), clusters)}.walk("", bodies[0])
 }
 
 func (l *loader) syntax(name string, err error) {
@@ -67,96 +68,111 @@ func (r *reader) place(n ast.Node) place {
 	return p
 }
 
-// object fills a T from a mapping.
-type object[T any] struct {
-	*reader
-	base   string // the path of this object and a dot, empty for the root
-	target *T
-	fields []field[T]
-	lists  map[string]func(path string, n ast.Node) // keys that hold lists of objects
+// pair is a key of a mapping with its value, and the path of both.
+type pair struct {
+	key, path string
+	at        place
+	value     ast.Node
 }
 
-// walk reads the keys of one section ("", or "limits."), whose mapping n is.
-func (o object[T]) walk(section string, n ast.Node) {
+// entries calls each for every key of a mapping that is said once. Nothing behind the colon is an empty mapping: a section whose
+// keys are all commented out.
+func (r *reader) entries(path string, n ast.Node, takes string, each func(pair)) {
 	m, ok := n.(*ast.MappingNode)
 	if !ok {
-		if _, null := n.(*ast.NullNode); !null { // a section whose keys are all commented out
-			key := strings.TrimSuffix(o.base+section, ".")
-			o.add(key, o.place(n), "this takes keys below it: "+strings.Join(o.keys(section), ", "))
+		if _, null := n.(*ast.NullNode); !null {
+			r.add(path, r.place(n), takes)
 		}
 		return
 	}
 	for _, v := range m.Values {
-		key, ok := o.key(v)
-		if !ok {
+		key, ok := v.Key.(*ast.StringNode)
+		if !ok || strings.ContainsFunc(key.Value, unicode.IsControl) {
+			r.add(path, r.place(v), "keys are plain words here; aliases, merges, tags and numbers are not understood")
 			continue
 		}
-		path := o.base + section + key
-		if o.said(path) {
-			o.add(path, o.place(v.Key), "this was set before; "+o.where(path))
+		p := pair{key: key.Value, path: strings.TrimPrefix(path+"."+key.Value, "."), at: r.place(v.Key), value: v.Value}
+		if r.said(p.path) {
+			r.add(p.path, p.at, "this was set before; "+r.where(p.path))
 			continue
 		}
-		o.at[path] = o.place(v.Key)
-		o.member(section, key, v)
+		r.at[p.path] = p.at
+		each(p)
 	}
 }
 
-func (o object[T]) member(section, key string, v *ast.MappingValueNode) {
-	path := o.base + section + key
-	if list := o.lists[section+key]; list != nil {
-		list(path, v.Value)
-	} else if i := indexField(o.fields, section+key); i >= 0 {
-		o.value(path, o.fields[i], v.Value)
-	} else if inside := section + key + "."; slices.ContainsFunc(o.fields, func(f field[T]) bool { return strings.HasPrefix(f.key, inside) }) {
-		o.walk(inside, v.Value)
+// section fills a T from a mapping.
+type section[T any] struct {
+	*reader
+	base   string // the path of this object and a dot, empty for the root
+	target *T
+	fields []field[T]
+}
+
+// walk reads the keys below a prefix of the fields' keys ("", or "limits."), whose mapping n is.
+func (o section[T]) walk(prefix string, n ast.Node) {
+	takes := "this takes keys below it: " + strings.Join(o.keys(prefix), ", ")
+	o.entries(strings.TrimSuffix(o.base+prefix, "."), n, takes, func(p pair) { o.member(prefix, p) })
+}
+
+func (o section[T]) member(prefix string, p pair) {
+	key := prefix + p.key
+	if i := indexField(o.fields, key); i >= 0 && o.fields[i].tree != nil {
+		o.fields[i].tree(o.reader, o.target, p.path, p.value)
+	} else if i >= 0 {
+		o.value(p.path, o.fields[i], p.value)
+	} else if slices.ContainsFunc(o.fields, func(f field[T]) bool { return strings.HasPrefix(f.key, key+".") }) {
+		o.walk(key+".", p.value)
 	} else {
-		o.add(path, o.place(v.Key), "unknown key; "+o.suggest(section, key))
+		o.add(p.path, p.at, "unknown key; "+o.suggest(prefix, p.key))
 	}
 }
 
-func (o object[T]) key(v *ast.MappingValueNode) (string, bool) {
-	s, ok := v.Key.(*ast.StringNode)
-	if ok {
-		return s.Value, true
-	}
-	o.add(strings.TrimSuffix(o.base, "."), o.place(v), "keys are plain words here; aliases, merges, tags and numbers are not understood")
-	return "", false
-}
-
-// keys returns the keys of a section.
-func (o object[T]) keys(section string) []string {
+// keys returns the keys below a prefix.
+func (o section[T]) keys(prefix string) []string {
 	var keys []string
 	for _, f := range o.fields {
-		if rest, ok := strings.CutPrefix(f.key, section); ok {
+		if rest, ok := strings.CutPrefix(f.key, prefix); ok {
 			first, _, _ := strings.Cut(rest, ".")
 			if !slices.Contains(keys, first) {
 				keys = append(keys, first)
 			}
 		}
 	}
-	if section == "" {
-		for k := range o.lists {
-			keys = append(keys, k)
-		}
-	}
 	return keys
 }
 
-func (o object[T]) suggest(section, key string) string {
-	keys := o.keys(section)
+func (o section[T]) suggest(prefix, key string) string {
+	keys := o.keys(prefix)
 	if near := Nearest(key, keys); near != "" {
 		return "did you mean " + near + "?"
 	}
-	for _, f := range o.fields {
-		if strings.HasSuffix(f.key, "."+key) {
-			return "it belongs elsewhere, as " + o.base + f.key
-		}
+	if path := find(aboutOf(o.fields), key); path != "" {
+		return "it belongs elsewhere, as " + o.base + path
 	}
 	return "the keys here are " + strings.Join(keys, ", ")
 }
 
+// find returns the path of a setting by the last part of its key, or "".
+func find(all []about, key string) string {
+	for _, a := range all {
+		if strings.HasSuffix(a.key, "."+key) {
+			return a.key
+		}
+		for _, b := range a.below {
+			if b.key == key {
+				return a.key + "." + key
+			}
+		}
+		if path := find(a.below, key); path != "" {
+			return a.key + "." + path
+		}
+	}
+	return ""
+}
+
 // value sets one field from a scalar, or from a list where it takes one.
-func (o object[T]) value(path string, f field[T], n ast.Node) {
+func (o section[T]) value(path string, f field[T], n ast.Node) {
 	f.reset(o.target)
 	nodes := []ast.Node{n}
 	if s, ok := n.(*ast.SequenceNode); ok {
@@ -219,8 +235,7 @@ func (r *reader) clusters(path string, n ast.Node) {
 		base := fmt.Sprintf("%s[%d]", path, i)
 		c := newCluster()
 		r.enter(base, item)
-		nodes := func(path string, n ast.Node) { c.Nodes = r.nodesOf(path, n) }
-		object[Cluster]{reader: r, base: base + ".", target: &c, fields: clusterFields, lists: map[string]func(string, ast.Node){"nodes": nodes}}.walk("", item)
+		section[Cluster]{reader: r, base: base + ".", target: &c, fields: append(slices.Clip(clusterFields), nodesField)}.walk("", item)
 		r.cfg.Clusters = append(r.cfg.Clusters, c)
 	}
 }
@@ -235,7 +250,7 @@ func (r *reader) nodesOf(path string, n ast.Node) []Node {
 		}
 		node := newNode()
 		r.enter(base, item)
-		object[Node]{reader: r, base: base + ".", target: &node, fields: nodeFields}.walk("", item)
+		section[Node]{reader: r, base: base + ".", target: &node, fields: nodeFields}.walk("", item)
 		nodes = append(nodes, node)
 	}
 	return nodes

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Balance is a way to pick a node for a new session.
+type Balance string
+
+// The ways to pick a node. All go by the nodes' weights.
+const (
+	LeastSessions Balance = "least_sessions" // the default
+	RoundRobin    Balance = "round_robin"
+	RandomTwo     Balance = "random_two" // of two random nodes the one with fewer sessions
+	Hash          Balance = "hash"       // by what Cluster.HashBy names
+)
+
+// Cluster is the nodes that serve one route.
+type Cluster struct {
+	Name    string
+	Host    []string // lower case, without port, exact or "*.example.com"; none means any host
+	Path    string   // where the nodes serve Socket.IO; begins and ends with "/"
+	Balance Balance
+	HashBy  string // for Hash alone, else empty: client, query:NAME, header:NAME or cookie:NAME
+	// DisableKeepAlive has each connection to a node carry one request, for nodes behind something that routes connections,
+	// and not requests, by their first request.
+	DisableKeepAlive bool
+	MaxBody          int64   // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
+	Health           *Health // nil: no probes
+	Pace             Pace
+	Release          Release
+	Discover         *Discover // nil: the nodes are listed
+	Headers          Headers
+	Static           []Static // the longest prefix first
+	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none
+	Nodes            []Node   // at least one unless Discover is there
+}
+
+// Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.
+type Node struct {
+	Name   string
+	URL    string // http://host:port
+	Weight int    // 1 to 1000
+	Labels map[string]string
+}
+
+// Address returns the host:port to dial.
+func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
+
+// Health says how the nodes are probed: by a GET of Path, by an Engine.IO handshake, or, with neither, by a TCP connection.
+type Health struct {
+	Path              string // begins with "/", may have a query
+	Status            int    // the answer's, for Path
+	Interval, Timeout time.Duration
+	Rise, Fall        int // so many probes in a row make a node healthy again, or unhealthy
+	Handshake         bool
+}
+
+// Pace bounds the new sessions of each node.
+type Pace struct {
+	Handshakes float64       // per second and node; 0: no limit
+	Burst      int           // at once; 0: twice Handshakes
+	SlowStart  time.Duration // in which a new or healed node comes to its full weight; 0: at once
+}
+
+// Release sends a share of the new sessions to the nodes that have a label. The others get the rest.
+type Release struct {
+	Label, Value string  // Label is empty where there is none
+	Share        float64 // 0 to 1
+}
+
+// Discover says where nodes are found. Exactly one of DNS, SRV and Kubernetes is set.
+type Discover struct {
+	DNS        string // host:port, the host's A and AAAA records
+	SRV        string // the name of SRV records
+	Kubernetes *Kubernetes
+	Interval   time.Duration
+}
+
+// Kubernetes is a Service whose endpoints are the nodes.
+type Kubernetes struct {
+	Service   string
+	Namespace string // empty: the pod's own
+	Port      string // name or number; empty: the first
+	API       string // URL; empty: the cluster that sidway itself runs in
+}
+
+// Headers says what is changed in the head of a request before a node gets it.
+type Headers struct {
+	Set    []Header // each replaces what the client sent under its name
+	Remove []string
+}
+
+// Header is a field of a request's head.
+type Header struct {
+	Name  string
+	Value string // it may be a password: never log it
+}
+
+// String returns the name alone.
+func (h Header) String() string { return h.Name }
+
+// Static is a directory whose files are served below a prefix.
+type Static struct {
+	Prefix string // begins and ends with "/"
+	Dir    string
+	MaxAge time.Duration // for Cache-Control; 0: clients ask each time
+}
