@@ -74,23 +74,37 @@ func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
+	earlier := seen
 	for _, h := range hosts {
 		r := route{h, c.Path, base}
-		i := slices.IndexFunc(seen, func(s route) bool { return s.takes(r) })
-		switch seen = append(seen, r); {
-		case i < 0:
-		case seen[i].base == base && seen[i].host == h:
+		if i := slices.IndexFunc(seen, func(s route) bool { return s.base == base && s.path == r.path && s.takes(r) }); i < 0 {
+			l.checkEarlier(earlier, r, base+".path")
+		} else if seen[i].host == h {
 			l.addAt(base+".host", quote(h)+" is written twice")
-		case seen[i].base == base:
+		} else {
 			l.addAt(base+".host", fmt.Sprintf("%s is part of %s, which is written before it", quote(h), quote(seen[i].host)))
-		case seen[i].host == h && seen[i].path == c.Path:
-			l.addAt(base+".path", fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", h, c.Path, l.where(seen[i].base)))
-		default:
-			l.addAt(base+".path", fmt.Sprintf("%s%s never gets here, because %s with %s%s comes first; write this cluster before it",
-				h, c.Path, l.where(seen[i].base), seen[i].host, seen[i].path))
+		}
+		seen = append(seen, r)
+		for _, s := range c.Static {
+			r.path = s.Prefix
+			l.checkEarlier(earlier, r, base+".static."+s.Prefix)
+			seen = append(seen, r)
 		}
 	}
 	return seen
+}
+
+// checkEarlier refuses a route that an earlier cluster takes.
+func (l *loader) checkEarlier(earlier []route, r route, key string) {
+	i := slices.IndexFunc(earlier, func(s route) bool { return s.takes(r) })
+	switch {
+	case i < 0:
+	case earlier[i].host == r.host && earlier[i].path == r.path:
+		l.addAt(key, fmt.Sprintf("%s%s also leads to %s; give one of them another host or path", r.host, r.path, l.where(earlier[i].base)))
+	default:
+		l.addAt(key, fmt.Sprintf("%s%s never gets here, because %s with %s%s comes first; write this cluster before it",
+			r.host, r.path, l.where(earlier[i].base), earlier[i].host, earlier[i].path))
+	}
 }
 
 func (l *loader) checkNodes(c *Cluster, base string) {

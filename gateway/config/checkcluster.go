@@ -81,7 +81,7 @@ func (l *loader) checkRelease(c *Cluster, base string) {
 		return
 	}
 	if r.Label == "" {
-		l.addAt(key, "this is missing; write a label and its share, as {version: v2, share: 10%}")
+		l.addAt(key, "a label is missing; write it and its share, as {version: v2, share: 10%}")
 		return
 	}
 	l.require(key+".share", "write which share of the new sessions these nodes get, as 10%")

@@ -283,7 +283,7 @@ func TestTheReferenceIsMadeOfTheSettings(t *testing.T) {
 func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
 	const file = "../../sidway.example.yaml"
 	isMade(t, file, config.Example())
-	for _, k := range []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight"} {
+	for _, k := range []string{"clusters", "name", "host", "path", "balance", "keep_alive", "max_body", "nodes", "url", "weight", "labels"} {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^[ -]*(# )?%s:`, k)).MatchString(config.Example()) {
 			t.Errorf("%s is missing", k)
 		}

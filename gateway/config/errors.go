@@ -78,7 +78,10 @@ func (r *report) said(key string) bool {
 
 // clean reports whether nothing was said against a setting or what is below it.
 func (r *report) clean(key string) bool {
-	return !slices.ContainsFunc(r.problems, func(p Problem) bool { return strings.HasPrefix(p.Key, key) })
+	return !slices.ContainsFunc(r.problems, func(p Problem) bool {
+		rest, ok := strings.CutPrefix(p.Key, key)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 // where names the line of an earlier setting in a message about a later one.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,8 @@ func FuzzLoad(f *testing.F) {
 	} else {
 		f.Add(string(example))
 	}
-	for _, p := range problems {
+	f.Add(every)
+	for _, p := range slices.Concat(problems, clusterProblems) {
 		f.Add(p.text)
 	}
 	file := filepath.Join(f.TempDir(), "sidway.yaml")
@@ -64,7 +66,7 @@ func usable(t *testing.T, c *config.Config) {
 	}
 	routes := map[string]bool{}
 	for _, cl := range c.Clusters {
-		if cl.Name == "" || len(cl.Nodes) == 0 || !strings.HasPrefix(cl.Path, "/") || !strings.HasSuffix(cl.Path, "/") {
+		if cl.Name == "" || len(cl.Nodes) == 0 && cl.Discover == nil || !strings.HasPrefix(cl.Path, "/") || !strings.HasSuffix(cl.Path, "/") {
 			t.Errorf("not complete: %+v", cl)
 		}
 		for _, h := range append(cl.Host, "any")[:max(1, len(cl.Host))] {
@@ -73,6 +75,7 @@ func usable(t *testing.T, c *config.Config) {
 			}
 			routes[h+cl.Path] = true
 		}
+		usableTraffic(t, cl)
 		names := map[string]bool{}
 		for _, n := range cl.Nodes {
 			host, port, err := net.SplitHostPort(n.Address())
@@ -81,5 +84,26 @@ func usable(t *testing.T, c *config.Config) {
 			}
 			names[n.Name] = true
 		}
+	}
+}
+
+// usableTraffic holds what those who act on a cluster's settings count on.
+func usableTraffic(t *testing.T, c config.Cluster) {
+	ok := (c.Balance == config.Hash) == (c.HashBy != "") && c.Pace.Handshakes >= 0 && c.Release.Share >= 0 && c.Release.Share <= 1
+	if h := c.Health; h != nil {
+		ok = ok && h.Timeout > 0 && h.Timeout <= h.Interval && h.Rise > 0 && h.Fall > 0 && (h.Path == "" || !h.Handshake)
+	}
+	if d := c.Discover; d != nil {
+		ok = ok && d.Interval > 0 && (d.DNS != "" || d.SRV != "" || d.Kubernetes != nil && d.Kubernetes.Service != "")
+	}
+	for _, h := range c.Headers.Set {
+		ok = ok && h.Name != "" && !strings.ContainsAny(h.Name+h.Value, "\r\n\x00")
+	}
+	for i, s := range c.Static {
+		ok = ok && s.Dir != "" && strings.HasSuffix(s.Prefix, "/") && !strings.HasPrefix(c.Path, s.Prefix) &&
+			(i == 0 || len(s.Prefix) <= len(c.Static[i-1].Prefix))
+	}
+	if !ok {
+		t.Errorf("unusable: %+v", c)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// InForce is a setting outside clusters and its value.
+// InForce is a setting and its value, for people.
 type InForce struct{ Key, Value string }
 
-// InForce returns all of them, in the order of the example file and without passwords.
+// InForce returns all settings outside clusters, in the order of the example file and without passwords.
 func (c *Config) InForce() []InForce {
 	var all []InForce
 	for _, f := range settings {

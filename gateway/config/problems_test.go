@@ -12,17 +12,22 @@ import (
 // good is a cluster that nothing is wrong with, on one line.
 const good = "clusters: [{name: a, nodes: [{name: n1, url: 'http://h:1'}]}]\n"
 
+// long is longer than the value of a header may be.
+var long = strings.Repeat("x", 4097)
+
 const (
 	noName = "this is missing; every cluster needs a name of its own; it is part of the keys in Redis, so keep it"
 	noNode = "this is missing; every node needs a name of its own; bindings hold it, so keep it when the address changes"
 )
 
-// Each case is a file and everything that Load must say of it.
-var problems = []struct {
+// problem is a file and everything that Load must say of it.
+type problem struct {
 	name string
 	text string
 	want []string // line: key: text
-}{
+}
+
+var problems = []problem{
 	{"nothing", "", []string{": there are no nodes to send anything to; write clusters in a file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001"}},
 	{"unknown key, near", "affinty: {redis: x}\n" + good, []string{"1: affinty: unknown key; did you mean affinity?"}},
 	{"unknown key, dashes", "access-log: true\n" + good, []string{"1: access-log: unknown key; did you mean access_log?"}},
@@ -219,7 +224,7 @@ func nodes(lines ...string) string {
 }
 
 func TestLoadTellsWhatIsWrongAndWhere(t *testing.T) {
-	for _, tt := range problems {
+	for _, tt := range slices.Concat(problems, clusterProblems) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := write(t, tt.text)
 			_, err := config.Load(file, env(map[string]string{"VALUE": "a, b: [c", "EMPTY": "", "LINE": "::1\n"}))

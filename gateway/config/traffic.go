@@ -82,7 +82,7 @@ func parseHashBy(text string) (string, error) {
 	case kind == "client" && !named:
 		return text, nil
 	case kind == "client":
-		return "", fmt.Errorf("%s: client is an address and takes no name; write client", quote(text))
+		return "", fmt.Errorf("%s is unknown; client is an address and takes no name; write client", quote(text))
 	case name == "":
 		return "", fmt.Errorf("%s lacks the name; write %s:NAME", quote(text), kind)
 	case kind == "query" && strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || strings.ContainsRune(" &=#%+?", c) }):

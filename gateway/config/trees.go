@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,7 +50,7 @@ func (r *reader) label(n *Node, p pair) {
 		text, err = parseLabel(text)
 	}
 	if err == nil && p.key == "share" {
-		err = fmt.Errorf("share is no name for a label: in release it is the share of new sessions")
+		err = errors.New("share is no name for a label: in release it is the share of new sessions")
 	}
 	if err != nil {
 		r.add(p.path, r.place(p.value), err.Error())

@@ -144,11 +144,11 @@ func (o section[T]) keys(prefix string) []string {
 
 func (o section[T]) suggest(prefix, key string) string {
 	keys := o.keys(prefix)
-	if near := Nearest(key, keys); near != "" {
-		return "did you mean " + near + "?"
-	}
 	if path := find(aboutOf(o.fields), key); path != "" {
 		return "it belongs elsewhere, as " + o.base + path
+	}
+	if near := Nearest(key, keys); near != "" {
+		return "did you mean " + near + "?"
 	}
 	return "the keys here are " + strings.Join(keys, ", ")
 }
