@@ -77,7 +77,7 @@ func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 	earlier := seen
 	for _, h := range hosts {
 		r := route{h, c.Path, base}
-		if i := slices.IndexFunc(seen, func(s route) bool { return s.base == base && s.path == r.path && s.takes(r) }); i < 0 {
+		if i := slices.IndexFunc(seen, func(s route) bool { return s.base == base && s.takes(r) }); i < 0 {
 			l.checkEarlier(earlier, r, base+".path")
 		} else if seen[i].host == h {
 			l.addAt(base+".host", quote(h)+" is written twice")

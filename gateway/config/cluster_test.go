@@ -168,7 +168,8 @@ func TestNodesOfTheEnvironmentHaveNoLabels(t *testing.T) {
 	if want := file + ":5: clusters[0].release.version: no node has a label version; write labels: {version: v2} at a node"; err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
-	found := write(t, "clusters: [{name: a, discover: {dns: 'h:1'}}]\n")
+	// Nodes that are found may have the label.
+	found := write(t, "clusters: [{name: a, discover: {dns: 'h:1'}, release: {version: v2, share: 10%}}]\n")
 	c, err := config.Load(found, env(map[string]string{"SIDWAY_NODES": "http://h:2"}))
 	if err != nil || len(c.Clusters[0].Nodes) != 1 || c.Clusters[0].Discover == nil {
 		t.Errorf("got %+v %v", c, err)

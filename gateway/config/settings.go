@@ -129,7 +129,7 @@ names, to the same node.`),
 		withSample("X-Debug", "names of headers that nodes do not get, as [X-Debug]"),
 	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }).
 		withSample("{/assets/: {dir: ./public, max_age: 1h}}", "").
-		withComment("Files of a directory, served below a prefix beside path; max_age is for caches, 0s by default."),
+		withComment("Files of a directory (a relative one is seen from the working directory), served below a prefix beside path; max_age is for caches, 0s by default."),
 	one("maintenance", func(c *Cluster) *string { return &c.Maintenance }, parseMaintenance).
 		withSample("./maintenance.html", "").
 		withComment("A file, up to 1 MiB of HTML, served with 503 while there is no node to be had. Socket.IO's requests get Engine.IO's answers."),
@@ -177,7 +177,7 @@ var nodeFields = []field[Node]{
 	one("weight", func(n *Node) *int { return &n.Weight }, parseWeight).
 		withDefault("1", "1 to 1000: sessions in proportion to the others"),
 	pairs("labels", (*reader).label, func(n *Node) []InForce { return n.labels() }).
-		withSample("{version: v2}", "for release; names and values of your own"),
+		withSample("{version: v2}", "for release; names and values of your own, up to 63 letters, digits and ._-"),
 }
 
 func newCluster() (c Cluster) {

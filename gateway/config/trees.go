@@ -87,7 +87,7 @@ func (r *reader) setHeader(c *Cluster, p pair) {
 
 func (h Headers) inForce() (all []InForce) {
 	for _, set := range h.Set {
-		all = append(all, InForce{set.Name, isSet(set.Name)})
+		all = append(all, InForce{set.Name, "set"})
 	}
 	return all
 }
