@@ -275,21 +275,10 @@ func (c *Cluster) first(q *queue, tried []*Node) *state {
 		c.ejected.remove(n)
 		c.enter(n)
 	}
-	var skipped []entry
-	var found *state
-	for len(q.entries) > 0 {
-		e := q.entries[0]
-		if !slices.ContainsFunc(tried, func(n *Node) bool { return n.state == e.node }) {
-			found = e.node
-			break
-		}
-		q.remove(e.node)
-		skipped = append(skipped, e)
+	if e := q.first(0, tried); e != nil {
+		return e.node
 	}
-	for _, e := range skipped {
-		q.push(e.node, e.key, e.picked)
-	}
-	return found
+	return nil
 }
 
 // enter lets n be picked. Its turn comes no earlier than that of nodes that were there all the time.
