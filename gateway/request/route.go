@@ -24,6 +24,8 @@ type Route struct {
 	// not requests, by what comes first on them.
 	DisableKeepAlive bool
 	Cluster          *cluster.Cluster
+	// HashBy is what of a request settles its node, where the cluster picks by cluster.Hash.
+	HashBy HashBy
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
