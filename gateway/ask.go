@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
@@ -21,6 +22,9 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
+// ParseHashBy reads what a Route is to hash its handshakes by: client, query:NAME, header:NAME or cookie:NAME.
+func ParseHashBy(s string) (request.HashBy, error) { return request.ParseHashBy(s) }
+
 // choose settles the node of a request that belongs to no session yet: a handshake or direct connect goes to the node that the
 // cluster picks for a new session, anything else to the node whose turn it is. Where none is left it waits, in a queue of
 // limited length and time, for one to come back.
@@ -28,7 +32,7 @@ func (c *clientConn) choose() {
 	x, cl := c.x, c.x.route.Cluster
 	var err error
 	if x.Reserved = x.Kind.MakesSession(); x.Reserved {
-		x.Node, err = cl.Pick(x.Tried)
+		x.Node, err = cl.Pick(cluster.Want{Tried: x.Tried, Key: x.HashKey()})
 	} else {
 		x.Node, err = cl.Next(x.Tried)
 	}

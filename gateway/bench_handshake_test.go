@@ -38,7 +38,7 @@ func BenchmarkHandshake(b *testing.B) {
 	node := listen(b, func(conn net.Conn) { openAll(conn, &made) })
 	s := startGateway(b, withStore(store), func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{
-			Path: "/socket.io/", Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1}}),
+			Path: "/socket.io/", Cluster: cluster.New("bench", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}}),
 		})
 	})
 	var work sync.WaitGroup

@@ -71,7 +71,7 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 		Settings: gateway.Settings{
 			Routes: []gateway.Route{{
 				Path:    "/socket.io/",
-				Cluster: cluster.New("bench", cluster.LeastSessions, []cluster.Config{{Name: "n1", Address: node, Weight: 1}}),
+				Cluster: cluster.New("bench", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}}),
 				Store:   store,
 			}},
 			Limits: gateway.Limits{

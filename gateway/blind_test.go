@@ -87,7 +87,7 @@ func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 		engine(aSID)(c, r)
 	})
 	n2 := startNode(t, "n2", engine("sid2"))
-	c := cluster.New("c1", cluster.LeastSessions, configOf(n1))
+	c := cluster.New("c1", cluster.Settings{Nodes: configOf(n1)})
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
 	})
@@ -101,7 +101,7 @@ func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 	}
 	poll, made := raw(t, s.addr, get(pollTarget(aSID)+"&hold=1")), raw(t, s.addr, get(handshakeTarget+"&hold=1"))
 	eventually(t, "the requests are with the node", func() bool { return strings.Count(n1.received(), "hold=1") == 2 })
-	c.Update(configOf(n2))
+	c.Update(cluster.Settings{Nodes: configOf(n2)})
 	s.reroute(gateway.Route{Path: "/socket.io/", Cluster: c, Store: s.store})
 	close(release)
 	poll.expect("", 200, "6")

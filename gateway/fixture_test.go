@@ -71,7 +71,7 @@ func withCluster(host, path string, nodes ...*scriptedNode) siteOption {
 			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1})
 		}
 		name := "c" + string(rune('1'+len(o.routes)))
-		r := gateway.Route{Path: path, Cluster: cluster.New(name, o.method, configs)}
+		r := gateway.Route{Path: path, Cluster: cluster.New(name, cluster.Settings{Method: o.method, Nodes: configs})}
 		if host != "" {
 			r.Hosts = []string{host}
 		}

@@ -20,7 +20,7 @@ func TestNodeWithAName(t *testing.T) {
 	node := startNode(t, "n1", engine(aSID)) // on 127.0.0.1 alone; localhost is ::1 too
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{
-			Path: "/socket.io/", DisableKeepAlive: true, Cluster: cluster.New("c1", o.method, []cluster.Config{named(node)}),
+			Path: "/socket.io/", DisableKeepAlive: true, Cluster: cluster.New("c1", cluster.Settings{Method: o.method, Nodes: []cluster.Config{named(node)}}),
 		})
 	})
 	for range 3 {
@@ -41,7 +41,7 @@ func TestNodeWithANameThatRefuses(t *testing.T) {
 	dead.stop()
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{
-			Path: "/socket.io/", Cluster: cluster.New("c1", o.method, []cluster.Config{named(dead), named(good)}),
+			Path: "/socket.io/", Cluster: cluster.New("c1", cluster.Settings{Method: o.method, Nodes: []cluster.Config{named(dead), named(good)}}),
 		})
 	})
 	s.bind("gone", dead)

@@ -292,7 +292,7 @@ func narrow(t *testing.T) net.Listener {
 func startNarrow(t *testing.T, l net.Listener) *site {
 	t.Helper()
 	node := l.Addr().String()
-	c := cluster.New("c1", 0, []cluster.Config{{Name: "n1", Address: node, Weight: 1}})
+	c := cluster.New("c1", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}})
 	s := startGateway(t, func(o *siteOptions) { o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: c}} })
 	s.bindAs(aSID, affinity.Binding{
 		Node: "n1", Version: 4, PingInterval: time.Minute, PingTimeout: time.Minute, MaxPayload: 1e6,

@@ -26,7 +26,7 @@ func withEngines(nodes ...*engineiotest.Node) siteOption {
 				Name: fmt.Sprintf("n%d", i+1), Address: n.Addr(), Weight: 1,
 			})
 		}
-		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: cluster.New("c1", o.method, configs)})
+		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: cluster.New("c1", cluster.Settings{Method: o.method, Nodes: configs})})
 	}
 }
 

@@ -30,7 +30,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 		plainly(c, r)
 	})
 	moved, added := startNode(t, "n1", nil), startNode(t, "n2", nil)
-	c := cluster.New("c1", cluster.LeastSessions, configOf(old))
+	c := cluster.New("c1", cluster.Settings{Nodes: configOf(old)})
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
 	})
@@ -41,7 +41,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 	kept.expect(get("/page"), 200, "n1 GET /page ")
 	route := gateway.Route{Path: "/socket.io/", Cluster: c, Store: s.store}
 
-	c.Update(configOf(moved, added))
+	c.Update(cluster.Settings{Nodes: configOf(moved, added)})
 	s.reroute(route)
 	eventually(t, "the idle connection is closed", func() bool {
 		select {
@@ -63,7 +63,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 	unblock()
 	held.expect("", 200, "n1 GET /socket.io/ ")
 
-	other := cluster.New("c2", cluster.LeastSessions, configOf(added))
+	other := cluster.New("c2", cluster.Settings{Nodes: configOf(added)})
 	s.reroute(gateway.Route{Path: "/ws/", Hosts: []string{"chat.example.com"}, Cluster: other, Store: s.store})
 	kept.expect(get("/page"), 200, "n2 GET /page ")
 	if got := s.metric("sidway_requests_total", "c1"); got != 0 {
@@ -79,7 +79,7 @@ func TestTopologyChangesWhileItWorks(t *testing.T) {
 func TestTopologyChangesUnderLoad(t *testing.T) {
 	t.Parallel()
 	a, b := startNode(t, "n1", nil), startNode(t, "n2", nil)
-	c := cluster.New("c1", cluster.LeastSessions, configOf(a, b))
+	c := cluster.New("c1", cluster.Settings{Nodes: configOf(a, b)})
 	s := startGateway(t, func(o *siteOptions) {
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: c})
 	})
@@ -104,7 +104,7 @@ func TestTopologyChangesUnderLoad(t *testing.T) {
 	}
 	lists := [][]cluster.Config{configOf(a), configOf(a, b), configOf(b, a)}
 	for i := range 300 {
-		c.Update(lists[i%len(lists)])
+		c.Update(cluster.Settings{Nodes: lists[i%len(lists)]})
 		s.reroute(gateway.Route{Path: "/socket.io/", MaxBody: int64(1000 + i), Cluster: c, Store: s.store})
 	}
 	close(done)

@@ -1,12 +1,12 @@
 // Package cluster knows the nodes that serve one route: which of them takes the next session, how many sessions and
 // leases each holds, and which are healthy, ejected and draining.
 //
-//	c := cluster.New("chat", cluster.LeastSessions, nodes)
-//	n, err := c.Pick(nil)         // a session is reserved on n
-//	…                             // n refused:
+//	c := cluster.New("chat", cluster.Settings{Nodes: nodes})
+//	n, err := c.Pick(cluster.Want{})         // a session is reserved on n
+//	…                                        // n refused:
 //	c.Failed(n)
-//	c.Leave(n)                    // the reservation is given back
-//	n, err = c.Pick([]*cluster.Node{n})
+//	c.Leave(n)                               // the reservation is given back
+//	n, err = c.Pick(cluster.Want{Tried: []*cluster.Node{n}})
 //
 // It dials nobody and reads no request.
 package cluster
@@ -14,7 +14,7 @@ package cluster
 import (
 	"cmp"
 	"errors"
-	"math"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,19 +26,8 @@ import (
 // ErrNoNode says that every node was tried or is ejected, unhealthy or draining.
 var ErrNoNode = errors.New("cluster: no node to be had")
 
-// Method is a way of choosing the node of a new session.
-type Method uint8
-
-const (
-	// LeastSessions picks the node with the fewest sessions in proportion to its weight; ties go to the one that was
-	// picked longest ago.
-	LeastSessions Method = iota
-	// RoundRobin picks nodes in turn, each as often as its weight says, spread smoothly.
-	RoundRobin
-)
-
 // Cluster is the nodes of one route. All its methods may be called concurrently; none blocks for longer than a
-// short critical section, and Pick takes O(log n) for n nodes.
+// short critical section. With n nodes, Pick takes O(log n) by LeastSessions and RoundRobin, O(n) by RandomTwo and Hash.
 type Cluster struct {
 	Name string
 
@@ -50,20 +39,33 @@ type Cluster struct {
 	OnEjection func(n *Node, ejected bool, why Reason)
 	// OnOutage, likewise, is told when no node is left to be picked, and when one works again.
 	OnOutage func(outage bool)
+	// OnPanic, likewise, is told when the probes find every node unhealthy that may get sessions at all, so that they are not
+	// believed any more, and when they are believed again.
+	OnPanic func(panic bool)
 
-	method Method
 	nodes  atomic.Pointer[nodes]
 	warned notice.Limiter[any] // by Node.Key
 
 	mu       sync.Mutex
+	settings Settings
 	states   map[string]*state // of all nodes that the cluster has or had, while anything is counted of them
-	sessions queue             // nodes that may be picked, by sessions per weight
-	turns    queue             // the same nodes, by whose turn it is
-	ejected  queue             // by when they are tried again
-	turn     float64
+	others   map[string]int    // sessions that other replicas count
+	groups   [2]group          // the nodes that may be picked: those of the release are in the second one
+	ejected  queue             // nodes by when they are tried again
+	warming  []*state          // nodes whose slow start goes on, and perhaps some more
+	warmed   time.Time         // when their weights were last looked at
+	owed     [2]float64        // what the release is short of: sessions, ordinary requests
 	picks    uint64
 	start    time.Time
 	outage   bool // no node was left to be picked, and none has worked since
+	panic    bool // probes are not believed
+}
+
+// group is nodes that may be picked, in both orders.
+type group struct {
+	sessions queue // by sessions per weight
+	turns    queue // by whose turn it is
+	turn     float64
 }
 
 // nodes are the nodes at one time.
@@ -72,55 +74,72 @@ type nodes struct {
 	byName map[string]*Node
 }
 
+// Settings say what nodes a cluster has and how the node of a new session is chosen.
+type Settings struct {
+	Method  Method
+	Nodes   []Config // their names differ
+	Release Release
+	// SlowStart is how long a node that is new, or back after an outage, takes to come to its whole weight, from a tenth of it.
+	// 0: it has it at once. Nodes that a cluster begins with are not new.
+	SlowStart time.Duration
+}
+
 // Config is one node of a cluster.
 type Config struct {
 	Name    string
 	Address string // host:port
 	Weight  int    // 1 or more
+	Labels  map[string]string
+}
+
+// Release is a version of the application that gets a share of the new sessions, and of requests that belong to no session.
+type Release struct {
+	Label, Value string  // that its nodes have; no Label: none
+	Share        float64 // 0 to 1
+}
+
+// has reports whether a node of these labels belongs to the release.
+func (r Release) has(labels map[string]string) bool {
+	value, ok := labels[r.Label]
+	return ok && r.Label != "" && value == r.Value
 }
 
 // New returns a cluster of these nodes, which all may be picked at once.
-func New(name string, m Method, nodes []Config) *Cluster {
+func New(name string, s Settings) *Cluster {
 	c := &Cluster{
-		Name:     name,
-		method:   m,
-		states:   make(map[string]*state, len(nodes)),
-		sessions: queue{at: bySessions},
-		turns:    queue{at: byTurn},
-		ejected:  queue{at: byReturn},
-		start:    time.Now(),
-		warned:   notice.Limiter[any]{Pause: warnPause},
+		Name:    name,
+		states:  make(map[string]*state, len(s.Nodes)),
+		ejected: queue{at: byReturn},
+		start:   time.Now(),
+		warned:  notice.Limiter[any]{Pause: warnPause},
+	}
+	for i := range c.groups {
+		c.groups[i] = group{sessions: queue{at: bySessions}, turns: queue{at: byTurn}}
 	}
 	c.Sessions = newSessions(c)
-	c.Update(nodes)
+	c.Update(s)
 	return c
 }
 
-// Update gives the cluster these nodes in place of those it had, and reports whether that changes anything. A node of a name that
-// was there keeps its sessions, its leases and what is known of it, but for an ejection if its address is another. A node that
-// is not there any more is picked and found no more; what it has in hand ends by itself.
-func (c *Cluster) Update(configs []Config) bool {
+// Update gives the cluster these settings in place of those it had, and reports whether that changes anything. A node of a name
+// that was there keeps its sessions, its leases and what is known of it, but for an ejection if its address is another, and stays
+// the same *Node if nothing of it changes. A node that is not there any more is picked and found no more; what it has in hand ends
+// by itself. What s refers to may be changed afterwards, but for the labels.
+func (c *Cluster) Update(s Settings) bool {
+	s.Nodes = slices.Clone(s.Nodes)
+	for i := range s.Nodes {
+		s.Nodes[i].Weight = max(s.Nodes[i].Weight, 1)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.nodes.Load()
-	if old != nil && slices.EqualFunc(old.list, configs, func(n *Node, cfg Config) bool {
-		return n.Name == cfg.Name && n.Address == cfg.Address && n.Weight == max(cfg.Weight, 1)
-	}) {
+	if old != nil && s.equal(&c.settings) {
 		return false
 	}
-	fresh := &nodes{byName: make(map[string]*Node, len(configs))}
-	for i, cfg := range configs {
-		s := c.states[cfg.Name]
-		if s == nil {
-			s = new(state)
-			_, s.phase = math.Modf(float64(i+1) * math.Phi)
-			c.states[cfg.Name] = s
-		}
-		n := &Node{Name: cfg.Name, Address: cfg.Address, Weight: max(cfg.Weight, 1), state: s}
-		if s.node != nil && s.node.Address != n.Address {
-			c.forgive(s)
-		}
-		s.node = n
+	c.settings = s
+	fresh := &nodes{byName: make(map[string]*Node, len(s.Nodes))}
+	for i, cfg := range s.Nodes {
+		n := c.adopt(cfg, i, old != nil && len(old.list) > 0)
 		fresh.list = append(fresh.list, n)
 		fresh.byName[n.Name] = n
 	}
@@ -134,10 +153,42 @@ func (c *Cluster) Update(configs []Config) bool {
 			}
 		}
 	}
-	for _, n := range fresh.list {
-		c.place(n.state)
-	}
+	c.settleAll()
 	return true
+}
+
+func (s *Settings) equal(o *Settings) bool {
+	return s.Method == o.Method && s.Release == o.Release && s.SlowStart == o.SlowStart && slices.EqualFunc(s.Nodes, o.Nodes, Config.equal)
+}
+
+func (c Config) equal(o Config) bool {
+	return c.Name == o.Name && c.Address == o.Address && c.Weight == o.Weight && maps.Equal(c.Labels, o.Labels)
+}
+
+// adopt returns the node that is configured as the i-th. New ones are new to a cluster that has worked. It needs mu.
+func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
+	s := c.states[cfg.Name]
+	if s == nil {
+		s = newState(cfg.Name, i)
+		s.others = max(0, c.others[cfg.Name])
+		c.states[cfg.Name] = s
+	}
+	n := s.node
+	if n == nil || !cfg.equal(Config{n.Name, n.Address, n.Weight, n.Labels}) {
+		n = &Node{Name: cfg.Name, Address: cfg.Address, Weight: cfg.Weight, Labels: cfg.Labels, state: s}
+	}
+	if s.node == nil || s.node.Address != n.Address { // another process
+		c.forgive(s)
+		c.leaveQueues(s)
+		s.failed, s.cold = time.Time{}, worked
+	}
+	s.node = n
+	group := 0
+	if c.settings.Release.has(n.Labels) {
+		group = 1
+	}
+	c.move(s, group)
+	return n
 }
 
 // Node returns the node of that name, or nil.
@@ -146,161 +197,32 @@ func (c *Cluster) Node(name string) *Node { return c.nodes.Load().byName[name] }
 // Nodes returns all nodes in the order of the configuration. The slice is not to be changed.
 func (c *Cluster) Nodes() []*Node { return c.nodes.Load().list }
 
-// SetHealthy records what n's probes have found. An unhealthy node is not picked, whatever it answers.
-func (c *Cluster) SetHealthy(n *Node, healthy bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n.unhealthy = !healthy
-	c.place(n.state)
-}
-
-// SetDraining records what n's operator wants. A draining node is not picked; its sessions go on.
-func (c *Cluster) SetDraining(n *Node, draining bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n.draining = draining
-	c.place(n.state)
-}
-
-// place has s stand in the queues in which it is to stand. It needs mu.
-func (c *Cluster) place(s *state) {
-	switch {
-	case s.node == nil || s.unhealthy || s.draining:
-		c.leaveQueues(s)
-	case s.until.After(time.Now()):
-		c.sessions.remove(s)
-		c.turns.remove(s)
-		c.ejected.push(s, s.until.Sub(c.start).Seconds(), 0)
-	default:
-		c.ejected.remove(s)
-		c.enter(s)
-		c.setOutage(false)
-	}
-	if len(c.sessions.entries) == 0 {
-		c.hurry()
-		c.setOutage(true)
-	}
-}
-
-// leaveQueues needs mu.
-func (c *Cluster) leaveQueues(s *state) {
-	c.sessions.remove(s)
-	c.turns.remove(s)
-	c.ejected.remove(s)
-}
-
-// Pick chooses the node of a new session, other than those tried, and reserves a session on it, which Leave gives back.
-// The error is ErrNoNode.
-func (c *Cluster) Pick(tried []*Node) (*Node, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	q := &c.sessions
-	if c.method == RoundRobin {
-		q = &c.turns
-	}
-	n := c.first(q, tried)
-	if n == nil {
-		return nil, ErrNoNode
-	}
-	c.took(n)
-	c.count(n, 1)
-	return n.node, nil
-}
-
-// Next chooses the node of a request that belongs to no session: the nodes take turns by weight, other than those
-// tried. The error is ErrNoNode.
-func (c *Cluster) Next(tried []*Node) (*Node, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.first(&c.turns, tried)
-	if n == nil {
-		return nil, ErrNoNode
-	}
-	c.took(n)
-	return n.node, nil
-}
-
-// Join counts one more session on n; Leave one less.
-func (c *Cluster) Join(n *Node) { c.add(n, 1) }
-
-// Leave gives a session's place on n back.
-func (c *Cluster) Leave(n *Node) { c.add(n, -1) }
-
-func (c *Cluster) add(n *Node, d int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.count(n.state, d)
-}
-
-// Retry returns how long it takes until an ejected node may be tried again; 0 where none is ejected or one may be tried now.
-func (c *Cluster) Retry() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.ejected.entries) == 0 {
-		return 0
-	}
-	return max(0, time.Until(c.ejected.entries[0].node.until))
-}
-
 // Status is what one node has in hand at one moment. Healthy, ejected and draining are three facts: what its probes found, what its
 // answers led to for a while, and what its operator asked for.
 type Status struct {
 	Node     *Node
 	Sessions int
+	Others   int // sessions that other replicas count
 	Leases   int64
+	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
 	Healthy  bool
 	Ejected  bool // it has failed and has not worked since
 	Draining bool
+	Panic    bool // it may be picked although it is unhealthy, since all are that may get sessions at all
 }
 
 // Statuses returns the status of all nodes, by name.
 func (c *Cluster) Statuses() []Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.warm()
 	all := make([]Status, 0, len(c.Nodes()))
 	for _, n := range c.Nodes() {
 		all = append(all, Status{
-			Node: n, Sessions: n.sessions, Leases: n.leases.Load(),
-			Healthy: !n.unhealthy, Ejected: n.failing.Load(), Draining: n.draining,
+			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
+			Healthy: !n.unhealthy, Ejected: n.failing.Load(), Draining: n.draining, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	return all
-}
-
-// first returns the first node of q that was not tried; nodes whose ejection is over are let in before.
-func (c *Cluster) first(q *queue, tried []*Node) *state {
-	for len(c.ejected.entries) > 0 && !c.ejected.entries[0].node.until.After(time.Now()) {
-		n := c.ejected.entries[0].node
-		c.ejected.remove(n)
-		c.enter(n)
-	}
-	if e := q.first(0, tried); e != nil {
-		return e.node
-	}
-	return nil
-}
-
-// enter lets n be picked. Its turn comes no earlier than that of nodes that were there all the time.
-func (c *Cluster) enter(n *state) {
-	n.turn = max(n.turn, c.turn+n.phase/float64(n.node.Weight))
-	c.sessions.push(n, n.load(), n.picked)
-	c.turns.push(n, n.turn, n.picked)
-}
-
-// took notes that n's turn has come, in both orders.
-func (c *Cluster) took(n *state) {
-	c.picks++
-	n.picked = c.picks
-	c.turn = n.turn
-	n.turn += 1 / float64(n.node.Weight)
-	c.turns.update(n, n.turn, n.picked)
-	c.sessions.update(n, n.load(), n.picked)
-}
-
-func (c *Cluster) count(n *state, d int) {
-	n.sessions += d
-	if n.node != nil {
-		c.sessions.update(n, n.load(), n.picked)
-	}
 }

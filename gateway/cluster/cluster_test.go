@@ -48,13 +48,13 @@ func TestSharesFollowWeights(t *testing.T) {
 		{cluster.RoundRobin, []int{100, 1}, 1010, 0.002},
 	} {
 		t.Run(fmt.Sprint(tt.method, tt.weights), func(t *testing.T) {
-			c := cluster.New("c", tt.method, nodes(tt.weights...))
+			c := cluster.New("c", cluster.Settings{Method: tt.method, Nodes: nodes(tt.weights...)})
 			sum := 0
 			for _, w := range tt.weights {
 				sum += w
 			}
 			for range tt.picks {
-				if _, err := c.Pick(nil); err != nil {
+				if _, err := c.Pick(cluster.Want{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -69,10 +69,10 @@ func TestSharesFollowWeights(t *testing.T) {
 }
 
 func TestRoundRobinSpreadsTheHeavyNode(t *testing.T) {
-	c := cluster.New("c", cluster.RoundRobin, nodes(5, 1, 1, 1))
+	c := cluster.New("c", cluster.Settings{Method: cluster.RoundRobin, Nodes: nodes(5, 1, 1, 1)})
 	inARow, worst := 0, 0
 	for range 80 {
-		n, err := c.Pick(nil)
+		n, err := c.Pick(cluster.Want{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,9 +87,9 @@ func TestRoundRobinSpreadsTheHeavyNode(t *testing.T) {
 }
 
 func TestLeastSessionsEvensOutWhatLeft(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1, 1)})
 	for range 300 {
-		if _, err := c.Pick(nil); err != nil {
+		if _, err := c.Pick(cluster.Want{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestLeastSessionsEvensOutWhatLeft(t *testing.T) {
 		c.Leave(c.Node("n2"))
 	}
 	for range 60 {
-		if n, _ := c.Pick(nil); n.Name != "n2" {
+		if n, _ := c.Pick(cluster.Want{}); n.Name != "n2" {
 			t.Fatalf("%s was picked while n2 had the fewest sessions", n.Name)
 		}
 	}
@@ -107,27 +107,27 @@ func TestLeastSessionsEvensOutWhatLeft(t *testing.T) {
 }
 
 func TestTriedNodesAreNotPickedAgain(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1, 1)})
 	var tried []*cluster.Node
 	for range 3 {
-		n, err := c.Pick(tried)
+		n, err := c.Pick(cluster.Want{Tried: tried})
 		if err != nil || slices.Contains(tried, n) {
 			t.Fatal(n, err)
 		}
 		c.Leave(n)
 		tried = append(tried, n)
 	}
-	if _, err := c.Pick(tried); !errors.Is(err, cluster.ErrNoNode) {
+	if _, err := c.Pick(cluster.Want{Tried: tried}); !errors.Is(err, cluster.ErrNoNode) {
 		t.Errorf("all were tried: %v", err)
 	}
-	if _, err := c.Pick(nil); err != nil {
+	if _, err := c.Pick(cluster.Want{}); err != nil {
 		t.Errorf("another request may try them: %v", err)
 	}
 }
 
 func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 		n := c.Node("n1")
 		other := []*cluster.Node{c.Node("n2")}
 		var told []bool
@@ -137,11 +137,11 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 			c.Failed(n)
 			c.Failed(n) // the same outage, seen by another request
 			began := time.Now()
-			if _, err := c.Pick(other); !errors.Is(err, cluster.ErrNoNode) {
+			if _, err := c.Pick(cluster.Want{Tried: other}); !errors.Is(err, cluster.ErrNoNode) {
 				t.Fatal("picked right after it failed")
 			}
 			time.Sleep(c.Retry())
-			if _, err := c.Pick(other); err != nil {
+			if _, err := c.Pick(cluster.Want{Tried: other}); err != nil {
 				t.Fatal("still ejected when its pause was over")
 			}
 			c.Leave(n)
@@ -157,7 +157,7 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 		c.Failed(n)
 		c.Answered(n, time.Now().Add(1))
 		c.Answered(n, time.Now().Add(1))
-		if _, err := c.Pick(other); err != nil {
+		if _, err := c.Pick(cluster.Want{Tried: other}); err != nil {
 			t.Error("ejected although it answered")
 		}
 		if !slices.Equal(told, []bool{true, false}) {
@@ -169,7 +169,7 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 // TestOneOfAllThatFailedIsFoundSoon has nodes that fail in turn until their pauses are long, and then all at once.
 func TestOneOfAllThatFailedIsFoundSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1, 1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1, 1)})
 		for _, n := range c.Nodes()[1:] {
 			for range 8 {
 				c.Failed(n)
@@ -180,7 +180,7 @@ func TestOneOfAllThatFailedIsFoundSoon(t *testing.T) {
 			for _, n := range c.Nodes() {
 				c.Failed(n)
 			}
-			if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+			if _, err := c.Pick(cluster.Want{}); !errors.Is(err, cluster.ErrNoNode) {
 				t.Fatal("picked right after it failed")
 			}
 			if c.Retry() == 0 || c.Retry() > 400*time.Millisecond {
@@ -189,7 +189,7 @@ func TestOneOfAllThatFailedIsFoundSoon(t *testing.T) {
 			time.Sleep(c.Retry())
 			for _, n := range c.Nodes() {
 				others := slices.DeleteFunc(slices.Clone(c.Nodes()), func(o *cluster.Node) bool { return o == n })
-				if _, err := c.Pick(others); err != nil {
+				if _, err := c.Pick(cluster.Want{Tried: others}); err != nil {
 					t.Fatalf("%s is not tried", n.Name)
 				}
 			}
@@ -200,7 +200,7 @@ func TestOneOfAllThatFailedIsFoundSoon(t *testing.T) {
 // TestFailsAgainBeforeItIsPicked has requests of a node's sessions notice its outage, and handshakes come later.
 func TestFailsAgainBeforeItIsPicked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 		n := c.Node("n1")
 		for range 3 {
 			c.Failed(n)
@@ -212,7 +212,7 @@ func TestFailsAgainBeforeItIsPicked(t *testing.T) {
 		time.Sleep(time.Minute)
 		seen := map[*cluster.Node]int{}
 		for range 4 {
-			got, err := c.Pick(nil)
+			got, err := c.Pick(cluster.Want{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +226,7 @@ func TestFailsAgainBeforeItIsPicked(t *testing.T) {
 
 func TestSuspicionNeedsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 		n, other := c.Node("n1"), c.Node("n2")
 		heard := n.Heard.Load()
 		c.Answered(n, time.Now().Add(1))
@@ -240,7 +240,7 @@ func TestSuspicionNeedsSilence(t *testing.T) {
 			t.Error("the last node is ejected for its silence")
 		}
 		for range 4 {
-			if got, err := c.Pick(nil); got != other {
+			if got, err := c.Pick(cluster.Want{}); got != other {
 				t.Errorf("picked %v, %v", got, err)
 			}
 		}
@@ -249,7 +249,7 @@ func TestSuspicionNeedsSilence(t *testing.T) {
 
 func TestCutsCountOnlyInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 		n, other := c.Node("n1"), c.Node("n2")
 		ejected := func() bool { return c.Statuses()[0].Ejected }
 		for range 5 {
@@ -269,14 +269,14 @@ func TestCutsCountOnlyInARow(t *testing.T) {
 		for range 3 {
 			c.Cut(other)
 		}
-		if got, err := c.Pick(nil); got != other {
+		if got, err := c.Pick(cluster.Want{}); got != other {
 			t.Errorf("picked %v, %v: the last node is not ejected for cuts", got, err)
 		}
 	})
 }
 
 func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
-	c := cluster.New("c", cluster.RoundRobin, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Method: cluster.RoundRobin, Nodes: nodes(1, 1)})
 	c.Failed(c.Node("n2"))
 	for range 100 {
 		if n, _ := c.Next(nil); n.Name != "n1" {
@@ -295,12 +295,12 @@ func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {
 }
 
 func TestConcurrentPicksKeepTheCount(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 2, 3, 4, 5))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 2, 3, 4, 5)})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for i := range 2000 {
-				n, err := c.Pick(nil)
+				n, err := c.Pick(cluster.Want{})
 				if err != nil {
 					continue
 				}
@@ -333,10 +333,10 @@ func BenchmarkPick(b *testing.B) {
 			for i := range weights {
 				weights[i] = 1 + i%5
 			}
-			c := cluster.New("c", cluster.LeastSessions, nodes(weights...))
+			c := cluster.New("c", cluster.Settings{Nodes: nodes(weights...)})
 			b.ReportAllocs()
 			for b.Loop() {
-				node, err := c.Pick(nil)
+				node, err := c.Pick(cluster.Want{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -350,7 +350,7 @@ func BenchmarkPick(b *testing.B) {
 
 func TestOneWarningAMinuteForEachNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("chat", cluster.LeastSessions, nodes(1, 1))
+		c := cluster.New("chat", cluster.Settings{Nodes: nodes(1, 1)})
 		for range 3 {
 			for _, n := range c.Nodes() {
 				var due atomic.Int32

@@ -38,11 +38,12 @@ func (c *Cluster) eject(n *state, why Reason) {
 	}
 	n.why, n.ejected = why, time.Now()
 	if !n.failing.Swap(true) {
+		n.failed = n.ejected
 		c.tell(n, true)
 	}
 	n.pause = min(max(2*n.pause, ejectFor), ejectMost)
 	n.until = time.Now().Add(n.pause)
-	c.place(n)
+	c.settle(n)
 }
 
 func (c *Cluster) setOutage(on bool) {
@@ -77,7 +78,7 @@ func (c *Cluster) Suspect(n *Node, heard uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ejectUnlessLast(n.state, ReasonSilent)
-	return len(c.sessions.entries) > 0 && n.until.After(time.Now())
+	return c.pickable() > 0 && n.until.After(time.Now())
 }
 
 // missesInARow is how many handshakes a node may leave without a session, one after the other, before it counts as failed: a
@@ -122,17 +123,18 @@ func (c *Cluster) Refuses(n *Node) bool {
 		if behind := c.lightest(s) - s.load() + 1/float64(s.node.Weight); behind > 0 {
 			s.handicap += behind
 			s.handicapped.Store(true)
-			c.sessions.update(s, s.load(), s.picked)
+			c.reorder(s)
 		}
 	}
 	c.mu.Unlock()
 	return n.refusals.Add(1) >= refusalsInARow
 }
 
-// lightest returns the smallest load of the nodes other than s that may be picked, 0 where there is none.
+// lightest returns the smallest load of the nodes of its group other than s that may be picked, 0 where there is none.
 func (c *Cluster) lightest(s *state) float64 {
 	least := math.Inf(1)
-	for _, e := range c.sessions.entries[:min(3, len(c.sessions.entries))] { // the root of the heap and what is next to it
+	entries := c.groups[s.group].sessions.entries
+	for _, e := range entries[:min(3, len(entries))] { // the root of the heap and what is next to it
 		if e.node != s {
 			least = min(least, e.key)
 		}
@@ -162,13 +164,13 @@ func (c *Cluster) lighten(n *Node) {
 	if n.node != nil {
 		n.handicap = max(0, n.handicap-1/float64(n.node.Weight))
 		n.handicapped.Store(n.handicap > 0)
-		c.sessions.update(n.state, n.load(), n.picked)
+		c.reorder(n.state)
 	}
 }
 
 // ejectUnlessLast ejects n, unless it is the only node that may be picked: a node that only seems to fail is better than none.
 func (c *Cluster) ejectUnlessLast(n *state, why Reason) {
-	if e := c.sessions.entries; len(e) > 1 || len(e) == 1 && e[0].node != n {
+	if left := c.pickable(); left > 1 || left == 1 && !n.mayBePicked() {
 		c.eject(n, why)
 	}
 }
@@ -190,7 +192,7 @@ func (c *Cluster) Answered(n *Node, connected time.Time) {
 		return
 	}
 	c.forgive(n.state)
-	c.place(n.state)
+	c.settle(n.state)
 }
 
 // forgive ends the ejection of n, if there is one. It needs mu.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -9,8 +10,9 @@ import (
 // and found out of it is kept by its name when the nodes change.
 type Node struct {
 	Name    string
-	Address string // host:port
-	Weight  int    // 1 or more
+	Address string            // host:port
+	Weight  int               // 1 or more
+	Labels  map[string]string // not to be changed
 
 	*state
 }
@@ -29,19 +31,34 @@ type state struct {
 	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
 
 	// Guarded by the cluster's mu.
-	node      *Node // as it is now; nil: the cluster has it no more
-	unhealthy bool  // by its probes
-	draining  bool  // by its operator
+	node      *Node   // as it is now; nil: the cluster has it no more
+	hash      uint64  // of its name
+	group     int     // that it belongs to
+	unhealthy bool    // by its probes
+	draining  bool    // by its operator
+	share     float64 // of its weight, by its agent
+	weight    float64 // by which it is picked: with its share, and less while it is warming
+	warmSince time.Time
+	cold      bool // new, or back from where it got nothing: it warms up when it may be picked
 	sessions  int
+	others    int     // sessions that other replicas count
 	handicap  float64 // on top of its load, because it refuses handshakes
-	turn      float64 // round robin: the virtual time of its next turn
+	turn      float64 // round robin: the virtual time of its last turn
 	phase     float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
 	picked    uint64  // number of the last pick that took it
 	until     time.Time
-	why       Reason // of the last ejection
-	ejected   time.Time
+	why       Reason    // of the last ejection
+	ejected   time.Time // when that was
+	failed    time.Time // when the first ejection since it last worked was
 	pause     time.Duration
 	at        [3]int // its place in each queue, one more than the index; 0: not in it
+}
+
+// newState returns that of the i-th node of a list.
+func newState(name string, i int) *state {
+	s := &state{hash: hash(name), share: 1, turn: math.Inf(-1)}
+	_, s.phase = math.Modf(float64(i+1) * math.Phi)
+	return s
 }
 
 // Key is the same for a node of that name as long as the cluster has it, whatever else of it changes.
@@ -60,4 +77,16 @@ const warnPause = time.Minute
 func (c *Cluster) MayWarn(n *Node) bool { return c.warned.Due(n.Key()) }
 
 // load is what the node would carry per weight with one more session.
-func (s *state) load() float64 { return float64(s.sessions+1)/float64(s.node.Weight) + s.handicap }
+func (s *state) load() float64 { return float64(s.all()+1)/s.weight + s.handicap }
+
+// all counts its sessions at all replicas.
+func (s *state) all() int { return s.sessions + s.others }
+
+// due is the virtual time of its next turn.
+func (s *state) due() float64 { return s.turn + 1/s.weight }
+
+// leaves reports whether it is to get nothing new, whatever its probes say.
+func (s *state) leaves() bool { return s.draining || s.share == 0 }
+
+// mayBePicked reports whether it stands in the queues.
+func (s *state) mayBePicked() bool { return s.at[bySessions] > 0 }

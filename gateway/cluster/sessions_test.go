@@ -14,9 +14,9 @@ import (
 
 func TestSessionsAreGivenBackOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
 		open := func(sid string, ttl time.Duration) {
-			n, err := c.Pick(nil)
+			n, err := c.Pick(cluster.Want{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,8 +75,8 @@ func TestSessionsAreGivenBackOnce(t *testing.T) {
 // afterFailedProbe returns a cluster of one node with the session "s", of whose tunnels one has ended before the session
 // moved to it.
 func afterFailedProbe(tunnels int) *cluster.Cluster {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1))
-	n, _ := c.Pick(nil)
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
+	n, _ := c.Pick(cluster.Want{})
 	c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
 	for range tunnels {
 		c.Sessions.Upgraded("s", n)
@@ -124,9 +124,9 @@ func TestFailedProbeBesideTheTunnel(t *testing.T) {
 // Polling clients that vanish are counted no longer soon after their bindings ended, however many they are.
 func TestVanishedSessionsAreCountedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
 		for i := range 5000 {
-			n, _ := c.Pick(nil)
+			n, _ := c.Pick(cluster.Want{})
 			c.Sessions.Open(fmt.Sprint("s", i), n, time.Now().Add(time.Second))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -144,7 +144,7 @@ func TestVanishedSessionsAreCountedDown(t *testing.T) {
 // A flood of sessions leaves no memory behind once they have expired.
 func TestSessionsGiveBackWhatAFloodTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
 		heap := func() int64 {
 			runtime.GC()
 			var m runtime.MemStats
@@ -158,7 +158,7 @@ func TestSessionsGiveBackWhatAFloodTook(t *testing.T) {
 		}()
 		before := heap()
 		for i := range 300_000 {
-			n, _ := c.Pick(nil)
+			n, _ := c.Pick(cluster.Want{})
 			c.Sessions.Open(fmt.Sprint("s", i), n, time.Now().Add(15*time.Second))
 		}
 		time.Sleep(2 * time.Second)
@@ -182,9 +182,9 @@ func TestSessionsGiveBackWhatAFloodTook(t *testing.T) {
 // A session that expires without a request is unused, unless another replica has renewed it.
 func TestUnusedSessionsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cluster.New("c", cluster.LeastSessions, nodes(1))
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
 		for _, sid := range []string{"unused", "used", "renewed", "ended"} {
-			n, _ := c.Pick(nil)
+			n, _ := c.Pick(cluster.Want{})
 			c.Sessions.Open(sid, n, time.Now().Add(10*time.Second))
 		}
 		if !c.Sessions.Used("used") || c.Sessions.Used("used") || c.Sessions.Used("never seen") {

@@ -14,7 +14,7 @@ func picks(t *testing.T, c *cluster.Cluster, n int) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for range n {
-		picked, err := c.Pick(nil)
+		picked, err := c.Pick(cluster.Want{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,16 +24,16 @@ func picks(t *testing.T, c *cluster.Cluster, n int) map[string]int {
 }
 
 func TestUpdateKeepsWhatIsKnownByName(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	picks(t, c, 20)
 	old := c.Node("n1")
 	old.Acquire()
 	list := nodes(1, 1, 1)
 	list[0].Weight = 3
-	if !c.Update(list) {
+	if !c.Update(cluster.Settings{Nodes: list}) {
 		t.Error("another list changes nothing")
 	}
-	if c.Update(list) {
+	if c.Update(cluster.Settings{Nodes: list}) {
 		t.Error("an equal list is a change")
 	}
 	if old.Weight != 1 || c.Node("n1").Weight != 3 {
@@ -54,10 +54,10 @@ func TestUpdateKeepsWhatIsKnownByName(t *testing.T) {
 }
 
 func TestNodeThatIsRemoved(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	gone := c.Node("n2")
 	picks(t, c, 10)
-	c.Update(nodes(1))
+	c.Update(cluster.Settings{Nodes: nodes(1)})
 	if c.Node("n2") != nil || len(c.Nodes()) != 1 {
 		t.Error("it is still there")
 	}
@@ -73,7 +73,7 @@ func TestNodeThatIsRemoved(t *testing.T) {
 	for range 5 {
 		c.Leave(gone)
 	}
-	c.Update(nodes(1, 1))
+	c.Update(cluster.Settings{Nodes: nodes(1, 1)})
 	if got := sessions(c); !slices.Equal(got, []int{10, 0}) {
 		t.Errorf("sessions when it is back: %v", got)
 	}
@@ -83,11 +83,11 @@ func TestNodeThatIsRemoved(t *testing.T) {
 }
 
 func TestEjectionEndsWithTheAddress(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	c.Failed(c.Node("n1"))
 	list := nodes(1, 1)
 	list[0].Address = "127.0.0.1:4001"
-	c.Update(list)
+	c.Update(cluster.Settings{Nodes: list})
 	if s := c.Statuses()[0]; s.Ejected {
 		t.Error("the process at another address is ejected for what this one did")
 	}
@@ -98,7 +98,7 @@ func TestEjectionEndsWithTheAddress(t *testing.T) {
 
 // Healthy, ejected and draining are three facts, and none ends another.
 func TestFactsStandAlone(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	n := c.Node("n1")
 	excluded := func(why string) {
 		t.Helper()
@@ -130,16 +130,18 @@ func TestFactsStandAlone(t *testing.T) {
 }
 
 func TestOutageOfNodesThatMayNotBePicked(t *testing.T) {
-	c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	var told []bool
 	c.OnOutage = func(outage bool) { told = append(told, outage) }
 	c.SetDraining(c.Node("n1"), true)
-	c.SetHealthy(c.Node("n2"), false)
-	if _, err := c.Pick(nil); !errors.Is(err, cluster.ErrNoNode) {
+	c.SetShare(c.Node("n2"), 0)
+	if _, err := c.Pick(cluster.Want{}); !errors.Is(err, cluster.ErrNoNode) {
 		t.Error(err)
 	}
-	c.SetHealthy(c.Node("n2"), true)
-	if !slices.Equal(told, []bool{true, false}) {
+	c.SetShare(c.Node("n2"), 1)
+	c.Update(cluster.Settings{})
+	c.Update(cluster.Settings{Nodes: nodes(1)})
+	if !slices.Equal(told, []bool{true, false, true, false}) {
 		t.Errorf("told %v", told)
 	}
 }
@@ -148,12 +150,12 @@ func TestOutageOfNodesThatMayNotBePicked(t *testing.T) {
 func TestNodeThatRefusesGetsItsShareOnly(t *testing.T) {
 	for name, before := range map[string]int{"all are new": 0, "others are full": 200} {
 		t.Run(name, func(t *testing.T) {
-			c := cluster.New("c", cluster.LeastSessions, nodes(1, 1))
+			c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 			picks(t, c, before)
-			c.Update(nodes(1, 1, 1))
+			c.Update(cluster.Settings{Nodes: nodes(1, 1, 1)})
 			refused := 0
 			for range 300 {
-				n, err := c.Pick(nil)
+				n, err := c.Pick(cluster.Want{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -167,7 +169,7 @@ func TestNodeThatRefusesGetsItsShareOnly(t *testing.T) {
 				t.Errorf("it was asked %d times of 300", refused)
 			}
 			for range 50 {
-				if n, _ := c.Pick(nil); n.Name == "n3" {
+				if n, _ := c.Pick(cluster.Want{}); n.Name == "n3" {
 					c.Made(n, time.Now())
 				}
 			}

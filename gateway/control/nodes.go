@@ -35,7 +35,7 @@ type Nodes struct {
 // nodes, and must not call back.
 func NewNodes(cfg config.Cluster, changed func()) *Nodes {
 	n := &Nodes{changed: changed, cfg: cfg}
-	n.Cluster = cluster.New(cfg.Name, methods[cfg.Balance], n.configs())
+	n.Cluster = cluster.New(cfg.Name, n.settings())
 	return n
 }
 
@@ -72,7 +72,7 @@ func (n *Nodes) SetAgent(node string, drain bool) {
 func (n *Nodes) update(change func()) {
 	n.mu.Lock()
 	change()
-	changed := n.Cluster.Update(n.configs())
+	changed := n.Cluster.Update(n.settings())
 	for _, node := range n.Cluster.Nodes() {
 		_, drains := n.changes.Drains[node.Name]
 		n.Cluster.SetDraining(node, drains || n.agents[node.Name])
@@ -83,11 +83,13 @@ func (n *Nodes) update(change func()) {
 	}
 }
 
-func (n *Nodes) configs() (all []cluster.Config) {
+// settings needs mu.
+func (n *Nodes) settings() cluster.Settings {
+	s := cluster.Settings{Method: methods[n.cfg.Balance]}
 	for _, node := range n.list() {
-		all = append(all, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight})
+		s.Nodes = append(s.Nodes, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight})
 	}
-	return all
+	return s
 }
 
 // List returns the nodes as they are now.

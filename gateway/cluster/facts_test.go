@@ -1,0 +1,269 @@
+package cluster_test
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// What other replicas count weighs as much as what is counted here, and is never mixed up with it.
+func TestSessionsOfOthers(t *testing.T) {
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+	counts := map[string]int{"n1": 10, "gone": 7, "n3": 30}
+	c.SetOthers(counts)
+	clear(counts)
+	if got := picks(t, c, 5); got["n2"] != 5 {
+		t.Errorf("beside 10 sessions elsewhere: %v", got)
+	}
+	if got := picks(t, c, 15); got["n1"] != 5 || got["n2"] != 10 {
+		t.Errorf("beside 10 sessions elsewhere: %v", got)
+	}
+	c.Leave(c.Node("n2"))
+	c.Leave(c.Node("n2"))
+	if got := picks(t, c, 2); got["n2"] != 2 {
+		t.Errorf("own changes do not count on top: %v", got)
+	}
+	list := nodes(1, 1, 1)
+	c.Update(cluster.Settings{Nodes: list})
+	if got := picks(t, c, 30); got["n3"] != 0 {
+		t.Errorf("a node that others knew before: %v", got)
+	}
+	c.SetOthers(map[string]int{"n2": 5})
+	if got := sessions(c); !slices.Equal(got, []int{20, 30, 0}) {
+		t.Errorf("own sessions: %v", got)
+	}
+	if s := c.Statuses()[1]; s.Others != 5 {
+		t.Errorf("%+v", s)
+	}
+	if got := picks(t, c, 20+35+5); got["n3"] < 38 || got["n1"] < 18 {
+		t.Errorf("n3, which nobody counts on any more: %v", got)
+	}
+	c.SetOthers(map[string]int{"n1": -100})
+	if s := c.Statuses()[0]; s.Others != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAgentsShare(t *testing.T) {
+	for _, method := range methods {
+		c := cluster.New("c", cluster.Settings{Method: method, Nodes: nodes(2, 2, 2)})
+		shares := func(share float64, want int) {
+			t.Helper()
+			c.SetShare(c.Node("n1"), share)
+			c.Update(cluster.Settings{Method: method, Nodes: nodes(2, 2, 2), SlowStart: time.Duration(rand.Int64())}) // which it survives
+			c.Update(cluster.Settings{Method: method, Nodes: nodes(2, 2, 2)})
+			var all []*cluster.Node
+			for i := range 1000 {
+				n, err := c.Pick(cluster.Want{Key: key(i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, n)
+			}
+			got := sessions(c)[0]
+			for _, n := range all {
+				c.Leave(n)
+			}
+			if math.Abs(float64(got-want)) > 50 {
+				t.Errorf("method %d, share %v: %d of 1000, want %d", method, share, got, want)
+			}
+		}
+		shares(1, 333)
+		shares(0.5, 200)
+		shares(0, 0)
+		shares(0.01, 5)
+		shares(0.25, 111)
+		shares(math.NaN(), 0)
+		shares(-1, 0)
+		shares(7, 333)
+		if s := c.Statuses()[0]; s.Weight != 2 || s.Draining {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestAgentsShareCountsAtOnce(t *testing.T) {
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+	picks(t, c, 200)
+	c.SetShare(c.Node("n1"), 0.5)
+	if got := picks(t, c, 50); got["n2"] != 50 {
+		t.Errorf("a node of half its weight, which has as many sessions: %v", got)
+	}
+	c.SetShare(c.Node("n1"), 1)
+	if got := picks(t, c, 50); got["n1"] != 50 {
+		t.Errorf("a node of its whole weight, which has fewer sessions: %v", got)
+	}
+}
+
+// Where the probes find all nodes unhealthy, they may be what is broken.
+func TestPanic(t *testing.T) {
+	turns := func(weights ...int) cluster.Settings {
+		return cluster.Settings{Method: cluster.RoundRobin, Nodes: nodes(weights...)}
+	}
+	c := cluster.New("c", turns(1, 1, 1, 1))
+	var told []bool
+	var outages []bool
+	c.OnPanic = func(panic bool) { told = append(told, panic) }
+	c.OnOutage = func(outage bool) { outages = append(outages, outage) }
+	picked := func(what string, names ...string) {
+		t.Helper()
+		got := slices.Sorted(maps.Keys(picks(t, c, 40)))
+		if !slices.Equal(got, names) {
+			t.Errorf("%s: picked %v, want %v", what, got, names)
+		}
+		for _, s := range c.Statuses() {
+			if want := len(told)%2 == 1 && !s.Healthy && !s.Draining && s.Node.Name != "n4"; s.Panic != want {
+				t.Errorf("%s: %+v", what, s)
+			}
+		}
+	}
+	c.SetDraining(c.Node("n3"), true)
+	c.SetShare(c.Node("n4"), 0)
+	c.SetHealthy(c.Node("n1"), false)
+	picked("one of two is unhealthy", "n2")
+	c.SetHealthy(c.Node("n2"), false)
+	picked("both are", "n1", "n2")
+	c.SetHealthy(c.Node("n3"), false)
+	picked("and one that drains", "n1", "n2")
+	c.Failed(c.Node("n1"))
+	picked("one is ejected too", "n2")
+	c.Answered(c.Node("n1"), time.Now().Add(time.Hour))
+	c.Update(turns(1, 1, 1, 1, 1))
+	picked("a new one comes", "n5")
+	c.Update(turns(1, 1, 1, 1))
+	picked("and goes", "n1", "n2")
+	c.SetDraining(c.Node("n3"), false)
+	picked("another one ends to drain", "n1", "n2", "n3")
+	c.SetHealthy(c.Node("n2"), true)
+	picked("one is healthy again", "n2")
+	if !slices.Equal(told, []bool{true, false, true, false}) || outages != nil {
+		t.Errorf("told %v, outages %v", told, outages)
+	}
+}
+
+// A node that failed has to answer before an outage is over: that it is tried again, or found healthy, proves nothing.
+func TestOutageEndsWithAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
+		var told []bool
+		c.OnOutage = func(outage bool) { told = append(told, outage) }
+		n := c.Node("n1")
+		c.Failed(n)
+		time.Sleep(c.Retry())
+		c.SetHealthy(n, false)
+		c.SetHealthy(n, true)
+		c.Update(cluster.Settings{Nodes: nodes(2)})
+		picks(t, c, 1)
+		if !slices.Equal(told, []bool{true}) {
+			t.Errorf("told %v before it has answered", told)
+		}
+		c.Answered(n, time.Now())
+		if !slices.Equal(told, []bool{true, false}) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
+// An equal Settings is no change, and what changes of one costs nothing that is known.
+func TestUpdateOfEachSetting(t *testing.T) {
+	list := func() []cluster.Config { return labelled(1, 2) }
+	c := cluster.New("c", cluster.Settings{Nodes: list()})
+	picks(t, c, 30)
+	c.SetDraining(c.Node("n2"), true)
+	c.SetOthers(map[string]int{"n1": 3})
+	c.Failed(c.Node("n3"))
+	was := c.Statuses()
+	s := cluster.Settings{Nodes: list()}
+	for name, change := range map[string]func(){
+		"the method":  func() { s.Method = cluster.Hash },
+		"a release":   func() { s.Release = canary },
+		"slow start":  func() { s.SlowStart = time.Minute },
+		"a new label": func() { s.Nodes = list(); s.Nodes[0].Labels["zone"] = "b" },
+		"no labels":   func() { s.Nodes = nodes(1, 1, 1) },
+	} {
+		s = cluster.Settings{Nodes: list()}
+		if c.Update(s); c.Update(cluster.Settings{Nodes: list()}) {
+			t.Error("an equal one is a change")
+		}
+		if change(); !c.Update(s) || c.Update(s) {
+			t.Errorf("%s: is no change, or is one twice", name)
+		}
+		for i, got := range c.Statuses() {
+			want := was[i]
+			if want.Node.Key() != got.Node.Key() || !maps.Equal(got.Node.Labels, s.Nodes[i].Labels) {
+				t.Errorf("%s: %+v", name, got)
+			}
+			if want.Node = got.Node; got != want {
+				t.Errorf("%s: %+v became %+v", name, want, got)
+			}
+		}
+	}
+	s = cluster.Settings{Nodes: list()}
+	c.Update(s)
+	s.Nodes[0].Name = "changed afterwards"
+	if c.Node("n1") == nil || c.Update(cluster.Settings{Nodes: list()}) {
+		t.Error("the caller's list is the cluster's")
+	}
+}
+
+func TestEverythingAtOnce(t *testing.T) {
+	c := cluster.New("c", cluster.Settings{Nodes: labelled(4, 4)})
+	c.OnPanic, c.OnOutage = func(bool) {}, func(bool) {}
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 1500 {
+				n, err := c.Pick(cluster.Want{Key: key(i)})
+				if err != nil {
+					n = nil
+				}
+				switch known := c.Nodes(); i % 50 {
+				case 0:
+					c.Update(cluster.Settings{
+						Method: methods[rand.IntN(4)], Nodes: labelled(1+rand.IntN(5), rand.IntN(5)), Release: canary, SlowStart: time.Duration(rand.IntN(int(time.Second))),
+					})
+				case 1:
+					c.SetOthers(map[string]int{fmt.Sprint("n", worker): i})
+				case 2, 3, 4:
+					c.SetHealthy(known[rand.IntN(len(known))], rand.IntN(2) == 0)
+				case 5, 6:
+					c.SetShare(known[rand.IntN(len(known))], rand.Float64()-0.1)
+				case 7, 8, 9:
+					c.SetDraining(known[rand.IntN(len(known))], rand.IntN(3) == 0)
+				case 10:
+					c.Failed(known[rand.IntN(len(known))])
+				case 11:
+					c.Statuses()
+					c.Next(known[:1])
+				}
+				if n != nil {
+					c.Refuses(n)
+					c.Made(n, time.Now())
+					c.Leave(n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c.Update(cluster.Settings{Method: cluster.RoundRobin, Nodes: labelled(5, 4)})
+	for _, s := range c.Statuses() {
+		c.SetHealthy(s.Node, true)
+		c.SetDraining(s.Node, false)
+		c.SetShare(s.Node, 1)
+		c.Answered(s.Node, time.Now().Add(time.Hour))
+		if s.Sessions != 0 {
+			t.Errorf("%s is left with %d sessions", s.Node.Name, s.Sessions)
+		}
+	}
+	if got := picks(t, c, 900); len(got) != 9 || slices.Min(slices.Collect(maps.Values(got))) < 90 {
+		t.Errorf("turns: %v", got)
+	}
+}
