@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,22 +43,11 @@ func (rel Release) inForce() []InForce {
 func (r *reader) label(n *Node, p pair) {
 	text, err := r.text(p.value)
 	if err == nil {
-		_, err = parseLabel(p.key)
-	}
-	if err == nil {
-		text, err = parseLabel(text)
-	}
-	if err == nil && p.key == "share" {
-		err = errors.New("share is no name for a label: in release it is the share of new sessions")
+		err = n.setLabel(p.key, text)
 	}
 	if err != nil {
 		r.add(p.path, r.place(p.value), err.Error())
-		return
 	}
-	if n.Labels == nil {
-		n.Labels = map[string]string{}
-	}
-	n.Labels[p.key] = text
 }
 
 func (n *Node) labels() (all []InForce) {
