@@ -95,6 +95,13 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 	}
 }
 
+// HasTunnel reports whether a tunnel of this replica carries sid.
+func (s *Sessions) HasTunnel(sid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bySID[sid].tunnels > 0
+}
+
 // End gives the place of sid back; a sid that is not counted here changes nothing.
 func (s *Sessions) End(sid string) {
 	s.mu.Lock()

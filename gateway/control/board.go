@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,10 @@ import (
 )
 
 const (
-	// readEvery is how often a replica reads what operators have changed, so that all obey within a second.
-	readEvery = 500 * time.Millisecond
+	// A replica reads what operators have changed with each so many waves of endEvery, so that all obey within a second, and shares
+	// its counts with each so many.
+	readWaves  = 2
+	countWaves = 4
 	// boardTime bounds one exchange with Redis.
 	boardTime = time.Second
 	// boardQuiet is how long the same trouble is not told again.
@@ -29,14 +32,22 @@ const (
 	fieldRevision = "revision"
 )
 
+// ErrStore says that a change could not be written, so that nothing has changed.
+var ErrStore = errors.New("redis cannot be written")
+
 // ErrUnknownCluster says that there is no such cluster.
 var ErrUnknownCluster = errors.New("no such cluster")
 
 // Board is where the changes of operators are kept: in Redis, so that all replicas obey them, also those that start later, or else in
 // this process. Its methods may be called concurrently.
 type Board struct {
-	log  *slog.Logger
-	told notice.Limiter[string]
+	// OnEvent, if set before Run, is told of what happens. It must not block.
+	OnEvent func(kind, cluster, node, text string)
+
+	log    *slog.Logger
+	told   notice.Limiter[string]
+	id     string // of this replica among those that share counts
+	number uint64 // of the counts it told last; Run's own
 
 	mu     sync.Mutex
 	redis  redis.UniversalClient // nil: in this process
@@ -49,11 +60,16 @@ type post struct {
 	nodes  *Nodes
 	fields map[string]string // as they were read or written last
 	older  bool              // Redis had less than this at the last look
+
+	replicas map[string]*heard // others, by their id; Run's own
 }
 
 // NewBoard returns a Board without clusters.
 func NewBoard(log *slog.Logger) *Board {
-	return &Board{log: log, told: notice.Limiter[string]{Pause: boardQuiet}, posts: map[string]*post{}}
+	return &Board{
+		OnEvent: func(string, string, string, string) {},
+		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{},
+	}
 }
 
 // Use has b keep the changes in Redis from now on, below prefix, or in this process where client is nil. What was changed before
@@ -71,11 +87,13 @@ func (b *Board) Redis() redis.UniversalClient {
 	return b.redis
 }
 
-// Add has b tell nodes of the changes of their cluster.
+// Add has b tell nodes of the changes of their cluster, if it does not already.
 func (b *Board) Add(nodes *Nodes) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}}
+	if p := b.posts[nodes.Cluster.Name]; p == nil || p.nodes != nodes {
+		b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}, replicas: map[string]*heard{}}
+	}
 }
 
 // Remove forgets a cluster, but not what is in Redis of it.
@@ -85,12 +103,24 @@ func (b *Board) Remove(cluster string) {
 	delete(b.posts, cluster)
 }
 
-// Run reads what other replicas have changed, until ctx is done, and returns nil.
-func (b *Board) Run(ctx context.Context) error {
-	tick := time.NewTicker(readEvery)
+// Run reads what other replicas have changed, shares counts of sessions with them, and ends sessions of drained nodes by end, until
+// ctx is done. It returns nil.
+func (b *Board) Run(ctx context.Context, end Ender) error {
+	tick := time.NewTicker(endEvery)
 	defer tick.Stop()
-	for {
-		b.read(ctx)
+	for wave := 0; ; wave++ {
+		client, prefix, posts := b.now()
+		if client != nil && len(posts) > 0 {
+			if wave%readWaves == 0 {
+				b.read(ctx, client, prefix, posts)
+			}
+			if wave%countWaves == 0 {
+				b.shareCounts(ctx, client, prefix, posts)
+			}
+		}
+		for _, p := range posts {
+			p.nodes.endDrained(end, b.tell)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -99,14 +129,21 @@ func (b *Board) Run(ctx context.Context) error {
 	}
 }
 
-// read reads the records of all clusters. A Redis that cannot be asked changes nothing: what is known goes on.
-func (b *Board) read(ctx context.Context) {
+// now returns where changes are kept, and the records of all clusters.
+func (b *Board) now() (redis.UniversalClient, string, map[string]*post) {
 	b.mu.Lock()
-	client, prefix, posts := b.redis, b.prefix, maps.Clone(b.posts)
-	b.mu.Unlock()
-	if client == nil || len(posts) == 0 {
-		return
-	}
+	defer b.mu.Unlock()
+	return b.redis, b.prefix, maps.Clone(b.posts)
+}
+
+// tell tells people and programs of what happens.
+func (b *Board) tell(kind, cluster, node, text string) {
+	b.log.Info(text, "cluster", cluster, "node", node)
+	b.OnEvent(kind, cluster, node, text)
+}
+
+// read reads the records of all clusters. A Redis that cannot be asked changes nothing: what is known goes on.
+func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post) {
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
 	found := map[string]*redis.MapStringStringCmd{}
@@ -204,7 +241,7 @@ func (b *Board) change(ctx context.Context, cluster string, values map[string]an
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("Redis: %w", err)
+		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	return b.follow(p, now.Val())
 }

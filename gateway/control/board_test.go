@@ -37,21 +37,62 @@ func node(name string) config.Node {
 type replica struct {
 	*control.Board
 	*control.Nodes
+	events chan string
 }
 
 func start(t *testing.T, client redis.UniversalClient, nodes ...string) replica {
 	t.Helper()
-	r := replica{control.NewBoard(slog.New(slog.DiscardHandler)), control.NewNodes(chat(nodes...), func() {})}
+	r, _ := startUntil(t, client, nodes...)
+	return r
+}
+
+// startUntil starts a replica that dies when the returned function is called, at the latest when the test ends.
+func startUntil(t *testing.T, client redis.UniversalClient, nodes ...string) (replica, context.CancelFunc) {
+	t.Helper()
+	r := replica{control.NewBoard(slog.New(slog.DiscardHandler)), control.NewNodes(chat(nodes...), func() {}), make(chan string, 100)}
+	r.OnEvent = func(kind, cluster, node, text string) { r.events <- strings.TrimSpace(kind + " " + node + " " + text) }
 	r.Use(client, "sidway:")
 	r.Add(r.Nodes)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
+	go func() { done <- r.Run(ctx, r.end) }()
 	t.Cleanup(func() {
 		cancel()
 		<-done
 	})
-	return r
+	return r, cancel
+}
+
+// end ends sessions of a node as if each ended at once.
+func (r replica) end(n *cluster.Node, count int) int {
+	for _, s := range r.Cluster.Statuses() {
+		if s.Node == n {
+			count = min(count, s.Sessions)
+		}
+	}
+	for range count {
+		r.Cluster.Leave(n)
+		n.Release()
+	}
+	return count
+}
+
+// count returns the sessions of a node that this replica counts, and that the others do.
+func (r replica) count(node string) (own, others int) {
+	for _, s := range r.Cluster.Statuses() {
+		if s.Node.Name == node {
+			return s.Sessions, s.Others
+		}
+	}
+	return 0, 0
+}
+
+// join adds sessions to a node.
+func (r replica) join(node string, n int) {
+	for range n {
+		r.Cluster.Join(r.Cluster.Node(node))
+		r.Cluster.Node(node).Acquire()
+	}
 }
 
 // names are those of the nodes, with a "-" before those that drain.

@@ -28,13 +28,15 @@ type Nodes struct {
 	mu      sync.Mutex
 	cfg     config.Cluster
 	changes Changes
-	agents  map[string]bool // nodes that ask to be drained themselves
+	agents  map[string]bool   // nodes that ask to be drained themselves
+	ended   map[string]*ended // of nodes whose drain is over its deadline
+	leases  map[string]int    // requests and tunnels that other replicas have in flight, by node
 }
 
 // NewNodes returns the nodes of a cluster that is configured so. changed is called after each later change of the cluster's list of
 // nodes, and must not call back.
 func NewNodes(cfg config.Cluster, changed func()) *Nodes {
-	n := &Nodes{changed: changed, cfg: cfg}
+	n := &Nodes{changed: changed, cfg: cfg, ended: map[string]*ended{}}
 	n.Cluster = cluster.New(cfg.Name, n.settings())
 	return n
 }
@@ -42,6 +44,8 @@ func NewNodes(cfg config.Cluster, changed func()) *Nodes {
 var methods = map[config.Balance]cluster.Method{
 	config.LeastSessions: cluster.LeastSessions,
 	config.RoundRobin:    cluster.RoundRobin,
+	config.RandomTwo:     cluster.RandomTwo,
+	config.Hash:          cluster.Hash,
 }
 
 // Configure gives the cluster another configuration. What operators have changed stays.
@@ -68,13 +72,20 @@ func (n *Nodes) SetAgent(node string, drain bool) {
 	})
 }
 
+// setOtherLeases notes what other replicas have in flight.
+func (n *Nodes) setOtherLeases(leases map[string]int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leases = leases
+}
+
 // update does change, and has the cluster follow.
 func (n *Nodes) update(change func()) {
 	n.mu.Lock()
 	change()
 	changed := n.Cluster.Update(n.settings())
 	for _, node := range n.Cluster.Nodes() {
-		_, drains := n.changes.Drains[node.Name]
+		_, drains := n.drains(node.Name)
 		n.Cluster.SetDraining(node, drains || n.agents[node.Name])
 	}
 	n.mu.Unlock()
@@ -85,9 +96,16 @@ func (n *Nodes) update(change func()) {
 
 // settings needs mu.
 func (n *Nodes) settings() cluster.Settings {
-	s := cluster.Settings{Method: methods[n.cfg.Balance]}
+	s := cluster.Settings{
+		Method:    methods[n.cfg.Balance],
+		Release:   cluster.Release(n.cfg.Release),
+		SlowStart: n.cfg.Pace.SlowStart,
+	}
+	if r := n.changes.Release; r != nil {
+		s.Release = cluster.Release(*r)
+	}
 	for _, node := range n.list() {
-		s.Nodes = append(s.Nodes, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight})
+		s.Nodes = append(s.Nodes, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight, Labels: node.Labels})
 	}
 	return s
 }
@@ -109,10 +127,17 @@ func (n *Nodes) list() []config.Node {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.changes.Nodes)) {
 		if c := n.changes.Nodes[name]; !c.Removed {
-			all = append(all, config.Node{Name: name, URL: c.URL, Weight: cmp.Or(c.Weight, 1)})
+			all = append(all, config.Node{Name: name, URL: c.URL, Weight: cmp.Or(c.Weight, 1), Labels: c.Labels})
 		}
 	}
 	return all
+}
+
+// Release returns the release that holds now; its Label is empty where there is none.
+func (n *Nodes) Release() Release {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return Release(n.settings().Release)
 }
 
 // Configured returns the nodes that the cluster has without what operators have changed.
@@ -120,4 +145,17 @@ func (n *Nodes) Configured() []config.Node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.cfg.Nodes)
+}
+
+// Source says where a node comes from: configuration, discovery or api.
+func (n *Nodes) Source(node string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, changed := n.changes.Nodes[node]; changed {
+		return "api"
+	}
+	if slices.ContainsFunc(n.cfg.Nodes, func(c config.Node) bool { return c.Name == node }) {
+		return "configuration"
+	}
+	return "discovery"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -29,7 +30,15 @@ func (b *Board) Drain(ctx context.Context, cluster, node string, within time.Dur
 	if within > 0 {
 		d.Deadline = d.Since.Add(within)
 	}
-	return b.change(ctx, cluster, map[string]any{fieldDrain + node: d})
+	if err := b.change(ctx, cluster, map[string]any{fieldDrain + node: d}); err != nil {
+		return err
+	}
+	text := "drain: it gets no new sessions"
+	if within > 0 {
+		text += ", and those that it has are ended from " + d.Deadline.Local().Format(time.TimeOnly) + " on"
+	}
+	b.tell("drain", cluster, node, text)
+	return nil
 }
 
 // Undrain has a node get new sessions again.
@@ -37,7 +46,11 @@ func (b *Board) Undrain(ctx context.Context, cluster, node string) error {
 	if _, _, err := b.node(cluster, node); err != nil {
 		return err
 	}
-	return b.change(ctx, cluster, map[string]any{fieldDrain + node: nil})
+	if err := b.change(ctx, cluster, map[string]any{fieldDrain + node: nil}); err != nil {
+		return err
+	}
+	b.tell("undrain", cluster, node, "drain taken back: it gets new sessions")
+	return nil
 }
 
 // PutNode adds a node, or replaces the one of that name. n is valid: see config.NewNode.
@@ -51,10 +64,10 @@ func (b *Board) PutNode(ctx context.Context, cluster string, n config.Node) erro
 			return fmt.Errorf("%s is also node %s: %w", n.URL, other.Name, ErrSameAddress)
 		}
 	}
-	if slices.ContainsFunc(nodes.Configured(), func(c config.Node) bool { return c.Name == n.Name && c.URL == n.URL && c.Weight == n.Weight }) {
+	if slices.ContainsFunc(nodes.Configured(), func(c config.Node) bool { return reflect.DeepEqual(c, n) }) {
 		return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: nil})
 	}
-	return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: Node{URL: n.URL, Weight: n.Weight}})
+	return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: Node{URL: n.URL, Weight: n.Weight, Labels: n.Labels}})
 }
 
 // RemoveNode takes a node away. Its sessions go on as long as their requests are under way; then they are unknown.
@@ -71,6 +84,29 @@ func (b *Board) RemoveNode(ctx context.Context, cluster, node string) error {
 		values[fieldNode+node] = Node{Removed: true}
 	}
 	return b.change(ctx, cluster, values)
+}
+
+// SetRelease gives nodes with a label a share of the new sessions, in place of what the configuration says; nil: what it says.
+func (b *Board) SetRelease(ctx context.Context, cluster string, r *Release) error {
+	nodes, err := b.nodes(cluster)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		if err := b.change(ctx, cluster, map[string]any{fieldRelease: nil}); err != nil {
+			return err
+		}
+		b.tell("release", cluster, "", "release: the configuration's share holds again")
+		return nil
+	}
+	if !slices.ContainsFunc(nodes.List(), func(n config.Node) bool { return n.Labels[r.Label] == r.Value }) {
+		return fmt.Errorf("%w of cluster %q with %s: %s", ErrUnknownNode, cluster, r.Label, r.Value)
+	}
+	if err := b.change(ctx, cluster, map[string]any{fieldRelease: r}); err != nil {
+		return err
+	}
+	b.tell("release", cluster, "", fmt.Sprintf("release: nodes with %s: %s get %.4g %% of the new sessions", r.Label, r.Value, 100*r.Share))
+	return nil
 }
 
 func (b *Board) nodes(cluster string) (*Nodes, error) {

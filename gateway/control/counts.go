@@ -1,0 +1,130 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	countsKey = ":!counts" // behind the prefix and the cluster's name: a hash of replicas
+	// countsTTL is how long the counts of the last replica stay.
+	countsTTL = time.Minute
+	// staleAfter is how long the counts of a replica are believed that has not told new ones.
+	staleAfter = 3500 * time.Millisecond
+)
+
+// heard is what another replica has told of its counts. Its age is measured here, so that no clock has to agree with another.
+type heard struct {
+	text   string
+	at     time.Time
+	counts map[string]count
+	again  bool // it has been heard at least twice: one that was told once may be dead
+}
+
+// count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
+// which may be of sessions that another replica counts.
+type count struct{ sessions, leases int }
+
+// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n2=4,4".
+func (p *post) countsText(number uint64) string {
+	var b strings.Builder
+	b.WriteString(strconv.FormatUint(number, 10))
+	for _, s := range p.nodes.Cluster.Statuses() {
+		if s.Sessions > 0 || s.Leases > 0 {
+			fmt.Fprintf(&b, " %s=%d,%d", s.Node.Name, s.Sessions, s.Leases)
+		}
+	}
+	return b.String()
+}
+
+// parseCounts reads what countsText has written. What is no count is left out.
+func parseCounts(text string) map[string]count {
+	counts := map[string]count{}
+	for word := range strings.FieldsSeq(text) {
+		name, numbers, _ := strings.Cut(word, "=")
+		sessions, leases, _ := strings.Cut(numbers, ",")
+		s, err := strconv.Atoi(sessions)
+		l, err2 := strconv.Atoi(leases)
+		if err == nil && err2 == nil && s >= 0 && l >= 0 {
+			counts[name] = count{s, l}
+		}
+	}
+	return counts
+}
+
+// hear takes what all replicas have told, adds up the counts of those that live, and returns those that have been silent for so long
+// that what they told can be taken away.
+func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
+	sum, leases := map[string]int{}, map[string]int{}
+	for id := range p.replicas {
+		if _, there := fields[id]; !there {
+			delete(p.replicas, id)
+		}
+	}
+	for id, text := range fields {
+		if id == own {
+			continue
+		}
+		h := p.replicas[id]
+		switch {
+		case h == nil:
+			p.replicas[id] = &heard{text: text, at: now}
+			continue
+		case h.text != text:
+			*h = heard{text, now, parseCounts(text), true}
+		}
+		switch silent := now.Sub(h.at); {
+		case silent > countsTTL:
+			dead = append(dead, id)
+		case silent <= staleAfter && h.again:
+			for node, n := range h.counts {
+				sum[node] += n.sessions
+				leases[node] += n.leases
+			}
+		}
+	}
+	p.nodes.Cluster.SetOthers(sum)
+	p.nodes.setOtherLeases(leases)
+	return dead
+}
+
+// texts are what was heard last.
+func (p *post) texts() map[string]string {
+	all := map[string]string{}
+	for id, h := range p.replicas {
+		all[id] = h.text
+	}
+	return all
+}
+
+// shareCounts tells how many sessions this replica counts on each node, and hears what the others count. While Redis cannot be asked, what
+// was heard gets old.
+func (b *Board) shareCounts(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post) {
+	ctx, cancel := context.WithTimeout(ctx, boardTime)
+	defer cancel()
+	b.number++
+	found := map[string]*redis.MapStringStringCmd{}
+	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
+		for name, post := range posts {
+			key := prefix + name + countsKey
+			p.HSet(ctx, key, b.id, post.countsText(b.number))
+			p.PExpire(ctx, key, countsTTL)
+			found[name] = p.HGetAll(ctx, key)
+		}
+		return nil
+	})
+	for name, cmd := range found {
+		fields, err := cmd.Result()
+		if err != nil {
+			fields = posts[name].texts()
+		}
+		if dead := posts[name].hear(b.id, fields, time.Now()); len(dead) > 0 {
+			client.HDel(ctx, prefix+name+countsKey, dead...)
+		}
+	}
+}

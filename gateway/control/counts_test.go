@@ -1,0 +1,44 @@
+package control_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+// Replicas know of each other's sessions, of those of a dead one for some seconds, and of what is left of an older one not at all.
+func TestCountsAreShared(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	server.Do("HSET", "sidway:chat:!counts", "dead", "7 n1=1000,1000")
+	server.Do("HSET", "sidway:chat:!counts", "strange", "what is = that=x n1=-4,1 n1=5 n2")
+	a, b := start(t, open(t, server), "n1", "n2"), start(t, open(t, server), "n1", "n2")
+	var ends []context.CancelFunc
+	for range 2 {
+		c, cancel := startUntil(t, open(t, server), "n1", "n2")
+		c.join("n2", 10)
+		ends = append(ends, cancel)
+	}
+	a.join("n1", 3)
+	b.join("n1", 4)
+	affinitytest.Eventually(t, "all know of the others", func() bool {
+		_, of := a.count("n1")
+		_, and := b.count("n1")
+		_, n2 := a.count("n2")
+		return of == 4 && and == 3 && n2 == 20
+	})
+	for _, end := range ends {
+		end()
+	}
+	affinitytest.Eventually(t, "the dead are forgotten", func() bool {
+		_, n2 := a.count("n2")
+		_, n1 := a.count("n1")
+		return n2 == 0 && n1 == 4
+	})
+	server.Kill()
+	affinitytest.Eventually(t, "what was heard gets old", func() bool { _, others := a.count("n1"); return others == 0 })
+	if own, _ := a.count("n1"); own != 3 {
+		t.Errorf("counts %d of its own", own)
+	}
+}

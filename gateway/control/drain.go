@@ -1,0 +1,160 @@
+package control
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+const (
+	// endEvery is how often sessions of drained nodes are ended: in waves small enough that their clients come back evenly.
+	endEvery = 250 * time.Millisecond
+	// drainRate is how many sessions a second are ended for each node that takes new ones, where the cluster has no pace.
+	drainRate = 50
+)
+
+// Ender ends up to count sessions of a node that run through this replica, and returns how many it has ended. It may be called for
+// nodes of several clusters one after the other, and does not wait for their clients.
+type Ender func(n *cluster.Node, count int) int
+
+// Draining is how far the drain of a node has come.
+type Draining struct {
+	Drain
+	Sessions int           // of all replicas
+	Rate     float64       // sessions per second that all replicas end together; 0 before the deadline, and while no other node takes any
+	Left     time.Duration // that it takes to end them all at that rate
+}
+
+// ended is what has been done of a drain whose deadline is over.
+type ended struct {
+	budget float64 // sessions that may be ended now
+	began  bool
+	empty  bool
+}
+
+// Draining returns the drains of the cluster by node.
+func (n *Nodes) Draining() map[string]Draining {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := map[string]Draining{}
+	statuses := n.Cluster.Statuses()
+	for _, s := range statuses {
+		d, drains := n.drains(s.Node.Name)
+		if !drains {
+			continue
+		}
+		now := Draining{Drain: d, Sessions: s.Sessions + s.Others}
+		if n.isOver(d, time.Now()) {
+			if now.Rate = n.rate(statuses); now.Rate > 0 {
+				now.Left = time.Duration(float64(now.Sessions) / now.Rate * float64(time.Second))
+			}
+		}
+		all[s.Node.Name] = now
+	}
+	return all
+}
+
+// drains returns the drain that an operator has asked for, or that the end of a node asks for. It needs mu.
+func (n *Nodes) drains(node string) (Drain, bool) {
+	d, drains := n.changes.Drains[node]
+	return d, drains
+}
+
+// isOver reports whether the sessions are to be ended.
+func (n *Nodes) isOver(d Drain, now time.Time) bool {
+	return !d.Deadline.IsZero() && now.After(d.Deadline)
+}
+
+// rate is how many sessions a second the nodes that take new ones admit, for each node that is drained and over its deadline. It
+// needs mu.
+func (n *Nodes) rate(statuses []cluster.Status) float64 {
+	now, taking, over := time.Now(), 0, 0
+	for _, s := range statuses {
+		if d, drains := n.drains(s.Node.Name); drains && n.isOver(d, now) {
+			over++
+		}
+		if s.Healthy && !s.Ejected && !s.Draining {
+			taking++
+		}
+	}
+	each := n.cfg.Pace.Handshakes
+	if each == 0 {
+		each = drainRate
+	}
+	return each * float64(taking) / float64(max(over, 1))
+}
+
+// endDrained ends sessions of nodes whose drain is over its deadline: this replica's part of as many as the other nodes admit within
+// endEvery.
+func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string)) {
+	type order struct {
+		node  *cluster.Node
+		count int
+		e     *ended
+	}
+	var orders []order
+	n.mu.Lock()
+	statuses := n.Cluster.Statuses()
+	rate := n.rate(statuses)
+	for _, s := range statuses {
+		name := s.Node.Name
+		d, drains := n.drains(name)
+		if !drains || !n.isOver(d, time.Now()) {
+			delete(n.ended, name)
+			continue
+		}
+		e := n.ended[name]
+		if e == nil {
+			e = new(ended)
+			n.ended[name] = e
+		}
+		if all := int(s.Leases) + n.leases[name]; rate > 0 && all > 0 { // what is in flight here may be of sessions that another replica counts
+			mine := rate * endEvery.Seconds() * float64(s.Leases) / float64(all)
+			e.budget = min(e.budget+mine, 2*mine+1) // what could not be ended a moment ago comes with the next
+		}
+		n.tellDrain(s, e, rate, tell)
+		if count := int(e.budget); count > 0 {
+			orders = append(orders, order{s.Node, count, e})
+		}
+	}
+	n.mu.Unlock()
+	for _, o := range orders {
+		done := end(o.node, o.count)
+		n.mu.Lock()
+		o.e.budget -= float64(done)
+		n.mu.Unlock()
+	}
+}
+
+// tellDrain tells when the end of a node's sessions begins, and when none is left.
+func (n *Nodes) tellDrain(s cluster.Status, e *ended, rate float64, tell func(kind, cluster, node, text string)) {
+	all := s.Sessions + s.Others
+	switch {
+	case !e.began && all > 0 && rate == 0:
+		e.began = true
+		tell("drain", n.Cluster.Name, s.Node.Name, "no other node takes new sessions, so those of this one are not ended")
+	case !e.began && all > 0:
+		e.began = true
+		done := time.Now().Add(time.Duration(float64(all) / rate * float64(time.Second)))
+		tell("drain", n.Cluster.Name, s.Node.Name, sentence(all, rate, done))
+	case !e.empty && all == 0:
+		e.began, e.empty = true, true
+		tell("drain", n.Cluster.Name, s.Node.Name, "drained: no session is left")
+	}
+}
+
+// sentence says what an end of sessions comes to, as "12,400 sessions, 150/s, done at 14:32:05".
+func sentence(sessions int, rate float64, done time.Time) string {
+	return fmt.Sprintf("%s sessions, %.0f/s, done at %s", thousands(sessions), rate, done.Format(time.TimeOnly))
+}
+
+// thousands writes a number with a comma between each three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
