@@ -65,6 +65,9 @@ func (g *Gateway) SetConnections(n, descriptors int) {
 	g.descriptors.Store(int64(descriptors))
 }
 
+// Connections returns how many client connections are open, those of tunnels too, and how many may be.
+func (g *Gateway) Connections() (open, limit int64) { return g.open.Load(), g.limit.Load() }
+
 // closed counts a client connection as gone.
 func (g *Gateway) closed() {
 	g.open.Add(-1)

@@ -4,10 +4,11 @@
 //	GET /healthz        200 while the process lives
 //	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons; and how the store is
 //	GET /metrics        Prometheus
+//	/api/               status and changes, see package api
 //	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
 // Browsers are kept from it, see Options.Hosts: a page of the internet must not read it through an operator's browser.
-// It only reports: it changes nothing, starts no goroutine and does not listen; the caller serves the handler.
+// It starts no goroutine and does not listen; the caller serves the handler.
 package admin
 
 import (
@@ -42,6 +43,8 @@ type Options struct {
 	Listen string
 	// Hosts are more names that operators, Prometheus or probes use: ops.example.com, or *.example.com for all below it.
 	Hosts []string
+	// API serves what is below /api/. Without it there is none.
+	API http.Handler
 	// Log is told of the first unknown host. Without it nobody is.
 	Log *slog.Logger
 }
@@ -65,6 +68,9 @@ func New(o Options) http.Handler {
 		// One collector that fails must not hide all the others.
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
 		get("/metrics", h.ServeHTTP)
+	}
+	if o.API != nil {
+		mux.Handle("/api/", o.API)
 	}
 	if o.Profiles {
 		get("/debug/pprof/", profile)

@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// bodyTime is how long the body of a request may take.
+const bodyTime = 5 * time.Second
+
 // guard refuses what a web page may send from the browser of somebody who can reach this address: requests of another
 // site, and those to a name that the page's owner has pointed here (DNS rebinding), which the browser takes for its own.
 type guard struct {
@@ -35,8 +38,11 @@ func newGuard(o Options, next http.Handler) *guard {
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		// Nothing here takes a body, and net/http must not wait for the rest of one.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		wait := time.Duration(0) // only the API takes a body, and net/http must not wait for the rest of another one
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			wait = bodyTime
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(wait))
 	}
 	switch {
 	case !g.knows(bare(r.Host)):

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -69,10 +68,6 @@ func fingerprint(c config.Cluster) string {
 
 // compare tells of replicas that are set up differently, until ctx is done.
 func (r *Replica) compare(ctx context.Context) error {
-	host, _ := os.Hostname() // for people alone
-	if len(r.addrs) > 0 {
-		host += "/" + r.addrs[0].String()
-	}
 	var cfg *config.Config
 	var all []*comparison
 	tick := time.NewTicker(compareEvery)
@@ -82,7 +77,7 @@ func (r *Replica) compare(ctx context.Context) error {
 			cfg, all = now, comparisons(now)
 		}
 		for _, c := range all {
-			r.compareOnce(ctx, c, host)
+			r.compareOnce(ctx, c, r.name())
 		}
 		select {
 		case <-ctx.Done():

@@ -38,7 +38,7 @@ type work struct {
 // newPart makes a part of a cluster that there was not before.
 func (r *Replica) newPart(cfg config.Cluster, a config.Affinity) *part {
 	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name)}
-	p.nodes.Cluster.OnEjection, p.nodes.Cluster.OnOutage = r.tellNodes(p.nodes.Cluster)
+	r.tellNodes(p.nodes.Cluster)
 	p.taken = r.tellTaken(cfg.Name, p.count)
 	p.memory = newMemory(a.Cache, r.log, p.count, r.metrics.BindingsHeld(cfg.Name))
 	r.connect(p, a)
@@ -78,11 +78,13 @@ func (r *Replica) connect(p *part, a config.Affinity) {
 
 // route is what the gateway is told of p.
 func (p *part) route() gateway.Route {
+	by, _ := gateway.ParseHashBy(p.cfg.HashBy) // which the configuration has checked
 	r := gateway.Route{
 		Hosts:            p.cfg.Host,
 		Path:             p.cfg.Path,
 		MaxBody:          p.cfg.MaxBody,
 		DisableKeepAlive: p.cfg.DisableKeepAlive,
+		HashBy:           by,
 		Cluster:          p.nodes.Cluster,
 		Store:            p.memory.Memory,
 		OnTaken:          p.taken,
@@ -126,24 +128,36 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 	}
 }
 
-// tellNodes returns what logs that one of a cluster's nodes is ejected, or works again, and that none is left.
-func (r *Replica) tellNodes(c *cluster.Cluster) (onEjection func(*cluster.Node, bool, cluster.Reason), onOutage func(bool)) {
+// tellNodes has it told that one of a cluster's nodes is ejected, or works again, and that none is left.
+func (r *Replica) tellNodes(c *cluster.Cluster) {
 	log := r.log.With("cluster", c.Name)
-	onEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
+	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
 		if ejected {
 			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
+			r.event("ejected", c.Name, n.Name, string(why))
 		} else {
 			log.Info("node works again", "node", n.Name)
+			r.event("works_again", c.Name, n.Name, "")
 		}
 	}
-	onOutage = func(outage bool) {
+	c.OnOutage = func(outage bool) {
 		if outage {
 			log.Error("no node available", "nodes", len(c.Nodes()))
+			r.event("no_node", c.Name, "", "")
 		} else {
 			log.Info("a node is available again")
+			r.event("node_available", c.Name, "", "")
 		}
 	}
-	return onEjection, onOutage
+	c.OnPanic = func(panic bool) {
+		if panic {
+			log.Error("all nodes are unhealthy, so their probes are not believed", "nodes", len(c.Nodes()))
+			r.event("panic", c.Name, "", "all nodes are unhealthy, so their probes are not believed")
+		} else {
+			log.Info("probes are believed again")
+			r.event("panic_over", c.Name, "", "")
+		}
+	}
 }
 
 // storeCollector tells whether the stores can be used. In memory mode it tells nothing.

@@ -40,6 +40,11 @@ func (r *Replica) Reload(by string) error {
 		r.log.Info("configuration read again, nothing has changed", "by", by)
 	}
 	r.reloads.WithLabelValues(outcome).Inc()
+	text := outcome + ", by " + by
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	r.event("reload", "", "", text)
 	return err
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/admin"
+	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
 	"github.com/sidway/sidway/gateway/loop"
@@ -42,6 +43,8 @@ type Replica struct {
 	// all.
 	Load    func() (*config.Config, error)
 	Applied func(*config.Config)
+	// Version is what the build is called, for people.
+	Version string
 
 	cfg      atomic.Pointer[config.Config]
 	all      atomic.Pointer[[]*part] // one for each cluster, in the order of the configuration
@@ -53,6 +56,8 @@ type Replica struct {
 	metrics  *gateway.Metrics
 	reloads  *prometheus.CounterVec
 	board    *control.Board
+	events   api.Events
+	started  time.Time
 	compared notice.Limiter[*comparison] // differences that the log tells of
 
 	listeners []net.Listener // until the gateway takes them
@@ -82,8 +87,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
 		}, []string{"outcome"}),
-		system: os.DirFS("/"),
+		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
+	r.board.OnEvent = r.event
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
 	}
@@ -158,7 +164,7 @@ func (r *Replica) setAdmin() {
 	cfg := r.cfg.Load()
 	o := admin.Options{
 		Ready: r.ready, Metrics: r.registry, Profiles: cfg.Admin.Pprof,
-		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log,
+		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(),
 	}
 	if cfg.Affinity.Redis != "" {
 		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
@@ -213,7 +219,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	work, failed := errgroup.WithContext(running)
 	work.Go(func() error { return r.sweep(running) })
 	work.Go(func() error { return r.compare(running) })
-	work.Go(func() error { return r.board.Run(running) })
+	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
 	for i, l := range r.listeners {
 		if err := r.gateway.Listen(l); err != nil {
 			r.listeners = r.listeners[i:]

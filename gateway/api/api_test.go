@@ -1,0 +1,296 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sidway/sidway/gateway/api"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/control"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// site is an API over a cluster of two nodes.
+type site struct {
+	t      *testing.T
+	nodes  *control.Nodes
+	events api.Events
+	reload error
+	url    string
+}
+
+func start(t *testing.T, token string) *site {
+	t.Helper()
+	cfg := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions, Nodes: []config.Node{
+		{Name: "n1", URL: "http://n1:3000", Weight: 1}, {Name: "n2", URL: "http://n2:3000", Weight: 1},
+	}}
+	s := &site{t: t, nodes: control.NewNodes(cfg, func() {})}
+	board := control.NewBoard(slog.New(slog.DiscardHandler))
+	board.Add(s.nodes)
+	h := api.New(api.Options{
+		Board: board, Status: s.status, Reload: func(string) error { return s.reload }, Events: &s.events, Token: token,
+		Log: slog.New(slog.DiscardHandler),
+		Session: func(_ context.Context, sid string) (api.Session, error) {
+			if sid != "known" {
+				return api.Session{}, fmt.Errorf("%w as %s", api.ErrNoSession, sid)
+			}
+			return api.Session{SID: "know…", Cluster: "chat", Node: "n1"}, nil
+		},
+	})
+	server := httptest.NewServer(h)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	s.url = server.URL
+	return s
+}
+
+func (s *site) status() api.Status {
+	c := api.Cluster{Name: "chat"}
+	for _, n := range s.nodes.Cluster.Statuses() {
+		c.Nodes = append(c.Nodes, api.Node{Name: n.Node.Name, Address: n.Node.Address, Weight: n.Node.Weight, Draining: n.Draining})
+	}
+	return api.Status{Clusters: []api.Cluster{c}}
+}
+
+// ask sends "METHOD path body", and returns the answer's status and body.
+func (s *site) ask(request string, fields ...string) (int, string) {
+	s.t.Helper()
+	method, rest, _ := strings.Cut(request, " ")
+	path, body, _ := strings.Cut(rest, " ")
+	q, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		q.Header.Set(name, value)
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(q)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return res.StatusCode, strings.TrimSpace(string(text))
+}
+
+// names are those of the nodes, with a "-" before those that drain.
+func (s *site) names() string {
+	var all []string
+	for _, n := range s.nodes.Cluster.Statuses() {
+		name := n.Node.Name + "=" + n.Node.Address
+		if n.Draining {
+			name = "-" + name
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestChanges(t *testing.T) {
+	s := start(t, "")
+	for _, step := range []struct {
+		request string
+		status  int
+		says    string // part of the answer
+		nodes   string
+	}{
+		{"GET /api/status", 200, `"name":"n1"`, "n1=n1:3000 n2=n2:3000"},
+		{`POST /api/clusters/chat/nodes/n2/drain {"deadline":"5m"}`, 200, `"draining":true`, "n1=n1:3000 -n2=n2:3000"},
+		{"GET /api/clusters/chat/nodes/n2", 200, `"draining":true`, "n1=n1:3000 -n2=n2:3000"},
+		{"DELETE /api/clusters/chat/nodes/n2/drain", 200, `"draining":false`, "n1=n1:3000 n2=n2:3000"},
+		{"POST /api/clusters/chat/nodes/n1/drain", 200, `"draining":true`, "-n1=n1:3000 n2=n2:3000"},
+		{`PUT /api/clusters/chat/nodes/n3 {"url":"http://10.0.0.3:3000","weight":2}`, 200, `"weight":2`, "-n1=n1:3000 n2=n2:3000 n3=10.0.0.3:3000"},
+		{`PUT /api/clusters/chat/nodes/n2 {"url":"http://10.0.0.2:3000"}`, 200, `"address":"10.0.0.2:3000"`, "-n1=n1:3000 n2=10.0.0.2:3000 n3=10.0.0.3:3000"},
+		{"DELETE /api/clusters/chat/nodes/n1", 200, `{"done":true}`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000"},
+		{`PUT /api/clusters/chat/nodes/n4 {"url":"http://10.0.0.4:3000","labels":{"version":"v2"}}`, 200, `"name":"n4"`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000 n4=10.0.0.4:3000"},
+		{`PUT /api/clusters/chat/release {"label":"version","value":"v2","share":"10%"}`, 200, `"name":"chat"`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000 n4=10.0.0.4:3000"},
+		{"DELETE /api/clusters/chat/release", 200, `"name":"chat"`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000 n4=10.0.0.4:3000"},
+		{"DELETE /api/clusters/chat/nodes/n4", 200, `{"done":true}`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000"},
+		{"POST /api/reload", 200, `{"done":true}`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000"},
+		{"GET /api/sessions/known", 200, `"node":"n1"`, "n2=10.0.0.2:3000 n3=10.0.0.3:3000"},
+	} {
+		if status, body := s.ask(step.request); status != step.status || !strings.Contains(body, step.says) {
+			t.Errorf("%s: %d %s", step.request, status, body)
+		}
+		if got := s.names(); got != step.nodes {
+			t.Errorf("%s: %s, want %s", step.request, got, step.nodes)
+		}
+	}
+}
+
+// What cannot be is refused with words that say what to mend, and changes nothing.
+func TestBadRequests(t *testing.T) {
+	s := start(t, "")
+	s.reload = errors.New("sidway.yaml:3: clusters: the list is empty")
+	for request, want := range map[string]string{
+		"GET /api/nothing":                                                               "404 no such path",
+		"PATCH /api/status":                                                              "405 method not allowed; here are GET",
+		"GET /api/reload":                                                                "405 method not allowed; here are POST",
+		"POST /api/clusters/talk/nodes/n1/drain":                                         `404 no such cluster as \"talk\"`,
+		"POST /api/clusters/chat/nodes/n9/drain":                                         `404 no such node as \"n9\"`,
+		"GET /api/clusters/chat/nodes/n9":                                                `404 no such node`,
+		"GET /api/sessions/other":                                                        "404 no such session",
+		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"soon"}`:                     `400 deadline: \"soon\" is no time; write`,
+		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"-5m"}`:                      "400 deadline",
+		`POST /api/clusters/chat/nodes/n1/drain {"deadlime":"5m"}`:                       `400 the body is not the JSON that is wanted here: json: unknown field \"deadlime\"`,
+		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"5m"}{}`:                     "400 something follows",
+		`POST /api/clusters/chat/nodes/n1/drain ` + strings.Repeat(" ", 65<<10):          "413 the body is longer",
+		`PUT /api/clusters/chat/nodes/n3 {}`:                                             "400 url: ",
+		`PUT /api/clusters/chat/nodes/n3 {"url":"10.0.0.3:3000"}`:                        "400 url: \\\"10.0.0.3:3000\\\" has no scheme; write http://10.0.0.3:3000",
+		`PUT /api/clusters/chat/nodes/n3 {"url":"http://x:1","weight":5000}`:             "400 weight: ",
+		`PUT /api/clusters/chat/nodes/-n {"url":"http://x:1"}`:                           "400 name: ",
+		`PUT /api/clusters/chat/nodes/n3 {"url":"http://n1:3000"}`:                       "409 http://n1:3000 is also node n1",
+		`PUT /api/clusters/chat/nodes/n3 {"url":"http://x:1","labels":{"":1}}`:           "400 the body is not",
+		`PUT /api/clusters/chat/release {"label":"version","value":"v9","share":"10%"}`:  "404 no such node of cluster",
+		`PUT /api/clusters/chat/release {"label":"version","value":"v9","share":"much"}`: "400 share: ",
+		"POST /api/reload": "400 sidway.yaml:3: clusters",
+	} {
+		status, body := s.ask(request)
+		if got := fmt.Sprint(status, " ", strings.TrimPrefix(body, `{"error":"`)); !strings.HasPrefix(got, want) {
+			t.Errorf("%.80s: %s", request, got)
+		}
+	}
+	if status, _ := s.ask("DELETE /api/clusters/chat/nodes/n1"); status != 200 {
+		t.Error("a node that can be taken away was not")
+	}
+	if status, body := s.ask("DELETE /api/clusters/chat/nodes/n2"); status != 409 {
+		t.Errorf("the last node: %d %s", status, body)
+	}
+	if got := s.names(); got != "n2=n2:3000" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Changes need the token where there is one, and else come from this machine alone.
+func TestWhoMayChange(t *testing.T) {
+	const drain = "POST /api/clusters/chat/nodes/n1/drain"
+	open, closed := start(t, ""), start(t, "secret")
+	for _, tt := range []struct {
+		s      *site
+		what   string
+		fields []string
+		status int
+	}{
+		{open, drain, nil, 200},
+		{open, drain, []string{"X-Forwarded-For: 192.0.2.1"}, 403},
+		{open, "GET /api/status", []string{"X-Forwarded-For: 192.0.2.1"}, 200},
+		{closed, drain, nil, 401},
+		{closed, drain, []string{"Authorization: Bearer wrong"}, 401},
+		{closed, drain, []string{"Authorization: secret"}, 401},
+		{closed, drain, []string{"Authorization: Bearer secret", "X-Forwarded-For: 192.0.2.1"}, 200},
+		{closed, "GET /api/status", nil, 200},
+	} {
+		if status, body := tt.s.ask(tt.what, tt.fields...); status != tt.status {
+			t.Errorf("%s with %v: %d %s", tt.what, tt.fields, status, body)
+		}
+	}
+	h := api.New(api.Options{Log: slog.New(slog.DiscardHandler)})
+	for from, want := range map[string]int{"192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "": 403} {
+		w, q := httptest.NewRecorder(), httptest.NewRequest("POST", "/api/reload", nil)
+		q.RemoteAddr = from
+		if h.ServeHTTP(w, q); w.Code != want {
+			t.Errorf("from %q: %d", from, w.Code)
+		}
+	}
+}
+
+// Those who listen are told of what happens, and of what has just happened.
+func TestEvents(t *testing.T) {
+	s := start(t, "")
+	for i := range 300 {
+		s.events.Add(api.Event{Kind: "ejected", Node: fmt.Sprint("n", i+1)})
+	}
+	listen := func(last string) *bufio.Scanner {
+		q, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Last-Event-ID", last)
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
+			t.Errorf("it is %s", got)
+		}
+		return bufio.NewScanner(res.Body)
+	}
+	next := func(b *bufio.Scanner) (e api.Event) {
+		t.Helper()
+		for b.Scan() {
+			if data, ok := strings.CutPrefix(b.Text(), "data: "); ok {
+				if err := json.Unmarshal([]byte(data), &e); err != nil {
+					t.Fatal(err)
+				}
+				return e
+			}
+		}
+		t.Fatal(b.Err())
+		return e
+	}
+	again, fresh := listen("298"), listen("")
+	if e := next(again); e.ID != 299 || e.Node != "n299" || e.Time.IsZero() {
+		t.Errorf("one who was there: %+v", e)
+	}
+	next(again)
+	if e := next(fresh); e.ID != 45 { // the last 256
+		t.Errorf("one who is new: %+v", e)
+	}
+	s.events.Add(api.Event{Kind: "drain", Cluster: "chat", Node: "n1", Text: "two\nlines"})
+	if e := next(again); e.ID != 301 || e.Text != "two\nlines" {
+		t.Errorf("what happens now: %+v", e)
+	}
+	if e := next(listen("7000")); e.ID != 46 {
+		t.Errorf("one who comes from another process: %+v", e)
+	}
+}
+
+// The document names each path, and each reference in it leads somewhere.
+func TestDocument(t *testing.T) {
+	s := start(t, "")
+	status, text := s.ask("GET /api/openapi.json")
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct{ OperationID string }
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || status != 200 || doc.OpenAPI != "3.1.0" {
+		t.Fatalf("%d %v %.100s", status, err, text)
+	}
+	ids := map[string]bool{}
+	for path, operations := range doc.Paths {
+		for method, op := range operations {
+			if ids[op.OperationID] || op.OperationID == "" {
+				t.Errorf("%s %s has no name of its own: %q", method, path, op.OperationID)
+			}
+			ids[op.OperationID] = true
+		}
+	}
+	if len(ids) != 12 {
+		t.Errorf("%d operations: %v", len(ids), ids)
+	}
+	for _, part := range strings.Split(text, `"$ref":"#/components/schemas/`)[1:] {
+		name, _, _ := strings.Cut(part, `"`)
+		if !strings.Contains(text, `"`+name+`":{`) {
+			t.Errorf("%s is not there", name)
+		}
+	}
+}
