@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -44,7 +43,7 @@ func (c command) health(ctx context.Context, args []string) error {
 	return err
 }
 
-// readiness asks an admin address, and no proxy whatever the environment says. An unspecified address means this machine.
+// readiness asks an admin address.
 func readiness(ctx context.Context, address string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthLimit)
 	defer cancel()
@@ -52,11 +51,7 @@ func readiness(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var d net.Dialer
-	direct := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, network, address)
-	}}
-	res, err := direct.RoundTrip(r)
+	res, err := direct(address).RoundTrip(r)
 	if err != nil {
 		return "", err
 	}

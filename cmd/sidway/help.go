@@ -16,6 +16,9 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway serve --config sidway.yaml   serve what the file says
   sidway check --config sidway.yaml   say whether the file is good, and what it comes to
   sidway health                       ask the replica on this machine whether it is ready
+  sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
+  sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
+  sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
   sidway version                      say which build this is
   sidway help serve                   every flag of a command
   sidway help settings                every setting, with its environment variable
@@ -44,6 +47,37 @@ Asks the replica on this machine for /readyz, at the admin address that its sett
 answer. The exit status is 0 if it is ready, else 1, as health checks of containers want it. It uses no proxy.
 `
 
+const drainHelp = `sidway drain NODE [--cluster NAME] [--deadline TIME] [--wait] [--config FILE] [--admin ADDRESS]
+sidway undrain NODE [--cluster NAME] [--config FILE] [--admin ADDRESS]
+
+Gives a node no new sessions, at all replicas that share a Redis, also those that start later, until undrain takes it
+back. Its sessions go on.
+
+  --cluster NAME     the node's cluster, where several have a node of that name
+  --deadline TIME    after which its sessions are ended, as 5m; 0s at once. They are ended a few at a time, no faster than
+                     the other nodes take them, and their clients come back to those; left out: they end by themselves
+  --wait             show how many are left, and return when none is
+
+The replica is asked at the admin address that its settings or environment name, with admin.token if there is one.
+`
+
+const releaseHelp = `sidway release VALUE SHARE [--label NAME] [--cluster NAME] [--config FILE] [--admin ADDRESS]
+sidway release off [--cluster NAME] [--config FILE] [--admin ADDRESS]
+
+Has a share of the new sessions go to the nodes with a label, as sidway release v2 10% to those with version: v2, and the
+others to the rest, at all replicas that share a Redis. Sessions stay where they are. It holds in place of the
+configuration's release until sidway release off.
+
+  --label NAME       of which VALUE is the value; version if left out
+  --cluster NAME     needed where there are several
+`
+
+const reloadHelp = `sidway reload [--config FILE] [--admin ADDRESS]
+
+Has the replica on this machine read its settings again, as SIGHUP and a change of the file do. Bad ones are refused
+whole, and the exit status is 1.
+`
+
 const settingsHelp = `Each key of the file can be set by the variable beside it too, and by a flag of serve that is named after the key, with
 - for _, as --limits.idle-time; only affinity.redis is --redis and admin.listen --admin. Flags win over variables, and
 those over the file; a variable that is empty counts as not set. Lists are separated by commas. Any other SIDWAY_* is
@@ -64,13 +98,13 @@ func (c command) help(args []string) error {
 	if len(args) > 0 {
 		topic = args[0]
 	}
-	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "version": overview}
+	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "version": overview, "drain": drainHelp, "undrain": drainHelp, "reload": reloadHelp, "release": releaseHelp}
 	if topic == "settings" || topic == "environment" || topic == "env" {
 		return c.settings()
 	}
 	text, ok := texts[topic]
 	if !ok {
-		topics := []string{"serve", "check", "health", "version", "settings"}
+		topics := []string{"serve", "check", "health", "drain", "undrain", "release", "reload", "version", "settings"}
 		return &usageError{text: unknown("topic ", topic, topics)}
 	}
 	_, err := fmt.Fprint(c.stdout, text)

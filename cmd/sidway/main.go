@@ -3,6 +3,9 @@
 //	sidway serve --config sidway.yaml
 //	sidway check --config sidway.yaml
 //	sidway health
+//	sidway drain n2 --deadline 5m --wait
+//	sidway release v2 10%
+//	sidway reload
 //	sidway version
 //
 // SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP has the settings read again. The exit status is 0 when all went well, 1 when

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/gateway/api"
+)
+
+// drain has a node get no new sessions, or, if it is to be undone, get them again.
+func (c command) drain(ctx context.Context, name string, args []string) error {
+	var s settings
+	var cluster, deadline string
+	var wait bool
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	s.addRemote(fs)
+	fs.StringVar(&cluster, "cluster", "", "chat")
+	if name == "drain" {
+		fs.StringVar(&deadline, "deadline", "", "5m")
+		fs.BoolVar(&wait, "wait", false, "")
+	}
+	node := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		node, args = args[0], args[1:]
+	}
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, name)
+	}
+	if node == "" {
+		return &usageError{text: "say which node, as sidway " + name + " n2", help: name}
+	}
+	if deadline != "" {
+		if _, err := time.ParseDuration(deadline); err != nil {
+			return &usageError{text: fmt.Sprintf("--deadline %s is no time; write 30s, 5m or 1h", deadline), help: name}
+		}
+	}
+	r, err := c.remote(s)
+	if err != nil {
+		return err
+	}
+	if cluster == "" {
+		if cluster, err = r.clusterOf(ctx, node); err != nil {
+			return err
+		}
+	}
+	path := "/api/clusters/" + url.PathEscape(cluster) + "/nodes/" + url.PathEscape(node)
+	var n api.Node
+	if name == "undrain" {
+		if err := r.ask(ctx, http.MethodDelete, path+"/drain", nil, &n); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stdout, "%s of %s gets new sessions again\n", node, cluster)
+		return nil
+	}
+	if err := r.ask(ctx, http.MethodPost, path+"/drain", api.DrainSettings{Deadline: deadline}, &n); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%s of %s gets no new sessions; it has %d\n", node, cluster, n.Total)
+	if !wait {
+		return nil
+	}
+	return c.watchDrain(ctx, r, path)
+}
+
+const (
+	// drainLook is how often a drain is looked at.
+	drainLook = 500 * time.Millisecond
+	// drainPatience is how long the replica may be away meanwhile.
+	drainPatience = 30 * time.Second
+	barWidth      = 30
+)
+
+// watchDrain shows how the sessions of a node become fewer, until none is left.
+func (c command) watchDrain(ctx context.Context, r *remote, path string) error {
+	terminal := isTerminal(c.stdout)
+	most, shown, heard := 0, "", time.Now()
+	tick := time.NewTicker(drainLook)
+	defer tick.Stop()
+	for {
+		var n api.Node
+		switch err := r.ask(ctx, http.MethodGet, path, nil, &n); {
+		case err != nil && time.Since(heard) > drainPatience:
+			return err
+		case err == nil:
+			heard = time.Now()
+			if !n.Draining {
+				return fmt.Errorf("the drain of %s was taken back", n.Name)
+			}
+			most = max(most, n.Total)
+			if line := progress(n, most); line != shown {
+				shown = line
+				if terminal {
+					fmt.Fprint(c.stdout, "\r\x1b[K", line)
+				} else {
+					fmt.Fprintln(c.stdout, line)
+				}
+			}
+			if n.Total == 0 {
+				if terminal {
+					fmt.Fprintln(c.stdout)
+				}
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// progress is one line about a drain.
+func progress(n api.Node, most int) string {
+	done := barWidth
+	if most > 0 {
+		done = barWidth * (most - n.Total) / most
+	}
+	line := fmt.Sprintf("%s [%s%s] %d of %d sessions left", n.Name, strings.Repeat("#", done), strings.Repeat(".", barWidth-done), n.Total, most)
+	switch d := n.Drain; {
+	case n.Total == 0 || d == nil:
+	case d.Rate > 0:
+		line += fmt.Sprintf(", %.0f/s, done at %s", d.Rate, d.Done.Local().Format(time.TimeOnly))
+	case d.Deadline != nil && d.Deadline.Before(time.Now()):
+		line += ", no other node takes them"
+	case d.Deadline != nil:
+		line += ", ended from " + d.Deadline.Local().Format(time.TimeOnly) + " on"
+	default:
+		line += ", which end by themselves"
+	}
+	return line
+}
+
+// isTerminal reports whether somebody looks at w.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/gateway/api"
+	"github.com/sidway/sidway/gateway/config"
+)
+
+// remoteTime bounds one question to a replica.
+const remoteTime = 10 * time.Second
+
+// remote is a running replica, asked at its admin address.
+type remote struct {
+	address, token string
+	client         *http.Client
+}
+
+// addRemote adds the flags by which a replica is found: it is found in the settings, as serve does.
+func (s *settings) addRemote(fs *flag.FlagSet) {
+	s.add(fs, func(o config.Setting) bool { return o.Key == "admin.listen" || o.Key == "admin.token" })
+}
+
+// remote returns the replica that the settings name.
+func (c command) remote(s settings) (*remote, error) {
+	if s.file == "" {
+		// serve may have its nodes from flags, and no node matters here.
+		s.flags["node"] = []string{"http://127.0.0.1:1"}
+	}
+	cfg, err := c.load(s)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Admin.Off() {
+		return nil, errors.New("admin.listen is off, so there is no address to ask")
+	}
+	return &remote{cfg.Admin.Listen, cfg.Admin.Token, &http.Client{Transport: direct(cfg.Admin.Listen)}}, nil
+}
+
+// direct connects to address whatever is asked for, and by no proxy whatever the environment says. An unspecified address means this
+// machine.
+func direct(address string) *http.Transport {
+	var d net.Dialer
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
+	}}
+}
+
+// ask sends a request, with a body unless it is nil, and reads the answer into what into points at.
+func (r *remote) ask(ctx context.Context, method, path string, body, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, remoteTime)
+	defer cancel()
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(text)
+	}
+	q, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, content)
+	if err != nil {
+		return err
+	}
+	if r.token != "" {
+		q.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	res, err := r.client.Do(q)
+	if err != nil {
+		return fmt.Errorf("no replica answers at %s: %w", r.address, errors.Unwrap(err))
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		var f api.Failure
+		if json.Unmarshal(text, &f) != nil || f.Error == "" {
+			f.Error = string(bytes.TrimSpace(text))
+		}
+		return fmt.Errorf("%s: %s", res.Status, f.Error)
+	}
+	return json.Unmarshal(text, into)
+}
+
+// onlyCluster returns the cluster's name where there is only one.
+func (r *remote) onlyCluster(ctx context.Context) (string, error) {
+	var s api.Status
+	if err := r.ask(ctx, http.MethodGet, "/api/status", nil, &s); err != nil {
+		return "", err
+	}
+	var names []string
+	for _, c := range s.Clusters {
+		names = append(names, c.Name)
+	}
+	if len(names) != 1 {
+		return "", &usageError{text: fmt.Sprintf("there are clusters %s; say which, as --cluster %s", strings.Join(names, ", "), names[0]), help: "release"}
+	}
+	return names[0], nil
+}
+
+// clusterOf returns the only cluster that has a node of that name.
+func (r *remote) clusterOf(ctx context.Context, node string) (string, error) {
+	var s api.Status
+	if err := r.ask(ctx, http.MethodGet, "/api/status", nil, &s); err != nil {
+		return "", err
+	}
+	var in, all []string
+	for _, c := range s.Clusters {
+		for _, n := range c.Nodes {
+			if all = append(all, n.Name); n.Name == node {
+				in = append(in, c.Name)
+			}
+		}
+	}
+	slices.Sort(all)
+	switch len(in) {
+	case 0:
+		return "", &usageError{text: unknown("node ", node, slices.Compact(all)), help: "drain"}
+	case 1:
+		return in[0], nil
+	}
+	return "", &usageError{text: fmt.Sprintf("clusters %s have a node %s; say which, as --cluster %s", strings.Join(in, ", "), node, in[0]), help: "drain"}
+}
