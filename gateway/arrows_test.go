@@ -18,7 +18,7 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/health", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/notice"},
 	"gateway": {
@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"gateway/tunnel":    {"gateway/loop", "gateway/sock"},
 	"gateway/loop":      {"gateway/sock"},
 	"gateway/cluster":   {"gateway/notice"},
+	"gateway/health":    {"engineio"},
 	"gateway/sock":      {},
 	"gateway/http1":     {},
 	"gateway/notice":    {},
