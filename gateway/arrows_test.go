@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
 	"gateway/request":   {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
+	"gateway/static":    {},
 	"gateway/tunnel":    {"gateway/loop", "gateway/sock"},
 	"gateway/loop":      {"gateway/sock"},
 	"gateway/cluster":   {"gateway/notice"},

@@ -1,0 +1,121 @@
+package static
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// headerTime is how long a request's head may take. The gateway sends it at once.
+	headerTime = 10 * time.Second
+	// idleTime is longer than the gateway keeps a connection to a node that announces nothing, so that a request never crosses
+	// its end.
+	idleTime = time.Minute
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Dirs []Dir // of two that have a path the one with the longer prefix serves it
+	// Connections is how many there may be at once. Each takes two descriptors; further ones wait. 0: no limit.
+	Connections int
+	Log         *slog.Logger
+}
+
+// Server serves files on a loopback address. Its methods may be called concurrently.
+type Server struct {
+	addr  string
+	files atomic.Pointer[files]
+	http  http.Server
+	ended chan struct{} // Serve has returned
+}
+
+// Serve begins to serve. Close ends it.
+func Serve(o Options) (*Server, error) {
+	s := &Server{ended: make(chan struct{})}
+	if err := s.Update(o.Dirs); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("static: %w", err)
+	}
+	s.addr = l.Addr().String()
+	if o.Connections > 0 {
+		l = &bounded{l, make(chan struct{}, o.Connections)}
+	}
+	s.http = http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		defer close(s.ended)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("files are not served any more", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// Addr returns the host:port where files are served.
+func (s *Server) Addr() string { return s.addr }
+
+// Update serves these directories in place of those before. It changes nothing where one of them is not to be had.
+func (s *Server) Update(dirs []Dir) error {
+	for i := range dirs {
+		if err := dirs[i].check(); err != nil {
+			return err
+		}
+	}
+	all := files(slices.Clone(dirs))
+	slices.SortFunc(all, func(a, b Dir) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
+	s.files.Store(&all)
+	return nil
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.files.Load().ServeHTTP(w, r) }
+
+// Close serves no further request, and returns when those in hand are answered; when ctx is done it cuts them.
+func (s *Server) Close(ctx context.Context) {
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+	<-s.ended
+}
+
+// bounded is a listener that accepts no more connections than may be open at once.
+type bounded struct {
+	net.Listener
+	open chan struct{} // holds as many as are open
+}
+
+func (b *bounded) Accept() (net.Conn, error) {
+	b.open <- struct{}{}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		<-b.open
+		return nil, err
+	}
+	return &counted{c.(*net.TCPConn), sync.OnceFunc(func() { <-b.open })}, nil
+}
+
+// counted is a connection that makes room for another when it is closed.
+type counted struct {
+	*net.TCPConn // with what sends files
+	end          func()
+}
+
+func (c *counted) Close() error {
+	defer c.end()
+	return c.TCPConn.Close()
+}

@@ -1,0 +1,165 @@
+package static_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/gateway/static"
+)
+
+func TestRefusedDirectories(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"a": "x"})
+	good := static.Dir{Prefix: "/", Dir: dir}
+	s := serve(t, good)
+	for _, d := range []static.Dir{
+		{Prefix: "/a/", Dir: filepath.Join(dir, "none")},
+		{Prefix: "/a/", Dir: filepath.Join(dir, "a")},
+		{Prefix: "/a/", Dir: ""},
+		{Prefix: "/a", Dir: dir},
+		{Prefix: "a/", Dir: dir},
+		{Prefix: "", Dir: dir},
+	} {
+		if other, err := static.Serve(static.Options{Dirs: []static.Dir{d}}); err == nil {
+			other.Close(t.Context())
+			t.Errorf("%+v is served", d)
+		}
+		if s.Update([]static.Dir{d}) == nil {
+			t.Errorf("%+v is taken", d)
+		}
+	}
+	if r := get(t, s, "/a"); r.text != "x" {
+		t.Errorf("after a refused change: %d %q", r.StatusCode, r.text)
+	}
+}
+
+// A change holds from the next request on, on connections that are kept as well.
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	s := serve(t, static.Dir{Prefix: "/old/", Dir: tree(t, map[string]string{"a": "old"})})
+	c := dial(t, s.Addr())
+	if r := c.ask("GET", "/old/a"); r.text != "old" {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+	if err := s.Update([]static.Dir{{Prefix: "/new/", Dir: tree(t, map[string]string{"a": "new"})}}); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.ask("GET", "/new/a"); r.text != "new" {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+	if r := c.ask("GET", "/old/a"); r.StatusCode != 404 {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+}
+
+// A directory is replaced as deployments do it: a link to it gets another target.
+func TestReplacedDirectory(t *testing.T) {
+	t.Parallel()
+	top := tree(t, map[string]string{"1/a": "first", "2/a": "second"})
+	current := filepath.Join(top, "current")
+	point := func(target string) {
+		next := filepath.Join(top, "next")
+		if err := os.Symlink(target, next); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, current); err != nil {
+			t.Fatal(err)
+		}
+	}
+	point("1")
+	s := serve(t, static.Dir{Prefix: "/", Dir: current})
+	if r := get(t, s, "/a"); r.text != "first" {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+	point("2")
+	if r := get(t, s, "/a"); r.text != "second" {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+	if err := os.Remove(current); err != nil {
+		t.Fatal(err)
+	}
+	if r := get(t, s, "/a"); r.StatusCode != 404 {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+}
+
+// No more connections than allowed are served at once, and each that ends makes room.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	s := serveWith(t, static.Options{Connections: 1, Dirs: []static.Dir{{Prefix: "/", Dir: tree(t, map[string]string{"a": "x"})}}})
+	for range 3 {
+		first, second := dial(t, s.Addr()), dial(t, s.Addr())
+		if r := first.ask("GET", "/a"); r.text != "x" {
+			t.Errorf("%d %q", r.StatusCode, r.text)
+		}
+		answered := make(chan reply)
+		go func() { answered <- second.ask("GET", "/a") }()
+		if r := first.ask("GET", "/a"); r.text != "x" {
+			t.Errorf("%d %q", r.StatusCode, r.text)
+		}
+		select {
+		case <-answered:
+			t.Error("the second was served beside the first")
+		default:
+			first.Close()
+			<-answered
+		}
+		second.Close()
+	}
+}
+
+// Close lets what is being sent come to its end, and serves nobody any more, a client that waits for room included.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0123456789abcdef", 1<<20)
+	s, err := static.Serve(static.Options{
+		Dirs:        []static.Dir{{Prefix: "/", Dir: tree(t, map[string]string{"a": long})}},
+		Connections: 1, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s.Addr())
+	io.WriteString(c, "GET /a HTTP/1.1\r\nHost: files\r\n\r\n")
+	if _, err := c.br.Peek(1); err != nil { // it is being answered
+		t.Fatal(err)
+	}
+	waits := dial(t, s.Addr())
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.Close(context.Background())
+	}()
+	io.Copy(io.Discard, waits) // its end tells that the listener is closed
+	if r := c.read("GET"); r.text != long {
+		t.Errorf("%d bytes of %d", len(r.text), len(long))
+	}
+	<-closed
+	if conn, err := net.Dial("tcp", s.Addr()); err == nil {
+		conn.Close()
+		t.Error("somebody still listens")
+	}
+}
+
+// Close cuts what is not read by anybody when its time is over.
+func TestCloseInTime(t *testing.T) {
+	t.Parallel()
+	s := serve(t, static.Dir{Prefix: "/", Dir: tree(t, map[string]string{"a": strings.Repeat("x", 16<<20)})})
+	c := dial(t, s.Addr())
+	io.WriteString(c, "GET /a HTTP/1.1\r\nHost: files\r\n\r\n")
+	if _, err := c.br.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Close(ctx)
+	if n, _ := io.Copy(io.Discard, c.br); n > 16<<20 {
+		t.Error("all of it came")
+	}
+}
