@@ -29,7 +29,7 @@ func ParseHashBy(s string) (request.HashBy, error) { return request.ParseHashBy(
 // cluster picks for a new session, anything else to the node whose turn it is. Where none is left it waits, in a queue of
 // limited length and time, for one to come back.
 func (c *clientConn) choose() {
-	x, cl := c.x, c.x.route.Cluster
+	x, cl := c.x, c.x.Cluster()
 	var err error
 	if x.Reserved = x.Kind.MakesSession(); x.Reserved {
 		x.Node, err = cl.Pick(cluster.Want{Tried: x.Tried, Key: x.HashKey()})
@@ -291,7 +291,7 @@ func (x *exchange) leave() {
 // blame tells the cluster of what may be the node's fault. Any client can send an ordinary request that a node cuts, so
 // that only handshakes and direct connects count.
 func (x *exchange) blame(err error) {
-	switch c := x.route.Cluster; {
+	switch c := x.Cluster(); {
 	case errors.Is(err, request.ErrRefused):
 		c.Failed(x.Node)
 	case errors.Is(err, request.ErrSilent) && x.SentAt.IsZero():
@@ -315,7 +315,7 @@ func (x *exchange) connected() time.Time {
 
 // answered tells the cluster that the node has answered. said is how the answer's body begins, as far as it is known.
 func (x *exchange) answered(said []byte) {
-	c, connected := x.route.Cluster, x.connected()
+	c, connected := x.Cluster(), x.connected()
 	switch {
 	case !x.Kind.MakesSession():
 		c.Answered(x.Node, connected)

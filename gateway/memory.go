@@ -80,6 +80,17 @@ func (t *tally) memory(n *cluster.Node) *memory {
 	return kept.(*memory)
 }
 
+// memory returns what is remembered of the request's node.
+func (x *exchange) memory() *memory {
+	if x.Kind == request.Static {
+		return &x.route.files
+	}
+	return x.route.memory(x.Node)
+}
+
+// fileNode is the name of the server of files in figures and logs.
+const fileNode = "static"
+
 // has reports whether the cluster still has the node that m is about.
 func (t *tally) has(m *memory, key any) bool {
 	n := t.cluster.Node(m.node)
@@ -101,7 +112,7 @@ func (t *tally) forgetNodes(metrics *Metrics) {
 
 // responded counts the head of the node's answer.
 func (x *exchange) responded() {
-	m, status := x.route.memory(x.Node), x.Resp.Status
+	m, status := x.memory(), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
 	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() {
 		took.Observe(time.Since(x.SentAt).Seconds())

@@ -62,9 +62,10 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range clusters {
 		n.collectStatuses(ch, t.cluster)
 		ch <- prometheus.MustNewConstMetric(n.unused, prometheus.CounterValue, float64(t.cluster.Sessions.Unused()), t.cluster.Name)
+		n.collectResponses(ch, t.cluster.Name, fileNode, &t.files)
 		t.memories.Range(func(key, m any) bool {
 			if m := m.(*memory); t.has(m, key) {
-				n.collectResponses(ch, t.cluster.Name, m)
+				n.collectResponses(ch, t.cluster.Name, m.node, m)
 			}
 			return true
 		})
@@ -86,12 +87,12 @@ func (n *nodeCollector) collectStatuses(ch chan<- prometheus.Metric, c *cluster.
 	}
 }
 
-func (n *nodeCollector) collectResponses(ch chan<- prometheus.Metric, cluster string, m *memory) {
+func (n *nodeCollector) collectResponses(ch chan<- prometheus.Metric, cluster, node string, m *memory) {
 	for kind := range m.responses {
 		for class := range m.responses[kind] {
 			if count := m.responses[kind][class].Load(); count > 0 {
 				ch <- prometheus.MustNewConstMetric(n.responses, prometheus.CounterValue, float64(count),
-					cluster, m.node, request.Kind(kind).String(), classNames[class])
+					cluster, node, request.Kind(kind).String(), classNames[class])
 			}
 		}
 	}

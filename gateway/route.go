@@ -44,6 +44,7 @@ type tally struct {
 	metrics *routeMetrics
 	// What tells whether the cluster is set up wrongly.
 	memories  sync.Map // of Node.Key: *memory
+	files     memory   // of the server of files
 	strangers unknowns
 	unbound   *cluster.SIDs // that a node did not know
 	blamed    atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970

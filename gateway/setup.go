@@ -49,7 +49,7 @@ func (x *exchange) tellFault(reason, subject, words string, args ...any) {
 
 // tellPath looks for a Socket.IO request on a path that is no cluster's.
 func (x *exchange) tellPath() {
-	if q := &x.Req; (x.Kind == request.Ordinary || x.Kind == request.OrdinaryWebSocket) && strings.Contains(q.RawQuery, "EIO=") &&
+	if q := &x.Req; !x.Kind.SocketIO() && strings.Contains(q.RawQuery, "EIO=") &&
 		strings.Contains(q.RawQuery, "transport=") && !strings.HasPrefix(q.Path, x.route.Path) {
 		x.tellFault(faultPath, strings.Clone(request.Shortened(q.Path, longestLogged)), "Socket.IO requests come on a path that is no cluster's, so each goes to any node: write it as the path of a cluster",
 			"path", request.Shortened(q.Path, longestLogged), "expected", x.g.topology.Load().routes.Paths(q.Host), "client", x.Origin().IP)

@@ -98,7 +98,7 @@ func Plain(status int, words string) engineio.Answer {
 func (x *Request) Refusal(c engineio.Cause) engineio.Answer {
 	x.Cause, x.Refused = c, true
 	a := engineio.AnswerFor(x.Kind.answered(), x.Query, c)
-	if x.Kind == Ordinary || x.Kind == OrdinaryWebSocket {
+	if !x.Kind.SocketIO() {
 		retry := a.RetryAfter
 		a = Plain(a.Status, http.StatusText(a.Status))
 		a.RetryAfter = retry

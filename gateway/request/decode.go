@@ -9,7 +9,7 @@ func (x *Request) Decode(routes Routes) (engineio.Answer, bool) {
 	if q.WebSocket {
 		x.Kind = OrdinaryWebSocket
 	}
-	r, socketIO := routes.match(q.Host, q.Path, q.RawQuery)
+	r, of := routes.match(q.Host, q.Path, q.RawQuery)
 	if r == nil {
 		return Plain(404, "no cluster serves this host"), false
 	}
@@ -20,7 +20,10 @@ func (x *Request) Decode(routes Routes) (engineio.Answer, bool) {
 	if routes.hides(q.Host, q.Path) {
 		return Plain(400, "a path to Socket.IO may not be written with escapes, .. or //"), false
 	}
-	if socketIO {
+	switch {
+	case of == isFile && !q.WebSocket:
+		x.Kind = Static
+	case of == isSocketIO:
 		if err := x.decodeSocketIO(); err != nil {
 			return x.Refusal(err.Cause()), false
 		}

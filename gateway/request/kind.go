@@ -8,6 +8,7 @@ type Kind uint8
 const (
 	Ordinary          Kind = iota // not Socket.IO's: any node
 	OrdinaryWebSocket             // a WebSocket on another path: any node
+	Static                        // a file of the route's
 	Handshake
 	Poll // GET in a session
 	Post // POST in a session
@@ -17,7 +18,7 @@ const (
 	Kinds // how many there are
 )
 
-var kindNames = [Kinds]string{"ordinary", "ordinary_websocket", "handshake", "poll", "post", "preflight", "upgrade", "direct_connect"}
+var kindNames = [Kinds]string{"ordinary", "ordinary_websocket", "static", "handshake", "poll", "post", "preflight", "upgrade", "direct_connect"}
 
 // String returns the kind as a label of metrics.
 func (k Kind) String() string { return kindNames[k] }
@@ -34,6 +35,9 @@ func (k Kind) answered() engineio.Kind {
 	}
 	return engineio.PollGET
 }
+
+// SocketIO reports whether the request speaks Socket.IO.
+func (k Kind) SocketIO() bool { return k >= Handshake }
 
 // WantsTunnel reports whether the answer may be a 101.
 func (k Kind) WantsTunnel() bool {

@@ -54,6 +54,14 @@ type Request struct {
 	id string // once it was asked for
 }
 
+// Cluster is the one whose nodes may get the request.
+func (x *Request) Cluster() *cluster.Cluster {
+	if x.Kind == Static {
+		return x.Route.Files
+	}
+	return x.Route.Cluster
+}
+
 // Upload is the request's body.
 type Upload struct {
 	Body     []byte // what was read before forwarding

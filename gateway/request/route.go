@@ -26,6 +26,10 @@ type Route struct {
 	Cluster          *cluster.Cluster
 	// HashBy is what of a request settles its node, where the cluster picks by cluster.Hash.
 	HashBy HashBy
+	// Static are the prefixes of the paths of files, which Files has in place of Cluster: a cluster of one node, the server of
+	// package static. A WebSocket's handshake goes to Cluster nevertheless.
+	Static []string
+	Files  *cluster.Cluster
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
@@ -36,22 +40,48 @@ type Route struct {
 // Routes are tried in their order.
 type Routes []*Route
 
-// match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's
-// path, else the first that serves the host, whose nodes then get an ordinary request. socketIO tells which it is.
-func (all Routes) match(host, path, query string) (r *Route, socketIO bool) {
+// pathOf is what a path belongs to.
+type pathOf uint8
+
+const (
+	isOrdinary pathOf = iota
+	isFile
+	isSocketIO
+)
+
+// match finds the route of a request: the first that serves the host and whose Socket.IO path begins the request's path, else the
+// first that serves the host and has a prefix of files that does, else the first that serves the host, whose nodes then get an
+// ordinary request.
+func (all Routes) match(host, path, query string) (r *Route, of pathOf) {
 	name := hostname(host)
 	for _, candidate := range all {
 		if !candidate.serves(name) {
 			continue
 		}
 		if strings.HasPrefix(path, candidate.Path) {
-			return candidate, !candidate.IsClientBundle(path) || engineio.HasQuery(query)
+			if candidate.IsClientBundle(path) && !engineio.HasQuery(query) {
+				return candidate, isOrdinary
+			}
+			return candidate, isSocketIO
+		}
+		if of == isOrdinary && candidate.hasFile(path) {
+			r, of = candidate, isFile
 		}
 		if r == nil {
 			r = candidate
 		}
 	}
-	return r, false
+	return r, of
+}
+
+// hasFile reports whether the path is of one of the route's files.
+func (r *Route) hasFile(path string) bool {
+	for _, prefix := range r.Static {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // Paths lists the Socket.IO paths of all clusters that serve a host.
