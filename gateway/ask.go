@@ -41,7 +41,7 @@ func (c *clientConn) choose() {
 		return
 	}
 	x.Reserved, x.Node = false, nil
-	if x.Kind == request.Preflight { // it is granted whatever the cause
+	if x.Kind == request.Preflight || x.HasPage() { // a preflight is granted whatever the cause
 		c.fail(engineio.NoNode)
 		return
 	}

@@ -159,3 +159,34 @@ func TestNodesWithoutFiles(t *testing.T) {
 		t.Error("a node was ejected for want of files")
 	}
 }
+
+const backSoon = "<!doctype html><title>Back soon</title>"
+
+func withPage(o *siteOptions) {
+	o.routes[len(o.routes)-1].Maintenance = backSoon
+}
+
+// While no node is to be had, whoever asks for a page is told at once, and only he: a session waits for a node.
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", nil)
+	n.stop()
+	g := startGateway(t, withNodes(n), withPage, withLimits(func(l *gateway.Limits) { l.QueueTime = time.Hour }))
+	waits := raw(t, g.addr, get(handshakeTarget))
+	c := dial(t, g.addr)
+	for _, method := range []string{"GET", "POST", "HEAD"} {
+		c.send(request(method, "/x", "", "Content-Length: 0"))
+		r := c.answerTo(method)
+		if h := r.Header; r.StatusCode != 503 || h.Get("Retry-After") != "5" || h.Get("Content-Type") != "text/html; charset=utf-8" ||
+			h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v", method, r.StatusCode, h)
+		}
+		if r.Text != backSoon && method != "HEAD" || r.Err != nil {
+			t.Errorf("%s: %q %v", method, r.Text, r.Err)
+		}
+	}
+	if got := g.metric("sidway_local_responses_total", "c1", "no_node"); got != 3 {
+		t.Errorf("%v answers without a node", got)
+	}
+	waits.Close()
+}

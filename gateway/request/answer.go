@@ -94,7 +94,11 @@ func Plain(status int, words string) engineio.Answer {
 	return engineio.Answer{Status: status, ContentType: "text/plain; charset=utf-8", Body: words + "\n"}
 }
 
-// Refusal is the table's answer to this request. On paths that are not Socket.IO's its words are plain.
+// HasPage reports whether there is a page for the request while no node is to be had.
+func (x *Request) HasPage() bool { return x.Kind == Ordinary && x.Route.Maintenance != "" }
+
+// Refusal is the table's answer to this request. On paths that are not Socket.IO's its words are plain,
+// or the route's page.
 func (x *Request) Refusal(c engineio.Cause) engineio.Answer {
 	x.Cause, x.Refused = c, true
 	a := engineio.AnswerFor(x.Kind.answered(), x.Query, c)
@@ -102,6 +106,9 @@ func (x *Request) Refusal(c engineio.Cause) engineio.Answer {
 		retry := a.RetryAfter
 		a = Plain(a.Status, http.StatusText(a.Status))
 		a.RetryAfter = retry
+	}
+	if c == engineio.NoNode && x.HasPage() {
+		a.ContentType, a.Body = "text/html; charset=utf-8", x.Route.Maintenance
 	}
 	return a
 }

@@ -30,6 +30,9 @@ type Route struct {
 	// package static. A WebSocket's handshake goes to Cluster nevertheless.
 	Static []string
 	Files  *cluster.Cluster
+	// Maintenance is a page, in HTML, for requests that are not Socket.IO's while Cluster has no node to be had: they get it
+	// with 503 at once. "": they wait for a node.
+	Maintenance string
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
