@@ -9,10 +9,11 @@ import (
 )
 
 // AppendRequest writes the head that the node gets: the client's, without what concerns only the client's connection,
-// and with where it came from. address stands in for the Host that an HTTP/1.0 client may leave out.
+// with where it came from, and with the route's own changes. address stands in for the Host that an HTTP/1.0 client may leave out.
 func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	q := &x.Req
 	dst = http1.AppendRequestLine(dst, q.Method, q.Target)
+	start := len(dst)
 	host := q.Host
 	if host == "" {
 		host = address
@@ -42,6 +43,9 @@ func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	}
 	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
+	if h := x.Route.Headers; h != nil {
+		dst = h.apply(dst, start)
+	}
 	return append(dst, "\r\n"...)
 }
 

@@ -33,6 +33,8 @@ type Route struct {
 	// Maintenance is a page, in HTML, for requests that are not Socket.IO's while Cluster has no node to be had: they get it
 	// with 503 at once. "": they wait for a node.
 	Maintenance string
+	// Headers is what is changed in the requests that nodes get; nil: nothing.
+	Headers *Headers
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
