@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/sidway/sidway/gateway/nodename"
 )
 
 // maxFile bounds a configuration file; 10,000 nodes take less than a megabyte.
@@ -151,13 +153,7 @@ func (l *loader) entry(base string, at place, text string) Node {
 		n.Name, err = parseName(name)
 		try(".name", err)
 	} else {
-		n.Name = nameOf(n.Address())
+		n.Name = nodename.Of(n.Address())
 	}
 	return n
-}
-
-// nameOf makes a name of an address: 10.0.0.1-3000. It depends on nothing else, so replicas agree on it.
-func nameOf(address string) string {
-	s := strings.NewReplacer("[", "", "]", "", ":", "-").Replace(address)
-	return strings.TrimLeft(s, "-")
 }
