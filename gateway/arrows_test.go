@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"gateway/notice":    {},
 	"gateway/admin":     {},
 	"gateway/config":    {"affinity/redisurl", "gateway/limits", "gateway/nodename"},
+	"gateway/discover":  {"gateway/nodename"},
 	"gateway/limits":    {},
 	"gateway/nodename":  {},
 	"gateway/quota":     {},
