@@ -1,6 +1,6 @@
-// Package discover finds the nodes of a cluster while it runs, in DNS.
+// Package discover finds the nodes of a cluster while it runs: in DNS, or in Kubernetes.
 //
-//	s := &discover.DNS{Address: "chat:3001"}
+//	s := &discover.Kubernetes{Service: "chat", Port: "http"}
 //	err := s.Run(ctx, func(nodes []discover.Found) { … }, func(err error) { … })
 //
 // It only reports. It asks no node whether it is well, keeps no node that its source no longer has, and decides nothing about
@@ -38,7 +38,10 @@ type Source interface {
 	Run(ctx context.Context, found func([]Found), problem func(error)) error
 }
 
-var _ Source = (*DNS)(nil)
+var (
+	_ Source = (*DNS)(nil)
+	_ Source = (*Kubernetes)(nil)
+)
 
 // lasting is how many failures in a row make an error that lasts.
 const lasting = 3

@@ -1,7 +1,27 @@
 package discover
 
+import (
+	"encoding/json"
+	"time"
+)
+
 // AskPort makes d ask servers at a port that a test may listen on.
 func (d *DNS) AskPort(port string) *DNS {
 	d.port = port
 	return d
+}
+
+// Hurry makes k wait so long after a first failure.
+func (k *Kubernetes) Hurry(first time.Duration) *Kubernetes {
+	k.retry = first
+	return k
+}
+
+// Merge makes one list of slices, which are given as a JSON object by name.
+func Merge(all []byte, port string) ([]Found, error) {
+	var s map[string]slice
+	if err := json.Unmarshal(all, &s); err != nil {
+		return nil, err
+	}
+	return merge(s, port)
 }
