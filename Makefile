@@ -4,6 +4,7 @@
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
 # make cgroup     a replica in cgroups with quotas; as root
+# make kube       discovery by a real API server of Kubernetes, which is built first: a quarter of an hour
 # make bench      sidway beside nginx, HAProxy and Caddy: three hours, and then docs/performance.md is new
 # make bench-quick    what two minutes can tell
 # make bench-growth   more sessions and more nodes: half an hour
@@ -16,12 +17,12 @@ FUZZTIME ?= 1m
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 
-# The gateway, the adapter and the demo are a module each. What is made here is made of one module alone, as those have it
-# who require it; go.work is for commands at the top that need several, such as go run ./demo.
+# The gateway, the adapter, the demo and what discovery is checked against are a module each. What is made here is made of one
+# module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo
+MODULES := . adapter demo gateway/discover/apitest
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -46,6 +47,10 @@ soak: deps
 
 cgroup:
 	go test -tags cgroup -run Cgroup -v ./cmd/sidway
+
+kube:
+	tools/kube.sh $(BIN)/kube
+	KUBE_APISERVER=$(abspath $(BIN))/kube/kube-apiserver ETCD=$(abspath $(BIN))/kube/etcd go -C gateway/discover/apitest test -tags kube -count=1 -timeout 15m .
 
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:
