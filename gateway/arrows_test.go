@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"gateway/api":     {"gateway/config", "gateway/control"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/notice"},
 	"gateway": {
-		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/request", "gateway/sock", "gateway/tunnel",
+		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
 	"gateway/request":   {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
 	"gateway/static":    {},
@@ -30,6 +30,8 @@ var arrows = map[string][]string{
 	"gateway/loop":      {"gateway/sock"},
 	"gateway/cluster":   {"gateway/notice"},
 	"gateway/health":    {"engineio"},
+	"gateway/cluster":   {"gateway/notice", "gateway/pace"},
+	"gateway/pace":      {},
 	"gateway/sock":      {},
 	"gateway/http1":     {},
 	"gateway/notice":    {},

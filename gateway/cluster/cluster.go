@@ -63,8 +63,9 @@ type Cluster struct {
 
 // group is nodes that may be picked, in both orders.
 type group struct {
-	sessions queue // by sessions per weight
-	turns    queue // by whose turn it is
+	sessions queue   // by sessions per weight
+	turns    queue   // by whose turn it is
+	some     []entry // what left returns
 	turn     float64
 }
 
@@ -79,6 +80,7 @@ type Settings struct {
 	Method  Method
 	Nodes   []Config // their names differ
 	Release Release
+	Pace    Pace
 	// SlowStart is how long a node that is new, or back after an outage, takes to come to its whole weight, from a tenth of it.
 	// 0: it has it at once. Nodes that a cluster begins with are not new.
 	SlowStart time.Duration
@@ -130,6 +132,7 @@ func (c *Cluster) Update(s Settings) bool {
 	for i := range s.Nodes {
 		s.Nodes[i].Weight = max(s.Nodes[i].Weight, 1)
 	}
+	s.Pace = s.Pace.normal()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.nodes.Load()
@@ -158,7 +161,8 @@ func (c *Cluster) Update(s Settings) bool {
 }
 
 func (s *Settings) equal(o *Settings) bool {
-	return s.Method == o.Method && s.Release == o.Release && s.SlowStart == o.SlowStart && slices.EqualFunc(s.Nodes, o.Nodes, Config.equal)
+	return s.Method == o.Method && s.Release == o.Release && s.Pace == o.Pace && s.SlowStart == o.SlowStart &&
+		slices.EqualFunc(s.Nodes, o.Nodes, Config.equal)
 }
 
 func (c Config) equal(o Config) bool {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/sidway/sidway/gateway/pace"
 )
 
 // Node is one Socket.IO server process as the cluster's nodes were when it was looked up: it never changes. What is counted
@@ -41,6 +43,7 @@ type state struct {
 	warmSince time.Time
 	cold      bool // new, or back from where it got nothing: it warms up when it may be picked
 	sessions  int
+	bucket    pace.Bucket
 	others    int     // sessions that other replicas count
 	handicap  float64 // on top of its load, because it refuses handshakes
 	turn      float64 // round robin: the virtual time of its last turn
@@ -56,7 +59,7 @@ type state struct {
 
 // newState returns that of the i-th node of a list.
 func newState(name string, i int) *state {
-	s := &state{hash: hash(name), share: 1, turn: math.Inf(-1)}
+	s := &state{hash: hash(name), share: 1, turn: math.Inf(-1), bucket: pace.Full()}
 	_, s.phase = math.Modf(float64(i+1) * math.Phi)
 	return s
 }

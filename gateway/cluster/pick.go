@@ -3,6 +3,7 @@ package cluster
 import (
 	"math"
 	"math/rand/v2"
+	"time"
 )
 
 // Method is a way of choosing the node of a new session. All go by the nodes' weights.
@@ -38,13 +39,23 @@ const (
 )
 
 // Pick chooses the node of a new session, other than those tried, and reserves a session on it, which Leave gives back.
-// The error is ErrNoNode. It does not allocate.
+// It takes a token of its pace as well: Unpick gives both back where the node was not asked. The error is ErrNoNode or a PacedError.
+// Without the latter it does not allocate.
 func (c *Cluster) Pick(w Want) (*Node, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.choose(c.settings.Method, w, owedSessions)
-	if s == nil {
+	p := passed{tried: w.Tried, any: len(w.Tried) > 0}
+	if c.settings.Pace.Handshakes > 0 {
+		p.any, p.pace, p.now = true, &c.settings.Pace, time.Since(c.start)
+	}
+	s := c.choose(c.settings.Method, w.Key, &p)
+	switch {
+	case s == nil && p.wait > 0:
+		return nil, PacedError{p.wait}
+	case s == nil:
 		return nil, ErrNoNode
+	case p.pace != nil:
+		s.bucket.Take()
 	}
 	if c.settings.Method == RoundRobin {
 		c.took(s)
@@ -61,7 +72,7 @@ func (c *Cluster) Pick(w Want) (*Node, error) {
 func (c *Cluster) Next(tried []*Node) (*Node, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.choose(RoundRobin, Want{Tried: tried}, owedRequests)
+	s := c.choose(RoundRobin, "", &passed{tried: tried, any: len(tried) > 0, owed: owedRequests})
 	if s == nil {
 		return nil, ErrNoNode
 	}
@@ -69,18 +80,19 @@ func (c *Cluster) Next(tried []*Node) (*Node, error) {
 	return s.node, nil
 }
 
-// choose returns the node that is picked: in the group whose turn it is, or, where that has none, in the other one. It needs mu.
-func (c *Cluster) choose(m Method, w Want, owed int) *state {
+// choose returns the node that is picked: in the group whose turn it is, or, where that has none, in the other one. A group that
+// only lacks tokens is waited for: else a release would get more than its share whenever much comes at once. It needs mu.
+func (c *Cluster) choose(m Method, key string, p *passed) *state {
 	c.readmit()
 	c.warm()
-	before := c.owed[owed]
-	g := c.whose(w.Tried, &c.owed[owed])
-	s := c.groups[g].pick(m, w)
-	if s == nil {
-		s = c.groups[1-g].pick(m, w)
+	before := c.owed[p.owed]
+	g := c.whose(p.tried, &c.owed[p.owed])
+	s := c.groups[g].pick(m, key, p)
+	if s == nil && p.wait == 0 {
+		s = c.groups[1-g].pick(m, key, p)
 	}
 	if s == nil {
-		c.owed[owed] = before
+		c.owed[p.owed] = before
 	}
 	return s
 }
@@ -110,21 +122,21 @@ func (c *Cluster) took(s *state) {
 	g.turns.update(s, s.due(), s.picked)
 }
 
-// pick returns the node that m picks, other than those tried, nil where there is none.
-func (g *group) pick(m Method, w Want) *state {
+// pick returns the node that m picks, of those that p does not pass over, nil where there is none.
+func (g *group) pick(m Method, key string, p *passed) *state {
 	if len(g.sessions.entries) == 0 {
 		return nil
 	}
 	var e *entry
 	switch m {
 	case RandomTwo:
-		return g.pickOfTwo(w.Tried)
+		return pickOfTwo(g.left(p))
 	case Hash:
-		return g.pickByHash(w)
+		return pickByHash(key, g.left(p))
 	case RoundRobin:
-		e = g.turns.first(0, w.Tried)
+		e = g.turns.first(0, p)
 	default:
-		e = g.sessions.first(0, w.Tried)
+		e = g.sessions.first(0, p)
 	}
 	if e == nil {
 		return nil
@@ -132,38 +144,51 @@ func (g *group) pick(m Method, w Want) *state {
 	return e.node
 }
 
-// sum returns weight and sessions of all nodes but those tried.
-func (g *group) sum(tried []*Node) (weight, sessions float64) {
-	for i := range g.sessions.entries {
-		if s := g.sessions.entries[i].node; !among(tried, s) {
-			weight += s.weight
-			sessions += float64(s.all())
+// left returns the nodes that p does not pass over, until it is called again.
+func (g *group) left(p *passed) []entry {
+	if !p.any {
+		return g.sessions.entries
+	}
+	g.some = g.some[:0]
+	for _, e := range g.sessions.entries {
+		if !p.over(e.node) {
+			g.some = append(g.some, e)
 		}
+	}
+	return g.some
+}
+
+// sum returns weight and sessions of all these nodes.
+func sum(nodes []entry) (weight, sessions float64) {
+	for i := range nodes {
+		s := nodes[i].node
+		weight += s.weight
+		sessions += float64(s.all())
 	}
 	return weight, sessions
 }
 
 // pickOfTwo draws two different nodes by weight and returns the better one.
-func (g *group) pickOfTwo(tried []*Node) *state {
-	weight, _ := g.sum(tried)
-	a := g.draw(weight, tried, nil)
+func pickOfTwo(nodes []entry) *state {
+	weight, _ := sum(nodes)
+	a := draw(weight, nodes, nil)
 	if a == nil {
 		return nil
 	}
-	b := g.draw(weight-a.weight, tried, a)
+	b := draw(weight-a.weight, nodes, a)
 	if b == nil || a.load() < b.load() || a.load() == b.load() && a.picked < b.picked {
 		return a
 	}
 	return b
 }
 
-// draw returns one of the nodes, which have that weight together, but for those tried and one more.
-func (g *group) draw(weight float64, tried []*Node, but *state) *state {
+// draw returns one of these nodes, which have that weight together, but for one.
+func draw(weight float64, nodes []entry, but *state) *state {
 	at := rand.Float64() * weight
 	var last *state // where rounding leaves a little of weight
-	for i := range g.sessions.entries {
-		s := g.sessions.entries[i].node
-		if s == but || among(tried, s) {
+	for i := range nodes {
+		s := nodes[i].node
+		if s == but {
 			continue
 		}
 		if last = s; at < s.weight {
@@ -177,19 +202,19 @@ func (g *group) draw(weight float64, tried []*Node, but *state) *state {
 // pickByHash returns the first node that has room, in an order of the key's own: by numbers that key and node draw, exponentially
 // distributed at the rate of the node's weight. So a node is the first of all for its share of the keys, and a change of its weight or
 // presence moves no key between two others.
-func (g *group) pickByHash(w Want) *state {
-	weight, sessions := g.sum(w.Tried)
+func pickByHash(by string, nodes []entry) *state {
+	weight, sessions := sum(nodes)
 	fair := overfull * (sessions + 1) / weight
-	key := hash(w.Key)
+	key := hash(by)
 	var best *state
 	least := math.Inf(1)
-	for i := range g.sessions.entries {
-		s := g.sessions.entries[i].node
+	for i := range nodes {
+		s := nodes[i].node
 		uniform := (float64(mix(key^s.hash)>>11) + 0.5) / (1 << 53)
 		if 1-uniform >= least*s.weight { // and so is -ln uniform, which costs more
 			continue
 		}
-		if among(w.Tried, s) || float64(s.all()+1) > math.Ceil(fair*s.weight) {
+		if float64(s.all()+1) > math.Ceil(fair*s.weight) {
 			continue
 		}
 		if drawn := -math.Log(uniform) / s.weight; drawn < least {

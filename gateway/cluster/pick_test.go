@@ -260,6 +260,7 @@ func BenchmarkPickBy(b *testing.B) {
 		run("two", n, cluster.Settings{Method: cluster.RandomTwo}, nil)
 		run("hash", n, cluster.Settings{Method: cluster.Hash}, nil)
 		run("release", n, cluster.Settings{Release: canary}, nil)
+		run("paced", n, cluster.Settings{Pace: cluster.Pace{Handshakes: 1e9}}, nil)
 		run("warming", n, cluster.Settings{SlowStart: time.Hour}, func(c *cluster.Cluster) {
 			for _, n := range c.Nodes()[:n/4] {
 				c.SetDraining(n, true)

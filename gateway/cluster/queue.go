@@ -89,16 +89,16 @@ func (q *queue) set(i int, e entry) {
 	e.node.at[q.at] = i + 1
 }
 
-// first returns the first entry at i and below that is none of those tried, nil where there is none. For k tried nodes it looks at
-// no more than 2k+1.
-func (q *queue) first(i int, tried []*Node) *entry {
+// first returns the first entry at i and below that p does not pass over, nil where there is none. For k nodes that are passed over
+// it looks at no more than 2k+1.
+func (q *queue) first(i int, p *passed) *entry {
 	if i >= len(q.entries) {
 		return nil
 	}
-	if e := &q.entries[i]; !among(tried, e.node) {
+	if e := &q.entries[i]; !p.over(e.node) {
 		return e
 	}
-	left, right := q.first(2*i+1, tried), q.first(2*i+2, tried)
+	left, right := q.first(2*i+1, p), q.first(2*i+2, p)
 	if left == nil || right != nil && right.before(left) {
 		return right
 	}
