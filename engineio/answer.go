@@ -42,6 +42,7 @@ const (
 	BodyTooLarge                    // more than a node would take
 	TooMany                         // more than a limit per client or in all allows
 	NoNode                          // no node is to be had
+	Paced                           // the nodes have got as many new sessions as their pace allows, and others are before it
 	Full                            // this replica has no room: connections or descriptors are used up
 	StoreAway                       // the session may be known, but the store cannot be asked
 	SlowClient                      // a head or body did not come in time
@@ -93,6 +94,7 @@ var replies = [causes]reply{
 	BodyTooLarge:       failure("body_too_large", 413, "Payload too large", 0),
 	TooMany:            failure("too_many", 429, "Too many requests", 1),
 	NoNode:             failure("no_node", 503, "No node available", 5),
+	Paced:              failure("paced", 503, "Too many new sessions", 5),
 	Full:               failure("full", 503, "No room", 5),
 	StoreAway:          failure("store_away", 503, "Session store not available", 5),
 	SlowClient:         failure("slow_client", 408, "Request timed out", 0),

@@ -36,6 +36,7 @@ var table = []struct {
 	{engineio.BodyTooLarge, "body_too_large", 413, `{"message":"Payload too large"}`, "Payload too large", false},
 	{engineio.TooMany, "too_many", 429, `{"message":"Too many requests"}`, "Too many requests", true},
 	{engineio.NoNode, "no_node", 503, `{"message":"No node available"}`, "No node available", true},
+	{engineio.Paced, "paced", 503, `{"message":"Too many new sessions"}`, "Too many new sessions", true},
 	{engineio.Full, "full", 503, `{"message":"No room"}`, "No room", true},
 	{engineio.StoreAway, "store_away", 503, `{"message":"Session store not available"}`, "Session store not available", true},
 	{engineio.SlowClient, "slow_client", 408, `{"message":"Request timed out"}`, "Request timed out", false},

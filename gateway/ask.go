@@ -27,14 +27,17 @@ func ParseHashBy(s string) (request.HashBy, error) { return request.ParseHashBy(
 
 // choose settles the node of a request that belongs to no session yet: a handshake or direct connect goes to the node that the
 // cluster picks for a new session, anything else to the node whose turn it is. Where none is left it waits, in a queue of
-// limited length and time, for one to come back.
+// limited length and time, for one to come back; where the pace of all allows no more for now, at the cluster's turnstile.
 func (c *clientConn) choose() {
 	x, cl := c.x, c.x.Cluster()
 	var err error
-	if x.Reserved = x.Kind.MakesSession(); x.Reserved {
-		x.Node, err = cl.Pick(cluster.Want{Tried: x.Tried, Key: x.HashKey()})
-	} else {
+	switch x.Reserved = x.Kind.MakesSession(); {
+	case !x.Reserved:
 		x.Node, err = cl.Next(x.Tried)
+	case len(x.Tried) == 0 && x.route.turns.length.Load() > 0: // others are before it
+		err = cluster.PacedError{}
+	default:
+		x.Node, err = cl.Pick(cluster.Want{Tried: x.Tried, Key: x.HashKey()})
 	}
 	if err == nil {
 		c.ask()
@@ -45,26 +48,55 @@ func (c *clientConn) choose() {
 		c.fail(engineio.NoNode)
 		return
 	}
-	if x.queuedAt.IsZero() {
-		x.queuedAt = time.Now()
-		if c.g.held.Add(1) > int64(c.g.limits().Queue) {
+	c.wait(err)
+}
+
+// wait has the request wait for what err says that it lacks: a node, or its turn.
+func (c *clientConn) wait(err error) {
+	x := c.x
+	x.Tried = x.Tried[:0]
+	paced, isPaced := errors.AsType[cluster.PacedError](err)
+	if !x.held {
+		x.held = true
+		full := c.g.held.Add(1) > int64(c.g.limits().Queue)
+		switch {
+		case full && !isPaced:
 			c.fail(engineio.NoNode)
 			return
+		case full && !x.route.turns.makeRoom(clientPrefix(x.Origin().IP)):
+			c.fail(engineio.Paced)
+			return
 		}
+	}
+	if isPaced {
+		x.queuedAt = time.Time{}
+		c.waitForTurn(paced.Wait)
+		return
+	}
+	if x.queuedAt.IsZero() {
+		x.queuedAt = time.Now()
 	}
 	left := c.g.limits().QueueTime - time.Since(x.queuedAt)
 	if left <= 0 {
 		c.fail(engineio.NoNode)
 		return
 	}
-	x.Tried = x.Tried[:0]
-	c.hold(min(left, max(cl.Retry(), retryPause)), c.choose)
+	c.hold(min(left, max(x.route.Cluster.Retry(), retryPause)), c.choose)
+}
+
+// waited notes that the request waits no more.
+func (x *exchange) waited() {
+	if x.held {
+		x.held = false
+		x.g.held.Add(-1)
+	}
 }
 
 // ask sends the request to the node: on an idle connection, or a fresh one. Only a fresh connection carries a request for a
 // tunnel, and one that was closed before on a reused one.
 func (c *clientConn) ask() {
 	x, d := c.x, c.d
+	x.waited()
 	x.acquire(d.loop.Clock())
 	x.SentAt = time.Time{}
 	if !x.Kind.WantsTunnel() && !x.redialed {
@@ -284,7 +316,11 @@ func (x *exchange) leave() {
 	}
 	if x.Reserved {
 		x.Reserved = false
-		x.route.Cluster.Leave(x.Node)
+		if x.SentAt.IsZero() {
+			x.route.Cluster.Unpick(x.Node)
+		} else {
+			x.route.Cluster.Leave(x.Node)
+		}
 	}
 }
 

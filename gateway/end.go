@@ -90,9 +90,8 @@ func (c *clientConn) endRequest() {
 	if x == nil {
 		return
 	}
-	if !x.queuedAt.IsZero() {
-		c.g.held.Add(-1)
-	}
+	x.waited()
+	x.leaveTurn()
 	x.leave()
 	x.logAccess()
 	x.recycle()

@@ -30,7 +30,10 @@ type exchange struct {
 
 	ready    time.Time     // what is to be sent to Node was here
 	overhead time.Duration // spent here, not on waiting for the client's body or the node's answer
+	held     bool          // it is one of those that wait for a node
 	queuedAt time.Time     // when it began to wait because no node was left; zero before
+	pacedAt  time.Time     // when it first came to the turnstile
+	turn     *turn         // while it waits there
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	status   int           // of the answer that the client got; 0 none
 	bytes    int64         // of that answer, its head included

@@ -61,3 +61,6 @@ func AfterAMinute(g *Gateway) {
 		n.mu.Unlock()
 	}
 }
+
+// SetPaceTime changes how long a handshake waits for its turn. It comes before Listen.
+func SetPaceTime(g *Gateway, d time.Duration) { g.paceTime = d }

@@ -56,6 +56,7 @@ type siteOptions struct {
 	access   bool
 	listener net.Listener // nil: one of its own
 	dial     func(netip.AddrPort) (int, error)
+	paceTime time.Duration // 0: as it is
 }
 
 type siteOption func(*siteOptions)
@@ -164,6 +165,9 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)
+	}
+	if o.paceTime > 0 {
+		gateway.SetPaceTime(g, o.paceTime)
 	}
 	s.Gateway = g
 	l := o.listener

@@ -64,6 +64,7 @@ type Gateway struct {
 	updating sync.Mutex
 	drivers  []*driver // one on each loop
 	dial     func(netip.AddrPort) (int, error)
+	paceTime time.Duration
 	notices  notices
 
 	draining atomic.Bool
@@ -71,7 +72,7 @@ type Gateway struct {
 	open     atomic.Int64 // client connections, those of tunnels too
 	limit    atomic.Int64 // of open
 	toNodes  atomic.Int64 // connections to nodes, those of tunnels too
-	held     atomic.Int64 // requests that wait for a node
+	held     atomic.Int64 // requests that wait for a node, those at turnstiles too
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
@@ -82,7 +83,7 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, dial: sock.Dial}
+	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, dial: sock.Dial, paceTime: paceTime}
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))

@@ -31,6 +31,7 @@ type Metrics struct {
 	panics      prometheus.Counter
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
+	waits       *prometheus.HistogramVec
 }
 
 // What can become of a handshake or an upgrade.
@@ -87,8 +88,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1, 2.5, 10},
 		}, []string{"cluster", "node", "kind"}),
 	}
+	m.waits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "sidway_pace_wait_seconds",
+		Help:    "Time that a handshake or direct connect waited because the pace of all nodes allowed no more.",
+		Buckets: []float64{10e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 15},
+	}, []string{"cluster"})
 	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime, m.tunnelTime, m.aborted)
+		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
 	return m
 }
 
@@ -133,6 +139,7 @@ type routeMetrics struct {
 	ends       [tunnel.Failed + 1]prometheus.Counter
 	ages       [tunnel.Failed + 1]prometheus.Observer // of tunnels that ended
 	aborted    [request.Kinds]prometheus.Counter
+	waits      prometheus.Observer
 	nodeTime   func(node string, k request.Kind) prometheus.Observer
 }
 
@@ -140,6 +147,7 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 	r := &routeMetrics{
 		tunnels: m.tunnels.WithLabelValues(cluster),
 		added:   m.added.WithLabelValues(cluster),
+		waits:   m.waits.WithLabelValues(cluster),
 		nodeTime: func(node string, k request.Kind) prometheus.Observer {
 			return m.nodeTime.WithLabelValues(cluster, node, k.String())
 		},
@@ -166,7 +174,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.aborted,
+		m.tunnelTime, m.aborted, m.waits,
 	} {
 		v.DeletePartialMatch(label)
 	}

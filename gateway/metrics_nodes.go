@@ -12,7 +12,7 @@ import (
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, leases, ejected, responses, unused *prometheus.Desc
+	sessions, leases, ejected, responses, unused, waiting *prometheus.Desc
 
 	mu       sync.Mutex
 	clusters []*tally
@@ -29,6 +29,8 @@ func newNodeCollector() *nodeCollector {
 		responses: desc("sidway_node_responses_total", "Answers of the node, by what was asked for and the class of their status.",
 			"kind", "class"),
 		unused: prometheus.NewDesc("sidway_sessions_unused_total", "Sessions made here that expired without any request to this replica.",
+			[]string{"cluster"}, nil),
+		waiting: prometheus.NewDesc("sidway_pace_waiting", "Handshakes and direct connects that wait because the pace of all nodes allows no more.",
 			[]string{"cluster"}, nil),
 	}
 }
@@ -52,6 +54,7 @@ func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.ejected
 	ch <- n.responses
 	ch <- n.unused
+	ch <- n.waiting
 }
 
 // Collect implements prometheus.Collector.
@@ -63,6 +66,7 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 		n.collectStatuses(ch, t.cluster)
 		ch <- prometheus.MustNewConstMetric(n.unused, prometheus.CounterValue, float64(t.cluster.Sessions.Unused()), t.cluster.Name)
 		n.collectResponses(ch, t.cluster.Name, fileNode, &t.files)
+		ch <- prometheus.MustNewConstMetric(n.waiting, prometheus.GaugeValue, float64(t.turns.length.Load()), t.cluster.Name)
 		t.memories.Range(func(key, m any) bool {
 			if m := m.(*memory); t.has(m, key) {
 				n.collectResponses(ch, t.cluster.Name, m.node, m)

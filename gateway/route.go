@@ -51,6 +51,8 @@ type tally struct {
 	newcomers newcomers
 	polls     cutoff
 	sockets   cutoff
+
+	turns turnstile
 }
 
 // knower is a Store that can tell what it knows without asking anybody.
@@ -93,6 +95,7 @@ func (g *Gateway) Update(s Settings) {
 		t := kept[r.Cluster]
 		if t == nil {
 			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound)}
+			t.turns.cluster, t.turns.waits = r.Cluster, t.metrics.waits
 			g.metrics.nodes.add(t)
 		}
 		delete(kept, r.Cluster)

@@ -100,6 +100,7 @@ func (n *Nodes) settings() cluster.Settings {
 		Method:    methods[n.cfg.Balance],
 		Release:   cluster.Release(n.cfg.Release),
 		SlowStart: n.cfg.Pace.SlowStart,
+		Pace:      cluster.Pace{Handshakes: n.cfg.Pace.Handshakes, Burst: n.cfg.Pace.Burst},
 	}
 	if r := n.changes.Release; r != nil {
 		s.Release = cluster.Release(*r)
