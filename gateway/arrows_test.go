@@ -18,9 +18,9 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/health", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/static", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control"},
-	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/notice"},
+	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice"},
 	"gateway": {
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
@@ -28,7 +28,6 @@ var arrows = map[string][]string{
 	"gateway/static":    {},
 	"gateway/tunnel":    {"gateway/loop", "gateway/sock"},
 	"gateway/loop":      {"gateway/sock"},
-	"gateway/cluster":   {"gateway/notice"},
 	"gateway/health":    {"engineio"},
 	"gateway/cluster":   {"gateway/notice", "gateway/pace"},
 	"gateway/pace":      {},

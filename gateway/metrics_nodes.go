@@ -12,7 +12,7 @@ import (
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, leases, ejected, responses, unused, waiting *prometheus.Desc
+	sessions, others, leases, ejected, healthy, draining, weight, label, responses, unused, waiting *prometheus.Desc
 
 	mu       sync.Mutex
 	clusters []*tally
@@ -24,6 +24,11 @@ func newNodeCollector() *nodeCollector {
 	}
 	return &nodeCollector{
 		sessions: desc("sidway_sessions", "Sessions that this replica counts on the node."),
+		others:   desc("sidway_sessions_elsewhere", "Sessions that other replicas count on the node, as they told it last."),
+		healthy:  desc("sidway_node_healthy", "1 while the node's probes find it healthy, or there are none."),
+		draining: desc("sidway_node_draining", "1 while the node gets no new sessions because it is drained."),
+		weight:   desc("sidway_node_weight", "Weight by which the node is picked now: what slow start and the node itself leave of the configured one."),
+		label:    desc("sidway_node_label", "1 for each label of a node.", "label", "value"),
 		leases:   desc("sidway_leases", "Requests and tunnels of this replica in flight on the node."),
 		ejected:  desc("sidway_node_ejected", "1 while the node gets no new sessions because it failed."),
 		responses: desc("sidway_node_responses_total", "Answers of the node, by what was asked for and the class of their status.",
@@ -52,6 +57,11 @@ func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.sessions
 	ch <- n.leases
 	ch <- n.ejected
+	ch <- n.others
+	ch <- n.healthy
+	ch <- n.draining
+	ch <- n.weight
+	ch <- n.label
 	ch <- n.responses
 	ch <- n.unused
 	ch <- n.waiting
@@ -78,16 +88,25 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 
 func (n *nodeCollector) collectStatuses(ch chan<- prometheus.Metric, c *cluster.Cluster) {
 	for _, s := range c.Statuses() {
-		out := 0.0
-		if s.Ejected {
-			out = 1
+		is := func(fact bool) float64 {
+			if fact {
+				return 1
+			}
+			return 0
 		}
 		gauge := func(d *prometheus.Desc, v float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Name, s.Node.Name)
 		}
 		gauge(n.sessions, float64(s.Sessions))
 		gauge(n.leases, float64(s.Leases))
-		gauge(n.ejected, out)
+		gauge(n.ejected, is(s.Ejected))
+		gauge(n.others, float64(s.Others))
+		gauge(n.healthy, is(s.Healthy))
+		gauge(n.draining, is(s.Draining))
+		gauge(n.weight, s.Weight)
+		for label, value := range s.Node.Labels {
+			ch <- prometheus.MustNewConstMetric(n.label, prometheus.GaugeValue, 1, c.Name, s.Node.Name, label, value)
+		}
 	}
 }
 

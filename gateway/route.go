@@ -105,6 +105,11 @@ func (g *Gateway) Update(s Settings) {
 		for _, n := range r.Cluster.Nodes() {
 			current[n] = true
 		}
+		if r.Files != nil {
+			for _, n := range r.Files.Nodes() {
+				current[n] = true
+			}
+		}
 		t.forgetNodes(g.metrics)
 	}
 	g.topology.Store(next)

@@ -42,13 +42,15 @@ type Cluster struct {
 type Node struct {
 	Name     string            `json:"name"`
 	Address  string            `json:"address"`
-	Weight   int               `json:"weight"`
+	Weight   int               `json:"weight" doc:"as it is set"`
+	Share    float64           `json:"share" doc:"weight by which it is picked now: what slow start and the node itself leave of the one that is set"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Source   string            `json:"source" doc:"configuration, discovery or api"`
 	Healthy  bool              `json:"healthy" doc:"what its probes found"`
 	Ejected  bool              `json:"ejected" doc:"it failed requests and gets no new sessions for a while"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
 	Drain    *Drain            `json:"drain,omitempty"`
+	Probe    *Probe            `json:"probe,omitempty" doc:"the last one, where nodes are probed"`
 	Sessions int               `json:"sessions" doc:"that this replica counts"`
 	Total    int               `json:"total" doc:"sessions that all replicas count"`
 	Tunnels  int               `json:"tunnels" doc:"WebSockets of this replica"`
@@ -61,6 +63,13 @@ type Drain struct {
 	Deadline *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
 	Rate     float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
 	Done     *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate"`
+}
+
+// Probe is what a probe of a node has found.
+type Probe struct {
+	At     time.Time `json:"at"`
+	Took   float64   `json:"took" doc:"seconds"`
+	Reason string    `json:"reason,omitempty" doc:"what is wrong; left out where nothing is"`
 }
 
 // Session is where a session lives.

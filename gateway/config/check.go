@@ -56,12 +56,15 @@ func (l *loader) unique(seen map[string]string, value, key, text string) {
 }
 
 // route is a host, "" for any, with a path, and the cluster that has it.
-type route struct{ host, path, base string }
+type route struct {
+	host, path, base string
+	files            bool // the path is of files; a path of Socket.IO comes before, whichever cluster has it
+}
 
 // takes reports whether r gets all that is for o.
 func (r route) takes(o route) bool {
 	below, pattern := strings.CutPrefix(r.host, "*")
-	return strings.HasPrefix(o.path, r.path) &&
+	return (o.files || !r.files) && strings.HasPrefix(o.path, r.path) &&
 		(r.host == "" || r.host == o.host || pattern && len(o.host) > len(below) && strings.HasSuffix(o.host, below))
 }
 
@@ -76,7 +79,7 @@ func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 	}
 	earlier := seen
 	for _, h := range hosts {
-		r := route{h, c.Path, base}
+		r := route{h, c.Path, base, false}
 		if i := slices.IndexFunc(seen, func(s route) bool { return s.base == base && s.takes(r) }); i < 0 {
 			l.checkEarlier(earlier, r, base+".path")
 		} else if seen[i].host == h {
@@ -86,7 +89,7 @@ func (l *loader) checkRoute(seen []route, c *Cluster, base string) []route {
 		}
 		seen = append(seen, r)
 		for _, s := range c.Static {
-			r.path = s.Prefix
+			r.path, r.files = s.Prefix, true
 			l.checkEarlier(earlier, r, base+".static."+s.Prefix)
 			seen = append(seen, r)
 		}

@@ -113,9 +113,7 @@ func (l *loader) checkStatic(s Static, path, key string) {
 		return
 	}
 	l.require(key+".dir", "write the directory, as {dir: ./public}")
-	if strings.HasPrefix(path, s.Prefix) {
-		l.addAt(key, fmt.Sprintf("Socket.IO's path %s is below it; write a prefix that does not hold it, as /assets/", path))
-	} else if strings.HasPrefix(s.Prefix, path) {
+	if strings.HasPrefix(s.Prefix, path) {
 		l.addAt(key, fmt.Sprintf("it is below Socket.IO's path %s, which nodes answer; write a prefix beside it, as /assets/", path))
 	}
 }

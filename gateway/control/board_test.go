@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
@@ -18,6 +21,9 @@ import (
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
 )
+
+// patience bounds what never takes so long.
+const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -50,12 +56,17 @@ func start(t *testing.T, client redis.UniversalClient, nodes ...string) replica 
 func startUntil(t *testing.T, client redis.UniversalClient, nodes ...string) (replica, context.CancelFunc) {
 	t.Helper()
 	r := replica{control.NewBoard(slog.New(slog.DiscardHandler)), control.NewNodes(chat(nodes...), func() {}), make(chan string, 100)}
-	r.OnEvent = func(kind, cluster, node, text string) { r.events <- strings.TrimSpace(kind + " " + node + " " + text) }
+	r.Board.OnEvent = func(kind, cluster, node, text string) { r.events <- strings.TrimSpace(kind + " " + node + " " + text) }
 	r.Use(client, "sidway:")
 	r.Add(r.Nodes)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, r.end) }()
+	go func() {
+		var work errgroup.Group
+		work.Go(func() error { return r.Board.Run(ctx, r.end) })
+		work.Go(func() error { return r.Nodes.Run(ctx) })
+		done <- work.Wait()
+	}()
 	t.Cleanup(func() {
 		cancel()
 		<-done
@@ -222,16 +233,40 @@ func TestChangesThatCannotBe(t *testing.T) {
 
 // A node may ask for its drain itself; what an operator wants holds beside it.
 func TestANodeAsksForItsDrain(t *testing.T) {
+	says := atomic.Pointer[string]{}
+	says.Store(new("drain"))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Sidway", *says.Load()) }))
+	defer server.Close()
 	a := start(t, nil, "n1", "n2")
-	a.SetAgent("n1", true)
+	cfg := chat("n1", "n2")
+	cfg.Nodes[0].URL = server.URL
+	cfg.Health = &config.Health{Path: "/healthz", Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1000}
+	a.Configure(cfg)
+	affinitytest.Eventually(t, "it drains", func() bool { return a.names() == "-n1 n2" })
 	if err := a.Drain(t.Context(), "chat", "n1", 0); err != nil {
 		t.Fatal(err)
 	}
-	a.SetAgent("n1", false)
+	says.Store(new("ready"))
+	for until := probes(a.Nodes, "n1") + 3; probes(a.Nodes, "n1") < until; {
+		time.Sleep(time.Millisecond)
+	}
 	if got := a.names(); got != "-n1 n2" {
 		t.Errorf("got %s", got)
 	}
-	if i := slices.IndexFunc(a.Cluster.Nodes(), func(n *cluster.Node) bool { return n.Name == "n1" }); i != 0 {
-		t.Errorf("n1 is node %d", i)
+	if err := a.Undrain(t.Context(), "chat", "n1"); err != nil {
+		t.Fatal(err)
 	}
+	if got := a.names(); got != "n1 n2" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// probes returns how many probes of a node were good.
+func probes(n *control.Nodes, node string) (good uint64) {
+	n.EachProbes(func(name, outcome string, count uint64) {
+		if name == node && outcome == "ok" {
+			good = count
+		}
+	})
+	return good
 }

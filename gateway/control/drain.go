@@ -56,10 +56,15 @@ func (n *Nodes) Draining() map[string]Draining {
 	return all
 }
 
-// drains returns the drain that an operator has asked for, or that the end of a node asks for. It needs mu.
+// drains returns the drain that an operator has asked for, or that the end of a found node or the node itself asks for. It needs mu.
 func (n *Nodes) drains(node string) (Drain, bool) {
-	d, drains := n.changes.Drains[node]
-	return d, drains
+	if d, drains := n.changes.Drains[node]; drains {
+		return d, true
+	}
+	if since, terminates := n.since[node]; terminates { // it has little time left, so its sessions end at once
+		return Drain{Since: since, Deadline: since}, true
+	}
+	return Drain{}, n.agents[node]
 }
 
 // isOver reports whether the sessions are to be ended.

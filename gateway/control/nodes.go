@@ -13,20 +13,33 @@ package control
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/discover"
+	"github.com/sidway/sidway/gateway/health"
 )
 
 // Nodes are the nodes of one cluster. Its methods may be called concurrently.
 type Nodes struct {
 	Cluster *cluster.Cluster
+	// OnEvent, if set before Run, is told of what happens to a node, or to the cluster where node is empty. It must not block.
+	OnEvent func(kind, node, text string)
+
 	changed func()
+
+	prober  *health.Prober
+	sources chan struct{} // has a token when discovery is to begin anew
 
 	mu      sync.Mutex
 	cfg     config.Cluster
+	found   []discover.Found
+	since   map[string]time.Time // when a found node was first seen to terminate
+	probes  map[probed]uint64
 	changes Changes
 	agents  map[string]bool   // nodes that ask to be drained themselves
 	ended   map[string]*ended // of nodes whose drain is over its deadline
@@ -36,21 +49,30 @@ type Nodes struct {
 // NewNodes returns the nodes of a cluster that is configured so. changed is called after each later change of the cluster's list of
 // nodes, and must not call back.
 func NewNodes(cfg config.Cluster, changed func()) *Nodes {
-	n := &Nodes{changed: changed, cfg: cfg, ended: map[string]*ended{}}
+	n := &Nodes{
+		changed: changed, cfg: cfg, sources: make(chan struct{}, 1),
+		since: map[string]time.Time{}, probes: map[probed]uint64{}, agents: map[string]bool{}, ended: map[string]*ended{},
+		OnEvent: func(string, string, string) {},
+	}
+	n.prober = health.New(health.Options{Tell: n.takeVerdict})
 	n.Cluster = cluster.New(cfg.Name, n.settings())
+	n.probe()
 	return n
 }
 
-var methods = map[config.Balance]cluster.Method{
-	config.LeastSessions: cluster.LeastSessions,
-	config.RoundRobin:    cluster.RoundRobin,
-	config.RandomTwo:     cluster.RandomTwo,
-	config.Hash:          cluster.Hash,
-}
-
-// Configure gives the cluster another configuration. What operators have changed stays.
+// Configure gives the cluster another configuration. What operators have changed stays, and what was found, unless it is looked for
+// elsewhere now.
 func (n *Nodes) Configure(cfg config.Cluster) {
-	n.update(func() { n.cfg = cfg })
+	n.update(func() {
+		if !reflect.DeepEqual(n.cfg.Discover, cfg.Discover) {
+			n.found = nil
+			select {
+			case n.sources <- struct{}{}:
+			default:
+			}
+		}
+		n.cfg = cfg
+	})
 }
 
 // SetChanges gives the cluster what operators have changed, in place of what they had changed before.
@@ -58,18 +80,41 @@ func (n *Nodes) SetChanges(c Changes) {
 	n.update(func() { n.changes = c })
 }
 
-// SetAgent notes whether a node asks to be drained itself.
-func (n *Nodes) SetAgent(node string, drain bool) {
+// SetFound gives the cluster the nodes that were found, in place of those found before.
+func (n *Nodes) SetFound(found []discover.Found) {
 	n.update(func() {
-		if drain {
-			if n.agents == nil {
-				n.agents = map[string]bool{}
+		n.found = found
+		terminating := map[string]time.Time{}
+		for _, f := range found {
+			if since, known := n.since[f.Name]; f.Terminating && known {
+				terminating[f.Name] = since
+			} else if f.Terminating {
+				terminating[f.Name] = time.Now()
 			}
-			n.agents[node] = true
-		} else {
-			delete(n.agents, node)
 		}
+		n.since = terminating
 	})
+}
+
+// update does change, and has the cluster follow.
+func (n *Nodes) update(change func()) {
+	n.mu.Lock()
+	change()
+	changed := n.Cluster.Update(n.settings())
+	n.setDraining()
+	n.probe()
+	n.mu.Unlock()
+	if changed {
+		n.changed()
+	}
+}
+
+// setDraining tells the cluster which nodes are drained. It needs mu.
+func (n *Nodes) setDraining() {
+	for _, node := range n.Cluster.Nodes() {
+		_, drains := n.drains(node.Name)
+		n.Cluster.SetDraining(node, drains)
+	}
 }
 
 // setOtherLeases notes what other replicas have in flight.
@@ -79,19 +124,11 @@ func (n *Nodes) setOtherLeases(leases map[string]int) {
 	n.leases = leases
 }
 
-// update does change, and has the cluster follow.
-func (n *Nodes) update(change func()) {
-	n.mu.Lock()
-	change()
-	changed := n.Cluster.Update(n.settings())
-	for _, node := range n.Cluster.Nodes() {
-		_, drains := n.drains(node.Name)
-		n.Cluster.SetDraining(node, drains || n.agents[node.Name])
-	}
-	n.mu.Unlock()
-	if changed {
-		n.changed()
-	}
+var methods = map[config.Balance]cluster.Method{
+	config.LeastSessions: cluster.LeastSessions,
+	config.RoundRobin:    cluster.RoundRobin,
+	config.RandomTwo:     cluster.RandomTwo,
+	config.Hash:          cluster.Hash,
 }
 
 // settings needs mu.
@@ -118,10 +155,21 @@ func (n *Nodes) List() []config.Node {
 	return n.list()
 }
 
-// list returns the nodes of the configuration, in its order, and then others by name. It needs mu.
+// base returns the nodes of the configuration, in its order, and then those that were found. It needs mu.
+func (n *Nodes) base() []config.Node {
+	all := slices.Clone(n.cfg.Nodes)
+	for _, f := range n.found {
+		if !slices.ContainsFunc(n.cfg.Nodes, func(c config.Node) bool { return c.Name == f.Name }) {
+			all = append(all, config.Node{Name: f.Name, URL: "http://" + f.Address, Weight: max(f.Weight, 1), Labels: f.Labels})
+		}
+	}
+	return all
+}
+
+// list returns the base with what operators have changed of it, and then what they have added, by name. It needs mu.
 func (n *Nodes) list() []config.Node {
 	var all []config.Node
-	for _, node := range n.cfg.Nodes {
+	for _, node := range n.base() {
 		if _, changed := n.changes.Nodes[node.Name]; !changed {
 			all = append(all, node)
 		}
@@ -141,11 +189,11 @@ func (n *Nodes) Release() Release {
 	return Release(n.settings().Release)
 }
 
-// Configured returns the nodes that the cluster has without what operators have changed.
-func (n *Nodes) Configured() []config.Node {
+// Base returns the nodes that the cluster has without what operators have changed.
+func (n *Nodes) Base() []config.Node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.cfg.Nodes)
+	return n.base()
 }
 
 // Source says where a node comes from: configuration, discovery or api.

@@ -64,7 +64,7 @@ func (b *Board) PutNode(ctx context.Context, cluster string, n config.Node) erro
 			return fmt.Errorf("%s is also node %s: %w", n.URL, other.Name, ErrSameAddress)
 		}
 	}
-	if slices.ContainsFunc(nodes.Configured(), func(c config.Node) bool { return reflect.DeepEqual(c, n) }) {
+	if slices.ContainsFunc(nodes.Base(), func(c config.Node) bool { return reflect.DeepEqual(c, n) }) {
 		return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: nil})
 	}
 	return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: Node{URL: n.URL, Weight: n.Weight, Labels: n.Labels}})
@@ -80,7 +80,7 @@ func (b *Board) RemoveNode(ctx context.Context, cluster, node string) error {
 		return fmt.Errorf("node %q of %q: %w", node, cluster, ErrLastNode)
 	}
 	values := map[string]any{fieldNode + node: nil, fieldDrain + node: nil}
-	if slices.ContainsFunc(nodes.Configured(), func(c config.Node) bool { return c.Name == node }) {
+	if slices.ContainsFunc(nodes.Base(), func(c config.Node) bool { return c.Name == node }) {
 		values[fieldNode+node] = Node{Removed: true}
 	}
 	return b.change(ctx, cluster, values)

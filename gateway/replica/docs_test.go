@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -58,7 +60,12 @@ func TestMetricsAreDocumented(t *testing.T) {
 	gateway.NewMetrics(&registered)
 	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
-	_, page := fetch(t, start(t, cfg).adminURL("/metrics"))
+	cfg.Clusters[0].Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
+	r, page := start(t, cfg), ""
+	affinitytest.Eventually(t, "a node is probed", func() bool {
+		_, page = fetch(t, r.adminURL("/metrics"))
+		return strings.Contains(page, "sidway_probes_total")
+	})
 	same(t, "metrics", matches(inCode, text(t, operating)), append(registered.names, matches(typed, page)...))
 }
 

@@ -2,10 +2,13 @@ package replica
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
@@ -26,10 +29,13 @@ type part struct {
 
 	store  *affinity.Cached // nil in memory mode
 	losses *losses          // likewise
-	work   *work
+	extras extras
+
+	bindings *work // of the store
+	looks    *work // of the nodes: probes and discovery
 }
 
-// work is what goes on all the time for a part with its store.
+// work is what goes on all the time.
 type work struct {
 	sync.WaitGroup
 	cancel context.CancelFunc // nil before it has begun
@@ -37,8 +43,8 @@ type work struct {
 
 // newPart makes a part of a cluster that there was not before.
 func (r *Replica) newPart(cfg config.Cluster, a config.Affinity) *part {
-	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name)}
-	r.tellNodes(p.nodes.Cluster)
+	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name), looks: new(work)}
+	r.tellNodes(p.nodes)
 	p.taken = r.tellTaken(cfg.Name, p.count)
 	p.memory = newMemory(a.Cache, r.log, p.count, r.metrics.BindingsHeld(cfg.Name))
 	r.connect(p, a)
@@ -56,7 +62,7 @@ func (p *part) next(cfg config.Cluster) *part {
 // because two clusters may give the same sid. Bindings that are known here go along.
 func (r *Replica) connect(p *part, a config.Affinity) {
 	p.memory.configure(a.Cache, r.log.With("cluster", p.cfg.Name, "store", r.storeName()))
-	p.store, p.losses, p.work = nil, nil, new(work)
+	p.store, p.losses, p.bindings = nil, nil, new(work)
 	if r.redis == nil {
 		return
 	}
@@ -85,6 +91,10 @@ func (p *part) route() gateway.Route {
 		MaxBody:          p.cfg.MaxBody,
 		DisableKeepAlive: p.cfg.DisableKeepAlive,
 		HashBy:           by,
+		Static:           p.extras.route.Static,
+		Files:            p.extras.route.Files,
+		Maintenance:      p.extras.route.Maintenance,
+		Headers:          p.extras.route.Headers,
 		Cluster:          p.nodes.Cluster,
 		Store:            p.memory.Memory,
 		OnTaken:          p.taken,
@@ -95,21 +105,41 @@ func (p *part) route() gateway.Route {
 	return r
 }
 
-// start begins p's work, unless it goes on already: the store is watched, and sessions whose bindings expire are ended.
+// start begins what p does all the time, unless it goes on already: the store is watched, sessions whose bindings expire are ended,
+// nodes are probed and looked for.
 func (p *part) start(ctx context.Context) {
-	w := p.work
+	route := p.route()
+	p.bindings.begin(ctx, func(ctx context.Context) {
+		var both errgroup.Group
+		both.Go(func() error { return gateway.RunSessions(ctx, &route) })
+		if p.store != nil {
+			both.Go(func() error { return p.store.Run(ctx) })
+		}
+		_ = both.Wait() // they return nil
+	})
+	p.looks.begin(ctx, func(ctx context.Context) { _ = p.nodes.Run(ctx) })
+}
+
+// end ends what start has begun, but for what goes on for one of others.
+func (p *part) end(others []*part) {
+	if !slices.ContainsFunc(others, func(q *part) bool { return q.bindings == p.bindings }) {
+		p.bindings.end()
+	}
+	if !slices.ContainsFunc(others, func(q *part) bool { return q.looks == p.looks }) {
+		p.looks.end()
+	}
+	p.extras.close(others)
+}
+
+func (w *work) begin(ctx context.Context, f func(context.Context)) {
 	if w.cancel != nil {
 		return
 	}
 	ctx, w.cancel = context.WithCancel(ctx)
-	route := p.route()
-	w.Go(func() { _ = gateway.RunSessions(ctx, &route) })
-	if p.store != nil {
-		w.Go(func() { _ = p.store.Run(ctx) })
-	}
+	w.Go(func() { f(ctx) })
 }
 
-// end ends the work, and returns when nothing is left of it.
+// end ends the work, if it has begun, and returns when nothing is left of it.
 func (w *work) end() {
 	if w.cancel != nil {
 		w.cancel()
@@ -129,8 +159,17 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 }
 
 // tellNodes has it told that one of a cluster's nodes is ejected, or works again, and that none is left.
-func (r *Replica) tellNodes(c *cluster.Cluster) {
+func (r *Replica) tellNodes(nodes *control.Nodes) {
+	c := nodes.Cluster
 	log := r.log.With("cluster", c.Name)
+	nodes.OnEvent = func(kind, node, text string) {
+		level := slog.LevelInfo
+		if kind == "unhealthy" || kind == "discovery" {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, text, "node", node)
+		r.event(kind, c.Name, node, text)
+	}
 	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
 		if ejected {
 			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
@@ -160,18 +199,28 @@ func (r *Replica) tellNodes(c *cluster.Cluster) {
 	}
 }
 
-// storeCollector tells whether the stores can be used. In memory mode it tells nothing.
-type storeCollector struct{ *Replica }
+// collector tells, when it is asked, what is known of the clusters: whether the stores can be used, of which there are none in memory
+// mode, and what became of probes.
+type collector struct{ *Replica }
 
-var storeUp = prometheus.NewDesc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.",
-	[]string{"cluster"}, nil)
+var (
+	storeUp = prometheus.NewDesc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.",
+		[]string{"cluster"}, nil)
+	probesTotal = prometheus.NewDesc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", []string{"cluster", "node", "outcome"}, nil)
+)
 
 // Describe implements prometheus.Collector.
-func (c storeCollector) Describe(ch chan<- *prometheus.Desc) { ch <- storeUp }
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- storeUp
+	ch <- probesTotal
+}
 
 // Collect implements prometheus.Collector.
-func (c storeCollector) Collect(ch chan<- prometheus.Metric) {
+func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range c.parts() {
+		p.nodes.EachProbes(func(node, outcome string, count uint64) {
+			ch <- prometheus.MustNewConstMetric(probesTotal, prometheus.CounterValue, float64(count), p.cfg.Name, node, outcome)
+		})
 		if p.store == nil {
 			continue
 		}

@@ -71,8 +71,16 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 			return false, err
 		}
 	}
+	next, err := r.nextParts(cfg, old.Affinity == cfg.Affinity)
+	if err != nil {
+		if before != r.redis && r.redis != nil {
+			r.redis.Close()
+		}
+		r.redis = before
+		return false, err
+	}
 	r.cfg.Store(cfg)
-	r.setParts(cfg, old.Affinity == cfg.Affinity)
+	r.setParts(cfg, next)
 	if before != nil && before != r.redis {
 		time.Sleep(redisGrace)
 		before.Close()
@@ -99,22 +107,40 @@ func openRedis(a config.Affinity) (redis.UniversalClient, error) {
 
 func (r *Replica) parts() []*part { return *r.all.Load() }
 
-// setParts has the parts follow cfg: what is known of a cluster stays with its name.
-func (r *Replica) setParts(cfg *config.Config, sameStore bool) {
+// nextParts returns the parts by another configuration. What is known of a cluster stays with its name. Nothing of it is used yet, and
+// where it returns an error nothing has changed.
+func (r *Replica) nextParts(cfg *config.Config, sameStore bool) ([]*part, error) {
 	before := r.parts()
-	var next []*part
-	for _, c := range cfg.Clusters {
-		i := slices.IndexFunc(before, func(p *part) bool { return p.cfg.Name == c.Name })
-		if i < 0 {
-			next = append(next, r.newPart(c, cfg.Affinity))
-			continue
+	olds, all := make([]*part, len(cfg.Clusters)), make([]extras, len(cfg.Clusters))
+	for i, c := range cfg.Clusters {
+		if j := slices.IndexFunc(before, func(p *part) bool { return p.cfg.Name == c.Name }); j >= 0 {
+			olds[i] = before[j]
 		}
-		p := before[i].next(c)
-		if !sameStore {
+		var err error
+		if all[i], err = r.newExtras(c, olds[i]); err != nil {
+			for _, x := range all {
+				x.close(before)
+			}
+			return nil, err
+		}
+	}
+	var next []*part
+	for i, c := range cfg.Clusters {
+		var p *part
+		if olds[i] == nil {
+			p = r.newPart(c, cfg.Affinity)
+		} else if p = olds[i].next(c); !sameStore {
 			r.connect(p, cfg.Affinity)
 		}
+		p.extras = all[i]
 		next = append(next, p)
 	}
+	return next, nil
+}
+
+// setParts has the replica use these parts in place of those before.
+func (r *Replica) setParts(cfg *config.Config, next []*part) {
+	before := r.parts()
 	r.all.Store(&next)
 	r.board.Use(r.redis, cfg.Affinity.Prefix)
 	for _, p := range next {
@@ -126,9 +152,7 @@ func (r *Replica) setParts(cfg *config.Config, sameStore bool) {
 	}
 	r.updateGateway()
 	for _, p := range before {
-		if !slices.ContainsFunc(next, func(q *part) bool { return q.work == p.work }) {
-			p.work.end()
-		}
+		p.end(next)
 		if !slices.ContainsFunc(next, func(q *part) bool { return q.nodes == p.nodes }) {
 			r.board.Remove(p.cfg.Name)
 		}

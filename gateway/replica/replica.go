@@ -95,7 +95,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	}
 	r.metrics = gateway.NewMetrics(r.registry)
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		r.reloads, storeCollector{r})
+		r.reloads, collector{r})
 	r.cfg.Store(cfg)
 	r.all.Store(new([]*part))
 	if err := r.open(cfg); err != nil {
@@ -132,7 +132,11 @@ func (r *Replica) open(cfg *config.Config) error {
 	r.shareProcessors()
 	r.tunnels = tunnel.New()
 	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log})
-	r.setParts(cfg, true)
+	next, err := r.nextParts(cfg, true)
+	if err != nil {
+		return err
+	}
+	r.setParts(cfg, next)
 	return r.setConnections()
 }
 
@@ -204,11 +208,6 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer r.close()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer func() {
-		for _, p := range r.parts() {
-			p.work.end()
-		}
-	}()
 	r.reloading.Lock()
 	r.running = running
 	for _, p := range r.parts() {
@@ -265,6 +264,9 @@ func (r *Replica) serveAdmin() error {
 
 // close gives back what New opened.
 func (r *Replica) close() {
+	for _, p := range r.parts() {
+		p.end(nil)
+	}
 	for _, l := range r.listeners {
 		l.Close()
 	}

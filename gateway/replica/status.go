@@ -49,7 +49,7 @@ func (r *Replica) statusOf(p *part) api.Cluster {
 	drains, now := p.nodes.Draining(), time.Now().UTC()
 	for _, s := range p.nodes.Cluster.Statuses() {
 		n := api.Node{
-			Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
+			Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
 			Healthy: s.Healthy, Ejected: s.Ejected, Draining: s.Draining,
 			Sessions: s.Sessions, Total: s.Sessions + s.Others, Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 		}
@@ -61,6 +61,9 @@ func (r *Replica) statusOf(p *part) api.Cluster {
 			if d.Rate > 0 {
 				n.Drain.Done = new(now.Add(d.Left))
 			}
+		}
+		if v, probed := p.nodes.Probe(n.Name); probed {
+			n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
 		}
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
