@@ -20,7 +20,8 @@ import (
 
 // DNS is a Source that asks DNS (RFC 1035) in the manner of getaddrinfo: a name is looked for in /etc/hosts first, then in the
 // domains of resolv.conf's search list by its ndots, so that a bare service name works in Docker Compose and in Kubernetes (where
-// the name of a headless Service has all pods' addresses; any other's has one, behind which nodes cannot be told apart).
+// the name of a headless Service has all pods' addresses; any other's has one, behind which nodes cannot be told apart). The domain
+// in which it was found first is the one that is asked from then on.
 //
 // With Address, each A record is a node, called by its address as the settings would (10.0.0.1-3001). If there is no A record, each AAAA
 // record is: an IPv4 and an IPv6 address of the same process cannot be told apart, and two nodes must not be one process.
@@ -29,8 +30,8 @@ import (
 // greater than 1000, all are scaled down until the greatest is 1000. If the target has one address, the node is called by target and port
 // (chat-0.example-3001), so that its name outlives its address. If it has several, each is a node of that weight, called by its address.
 //
-// DNS is asked again when the TTL of its answer is over, after 1 s at least and 5 min at most. Docker's DNS always says 600 s, so an
-// Interval is worth setting there.
+// DNS is asked again when the TTL of its answer is over, after 1 s at least and 15 s at most, since some servers say too much: Docker's
+// always says 600 s.
 //
 // An answer without any node is believed when it has been given three times in a row, each at least 5 s and its own TTL (RFC 2308; up
 // to 1 min), or one Interval, after the one before. A DNS server that has just started or has lost its source says for a moment that
@@ -45,7 +46,7 @@ type DNS struct {
 }
 
 const (
-	shortestTTL, longestTTL = time.Second, 5 * time.Minute
+	shortestTTL, longestTTL = time.Second, 15 * time.Second
 	emptyPause, longestVoid = 5 * time.Second, time.Minute // between answers without any node
 	lookupTime              = time.Minute                  // for everything that one round asks
 	targetsAtOnce           = 8
@@ -60,9 +61,9 @@ func (d *DNS) Run(ctx context.Context, found func([]Found), problem func(error))
 	}
 	n := news{found: found, problem: problem}
 	retry := backoff{first: time.Second}
-	void := 0
+	void, full := 0, map[string]string{}
 	for ctx.Err() == nil {
-		list, ttl, err := d.round(ctx, look)
+		list, ttl, err := d.round(ctx, look, full)
 		if ctx.Err() != nil {
 			break
 		}
@@ -100,10 +101,10 @@ func later(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
 // lookup asks once. It may know some nodes and have an error for others.
 type lookup func(ctx context.Context, r *resolver) (list []Found, ttl time.Duration, err error)
 
-func (d *DNS) round(ctx context.Context, look lookup) ([]Found, time.Duration, error) {
+func (d *DNS) round(ctx context.Context, look lookup, full map[string]string) ([]Found, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	r := newResolver(cmp.Or(d.ResolvConf, "/etc/resolv.conf"))
+	r := newResolver(cmp.Or(d.ResolvConf, "/etc/resolv.conf"), full)
 	r.conf.Port = cmp.Or(d.port, r.conf.Port)
 	return look(ctx, r)
 }

@@ -52,7 +52,8 @@ func TestSearchList(t *testing.T) {
 	}
 }
 
-// While the server cannot say what the right name has, a wildcard elsewhere in the search list must not stand in, nor may AAAA records.
+// A wildcard elsewhere in the search list must not stand in for nodes, whether the server cannot say what the right name has or says that
+// there are none; nor may AAAA records.
 func TestNothingStandsIn(t *testing.T) {
 	s := newNameServer(t)
 	s.set("chat.svc.local. 1 IN A 10.0.0.1", "chat.svc.local. 1 IN AAAA fd00::1", "chat.wild.local. 1 IN A 192.0.2.1")
@@ -64,6 +65,24 @@ func TestNothingStandsIn(t *testing.T) {
 	l.over()
 	s.fails(dns.RcodeServerFailure, "A chat.svc.local.")
 	l.problem("SERVFAIL") // as news, since it was over
+	s.fails(dns.RcodeSuccess)
+	l.over()
+	s.set("chat.wild.local. 1 IN A 192.0.2.1")
+	l.list()
+	l.problem("no address of chat:3001")
+	s.set("chat.svc.local. 1 IN A 10.0.0.2", "chat.wild.local. 1 IN A 192.0.2.1")
+	l.list("10.0.0.2-3001=10.0.0.2:3001")
+}
+
+// While it is not known which domain is the right one, a failing server ends the search.
+func TestSearchEndsWhereAServerFails(t *testing.T) {
+	s := newNameServer(t)
+	s.set("chat.svc.local. 1 IN A 10.0.0.1", "chat.wild.local. 1 IN A 192.0.2.1")
+	s.fails(dns.RcodeServerFailure, "A chat.svc.local.")
+	l := run(t, s.of(chat("chat:3001"), "search svc.local wild.local"))
+	l.problem("SERVFAIL", "A chat.svc.local.")
+	s.fails(dns.RcodeSuccess)
+	l.list("10.0.0.1-3001=10.0.0.1:3001")
 }
 
 // Answers that say nothing of the name are a server's failures, not empty answers.
@@ -165,7 +184,7 @@ func TestNameThatDoesNotExist(t *testing.T) {
 	l.list()
 }
 
-// The server's answers say when it is asked again: after 1 s to 5 min, or 5 s to 1 min if there was no node in them, and up to a fifth
+// The server's answers say when it is asked again: after 1 s to 15 s, or 5 s to 1 min if there was no node in them, and up to a fifth
 // later. The clock is the test's.
 func TestAskedAgainByTTL(t *testing.T) {
 	for _, c := range []struct {
@@ -173,12 +192,12 @@ func TestAskedAgainByTTL(t *testing.T) {
 		interval   time.Duration
 		want       time.Duration
 	}{
-		{"TTL", "chat. 30 IN A 10.0.0.1", 0, 30 * time.Second},
+		{"TTL", "chat. 10 IN A 10.0.0.1", 0, 10 * time.Second},
 		{"no TTL", "chat. 0 IN A 10.0.0.1", 0, time.Second},
-		{"a day", "chat. 86400 IN A 10.0.0.1", 0, 5 * time.Minute},
+		{"a day", "chat. 86400 IN A 10.0.0.1", 0, 15 * time.Second},
 		{"SOA", "other. 1 IN A 10.0.0.1", 0, 30 * time.Second},
 		{"an alias", "chat. 7 IN CNAME chat-1.", 0, 7 * time.Second},
-		{"service", "chat. 30 IN SRV 0 1 3001 a.\na. 20 IN A 10.0.0.1\nchat. 30 IN SRV 0 1 3001 b.\nb. 40 IN A 10.0.0.2", 0, 20 * time.Second},
+		{"service", "chat. 12 IN SRV 0 1 3001 a.\na. 8 IN A 10.0.0.1\nchat. 12 IN SRV 0 1 3001 b.\nb. 14 IN A 10.0.0.2", 0, 8 * time.Second},
 		{"interval", "chat. 86400 IN A 10.0.0.1", time.Minute, time.Minute},
 		{"long interval and no node", "other. 1 IN A 10.0.0.1", time.Hour, 30 * time.Second},
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,15 +20,16 @@ const hostsTTL = 5 * time.Second
 // whether a name has no records nor whether servers agree.
 type resolver struct {
 	conf  *dns.ClientConfig
-	hosts net.Resolver // knows /etc/hosts alone
+	hosts net.Resolver      // knows /etc/hosts alone
+	full  map[string]string // by name, which name of its search had records
 }
 
-func newResolver(file string) *resolver {
+func newResolver(file string, full map[string]string) *resolver {
 	conf, err := dns.ClientConfigFromFile(file)
 	if err != nil || len(conf.Servers) == 0 { // as the standard library has it
 		conf = &dns.ClientConfig{Servers: []string{"127.0.0.1", "::1"}, Port: "53", Ndots: 1, Timeout: 5, Attempts: 2}
 	}
-	r := &resolver{conf: conf}
+	r := &resolver{conf: conf, full: full}
 	r.hosts.PreferGo = true
 	r.hosts.Dial = func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("only /etc/hosts is asked")
@@ -61,12 +63,20 @@ type target struct {
 }
 
 // find asks for records of the types, one after the other, until there are some: of the name, and of the name in each domain of
-// the search list, in the order of resolv.conf(5). A server that fails ends the search: what another domain has under that name, by a
-// wildcard for example, must not stand in for it; and neither must AAAA records for A records.
+// the search list, in the order of resolv.conf(5). What has had records once is not searched for again, and a server that fails ends
+// the search: what another domain has under that name, by a wildcard for example, must not stand in for it. Nor may AAAA records for A
+// records that a server fails to give.
 func (r *resolver) find(ctx context.Context, name string, types ...uint16) (none answer, err error) {
-	for _, full := range r.conf.NameList(name) {
+	names := r.conf.NameList(name)
+	if full := r.full[name]; slices.Contains(names, full) {
+		names = []string{full}
+	}
+	for _, full := range names {
 		for _, t := range types {
 			a, err := r.ask(ctx, full, t)
+			if len(a.records) > 0 && !dns.IsFqdn(name) {
+				r.full[name] = full
+			}
 			if err != nil || len(a.records) > 0 {
 				return a, err
 			}
