@@ -174,7 +174,7 @@ cluster chat                   chat.example.com, *.example.org /socket.io/  hash
   release.version              v2
   release.share                12.5%
   discover.kubernetes.service  chat
-  discover.interval            10s
+  discover.interval            0s
   request_headers.set.X-Key    set
   request_headers.remove       X-Debug, X-Trace
   static./assets/              /, max_age 1h

@@ -89,14 +89,14 @@ func TestEverySettingOfAClusterArrives(t *testing.T) {
 		{
 			Name: "srv", Path: "/srv/", Balance: config.LeastSessions, Pace: pace,
 			Health:   &config.Health{Status: 200, Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 3, Handshake: true},
-			Discover: &config.Discover{SRV: "_sio._tcp.chat", Interval: 10 * time.Second},
+			Discover: &config.Discover{SRV: "_sio._tcp.chat"},
 		},
 		{
 			Name: "pods", Path: "/pods/", Balance: config.Hash, HashBy: "client", Pace: pace,
 			Health:  &config.Health{Status: 200, Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 			Release: config.Release{Label: "track", Value: "canary", Share: 0.25},
 			Discover: &config.Discover{
-				Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", Port: "3000", API: "https://10.0.0.1:6443"}, Interval: 10 * time.Second,
+				Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", Port: "3000", API: "https://10.0.0.1:6443"},
 			},
 		},
 		{

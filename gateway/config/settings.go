@@ -151,8 +151,8 @@ var discoverFields = []field[Discover]{
 	one("dns", func(d *Discover) *string { return &d.DNS }, parseDNS).withSample("chat:3000", "host:port; each A and AAAA record is a node"),
 	one("srv", func(d *Discover) *string { return &d.SRV }, parseSRV).withSample("_sio._tcp.chat", "SRV records, with their ports and weights"),
 	object("kubernetes", func(d *Discover) **Kubernetes { return &d.Kubernetes }, kubernetesFields).withSample("", "the ready pods of a Service"),
-	one("interval", func(d *Discover) *time.Duration { return &d.Interval }, between(time.Second, longest)).
-		withDefault("10s", "from one look-up to the next"),
+	one("interval", func(d *Discover) *time.Duration { return &d.Interval }, orNothing(between(time.Second, longest))).
+		withZero("by the TTL of the answers, 15s at most").withDefault("0s", "from one look-up to the next; 0 by the TTL of the answers, 15s at most"),
 }
 
 var kubernetesFields = []field[Kubernetes]{

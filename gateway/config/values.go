@@ -45,6 +45,16 @@ func between(low, high time.Duration) func(string) (time.Duration, error) {
 	}
 }
 
+// orNothing lets 0 stand beside what parse takes.
+func orNothing(parse func(string) (time.Duration, error)) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		if d, err := time.ParseDuration(text); err == nil && d == 0 {
+			return 0, nil
+		}
+		return parse(text)
+	}
+}
+
 // short is a duration as a person writes it: 1h, not 1h0m0s.
 func short(d time.Duration) string {
 	switch {
