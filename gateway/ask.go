@@ -20,6 +20,8 @@ const (
 	dialTime = time.Second
 	// retryPause is the wait before a node that could not be reached, or a store that could not be asked, is tried again.
 	retryPause = 50 * time.Millisecond
+	// retryEach is by how much that wait is longer for each request that waits, so that many of them are no more work than few.
+	retryEach = 50 * time.Microsecond
 )
 
 // ParseHashBy reads what a Route is to hash its handshakes by: client, query:NAME, header:NAME or cookie:NAME.
@@ -81,7 +83,7 @@ func (c *clientConn) wait(err error) {
 		c.fail(engineio.NoNode)
 		return
 	}
-	c.hold(min(left, max(x.route.Cluster.Retry(), retryPause)), c.choose)
+	c.hold(min(left, max(x.route.Cluster.Retry(), retryPause, time.Duration(c.g.held.Load())*retryEach)), c.choose)
 }
 
 // waited notes that the request waits no more.

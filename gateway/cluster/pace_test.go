@@ -168,3 +168,20 @@ func TestPacedPickDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// A cluster all of whose nodes warm up is throttled nowhere.
+func TestPaceWhereAllNodesWarmUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := cluster.Settings{Nodes: nodes(1, 1), Pace: paced, SlowStart: warmUp}
+		c := cluster.New("c", s)
+		for _, n := range c.Nodes() {
+			c.SetDraining(n, true)
+			c.SetDraining(n, false)
+		}
+		for i, n := range until(t, c, time.Millisecond) {
+			if n < 299 || n > 301 {
+				t.Errorf("node %d has %d at once, want 300", i, n)
+			}
+		}
+	})
+}

@@ -46,7 +46,7 @@ func (c *Cluster) Pick(w Want) (*Node, error) {
 	defer c.mu.Unlock()
 	p := passed{tried: w.Tried, any: len(w.Tried) > 0}
 	if c.settings.Pace.Handshakes > 0 {
-		p.any, p.pace, p.now = true, &c.settings.Pace, time.Since(c.start)
+		p.any, p.cluster, p.pace, p.now = true, c, &c.settings.Pace, time.Since(c.start)
 	}
 	s := c.choose(c.settings.Method, w.Key, &p)
 	switch {

@@ -71,7 +71,7 @@ missing) that is not one of these.`),
 	limit("queue_time", func(l *limits.Limits) *time.Duration { return &l.QueueTime }).
 		withDefault("5s", "a handshake waits this long for a node, a request for its session's binding"),
 	one("limits.queue", func(c *Config) *int { return &c.Limits.Queue }, whole(0, 1_000_000)).
-		withDefault("1024", "handshakes that may wait so long at a time"),
+		withDefault("10000", "handshakes that may wait at a time: so long for a node, and 15s for the pace"),
 	one("limits.unknown_sids", func(c *Config) *int { return &c.Limits.UnknownSIDs }, whole(0, 1_000_000)).
 		withDefault("4000", "unknown sids looked up per second, a quarter of them for one client address (an IPv6 /64); 0 for no limit"),
 	one("shutdown.notice", func(c *Config) *time.Duration { return &c.Shutdown.Notice }, between(0, longest)).

@@ -19,7 +19,7 @@ import (
 
 const (
 	// A replica reads what operators have changed with each so many waves of endEvery, so that all obey within a second, and shares
-	// its counts with each so many.
+	// its counts with each so many; see post.rarity.
 	readWaves  = 2
 	countWaves = 4
 	// boardTime bounds one exchange with Redis.
@@ -114,8 +114,10 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 			if wave%readWaves == 0 {
 				b.read(ctx, client, prefix, posts)
 			}
-			if wave%countWaves == 0 {
-				b.shareCounts(ctx, client, prefix, posts)
+			due := maps.Clone(posts)
+			maps.DeleteFunc(due, func(_ string, p *post) bool { return wave%(countWaves*p.rarity()) != 0 })
+			if len(due) > 0 {
+				b.shareCounts(ctx, client, prefix, due)
 			}
 		}
 		for _, p := range posts {

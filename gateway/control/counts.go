@@ -14,9 +14,14 @@ const (
 	countsKey = ":!counts" // behind the prefix and the cluster's name: a hash of replicas
 	// countsTTL is how long the counts of the last replica stay.
 	countsTTL = time.Minute
-	// staleAfter is how long the counts of a replica are believed that has not told new ones.
+	// staleAfter is how long the counts of a replica are believed that has not told new ones, where they are shared each second.
 	staleAfter = 3500 * time.Millisecond
+	// mostCounts is how many counts one replica reads in a second.
+	mostCounts = 20_000
 )
+
+// rarity is every how many seconds counts are shared, so that many replicas with many nodes do not read more than mostCounts a second.
+func (p *post) rarity() int { return max(1, (1+len(p.replicas))*len(p.nodes.Cluster.Nodes())/mostCounts) }
 
 // heard is what another replica has told of its counts. Its age is measured here, so that no clock has to agree with another.
 type heard struct {
@@ -60,7 +65,8 @@ func parseCounts(text string) map[string]count {
 // hear takes what all replicas have told, adds up the counts of those that live, and returns those that have been silent for so long
 // that what they told can be taken away.
 func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
-	sum, leases := map[string]int{}, map[string]int{}
+	sum, leases, live := map[string]int{}, map[string]int{}, 0
+	rarity := time.Duration(p.rarity())
 	for id := range p.replicas {
 		if _, there := fields[id]; !there {
 			delete(p.replicas, id)
@@ -79,9 +85,10 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 			*h = heard{text, now, parseCounts(text), true}
 		}
 		switch silent := now.Sub(h.at); {
-		case silent > countsTTL:
+		case silent > countsTTL*rarity:
 			dead = append(dead, id)
-		case silent <= staleAfter && h.again:
+		case silent <= staleAfter*rarity && h.again:
+			live++
 			for node, n := range h.counts {
 				sum[node] += n.sessions
 				leases[node] += n.leases
@@ -89,7 +96,7 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 		}
 	}
 	p.nodes.Cluster.SetOthers(sum)
-	p.nodes.setOtherLeases(leases)
+	p.nodes.setOthers(leases, live)
 	return dead
 }
 
@@ -113,7 +120,7 @@ func (b *Board) shareCounts(ctx context.Context, client redis.UniversalClient, p
 		for name, post := range posts {
 			key := prefix + name + countsKey
 			p.HSet(ctx, key, b.id, post.countsText(b.number))
-			p.PExpire(ctx, key, countsTTL)
+			p.PExpire(ctx, key, countsTTL*time.Duration(post.rarity()))
 			found[name] = p.HGetAll(ctx, key)
 		}
 		return nil

@@ -35,15 +35,16 @@ type Nodes struct {
 	prober  *health.Prober
 	sources chan struct{} // has a token when discovery is to begin anew
 
-	mu      sync.Mutex
-	cfg     config.Cluster
-	found   []discover.Found
-	since   map[string]time.Time // when a found node was first seen to terminate
-	probes  map[probed]uint64
-	changes Changes
-	agents  map[string]bool   // nodes that ask to be drained themselves
-	ended   map[string]*ended // of nodes whose drain is over its deadline
-	leases  map[string]int    // requests and tunnels that other replicas have in flight, by node
+	mu       sync.Mutex
+	cfg      config.Cluster
+	found    []discover.Found
+	since    map[string]time.Time // when a found node was first seen to terminate
+	probes   map[probed]uint64
+	changes  Changes
+	agents   map[string]bool   // nodes that ask to be drained themselves
+	ended    map[string]*ended // of nodes whose drain is over its deadline
+	leases   map[string]int    // requests and tunnels that other replicas have in flight, by node
+	replicas int               // that share the counts with this one
 }
 
 // NewNodes returns the nodes of a cluster that is configured so. changed is called after each later change of the cluster's list of
@@ -117,11 +118,15 @@ func (n *Nodes) setDraining() {
 	}
 }
 
-// setOtherLeases notes what other replicas have in flight.
-func (n *Nodes) setOtherLeases(leases map[string]int) {
+// setOthers notes how many other replicas there are, and what they have in flight.
+func (n *Nodes) setOthers(leases map[string]int, replicas int) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.leases = leases
+	changed := n.replicas != replicas
+	n.leases, n.replicas = leases, replicas
+	n.mu.Unlock()
+	if changed {
+		n.update(func() {})
+	}
 }
 
 var methods = map[config.Balance]cluster.Method{
@@ -137,7 +142,7 @@ func (n *Nodes) settings() cluster.Settings {
 		Method:    methods[n.cfg.Balance],
 		Release:   cluster.Release(n.cfg.Release),
 		SlowStart: n.cfg.Pace.SlowStart,
-		Pace:      cluster.Pace{Handshakes: n.cfg.Pace.Handshakes, Burst: n.cfg.Pace.Burst},
+		Pace:      n.pace(),
 	}
 	if r := n.changes.Release; r != nil {
 		s.Release = cluster.Release(*r)
@@ -146,6 +151,16 @@ func (n *Nodes) settings() cluster.Settings {
 		s.Nodes = append(s.Nodes, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight, Labels: node.Labels})
 	}
 	return s
+}
+
+// pace is this replica's part of the pace, which holds for all replicas together. It needs mu.
+func (n *Nodes) pace() cluster.Pace {
+	replicas := 1 + n.replicas
+	p := cluster.Pace{Handshakes: n.cfg.Pace.Handshakes / float64(replicas)}
+	if n.cfg.Pace.Burst > 0 {
+		p.Burst = max(1, n.cfg.Pace.Burst/replicas)
+	}
+	return p
 }
 
 // List returns the nodes as they are now.

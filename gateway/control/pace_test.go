@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
@@ -28,5 +29,26 @@ func TestPaceIsConfigured(t *testing.T) {
 	nodes.Configure(cfg)
 	if n := atOnce(); n != 5 {
 		t.Errorf("%d sessions at once", n)
+	}
+}
+
+// The pace is that of all replicas together.
+func TestPaceIsShared(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	cfg := chat("n1")
+	cfg.Pace = config.Pace{Handshakes: 0.001, Burst: 60}
+	a, b := start(t, open(t, server), "n1"), start(t, open(t, server), "n1")
+	b.join("n1", 1)
+	affinitytest.Eventually(t, "one knows of the other", func() bool { _, others := a.count("n1"); return others == 1 })
+	a.Configure(cfg)
+	n := 0
+	for ; n < 100; n++ {
+		if _, err := a.Cluster.Pick(cluster.Want{}); err != nil {
+			break
+		}
+	}
+	if n != 30 {
+		t.Errorf("%d sessions at once, want half of 60", n)
 	}
 }
