@@ -81,6 +81,7 @@ func (c command) serve(ctx context.Context, args []string) error {
 	case err != nil:
 		return err
 	}
+	r.Version = buildVersion()
 	r.Load = func() (*config.Config, error) { return c.load(s) }
 	r.Applied = func(cfg *config.Config) { handler.set(logHandler(lines, cfg.Log)) }
 	ctx, cancel := context.WithCancel(ctx)

@@ -12,6 +12,12 @@ func (c command) version(args []string) error {
 	if len(args) > 0 {
 		return &usageError{text: "version takes no arguments"}
 	}
+	_, err := fmt.Fprintf(c.stdout, "sidway %s\n%s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// buildVersion names the build.
+func buildVersion() string {
 	version := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
@@ -22,6 +28,5 @@ func (c command) version(args []string) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(c.stdout, "sidway %s\n%s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return version
 }

@@ -140,7 +140,11 @@ func (b *Board) now() (redis.UniversalClient, string, map[string]*post) {
 
 // tell tells people and programs of what happens.
 func (b *Board) tell(kind, cluster, node, text string) {
-	b.log.Info(text, "cluster", cluster, "node", node)
+	log := b.log.With("cluster", cluster)
+	if node != "" {
+		log = log.With("node", node)
+	}
+	log.Info(text)
 	b.OnEvent(kind, cluster, node, text)
 }
 

@@ -167,7 +167,11 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 		if kind == "unhealthy" || kind == "discovery" {
 			level = slog.LevelWarn
 		}
-		log.Log(context.Background(), level, text, "node", node)
+		l := log
+		if node != "" {
+			l = log.With("node", node)
+		}
+		l.Log(context.Background(), level, text)
 		r.event(kind, c.Name, node, text)
 	}
 	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
