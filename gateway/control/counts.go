@@ -21,7 +21,9 @@ const (
 )
 
 // rarity is every how many seconds counts are shared, so that many replicas with many nodes do not read more than mostCounts a second.
-func (p *post) rarity() int { return max(1, (1+len(p.replicas))*len(p.nodes.Cluster.Nodes())/mostCounts) }
+func (p *post) rarity() int {
+	return max(1, (1+len(p.replicas))*len(p.nodes.Cluster.Nodes())/mostCounts)
+}
 
 // heard is what another replica has told of its counts. Its age is measured here, so that no clock has to agree with another.
 type heard struct {
