@@ -78,7 +78,7 @@ func (c *clientConn) refuse(err error) {
 	bad := err.(*http1.Error) // as Scan and Parse promise
 	c.waiter.leave()
 	c.g.metrics.refused("bad_head")
-	if c.g.notices.due("bad_head", "", "") {
+	if bad != http1.ErrHeadTime && c.g.notices.due("bad_head", "", "") {
 		c.g.log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
 			"reason", bad.Reason, "client", c.IP)
 	}

@@ -61,6 +61,7 @@ type Loop struct {
 	yielded []*Timer // those that have more to do than they may do at once
 	spare   []*Timer // its other half: one is gone through while the other is filled
 	due     timers
+	lost    atomic.Int64 // nanoseconds that do not count
 
 	mu      sync.Mutex
 	inbox   []Receiver
@@ -140,14 +141,19 @@ func (l *Loop) End() {
 	<-l.ended
 }
 
-// Now returns the time since the loop's start, as of the present batch of events.
+// Now returns the time since the loop's start, as of the present batch of events, without what the loop has overslept: see
+// overslept.
 func (l *Loop) Now() time.Duration { return l.now }
 
 // Clock is Now as a time. What is being dealt with has been waiting since then at the latest.
 func (l *Loop) Clock() time.Time { return l.clock }
 
-// Since returns the time since the loop's start. It may be called from any goroutine.
-func (l *Loop) Since() time.Duration { return time.Since(l.start) }
+// Since is Now as of this moment. It may be called from any goroutine.
+func (l *Loop) Since() time.Duration { return time.Since(l.start) - time.Duration(l.lost.Load()) }
+
+// overslept is from what on a loop that comes late has not been slow but stopped: by SIGSTOP, a cgroup's freezer, or with its whole
+// machine. What came meanwhile waits in the sockets, so that no limit must end before it is read: such a time does not count.
+const overslept = time.Second
 
 func (l *Loop) run() {
 	defer close(l.ended)
@@ -185,21 +191,32 @@ func (l *Loop) receive() bool {
 
 // wait returns the number of events. It sleeps until something comes or is due.
 func (l *Loop) wait() int {
-	n := 0
+	n, asked := 0, 0
 	if len(l.yielded) > 0 || !l.mayWait() {
 		n = l.poller.waitUntold(0)
 	} else {
-		n = l.sleep(l.due.in(time.Since(l.start)))
+		asked = l.due.in(l.Since())
+		n = l.sleep(asked)
 		l.mu.Lock()
 		l.waiting = false
 		l.mu.Unlock()
 	}
-	l.clock = time.Now()
-	l.now = l.clock.Sub(l.start)
+	l.tick(time.Now(), asked)
 	if n > 0 {
 		l.busy = l.now
 	}
 	return max(n, 0)
+}
+
+// tick notes the time after a wait that was to take so many milliseconds at most, -1 being any number.
+func (l *Loop) tick(clock time.Time, asked int) {
+	took := clock.Sub(l.clock)
+	l.clock = clock
+	if asked >= 0 && took > time.Duration(asked)*time.Millisecond+overslept {
+		l.lost.Add(int64(took))
+		return
+	}
+	l.now += took
 }
 
 // mayWait reports whether nothing was sent, and asks for the bell from now on.

@@ -316,3 +316,26 @@ func TestPanic(t *testing.T) {
 	}
 	do(t, l, func() {})
 }
+
+// A loop that was stopped gives what came meanwhile the time that it had before.
+func TestOversleptTimeDoesNotCount(t *testing.T) {
+	l := start(t)
+	const left, stopped = 500 * time.Millisecond, 1600 * time.Millisecond
+	expired := make(chan time.Time, 1)
+	p := newProbe()
+	p.expire = func() { expired <- time.Now() }
+	var woke time.Time
+	do(t, l, func() {
+		l.SetTimer(&p.Timer, l.Now()+left)
+		time.Sleep(stopped) // as if the process had been
+		woke = time.Now()
+	})
+	if after := await(t, expired).Sub(woke); after < left*9/10 {
+		t.Errorf("expired %v after the loop went on, want %v", after, left)
+	}
+	do(t, l, func() {
+		if n := l.Now(); n > l.Since() {
+			t.Errorf("Now is %v and Since %v", n, l.Since())
+		}
+	})
+}
