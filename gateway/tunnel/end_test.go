@@ -47,6 +47,28 @@ func TestNodeEndsFirst(t *testing.T) {
 	})
 }
 
+// A client that hangs up behind the node's Close frame has been closed by the node.
+func TestClientAnswersAClose(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		for said, want := range map[string]tunnel.Cause{
+			"\x88\x00":                      tunnel.NodeClosed,
+			"\x81\x02hi\x88\x00":            tunnel.NodeClosed,
+			"\x81\x02hi\x88\x02\x03\xe8":    tunnel.NodeClosed,
+			"\x88\x06\x03\xe9gone":          tunnel.NodeClosed,
+			"\x81\x02hi":                    tunnel.ClientClosed,
+			"\x88\x06\x03\xe9gone\x81\x01x": tunnel.ClientClosed,
+		} {
+			x := join(t, e, tunnel.Options{})
+			send(t, x.node, said)
+			receive(t, x.client, said)
+			closeWrite(t, x.client)
+			receiveEnd(t, x.node)
+			x.node.Close()
+			x.endsBy(want)
+		}
+	})
+}
+
 func TestSecondDirectionLingers(t *testing.T) {
 	with(t, func(t *testing.T, e engine) {
 		began := time.Now()

@@ -30,10 +30,11 @@ type tunnel struct {
 	heard               time.Duration // when the client was last heard, or its grace allows to think so
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
-	cause Cause
-	said  *atomic.Uint64 // counts what the node said; nil: nobody asks
-	done  func(Result)
-	order atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
+	cause  Cause
+	closes bool           // the node's last words were a Close frame
+	said   *atomic.Uint64 // counts what the node said; nil: nobody asks
+	done   func(Result)
+	order  atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 }
 
 // direction is one of the two: from fds[i] to the other one.
@@ -181,14 +182,17 @@ func (t *tunnel) read(i int) {
 		w.readable = n == len(b) || w.hup
 		if i == 0 {
 			t.heard = max(t.heard, t.loop.Now())
-		} else if t.said != nil {
-			t.said.Add(1)
+		} else {
+			t.closes = endsInClose(b[:n])
+			if t.said != nil {
+				t.said.Add(1)
+			}
 		}
 		t.write(i, b[:n])
 	case err == sock.Again:
 		w.readable = false
 	default:
-		t.because(blame(err, [2]Cause{ClientClosed, NodeClosed}[i]))
+		t.because(blame(err, t.closedBy(i)))
 		w.eof = true
 	}
 }
@@ -246,8 +250,27 @@ func (t *tunnel) giveBack(w *direction) {
 // refused ends a way whose other side is gone. The opposite way goes on: a peer that closed may have sent bytes before, which
 // still wait to be read.
 func (t *tunnel) refused(i int, err error) {
-	t.because(blame(err, [2]Cause{NodeClosed, ClientClosed}[i]))
+	t.because(blame(err, t.closedBy(1-i)))
 	t.end(i)
+}
+
+// closedBy is the cause where the end of a side's connection is met first. A client that answers the node's Close frame hangs up
+// sooner than many nodes do, though it is the node that has closed (RFC 6455, 7.1.1).
+func (t *tunnel) closedBy(side int) Cause {
+	if side == 0 && !t.closes {
+		return ClientClosed
+	}
+	return NodeClosed
+}
+
+// endsInClose reports whether what a node has said ends with a Close frame (RFC 6455, 5.5.1) that has no reason, or is that frame
+// alone. It looks at a few bytes, since a tunnel knows no frames: another frame may rarely end like one, and then the cause of
+// an end that follows it at once is wrong.
+func endsInClose(b []byte) bool {
+	const closing = 0x88 // FIN and the opcode
+	n := len(b)
+	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0) ||
+		n >= 4 && b[n-4] == closing && b[n-3] == 2
 }
 
 // blame returns gone if err says that the peer has closed or reset the connection.
