@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 // The most that a Redis may send us.
@@ -30,11 +31,13 @@ var errReply = errors.New("a reply is too large or is not Redis's")
 // RESP 3 with Sentinels and RESP 2 otherwise.
 type boundedConn struct {
 	net.Conn
-	size   atomic.Int64 // of what has come since the last Write, with what was announced
-	header []byte       // the beginning of the line that is being read
-	rest   int          // bytes to come of a string
-	arrays []int        // elements to come, of each array or map that is being read
-	broken bool
+	size    atomic.Int64 // of what has come since the last Write, with what was announced
+	header  []byte       // the beginning of the line that is being read
+	rest    int          // bytes to come of a string
+	arrays  []int        // elements to come, of each array or map that is being read
+	heard   bool         // anything has come
+	refused bool         // it said that there are too many clients
+	broken  bool
 
 	answered *atomic.Bool      // set with the first byte; nil: nobody asks
 	silent   func(error) error // explains an end before any connection's first byte
@@ -43,8 +46,41 @@ type boundedConn struct {
 // Write implements net.Conn.
 func (c *boundedConn) Write(p []byte) (int, error) {
 	c.size.Store(0)
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil && !c.heard { // a refusal may wait to be read
+		_ = c.Conn.SetReadDeadline(time.Now().Add(greetTime))
+		b := make([]byte, 256)
+		n, _ := c.Conn.Read(b)
+		c.hear(b[:n])
+	}
+	return n, c.why(err)
 }
+
+// tooMany is what Redis says before it hangs up on a client too many. The client library takes it for an answer to its greeting, which
+// it does without, and fails when it goes on.
+const tooMany = "-ERR max number of clients reached"
+
+// hear notes the first bytes that come.
+func (c *boundedConn) hear(p []byte) {
+	c.refused = c.refused || !c.heard && bytes.HasPrefix(p, []byte(tooMany))
+	c.heard = c.heard || len(p) > 0
+}
+
+// why returns the cause of an error that ended the connection.
+func (c *boundedConn) why(err error) error {
+	if err != nil && c.refused {
+		return serverError(tooMany[1:])
+	}
+	return err
+}
+
+// serverError is an answer of Redis by which it refuses.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+// RedisError makes it a redis.Error.
+func (e serverError) RedisError() {}
 
 // Read implements net.Conn. It returns nothing of what exceeds the bounds, and nothing after that: the client library
 // forgets some errors.
@@ -53,6 +89,10 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 		return 0, errReply
 	}
 	n, err := c.Conn.Read(p)
+	c.hear(p[:n])
+	if err != nil && c.refused {
+		return n, c.why(err)
+	}
 	if c.answered != nil && !c.answered.Load() {
 		switch {
 		case n == 0 && err != nil:

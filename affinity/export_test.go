@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"strings"
 
@@ -27,3 +28,6 @@ func Senders(ctx context.Context, r *Redis, sids []string) int {
 	}
 	return len(senders)
 }
+
+// Bounded is a connection to Redis as the dialer makes it.
+func Bounded(c net.Conn) net.Conn { return &boundedConn{Conn: c} }

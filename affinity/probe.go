@@ -25,6 +25,7 @@ const (
 
 // trust is what a replica knows about a Redis that tells whether it still holds what it acknowledged.
 type trust struct {
+	warm    bool        // the last Probe was answered, so there is a connection that has been greeted
 	granted atomic.Bool // all that a Store does has been done once, and was not refused since
 	emptied atomic.Bool // the last loss that a Probe found was one of data: a mark of ours was gone or older
 	marks   []mark
@@ -58,20 +59,34 @@ func newTrust(c redis.UniversalClient, prefix string) *trust {
 // The first Probe that succeeds also does once what a Store does, so that a user who lacks a right is found before a session
 // needs it; so does the first one after a refusal, or a store that refuses only some commands would seem to come and go.
 func (r *Redis) Probe(ctx context.Context) (bool, error) {
+	intact, err := r.probe(ctx)
+	r.trust.warm = err == nil
+	return intact, err
+}
+
+// greetings is how many round trips a new connection may take before it is of use, each as long as an operation's.
+const greetings = 4
+
+func (r *Redis) probe(ctx context.Context) (bool, error) {
+	if !r.trust.warm { // so that a Redis that is just fast enough for an operation is not late because it was greeted first
+		greeting, stop := context.WithTimeout(ctx, greetings*opTimeout)
+		defer stop()
+		if err := r.client.Ping(greeting).Err(); err != nil {
+			return false, r.failure(ctx, "probe", err)
+		}
+	}
 	if !r.trust.granted.Load() {
 		if err := r.try(ctx); err != nil {
 			return false, r.failure(ctx, "try", err)
 		}
 		r.trust.granted.Store(true)
 	}
-	limited, stop := context.WithTimeout(ctx, opTimeout)
-	defer stop()
-	grown, err := r.advance(limited)
+	grown, err := r.limited(ctx, r.advance)
 	if err != nil {
 		return false, r.failure(ctx, "probe", err)
 	}
 	// The servers are asked after the marks: whoever starts in between is seen now, whoever starts later next time.
-	same, err := r.sameServers(limited)
+	same, err := r.limited(ctx, r.sameServers)
 	if err != nil {
 		return false, r.failure(ctx, "probe", err)
 	}
@@ -79,6 +94,13 @@ func (r *Redis) Probe(ctx context.Context) (bool, error) {
 		r.trust.emptied.Store(!grown)
 	}
 	return grown && same, nil
+}
+
+// limited gives one round trip its time.
+func (r *Redis) limited(ctx context.Context, ask func(context.Context) (bool, error)) (bool, error) {
+	ctx, stop := context.WithTimeout(ctx, opTimeout)
+	defer stop()
+	return ask(ctx)
 }
 
 // try does in one round trip what a Store does, on a key that is in nobody's way.
