@@ -2,7 +2,9 @@ package gateway_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -232,5 +234,63 @@ func TestANodeAtItsLimitIsNotAskedWhetherItServesSocketIO(t *testing.T) {
 			}
 			s.once(log, "is its limit of descriptors or connections reached?", "node_cuts", 4)
 		})
+	}
+}
+
+// A node that takes long to answer POSTs is told of, and its time is a figure.
+func TestLatePosts(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.Method == "POST" {
+			time.Sleep(1100 * time.Millisecond)
+		}
+		plainly(c, r)
+	})
+	var log syncBuffer
+	s := startGateway(t, withNodes(n), withLog(slog.New(slog.NewTextHandler(&log, nil))))
+	var clients sync.WaitGroup
+	for i := range 12 {
+		sid := fmt.Sprint("late", i)
+		s.bind(sid, n)
+		clients.Go(func() {
+			if status, _ := dial(t, s.addr).ask(post(sid, "4x")); status != 200 {
+				t.Errorf("got %d", status)
+			}
+		})
+	}
+	clients.Wait()
+	if k := strings.Count(log.String(), "takes more than a second to answer POSTs"); k != 1 || s.metric("sidway_setup_faults_total", "slow_node") != 3 {
+		t.Errorf("told %d times, counted %v", k, s.metric("sidway_setup_faults_total", "slow_node"))
+	}
+}
+
+// Sids of one client that nobody knows are told as that client's.
+func TestOneStranger(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", nil)
+	var log syncBuffer
+	s := startGateway(t, withNodes(n), withTrusted("127.0.0.0/8"), withLog(slog.New(slog.NewTextHandler(&log, nil))),
+		withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 1000 }))
+	ask := func(client, sid string) {
+		dial(t, s.addr).expect(get(pollTarget(sid), "X-Forwarded-For: "+client), 400, unknownSID)
+	}
+	eventually(t, "it is told of the client", func() bool {
+		for i := range 5 {
+			ask("192.0.2.1", fmt.Sprint("never", i))
+		}
+		gateway.ExpectStrangers(s.Gateway)
+		ask("192.0.2.1", "never")
+		return strings.Contains(log.String(), "one client names many sessions that nobody knows") && strings.Contains(log.String(), "client=192.0.2.1")
+	})
+	eventually(t, "it is told of the store", func() bool {
+		for i := range 20 {
+			ask(fmt.Sprint("192.0.2.", 10+i), "never")
+		}
+		gateway.ExpectStrangers(s.Gateway)
+		ask("192.0.2.99", "never")
+		return strings.Contains(log.String(), "do all replicas share one Redis")
+	})
+	if n := s.metric("sidway_setup_faults_total", "one_stranger"); n == 0 {
+		t.Error("it is not counted")
 	}
 }

@@ -32,7 +32,8 @@ type memory struct {
 	node      string
 	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
 	made      atomic.Int64                          // sessions
-	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what makes a session
+	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
+	late      spate                                 // answers to POSTs
 	errors    spate                                 // in answers to requests of its sessions
 	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
 
@@ -73,7 +74,7 @@ func (t *tally) memory(n *cluster.Node) *memory {
 	if !t.has(m, n.Key()) { // the request is older than the topology
 		return m
 	}
-	for _, k := range [...]request.Kind{request.Handshake, request.DirectConnect} {
+	for _, k := range [...]request.Kind{request.Handshake, request.DirectConnect, request.Post} {
 		m.took[k] = t.metrics.nodeTime(n.Name, k)
 	}
 	kept, _ := t.memories.LoadOrStore(n.Key(), m)
@@ -115,7 +116,11 @@ func (x *exchange) responded() {
 	m, status := x.memory(), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
 	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() {
-		took.Observe(time.Since(x.SentAt).Seconds())
+		d := time.Since(x.SentAt)
+		took.Observe(d.Seconds())
+		if x.Kind == request.Post && d > lateAnswer {
+			x.tellLate(m)
+		}
 	}
 	if status >= 500 && x.Query.SID != "" && x.Kind != request.Preflight {
 		x.tellErrors(m)
@@ -124,13 +129,15 @@ func (x *exchange) responded() {
 
 // inSessions is how many requests of sessions the node has answered.
 func (m *memory) inSessions() int64 {
-	var sum uint64
-	for _, k := range [...]request.Kind{request.Poll, request.Post, request.Upgrade} {
-		for c := range classes {
-			sum += m.responses[k][c].Load()
-		}
+	return m.answers(request.Poll) + m.answers(request.Post) + m.answers(request.Upgrade)
+}
+
+// answers is how many requests of a kind the node has answered.
+func (m *memory) answers(k request.Kind) (sum int64) {
+	for c := range classes {
+		sum += int64(m.responses[k][c].Load())
 	}
-	return int64(sum)
+	return sum
 }
 
 // serves reports whether the node has served sessions.

@@ -84,7 +84,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		nodes: newNodeCollector(),
 		nodeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_node_seconds",
-			Help:    "Time from a handshake or direct connect that was sent to the node to the head of its answer.",
+			Help:    "Time from a handshake, direct connect or POST of a session that was sent to the node to the head of its answer.",
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1, 2.5, 10},
 		}, []string{"cluster", "node", "kind"}),
 	}

@@ -32,6 +32,8 @@ const (
 	faultRefuses   = "node_refuses"
 	faultTimeout   = "proxy_timeout"
 	faultUnused    = "unused_sessions"
+	faultStranger  = "one_stranger"
+	faultSlow      = "slow_node"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -184,9 +186,30 @@ func (x *exchange) tellUnknown() {
 	if x.route.unbound.Has(x.Query.SID) || now.UnixNano()-x.route.blamed.Load() < int64(memoryWindow) {
 		return
 	}
-	if x.route.strangers.came(now) {
+	if !x.route.strangers.came(now) {
+		return
+	}
+	if client := x.Origin().IP; x.g.quota.dominates(clientPrefix(client)) {
+		x.tellFault(faultStranger, "", "one client names many sessions that nobody knows: does it try sids, or does a proxy in front hide who the clients are?", "client", client)
+	} else {
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
 			"client", x.Origin().IP)
+	}
+}
+
+const (
+	// lateAnswer is how long a node may take to answer a POST, which Engine.IO servers do as soon as they have read it,
+	lateAnswer = time.Second
+	// fewestLate how often within a minute it takes longer before that is told, and lateShare the share of all, one in so many.
+	fewestLate = 10
+	lateShare  = 4
+)
+
+// tellLate tells of a node that takes long to answer POSTs of its sessions.
+func (x *exchange) tellLate(m *memory) {
+	if n, of := m.late.more(time.Now(), m.answers(request.Post)); n >= fewestLate && lateShare*n >= of {
+		x.tellFault(faultSlow, x.Node.Name, "a node takes more than a second to answer POSTs of its sessions: is it busy, or short of CPU?",
+			"node", x.Node.Name, "address", x.Node.Address, "n", n, "of", of)
 	}
 }
 
