@@ -216,6 +216,9 @@ func (c *clientConn) relay() {
 		c.depart()
 		return
 	}
+	if c.ends > 0 { // as long as the answer goes on, the client is waited for
+		c.ends = c.d.loop.Now() + halfTime
+	}
 	if err != nil {
 		c.cut()
 		return

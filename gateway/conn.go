@@ -236,7 +236,7 @@ func (c *clientConn) arm() {
 
 func (c *clientConn) first() time.Duration {
 	first := c.limit
-	if c.ends > 0 && !c.answering() {
+	if c.ends > 0 && !c.sending() {
 		first = min(first, c.ends)
 	}
 	if c.x != nil && c.x.due > 0 && c.wants() {
@@ -248,6 +248,9 @@ func (c *clientConn) first() time.Duration {
 // answering reports whether the client is being sent an answer.
 func (c *clientConn) answering() bool { return c.state == relaying || c.state == flushing }
 
+// sending reports whether there is something of the answer that the client has not taken.
+func (c *clientConn) sending() bool { return c.state == flushing || c.state == relaying && len(c.unsent.b) > 0 }
+
 // Expire implements loop.Expirer.
 func (c *clientConn) Expire() {
 	now := c.d.loop.Now()
@@ -257,7 +260,7 @@ func (c *clientConn) Expire() {
 	case now < c.first():
 		c.arm()
 		return
-	case c.ends > 0 && now >= c.ends && !c.answering():
+	case c.ends > 0 && now >= c.ends && !c.sending():
 		c.depart()
 	case now >= c.limit:
 		c.expired()

@@ -73,7 +73,7 @@ func (p *poller) add(fd int, i, _ int32, listens bool) error {
 	for int(i)+1 >= len(p.fds) {
 		p.fds = append(p.fds, unix.PollFd{Fd: -1})
 	}
-	f := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}
+	f := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | pollEnd}
 	if listens {
 		f.Events = unix.POLLIN
 		p.listens[Token(i)] = true
@@ -141,6 +141,9 @@ func (p *poller) edges(t Token) Events {
 		default:
 			e |= Readable | Hup
 		}
+	}
+	if found&pollEnd != 0 {
+		e |= Readable | Hup
 	}
 	f.Events &^= found
 	return e
