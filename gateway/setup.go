@@ -137,7 +137,7 @@ func (x *exchange) tellLost(err error) {
 	if n < fewestLost {
 		return
 	}
-	reason, words := faultCuts, "a node cuts connections of its live sessions, which end: does it crash, or is its limit of descriptors or connections reached?"
+	reason, words := faultCuts, "a node cuts connections of its live sessions, which end: was it started anew, does it crash, or is its limit of descriptors or connections reached?"
 	switch {
 	case errors.Is(err, request.ErrRefused):
 		reason, words = faultRefuses, "a node refuses connections of its live sessions, which end: is it down, or was it started anew?"
