@@ -249,7 +249,9 @@ func (c *clientConn) first() time.Duration {
 func (c *clientConn) answering() bool { return c.state == relaying || c.state == flushing }
 
 // sending reports whether there is something of the answer that the client has not taken.
-func (c *clientConn) sending() bool { return c.state == flushing || c.state == relaying && len(c.unsent.b) > 0 }
+func (c *clientConn) sending() bool {
+	return c.state == flushing || c.state == relaying && len(c.unsent.b) > 0
+}
 
 // Expire implements loop.Expirer.
 func (c *clientConn) Expire() {
