@@ -102,6 +102,21 @@ func (s *Sessions) HasTunnel(sid string) bool {
 	return s.bySID[sid].tunnels > 0
 }
 
+// Recheck has Run look at the bindings of n's polling sessions within a second or two, and not when they expire: other replicas may have
+// ended many.
+func (s *Sessions) Recheck(n *Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	soon := s.second(time.Now()) + 1
+	for sid, v := range s.bySID {
+		if v.second > soon && v.node.Key() == n.Key() {
+			v.second = soon
+			s.bySID[sid] = v
+			s.due[soon] = append(s.due[soon], sid)
+		}
+	}
+}
+
 // End gives the place of sid back; a sid that is not counted here changes nothing.
 func (s *Sessions) End(sid string) {
 	s.mu.Lock()

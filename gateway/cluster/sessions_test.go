@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,6 +207,45 @@ func TestUnusedSessionsAreCounted(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		if n := c.Sessions.Unused(); n != 1 || sessions(c)[0] != 0 {
 			t.Errorf("%d are unused, %d are counted", n, sessions(c)[0])
+		}
+		cancel()
+		<-done
+	})
+}
+
+// Sessions of one node are looked at before their time when that is asked for.
+func TestSessionsAreRechecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: "h:1", Weight: 1}, {Name: "n2", Address: "h:2", Weight: 1}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var asked atomic.Int64
+		gone := atomic.Pointer[string]{}
+		gone.Store(new(""))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.Sessions.Run(ctx, func(_ context.Context, sid string) time.Time {
+				asked.Add(1)
+				if sid == *gone.Load() {
+					return time.Time{}
+				}
+				return time.Now().Add(time.Minute)
+			})
+		}()
+		for _, sid := range []string{"a", "b"} {
+			c.Join(c.Node("n1"))
+			c.Sessions.Open(sid, c.Node("n1"), time.Now().Add(time.Minute))
+		}
+		c.Join(c.Node("n2"))
+		c.Sessions.Open("c", c.Node("n2"), time.Now().Add(time.Minute))
+		gone.Store(new("a"))
+		c.Sessions.Recheck(c.Node("n1"))
+		time.Sleep(3 * time.Second)
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked for %d sessions, want 2", n)
+		}
+		if s := c.Statuses(); s[0].Sessions != 1 || s[1].Sessions != 1 {
+			t.Errorf("%+v", s)
 		}
 		cancel()
 		<-done

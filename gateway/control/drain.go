@@ -11,6 +11,9 @@ import (
 const (
 	// endEvery is how often sessions of drained nodes are ended: in waves small enough that their clients come back evenly.
 	endEvery = 250 * time.Millisecond
+	// recheckWaves is with each how many waves the bindings of a drained node's sessions are looked at: another replica may have ended
+	// sessions that this one counts.
+	recheckWaves = 8
 	// drainRate is how many sessions a second are ended for each node that takes new ones, where the cluster has no pace.
 	drainRate = 50
 )
@@ -30,6 +33,7 @@ type Draining struct {
 // ended is what has been done of a drain whose deadline is over.
 type ended struct {
 	budget float64 // sessions that may be ended now
+	waves  int     // so many have been
 	began  bool
 	empty  bool
 }
@@ -118,6 +122,9 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 		if all := int(s.Leases) + n.leases[name]; rate > 0 && all > 0 { // what is in flight here may be of sessions that another replica counts
 			mine := rate * endEvery.Seconds() * float64(s.Leases) / float64(all)
 			e.budget = min(e.budget+mine, 2*mine+1) // what could not be ended a moment ago comes with the next
+		}
+		if e.waves++; e.waves%recheckWaves == 0 && s.Sessions > 0 {
+			n.Cluster.Sessions.Recheck(s.Node)
 		}
 		n.tellDrain(s, e, rate, tell)
 		if count := int(e.budget); count > 0 {
