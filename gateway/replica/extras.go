@@ -20,6 +20,9 @@ type extras struct {
 	route gateway.Route // Static, Files, Maintenance and Headers
 }
 
+// mostFiles is how many files of a cluster are served at a time, each with two descriptors that no limit of clients counts.
+const mostFiles = 64
+
 // filesTime is how long requests for files may take when their server is replaced.
 const filesTime = 10 * time.Second
 
@@ -51,7 +54,7 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 		for _, s := range cfg.Static {
 			dirs = append(dirs, static.Dir(s))
 		}
-		if x.files, err = static.Serve(static.Options{Dirs: dirs, Log: r.log}); err != nil {
+		if x.files, err = static.Serve(static.Options{Dirs: dirs, Connections: mostFiles, Log: r.log}); err != nil {
 			return x, fmt.Errorf("clusters: %s: static: %w", cfg.Name, err)
 		}
 		x.node = cluster.New(cfg.Name, cluster.Settings{Nodes: []cluster.Config{{Name: "static", Address: x.files.Addr(), Weight: 1}}})
