@@ -12,8 +12,17 @@ import (
 	"time"
 )
 
-// A process that was stopped for longer than its limits answers what came meanwhile.
+// A process that was stopped for longer than its limits, for much or for a little, answers what came meanwhile.
 func TestRequestsThatComeWhileItIsStopped(t *testing.T) {
+	for _, stopped := range []time.Duration{1800 * time.Millisecond, 4 * time.Second} {
+		t.Run(stopped.String(), func(t *testing.T) {
+			t.Parallel()
+			answersWhatCame(t, stopped)
+		})
+	}
+}
+
+func answersWhatCame(t *testing.T, stopped time.Duration) {
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, _ := io.ReadAll(q.Body)
 		fmt.Fprintf(w, "got %s", body)
@@ -34,12 +43,13 @@ func TestRequestsThatComeWhileItIsStopped(t *testing.T) {
 		io.WriteString(conn, request[:sent])
 		conns = append(conns, conn)
 	}
-	get(t, "http://"+listen+"/") // by which time those have been accepted
+	get(t, "http://"+listen+"/")       // by which time those have been accepted
+	time.Sleep(100 * time.Millisecond) // and its loops are at rest, of which nothing tells
 	p.signal(t, syscall.SIGSTOP)
 	for i, sent := range []int{0, 10, len(request) - 1} {
 		io.WriteString(conns[i], request[sent:])
 	}
-	time.Sleep(4 * time.Second) // it is stopped, so nothing else tells that the time is over
+	time.Sleep(stopped) // it is stopped, so nothing else tells that the time is over
 	p.signal(t, syscall.SIGCONT)
 	for i, conn := range conns {
 		conn.SetReadDeadline(time.Now().Add(patience))

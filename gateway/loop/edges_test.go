@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
 )
@@ -285,5 +287,43 @@ func TestListener(t *testing.T) {
 	}
 	if calls != 6 {
 		t.Errorf("told %d times, want 6", calls)
+	}
+}
+
+// TestEventsBeforeTimers: what has come is told before anything expires, also where that takes more than one batch.
+func TestEventsBeforeTimers(t *testing.T) {
+	l := start(t)
+	first := make(chan string, 1000) // of what each socket was told
+	do(t, l, func() {
+		for range cap(first) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { sock.Close(fds[0]); sock.Close(fds[1]) })
+			p := newProbe()
+			p.expire = func() { first <- "the time" }
+			p.event = func(int, loop.Events) {
+				if _, set := p.Due(); set {
+					l.StopTimer(&p.Timer)
+					first <- "the byte"
+				}
+			}
+			if _, err := l.Watch(fds[0], p, 0); err != nil {
+				t.Error(err)
+			}
+			unix.Write(fds[1], []byte("x"))
+			l.SetTimer(&p.Timer, l.Now()) // which is over already
+		}
+	})
+	late := 0
+	for range cap(first) {
+		if await(t, first) == "the time" {
+			late++
+		}
+	}
+	if late > 0 {
+		t.Errorf("the time of %d of %d sockets was over before their byte was told", late, cap(first))
 	}
 }

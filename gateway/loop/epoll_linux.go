@@ -53,6 +53,9 @@ func (p *poller) wait(ms int) int {
 	return n
 }
 
+// more reports whether a wait that found n events may have left some.
+func (p *poller) more(n int) bool { return n == len(p.events) }
+
 // waitUntold is wait without telling the scheduler, which ends it early by a signal where it wants the processor back.
 func (p *poller) waitUntold(ms int) int {
 	n, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(ms), 0, 0)

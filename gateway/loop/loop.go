@@ -61,6 +61,7 @@ type Loop struct {
 	yielded []*Timer // those that have more to do than they may do at once
 	spare   []*Timer // its other half: one is gone through while the other is filled
 	due     timers
+	full    int          // full batches in a row
 	lost    atomic.Int64 // nanoseconds that do not count
 
 	mu      sync.Mutex
@@ -161,9 +162,12 @@ func (l *Loop) run() {
 		if !l.receive() {
 			break
 		}
-		l.dispatch(l.wait())
+		n := l.wait()
+		l.dispatch(n)
 		l.resumeAll()
-		l.expireAll()
+		if l.caughtUp(n) {
+			l.expireAll()
+		}
 		l.offer(batch)
 	}
 	l.mu.Lock()
@@ -201,6 +205,9 @@ func (l *Loop) wait() int {
 		l.waiting = false
 		l.mu.Unlock()
 	}
+	if n < 0 { // a signal, which may have ended a stop: what came meanwhile is looked at before anything is due
+		n = l.poller.waitUntold(0)
+	}
 	l.tick(time.Now(), asked)
 	if n > 0 {
 		l.busy = l.now
@@ -217,6 +224,16 @@ func (l *Loop) tick(clock time.Time, asked int) {
 		return
 	}
 	l.now += took
+}
+
+// caughtUp reports whether what is due may expire: events that wait behind a full batch go first, for some batches.
+func (l *Loop) caughtUp(n int) bool {
+	if l.poller.more(n) {
+		l.full++
+	} else {
+		l.full = 0
+	}
+	return l.full%spin == 0
 }
 
 // mayWait reports whether nothing was sent, and asks for the bell from now on.

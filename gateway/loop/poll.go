@@ -65,6 +65,9 @@ func (p *poller) wait(ms int) int {
 	return n
 }
 
+// more reports whether a wait may have left some events, which none does.
+func (p *poller) more(int) bool { return false }
+
 // waitUntold is wait: poll is called as usual.
 func (p *poller) waitUntold(ms int) int { return p.wait(ms) }
 
