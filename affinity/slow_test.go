@@ -1,7 +1,6 @@
 package affinity_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -128,7 +127,6 @@ func TestTooManyClients(t *testing.T) {
 	r := newReplica(t, server.URL())
 	affinitytest.Eventually(t, "the cause is told", func() bool {
 		err := r.Fault()
-		println(fmt.Sprint(err))
 		return err != nil && strings.Contains(err.Error(), "max number of clients reached; raise its maxclients")
 	})
 	allow("100")
