@@ -195,6 +195,9 @@ func (c *clientConn) relayed() {
 
 // awaitMore waits for the client to take what it was sent, or for the next piece.
 func (c *clientConn) awaitMore() {
+	if c.ends > 0 { // as long as the answer goes on, a client that has closed its side is waited for
+		c.ends = c.d.loop.Now() + halfTime
+	}
 	pause := streamTime
 	switch {
 	case len(c.unsent.b) > 0:
@@ -215,9 +218,6 @@ func (c *clientConn) relay() {
 	if len(c.d.out) > 0 && !c.write(c.d.out) {
 		c.depart()
 		return
-	}
-	if c.ends > 0 { // as long as the answer goes on, the client is waited for
-		c.ends = c.d.loop.Now() + halfTime
 	}
 	if err != nil {
 		c.cut()
