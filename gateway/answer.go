@@ -309,7 +309,7 @@ func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.Resp.Status == 200; {
 	case !x.MayEnd():
 	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer, false),
-		ok && x.Kind == request.Post && x.Upload.Complete && x.Upload.Got == int64(len(x.Upload.Body)) && engineio.HasClose(x.Query, x.Upload.Body, true):
+		ok && x.Kind == request.Post && x.Upload.AtOnce() && engineio.HasClose(x.Query, x.Upload.Body, true):
 		x.route.Cluster.Sessions.End(x.Query.SID)
 	case engineio.IsUnknownSID(x.Resp.Status, answer):
 		x.tellForgotten()

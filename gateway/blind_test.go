@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
+	road "github.com/sidway/sidway/gateway/request"
 )
 
 // These tests are about what somebody who has only the log and the metrics can find out of a fault.
@@ -261,6 +262,26 @@ func TestLatePosts(t *testing.T) {
 	clients.Wait()
 	if k := strings.Count(log.String(), "takes more than a second to answer POSTs"); k != 1 || s.metric("sidway_setup_faults_total", "slow_node") != 3 {
 		t.Errorf("told %d times, counted %v", k, s.metric("sidway_setup_faults_total", "slow_node"))
+	}
+}
+
+// A node that waits for the rest of a client's body is not slow.
+func TestAnUploadIsNotTheNodesTime(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", plainly)
+	s := startGateway(t, withNodes(n))
+	s.bind(aSID, n)
+	c := dial(t, s.addr)
+	for _, k := range []struct {
+		length int
+		want   float64 // observed so far
+	}{{road.Whole + 1, 0}, {road.Whole, 1}} {
+		if status, _ := c.ask(post(aSID, strings.Repeat("4", k.length))); status != 200 {
+			t.Fatalf("got %d", status)
+		}
+		if got := s.metric("sidway_node_seconds", "c1", "n1", "post"); got != k.want {
+			t.Errorf("after %d bytes %v are observed, want %v", k.length, got, k.want)
+		}
 	}
 }
 

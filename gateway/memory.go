@@ -115,7 +115,7 @@ func (t *tally) forgetNodes(metrics *Metrics) {
 func (x *exchange) responded() {
 	m, status := x.memory(), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
-	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() {
+	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() && x.Upload.AtOnce() {
 		d := time.Since(x.SentAt)
 		took.Observe(d.Seconds())
 		if x.Kind == request.Post && d > lateAnswer {

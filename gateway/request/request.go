@@ -71,6 +71,9 @@ type Upload struct {
 	Got      int64 // bytes read so far
 }
 
+// AtOnce reports whether the body was there when the request was sent, so that no node has waited for the client.
+func (u *Upload) AtOnce() bool { return u.Complete && u.Got == int64(len(u.Body)) }
+
 // Whole is how much of a body is read before any of it is forwarded, and how long a session's answer may be that is looked into
 // whole. A slow client then holds no node's connection, and a broken body of this size never reaches a node.
 const Whole = 64 << 10
