@@ -19,7 +19,9 @@ func NewUnknowns() *Unknowns { return new(Unknowns) }
 func (u *Unknowns) Made(n int) { u.made.Add(int64(n)) }
 
 // Came notes a sid that nobody knows.
-func (u *Unknowns) Came() bool { return u.came(time.Now()) }
+func (u *Unknowns) Came(client string) (many, one bool) {
+	return u.came(time.Now(), clientPrefix(client))
+}
 
 // SetDial has g connect to nodes by dial. It comes before Listen.
 func SetDial(g *Gateway, dial func(netip.AddrPort) (int, error)) { g.dial = dial }

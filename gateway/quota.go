@@ -42,13 +42,6 @@ func (q *quota) take(client netip.Prefix, limit int, second int64) (over, full b
 	}
 }
 
-// dominates reports whether most of what is counted in this second is one client's.
-func (q *quota) dominates(client netip.Prefix) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.all >= fewestUnknown && 2*q.by[client] > q.all
-}
-
 // giveBack takes a look-up of this second out of the count.
 func (q *quota) giveBack(client netip.Prefix, second int64) {
 	q.mu.Lock()

@@ -186,14 +186,18 @@ func (x *exchange) tellUnknown() {
 	if x.route.unbound.Has(x.Query.SID) || now.UnixNano()-x.route.blamed.Load() < int64(memoryWindow) {
 		return
 	}
-	if !x.route.strangers.came(now) {
-		return
-	}
-	if client := x.Origin().IP; x.g.quota.dominates(clientPrefix(client)) {
-		x.tellFault(faultStranger, "", "one client names many sessions that nobody knows: does it try sids, or does a proxy in front hide who the clients are?", "client", client)
-	} else {
+	client := x.Origin().IP
+	switch many, one := x.route.strangers.came(now, clientPrefix(client)); {
+	case !many:
+	case one:
+		words := "one client names many sessions that nobody knows: does it try sids?"
+		if x.route.newcomers.adopted.Load() == 0 { // nor has another replica's session been found here
+			words += " If it is a proxy that hides who the clients are, name it in trusted_proxies, and see whether all replicas share one Redis, with the same database and prefix"
+		}
+		x.tellFault(faultStranger, "", words, "client", client)
+	default:
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
-			"client", x.Origin().IP)
+			"client", client)
 	}
 }
 
@@ -228,19 +232,30 @@ type unknowns struct {
 	began time.Time
 	count int64
 	full  int // windows in a row with too many
+
+	all, lead float64      // sids since there are too many, those of the last windows above all, and how many more the leader named than others
+	leader    netip.Prefix // the client that named most of them, if one did
 }
 
-// came notes one more of them and reports whether there are too many.
-func (u *unknowns) came(now time.Time) bool {
+// came notes one more of them. It reports whether there are too many, and whether one client names most of them: where it
+// names three in four, and not where it names less than half.
+func (u *unknowns) came(now time.Time, client netip.Prefix) (many, one bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if age := now.Sub(u.began); age > unknownWindow {
 		if u.full++; age > 2*unknownWindow || u.count < fewestUnknown || 4*u.count < u.made.Load() {
-			u.full = 0
+			u.full, u.all, u.lead = 0, 0, 0
 		}
+		u.all, u.lead = u.all/2, u.lead/2
 		u.began, u.count = now, 0
 		u.made.Store(0)
 	}
 	u.count++
-	return u.full >= unknownWindows
+	u.all++
+	if u.leader == client { // a vote by majority, which needs no list of clients (Boyer and Moore)
+		u.lead++
+	} else if u.lead--; u.lead < 0 {
+		u.leader, u.lead = client, -u.lead
+	}
+	return u.full >= unknownWindows, u.all >= fewestUnknown && 2*u.lead >= u.all
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -185,12 +186,43 @@ func TestSidsThatNobodyKnows(t *testing.T) {
 			for range c.windows {
 				u.Made(c.made)
 				for range c.unknown {
-					told = u.Came() || told
+					many, _ := u.Came("192.0.2.1")
+					told = told || many
 				}
 				time.Sleep(6 * time.Second)
 			}
 			if told != c.told {
 				t.Errorf("%s: told %v", name, told)
+			}
+		})
+	}
+}
+
+// TestWhoseSidsNobodyKnows has clients take turns, with pauses as long as they like.
+func TestWhoseSidsNobodyKnows(t *testing.T) {
+	const a, b, c = "2001:db8:0:1::1", "2001:db8:0:2::1", "192.0.2.1"
+	for name, k := range map[string]struct {
+		clients []string
+		pause   time.Duration
+		one     bool
+	}{
+		"one":                    {[]string{a}, time.Millisecond, true},
+		"one, seldom":            {[]string{a}, 1100 * time.Millisecond, true},
+		"one of several":         {[]string{b, a, a, a, a, a, c, a, a, a, a, a}, 700 * time.Millisecond, true},
+		"one at many addresses":  {[]string{a, "2001:db8:0:1::2", "2001:db8:0:1:ffff::"}, 10 * time.Millisecond, true},
+		"two":                    {[]string{a, b}, 10 * time.Millisecond, false},
+		"two, each a long while": {append(slices.Repeat([]string{a}, 40), slices.Repeat([]string{b}, 40)...), 10 * time.Millisecond, false},
+		"several, seldom":        {[]string{a, b, c}, 1100 * time.Millisecond, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := gateway.NewUnknowns()
+			for n, told := 0, 0; told < 1000; n++ {
+				if many, one := u.Came(k.clients[n%len(k.clients)]); many {
+					if told++; one != k.one {
+						t.Fatalf("%s: after %d it is said that they are one client's: %v", name, n, one)
+					}
+				}
+				time.Sleep(k.pause)
 			}
 		})
 	}
