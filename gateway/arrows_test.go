@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/tunnel",
 	},
 	"gateway/request":   {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
-	"gateway/static":    {},
+	"gateway/static":    {"gateway/notice"},
 	"gateway/tunnel":    {"gateway/loop", "gateway/sock"},
 	"gateway/loop":      {"gateway/sock"},
 	"gateway/health":    {"engineio"},

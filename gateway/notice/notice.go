@@ -6,7 +6,7 @@
 //		log.Warn("a node cuts connections", "node", node.Name)
 //	}
 //
-// It writes nothing itself, and counts nothing: metrics tell how often there was cause.
+// A Limiter writes nothing itself, and counts nothing: metrics tell how often there was cause.
 package notice
 
 import (

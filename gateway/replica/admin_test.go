@@ -70,14 +70,3 @@ func TestProfilesAreServedWhereTheyAreSetOnly(t *testing.T) {
 		}
 	}
 }
-
-// What net/http complains of again and again is told once.
-func TestComplaintsAreToldOnce(t *testing.T) {
-	var log lockedBuffer
-	replica.Complain(slog.New(slog.NewTextHandler(&log, nil)),
-		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n", "http: Accept error: accept tcp: too many open files; retrying in 10ms\n",
-		"http: TLS handshake error\n")
-	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "Accept error") != 1 {
-		t.Errorf("told\n%s", got)
-	}
-}

@@ -1,12 +1,8 @@
 package replica
 
 import (
-	"io"
 	"io/fs"
-	"log/slog"
 	"time"
-
-	"github.com/sidway/sidway/gateway/notice"
 )
 
 // The memory of bindings, for a test that does not wait for minutes.
@@ -37,12 +33,4 @@ func (r *Replica) SetSystem(system fs.FS) {
 // SetAdminTimes changes how long the admin address waits for a request, and keeps an idle connection. It comes before Run.
 func (r *Replica) SetAdminTimes(header, idle time.Duration) {
 	r.admin.ReadHeaderTimeout, r.admin.IdleTimeout = header, idle
-}
-
-// Complain has net/http complain of these lines.
-func Complain(log *slog.Logger, lines ...string) {
-	c := &complaints{log: log, told: notice.Limiter[string]{Pause: time.Hour}}
-	for _, line := range lines {
-		io.WriteString(c, line)
-	}
 }

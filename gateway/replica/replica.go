@@ -13,12 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,24 +158,9 @@ func (r *Replica) openAdmin(a config.Admin) (err error) {
 		IdleTimeout:       adminIdleTime,
 		WriteTimeout:      admin.LongestProfile + adminWriteTime,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(&complaints{log: r.log, told: notice.Limiter[string]{Pause: time.Minute, Most: 16}}, "", 0),
+		ErrorLog:          notice.ServerLog(r.log),
 	}
 	return nil
-}
-
-// complaints writes what net/http complains of into the log, each beginning once a minute: without a descriptor it complains each second.
-type complaints struct {
-	log  *slog.Logger
-	told notice.Limiter[string]
-}
-
-// Write implements io.Writer.
-func (c *complaints) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if about, _, _ := strings.Cut(text, ";"); c.told.Due(about) {
-		c.log.Warn(text)
-	}
-	return len(line), nil
 }
 
 // setAdmin has the admin address follow the configuration.

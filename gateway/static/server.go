@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 const (
@@ -56,7 +58,7 @@ func Serve(o Options) (*Server, error) {
 		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          notice.ServerLog(o.Log),
 	}
 	go func() {
 		defer close(s.ended)
