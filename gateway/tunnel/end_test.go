@@ -58,13 +58,15 @@ func TestClientAnswersAClose(t *testing.T) {
 			"\x81\x02hi":                    tunnel.ClientClosed,
 			"\x88\x06\x03\xe9gone\x81\x01x": tunnel.ClientClosed,
 		} {
-			x := join(t, e, tunnel.Options{})
-			send(t, x.node, said)
-			receive(t, x.client, said)
-			closeWrite(t, x.client)
-			receiveEnd(t, x.node)
-			x.node.Close()
-			x.endsBy(want)
+			for _, early := range []string{"", said} { // what came with the node's 101
+				x := join(t, e, tunnel.Options{ToClient: []byte(early)})
+				send(t, x.node, said[len(early):])
+				receive(t, x.client, said)
+				closeWrite(t, x.client)
+				receiveEnd(t, x.node)
+				x.node.Close()
+				x.endsBy(want)
+			}
 		}
 	})
 }

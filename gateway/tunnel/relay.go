@@ -56,6 +56,7 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
 		loop: on, node: o.Node, roster: e.roster, buffers: e.buffers,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, done: o.Done,
+		closes: endsInClose(o.ToClient),
 	}
 	t.Init(t)
 	if t.linger <= 0 {
