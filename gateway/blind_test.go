@@ -261,7 +261,7 @@ func TestLatePosts(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	if k := strings.Count(log.String(), "takes more than a second to answer POSTs"); k != 1 || s.metric("sidway_setup_faults_total", "slow_node") != 3 {
+	if k := strings.Count(log.String(), "takes more than a second to answer POSTs"); k != 1 || s.metric("sidway_setup_faults_total", "slow_node") != 8 {
 		t.Errorf("told %d times, counted %v", k, s.metric("sidway_setup_faults_total", "slow_node"))
 	}
 }

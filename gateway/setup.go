@@ -205,7 +205,7 @@ const (
 	// lateAnswer is how long a node may take to answer a POST, which Engine.IO servers do as soon as they have read it,
 	lateAnswer = time.Second
 	// fewestLate how often within a minute it takes longer before that is told, and lateShare the share of all, one in so many.
-	fewestLate = 10
+	fewestLate = 5
 	lateShare  = 4
 )
 
