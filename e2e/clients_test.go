@@ -20,6 +20,7 @@ type plan struct {
 	Stall        int            `json:"stall"`
 	SharedAgent  bool           `json:"sharedAgent,omitempty"`
 	UpgradeFirst bool           `json:"upgradeFirst,omitempty"`
+	Rooms        int            `json:"rooms,omitempty"`
 }
 
 type large struct {

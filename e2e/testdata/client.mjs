@@ -1,7 +1,8 @@
 // Drives many sessions of a reference client library. The one argument is its configuration in JSON:
 //   url, library (4 or 2), modes {polling, upgrade, websocket: sessions of each}, window (messages in flight),
 //   small (largest ordinary message), large {every, websocket, polling: characters or bytes},
-//   upgradeFirst (sessions that upgrade send nothing before they have), stall (ms without an answer after which a message is lost), sharedAgent, reconnection, connectTimeout.
+//   upgradeFirst (sessions that upgrade send nothing before they have), stall (ms without an answer after which a message is lost), sharedAgent, reconnection, connectTimeout,
+//   rooms (sessions say in their query which of so many rooms they want).
 // It answers these lines: connect (waits until all are connected), exchange {messages}, start {pace}, finish, stats, stop.
 import { createRequire } from "node:module";
 import { Agent } from "node:http";

@@ -32,11 +32,12 @@ const routes = {
   },
 };
 
-/** pages makes a request listener; `open` counts the event streams that are open now. */
-export function pages(open) {
+/** pages makes a request listener; `open` counts the event streams that are open now, `health` is what a probe finds. */
+export function pages(open, health) {
   return (req, res) => {
     const path = req.url.split("?")[0];
     if (path === "/events") return events(req, res, open);
+    if (path === "/healthz") return res.writeHead(health.status, { "X-Sidway": health.says }).end();
     if (routes[path]) return routes[path](req, res);
     res.writeHead(404).end("no such page");
   };

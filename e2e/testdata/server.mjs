@@ -1,6 +1,7 @@
 // A Socket.IO node for the end-to-end tests, told by the environment what to be:
 //   NODE_NAME, SOCKETIO (4 or 2), ALLOW_EIO3, PING_INTERVAL, PING_TIMEOUT (ms), PORT (0: any).
-// It prints {"port":N}, then answers the lines {"cmd":"stats"} and {"cmd":"stop"}.
+// It prints {"port":N}, then answers the lines {"cmd":"stats"}, {"cmd":"health"}, which says how /healthz is answered from then on,
+// and {"cmd":"stop"}.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { Ledger, digest } from "./ledger.mjs";
@@ -17,7 +18,8 @@ const stats = {
 };
 const ledgers = new Set();
 
-const server = createServer(pages(stats));
+const health = { status: 200, says: "ready" };
+const server = createServer(pages(stats, health));
 const options = {
   pingInterval: Number(env.PING_INTERVAL ?? 25000),
   pingTimeout: Number(env.PING_TIMEOUT ?? 20000),
@@ -97,5 +99,6 @@ serve({
     }
     return { ...stats, ...sums };
   },
+  health: (now) => Object.assign(health, now),
   stop: () => ({}),
 });

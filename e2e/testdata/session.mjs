@@ -31,6 +31,7 @@ export class Session {
       forceNew: true,
       reconnection: config.reconnection ?? true,
       timeout: config.connectTimeout ?? 20000,
+      ...(config.rooms && { query: { room: `room-${this.index % config.rooms}` } }),
       ...(this.driver.agent && { agent: this.driver.agent }),
     });
     this.socket.on("connect", () => this.onConnect());
