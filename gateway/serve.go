@@ -264,6 +264,9 @@ func (c *clientConn) renew() {
 		c.inSession()
 		return
 	}
+	if x.Kind == request.Poll || x.Kind == request.Post {
+		x.route.Cluster.Sessions.Polled(x.Query.SID)
+	}
 	c.await(func() { x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) }, // one that is away writes it later
 		c.inSession, nil)
 }

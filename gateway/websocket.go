@@ -85,10 +85,13 @@ func (c *clientConn) tunnel() {
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
 	log, watch := x.tunnelLog(), x.tunnelWatch()
-	c, sid, reserved, ttl := route.Cluster, "", x.Reserved, x.Binding.TTL()
+	c, sid, reserved, ttl, began := route.Cluster, "", x.Reserved, x.Binding.TTL(), int32(0)
 	if k == request.Upgrade {
 		sid = strings.Clone(x.Query.SID)
 		c.Sessions.Upgraded(sid, node)
+	}
+	if reserved {
+		began = c.Sessions.Connected(node)
 	}
 	x.Reserved, x.leased = false, false
 	route.metrics.outcome(k, true)
@@ -96,7 +99,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	return func(r tunnel.Result) {
 		switch {
 		case reserved:
-			c.Leave(node)
+			c.Sessions.Disconnected(node, began)
 		case sid == "":
 		case r.FromClient <= probeBytes:
 			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))

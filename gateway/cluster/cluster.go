@@ -206,6 +206,8 @@ func (c *Cluster) Nodes() []*Node { return c.nodes.Load().list }
 type Status struct {
 	Node     *Node
 	Sessions int
+	Polling  int // sessions of those that poll, as far as this replica knows
+	Sockets  int // those that have a WebSocket here
 	Others   int // sessions that other replicas count
 	Leases   int64
 	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
@@ -224,6 +226,7 @@ func (c *Cluster) Statuses() []Status {
 	for _, n := range c.Nodes() {
 		all = append(all, Status{
 			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
+			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
 			Healthy: !n.unhealthy, Ejected: n.failing.Load(), Draining: n.draining, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}

@@ -24,7 +24,10 @@ type state struct {
 	// Heard counts the node's answers, Talked what it says on tunnels.
 	Heard, Talked atomic.Uint64
 
-	leases   atomic.Int64
+	leases atomic.Int64
+	// Sessions by their transport; those that are being made are neither.
+	polling, websockets atomic.Int64
+
 	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
 	refusals atomic.Int32 // handshakes that it refused by a rule, likewise

@@ -19,25 +19,31 @@ type Sessions struct {
 	start   time.Time
 	fresh   *SIDs         // opened, and not used yet
 	unused  atomic.Uint64 // expired without having been used
+	ended   atomic.Uint64
+	expired atomic.Uint64
 
 	mu    sync.Mutex
 	bySID map[string]session
 	peak  int                // the most that bySID has held since it was made, as seen once a second
-	due   map[int64][]string // second since start -> sids whose binding is to be looked at then
+	due   map[int32][]string // second since start -> sids whose binding is to be looked at then
+	ages  ages
+	polls int // sessions that lasted by polling
 }
 
 type session struct {
 	node    *Node
-	second  int64 // where it stands in due; 0 while tunnels hold it
+	second  int32 // where it stands in due; 0 while tunnels hold it
+	began   int32 // the second in which it did, or was first met here
 	tunnels int32 // that hold it: more than one where somebody else tries the sid too
 	bound   bool  // by this replica
+	lasts   bool  // it has polled here when it was old
 }
 
 // mostFresh is how many new sessions are known to be unused, so that a flood of them takes no more.
 const mostFresh = 1 << 14
 
 func newSessions(c *Cluster) *Sessions {
-	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int64][]string{}}
+	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int32][]string{}}
 }
 
 // Used tells that a request of sid has come, and reports whether it is the first since Open. It takes no lock.
@@ -52,20 +58,42 @@ func (s *Sessions) Open(sid string, n *Node, expires time.Time) {
 	sid = strings.Clone(sid)
 	s.fresh.Add(sid)
 	s.mu.Lock()
-	old, known := s.bySID[sid]
-	s.put(sid, n, expires)
+	old, known := s.remove(sid)
+	s.put(sid, session{node: n, began: s.ages.add(s.now())}, expires)
 	s.mu.Unlock()
 	if known { // a maker that gives a sid twice: the older is no more
 		s.cluster.Leave(old.node)
 	}
 }
 
+// Connected takes over the place that Pick reserved on n for a session whose tunnel is its first and only transport. What it returns
+// is for Disconnected.
+func (s *Sessions) Connected(n *Node) (began int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.websockets.Add(1)
+	return s.ages.add(s.now())
+}
+
+// Disconnected ends a session that Connected began.
+func (s *Sessions) Disconnected(n *Node, began int32) {
+	s.mu.Lock()
+	n.websockets.Add(-1)
+	s.ages.remove(began)
+	s.mu.Unlock()
+	s.ended.Add(1)
+	s.cluster.Leave(n)
+}
+
 // Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding.
 func (s *Sessions) Upgraded(sid string, n *Node) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
-	old, known := s.bySID[sid]
-	s.bySID[sid] = session{node: n, tunnels: old.tunnels + 1, bound: old.bound}
+	v, known := s.bySID[sid]
+	if !known {
+		v.began = s.ages.add(s.now())
+	}
+	s.set(sid, session{node: n, began: v.began, tunnels: v.tunnels + 1, bound: v.bound})
 	s.mu.Unlock()
 	if !known {
 		s.cluster.Join(n)
@@ -82,11 +110,12 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 	switch {
 	case old.tunnels > 1:
 		old.tunnels--
-		s.bySID[sid] = old
+		s.set(sid, old)
 	case old.bound:
-		s.put(sid, old.node, expires)
+		old.tunnels = 0
+		s.put(sid, old, expires)
 	default:
-		delete(s.bySID, sid)
+		s.remove(sid)
 		ended = known
 	}
 	s.mu.Unlock()
@@ -94,6 +123,28 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 		s.cluster.Leave(old.node)
 	}
 }
+
+// Polled tells that sid has polled here, from time to time: a session that does so when it is old is known to last by polling.
+// Where others are old and do not, their polls may come to other replicas, or they have upgraded there.
+func (s *Sessions) Polled(sid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v, known := s.bySID[sid]; known && !v.lasts && v.tunnels == 0 && s.now()-v.began >= oldAge {
+		v.lasts = true
+		s.set(strings.Clone(sid), v)
+	}
+}
+
+// Old returns how many sessions are older than half a minute, and how many of them are known to poll still.
+func (s *Sessions) Old() (all, polling int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ages.old(s.now()), s.polls
+}
+
+// Ended returns how many sessions have ended so that it was seen here, and how many bindings have expired: those of clients that
+// vanished, and of sessions that went on as a WebSocket at another replica.
+func (s *Sessions) Ended() (ended, expired uint64) { return s.ended.Load(), s.expired.Load() }
 
 // HasTunnel reports whether a tunnel of this replica carries sid.
 func (s *Sessions) HasTunnel(sid string) bool {
@@ -107,7 +158,7 @@ func (s *Sessions) HasTunnel(sid string) bool {
 func (s *Sessions) Recheck(n *Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	soon := s.second(time.Now()) + 1
+	soon := s.now() + 1
 	for sid, v := range s.bySID {
 		if v.second > soon && v.node.Key() == n.Key() {
 			v.second = soon
@@ -120,10 +171,10 @@ func (s *Sessions) Recheck(n *Node) {
 // End gives the place of sid back; a sid that is not counted here changes nothing.
 func (s *Sessions) End(sid string) {
 	s.mu.Lock()
-	old, known := s.bySID[sid]
-	delete(s.bySID, sid)
+	old, known := s.remove(sid)
 	s.mu.Unlock()
 	if known {
+		s.ended.Add(1)
 		s.cluster.Leave(old.node)
 	}
 }
@@ -137,14 +188,14 @@ const asking = 64
 func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, sid string) time.Time) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var last int64
+	var last int32
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		now := s.second(time.Now())
+		now := s.now()
 		var work errgroup.Group
 		work.SetLimit(asking)
 		for _, sid := range s.take(last, now) {
@@ -159,7 +210,7 @@ func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, si
 }
 
 // take returns the polling sessions that are due from one second to another, both included.
-func (s *Sessions) take(from, to int64) []string {
+func (s *Sessions) take(from, to int32) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shrink()
@@ -193,12 +244,13 @@ func (s *Sessions) renew(sid string, expires time.Time) {
 	ended := known && old.second != 0 && expires.IsZero()
 	switch {
 	case ended:
-		delete(s.bySID, sid)
+		s.remove(sid)
 	case known && old.second != 0:
-		s.put(sid, old.node, expires)
+		s.put(sid, old, expires)
 	}
 	s.mu.Unlock()
 	if fresh := s.fresh.Take(sid); ended { // else it has been used at another replica
+		s.expired.Add(1)
 		s.cluster.Leave(old.node)
 		if fresh {
 			s.unused.Add(1)
@@ -206,15 +258,47 @@ func (s *Sessions) renew(sid string, expires time.Time) {
 	}
 }
 
-// put needs mu. A session is looked at in the second after its binding's end.
-func (s *Sessions) put(sid string, n *Node, expires time.Time) {
-	second := s.second(expires) + 1
-	if soonest := s.second(time.Now()) + 1; second < soonest {
-		second = soonest
+// put has v, which was bound here, live as long as its binding. A session is looked at in the second after the binding's end. It
+// needs mu.
+func (s *Sessions) put(sid string, v session, expires time.Time) {
+	v.second, v.bound = max(s.second(expires), s.now())+1, true
+	s.set(sid, v)
+	s.due[v.second] = append(s.due[v.second], sid)
+}
+
+// set needs mu.
+func (s *Sessions) set(sid string, v session) {
+	if old, known := s.bySID[sid]; known {
+		s.count(old, -1)
 	}
-	s.bySID[sid] = session{node: n, second: second, bound: true}
-	s.due[second] = append(s.due[second], sid)
+	s.bySID[sid] = v
+	s.count(v, 1)
+}
+
+// remove needs mu.
+func (s *Sessions) remove(sid string) (session, bool) {
+	v, known := s.bySID[sid]
+	if known {
+		delete(s.bySID, sid)
+		s.count(v, -1)
+		s.ages.remove(v.began)
+	}
+	return v, known
+}
+
+// count adds to the counts in which v stands. It needs mu.
+func (s *Sessions) count(v session, d int) {
+	switch {
+	case v.tunnels > 0:
+		v.node.websockets.Add(int64(d))
+		return
+	case v.lasts:
+		s.polls += d
+	}
+	v.node.polling.Add(int64(d))
 }
 
 // second counts from the start on the monotonic clock, so that a wall clock that jumps ends no session.
-func (s *Sessions) second(t time.Time) int64 { return int64(t.Sub(s.start) / time.Second) }
+func (s *Sessions) second(t time.Time) int32 { return int32(t.Sub(s.start) / time.Second) }
+
+func (s *Sessions) now() int32 { return s.second(time.Now()) }

@@ -66,6 +66,9 @@ func TestSessionsAreGivenBackOnce(t *testing.T) {
 		if got := count(); got != 0 {
 			t.Errorf("%d sessions at the end", got)
 		}
+		if ended, expired := c.Sessions.Ended(); ended != 2 || expired != 2 {
+			t.Errorf("%d have ended, %d expired", ended, expired)
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
