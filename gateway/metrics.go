@@ -32,6 +32,7 @@ type Metrics struct {
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	waits       *prometheus.HistogramVec
+	seen        faults
 }
 
 // What can become of a handshake or an upgrade.
@@ -112,9 +113,6 @@ func (m *Metrics) BindingsHeld(cluster string) func(int) {
 	held := m.held.WithLabelValues(cluster)
 	return func(n int) { held.Set(float64(n)) }
 }
-
-// SetupFault counts a sign that clients, nodes or replicas are set up wrongly. Reasons come from a closed set.
-func (m *Metrics) SetupFault(cluster, reason string) { m.faults.WithLabelValues(cluster, reason).Inc() }
 
 // refused counts a request that belonged to no cluster or was refused before it was asked which.
 func (m *Metrics) refused(reason string) { m.answers.WithLabelValues("", reason, "").Inc() }

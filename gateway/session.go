@@ -23,9 +23,10 @@ func (x *exchange) warnOfOpen(err error) {
 	}
 	c := x.route.Cluster
 	x.g.metrics.unbound.WithLabelValues(c.Name, x.Node.Name, reason).Inc()
-	x.g.metrics.SetupFault(c.Name, faultNoSession)
+	const words = "a node's answer to a handshake holds no session that can be bound: does it serve Socket.IO, and on the cluster's path?"
+	x.g.metrics.SetupFault(c.Name, faultNoSession, x.Node.Name, words)
 	if c.MayWarn(x.Node) {
-		x.g.log.Warn("a node's answer to a handshake holds no session that can be bound: does it serve Socket.IO, and on the cluster's path?",
+		x.g.log.Warn(words,
 			"cluster", c.Name, "node", x.Node.Name, "address", x.Node.Address, "path", request.Shortened(x.Req.Path, longestLogged),
 			"status", x.Resp.Status, "error", err, "content_type", x.Resp.Get(http1.ContentType))
 	}

@@ -39,7 +39,7 @@ const (
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
 // what it is about where a cluster can have several: a node's name.
 func (g *Gateway) tellFault(cluster, reason, subject, words string, args ...any) {
-	g.metrics.SetupFault(cluster, reason)
+	g.metrics.SetupFault(cluster, reason, subject, words)
 	if g.notices.due(reason, cluster, subject) {
 		g.log.Warn(words, append([]any{"cluster", cluster}, args...)...)
 	}
@@ -71,10 +71,11 @@ func (x *exchange) tellProbe() {
 
 // tellHost tells of requests for a host that no cluster serves.
 func (x *exchange) tellHost() {
-	g := x.g
-	g.metrics.SetupFault("", faultHost)
-	if host := strings.Clone(request.Shortened(x.Req.Host, longestLogged)); g.notices.due(faultHost, "", host) {
-		g.log.Warn("requests come for a host that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.Origin().IP)
+	const words = "requests come for a host that no cluster serves: does a proxy in front pass Host on?"
+	g, host := x.g, strings.Clone(request.Shortened(x.Req.Host, longestLogged))
+	g.metrics.SetupFault("", faultHost, host, words)
+	if g.notices.due(faultHost, "", host) {
+		g.log.Warn(words, "host", host, "client", x.Origin().IP)
 	}
 }
 

@@ -105,7 +105,7 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 	if !c.seen || !again { // once is what a replica finds that was started anew with other settings
 		return
 	}
-	r.metrics.SetupFault(c.cluster, c.reason)
+	r.metrics.SetupFault(c.cluster, c.reason, fmt.Sprintf("%.64s", other), c.words)
 	if r.compared.Due(c) {
 		r.log.Warn(c.words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
 	}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+// Figures are what has been counted of a cluster: the same as its metrics, for whoever does not read those.
+type Figures struct {
+	Handshakes Made // direct connects too
+	Upgrades   Made
+	Waiting    int64             // for pace
+	Tunnels    int               // WebSockets, also those that are no Socket.IO's
+	Ends       map[string]uint64 // of tunnels, by cause
+	Responses  map[string]uint64 // that were made here, by reason
+	Nodes      map[string]NodeFigures
+}
+
+// Made is how many came to something, and how many did not.
+type Made struct{ Made, Refused uint64 }
+
+// NodeFigures are what has been counted of one node's answers.
+type NodeFigures struct {
+	Handshakes uint64 // and direct connects that it accepted
+	Errors     uint64 // answers of 5xx, and requests that it did not answer as it should
+}
+
+// nodeFaults are the answers made here that are the fault of the node that had been chosen.
+var nodeFaults = map[string]bool{
+	engineio.SessionGone.String(): true, engineio.SilentNode.String(): true, engineio.BadNode.String(): true,
+}
+
+// Figures returns those of all clusters, by name. It looks at each node of each once.
+func (g *Gateway) Figures() map[string]*Figures {
+	all := map[string]*Figures{}
+	for _, r := range g.topology.Load().all {
+		all[r.tally.cluster.Name] = r.tally.figures()
+	}
+	g.metrics.eachResponse(func(cluster, reason, node string, n uint64) {
+		f := all[cluster]
+		if f == nil {
+			return
+		}
+		f.Responses[reason] += n
+		if of, known := f.Nodes[node]; known && nodeFaults[reason] {
+			of.Errors += n
+			f.Nodes[node] = of
+		}
+	})
+	return all
+}
+
+func (t *tally) figures() *Figures {
+	m := t.metrics
+	f := &Figures{
+		Handshakes: made(&m.handshakes), Upgrades: made(&m.upgrades), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Ends: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
+	}
+	directs := made(&m.directs)
+	f.Handshakes.Made += directs.Made
+	f.Handshakes.Refused += directs.Refused
+	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
+		f.Ends[c.String()] = value(m.ends[c])
+	}
+	t.memories.Range(func(key, v any) bool {
+		if m := v.(*memory); t.has(m, key) {
+			f.Nodes[m.node] = m.figures()
+		}
+		return true
+	})
+	return f
+}
+
+func (m *memory) figures() NodeFigures {
+	const switched, ok, failed = 1, 2, 5
+	f := NodeFigures{Handshakes: m.responses[request.Handshake][ok].Load() + m.responses[request.DirectConnect][switched].Load()}
+	for k := range m.responses {
+		f.Errors += m.responses[k][failed].Load()
+	}
+	return f
+}
+
+func made(c *[outcomes]prometheus.Counter) Made {
+	return Made{value(c[handshakeMade]), value(c[handshakeRefused])}
+}
+
+// value reads a counter or a gauge.
+func value(m prometheus.Metric) uint64 {
+	var d dto.Metric
+	_ = m.Write(&d) // it fails for labels that are no UTF-8, and these are
+	return uint64(d.GetCounter().GetValue() + d.GetGauge().GetValue())
+}
+
+// eachResponse tells how many requests were answered here.
+func (m *Metrics) eachResponse(f func(cluster, reason, node string, n uint64)) {
+	all := make(chan prometheus.Metric, 64)
+	go func() {
+		defer close(all)
+		m.answers.Collect(all)
+	}()
+	for one := range all {
+		var d dto.Metric
+		_ = one.Write(&d)
+		labels := map[string]string{}
+		for _, l := range d.Label {
+			labels[l.GetName()] = l.GetValue()
+		}
+		f(labels["cluster"], labels["reason"], labels["node"], uint64(d.GetCounter().GetValue()))
+	}
+}
