@@ -43,6 +43,8 @@ var ErrUnknownCluster = errors.New("no such cluster")
 type Board struct {
 	// OnEvent, if set before Run, is told of what happens. It must not block.
 	OnEvent func(kind, cluster, node, text string)
+	// Self, if set before Run, tells what other replicas are to know of this one.
+	Self func() Self
 
 	log    *slog.Logger
 	told   notice.Limiter[string]
@@ -53,6 +55,7 @@ type Board struct {
 	redis  redis.UniversalClient // nil: in this process
 	prefix string
 	posts  map[string]*post
+	peers  map[string]*peer // other replicas, by their id
 }
 
 // post is the record of one cluster.
@@ -77,7 +80,7 @@ func NewBoard(log *slog.Logger) *Board {
 func (b *Board) Use(client redis.UniversalClient, prefix string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.redis, b.prefix = client, prefix
+	b.redis, b.prefix, b.peers = client, prefix, nil
 }
 
 // Redis returns where the changes are kept, nil in this process.
@@ -116,8 +119,8 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 			}
 			due := maps.Clone(posts)
 			maps.DeleteFunc(due, func(_ string, p *post) bool { return wave%(countWaves*p.rarity()) != 0 })
-			if len(due) > 0 {
-				b.shareCounts(ctx, client, prefix, due)
+			if peers := b.peersDue(wave); peers || len(due) > 0 {
+				b.share(ctx, client, prefix, due, peers)
 			}
 		}
 		for _, p := range posts {
@@ -125,6 +128,7 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 		}
 		select {
 		case <-ctx.Done():
+			b.leave()
 			return nil
 		case <-tick.C:
 		}

@@ -111,19 +111,23 @@ func (p *post) texts() map[string]string {
 	return all
 }
 
-// shareCounts tells how many sessions this replica counts on each node, and hears what the others count. While Redis cannot be asked, what
-// was heard gets old.
-func (b *Board) shareCounts(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post) {
+// share tells how many sessions this replica counts on each node of these clusters, and hears what the others count; and so it does
+// with how it is itself, if peers. While Redis cannot be asked, what was heard gets old.
+func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post, peers bool) {
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
 	b.number++
 	found := map[string]*redis.MapStringStringCmd{}
+	hearPeers := func() []string { return nil }
 	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
 		for name, post := range posts {
 			key := prefix + name + countsKey
 			p.HSet(ctx, key, b.id, post.countsText(b.number))
 			p.PExpire(ctx, key, countsTTL*time.Duration(post.rarity()))
 			found[name] = p.HGetAll(ctx, key)
+		}
+		if peers {
+			hearPeers = b.sharePeers(ctx, p, prefix)
 		}
 		return nil
 	})
@@ -135,5 +139,8 @@ func (b *Board) shareCounts(ctx context.Context, client redis.UniversalClient, p
 		if dead := posts[name].hear(b.id, fields, time.Now()); len(dead) > 0 {
 			client.HDel(ctx, prefix+name+countsKey, dead...)
 		}
+	}
+	if dead := hearPeers(); len(dead) > 0 {
+		client.HDel(ctx, prefix+replicasKey, dead...)
 	}
 }

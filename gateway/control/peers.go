@@ -1,0 +1,120 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	replicasKey = "!replicas" // behind the prefix: a hash of replicas
+	// mostPeers is how many replicas one reads in a second.
+	mostPeers = 200
+	// leaveTime bounds how long a replica that ends takes to tell the others.
+	leaveTime = 250 * time.Millisecond
+)
+
+// Self is what a replica tells the others of itself.
+type Self struct {
+	Name        string    `json:"n"`
+	Version     string    `json:"v"`
+	Started     time.Time `json:"b"`
+	Stopping    bool      `json:"e,omitempty"`
+	Connections int64     `json:"c"`
+	Limit       int64     `json:"l"`
+	Tunnels     int       `json:"t"`
+	Sessions    int       `json:"s"`
+	Number      uint64    `json:"i"` // grows, so that one that lives is told from one that is dead
+}
+
+// Peer is another replica.
+type Peer struct {
+	Self
+	Silent time.Duration // since it was heard last
+}
+
+// peer is what another replica has told of itself; see heard.
+type peer struct {
+	text  string
+	at    time.Time
+	self  Self
+	again bool
+}
+
+// Peers returns the other replicas that share the Redis and were heard within a minute, by name. Without Redis there is none.
+func (b *Board) Peers() (all []Peer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		if silent := time.Since(p.at); p.again && silent <= countsTTL {
+			all = append(all, Peer{p.self, silent})
+		}
+	}
+	slices.SortFunc(all, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Started.Compare(b.Started)) })
+	return all
+}
+
+// peersDue reports whether it is time to tell the others of this replica: each second, and less often where they are very many.
+func (b *Board) peersDue(wave int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Self != nil && wave%(countWaves*max(1, (1+len(b.peers))/mostPeers)) == 0
+}
+
+// sharePeers tells the others how this replica is, and returns what will hear them.
+func (b *Board) sharePeers(ctx context.Context, p redis.Pipeliner, prefix string) (hear func() (dead []string)) {
+	self := b.Self()
+	self.Number = b.number
+	text, _ := json.Marshal(self) // of strings and numbers, so there is no error
+	p.HSet(ctx, prefix+replicasKey, b.id, text)
+	p.PExpire(ctx, prefix+replicasKey, countsTTL)
+	found := p.HGetAll(ctx, prefix+replicasKey)
+	return func() []string {
+		if fields, err := found.Result(); err == nil { // else what was heard gets old
+			return b.hearPeers(fields, time.Now())
+		}
+		return nil
+	}
+}
+
+// hearPeers takes what all replicas have told of themselves, and returns those that are dead.
+func (b *Board) hearPeers(fields map[string]string, now time.Time) (dead []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.peers
+	b.peers = map[string]*peer{}
+	for id, text := range fields {
+		if id == b.id {
+			continue
+		}
+		p := known[id]
+		switch {
+		case p == nil:
+			p = &peer{text: text, at: now}
+		case p.text != text:
+			next := &peer{text: text, at: now}
+			next.again = json.Unmarshal([]byte(text), &next.self) == nil
+			p = next
+		case now.Sub(p.at) > countsTTL:
+			dead = append(dead, id)
+			continue
+		}
+		b.peers[id] = p
+	}
+	return dead
+}
+
+// leave tells the others that this replica ends.
+func (b *Board) leave() {
+	client, prefix, _ := b.now()
+	if client == nil || b.Self == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	client.HDel(ctx, prefix+replicasKey, b.id) // a Redis that is away forgets it by itself
+}

@@ -1,0 +1,70 @@
+package control_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/control"
+)
+
+// peered starts the Board of a replica that tells others of itself.
+func peered(t *testing.T, client redis.UniversalClient, name string) (*control.Board, func()) {
+	t.Helper()
+	b := control.NewBoard(slog.New(slog.DiscardHandler))
+	b.Self = func() control.Self {
+		return control.Self{Name: name, Version: "v1", Started: time.Unix(1, 0), Sessions: 7, Stopping: name == "b"}
+	}
+	b.Use(client, "sidway:")
+	b.Add(control.NewNodes(chat("n1"), func() {}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx, func(*cluster.Node, int) int { return 0 }) }()
+	end := func() {
+		cancel()
+		<-done
+		done <- nil
+	}
+	t.Cleanup(end)
+	return b, end
+}
+
+func names(b *control.Board) string {
+	text := ""
+	for _, p := range b.Peers() {
+		text += fmt.Sprintf("%s %s %d %v %v;", p.Name, p.Version, p.Sessions, p.Stopping, p.Started.Unix())
+	}
+	return text
+}
+
+// Replicas know each other, not those that died before they came, and one that ends is forgotten at once. What is heard no more gets
+// old.
+func TestReplicasKnowEachOther(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	server.Do("HSET", "sidway:!replicas", "dead", `{"n":"dead"}`)
+	server.Do("HSET", "sidway:!replicas", "strange", "what is this")
+	a, _ := peered(t, open(t, server), "a")
+	b, _ := peered(t, open(t, server), "b")
+	_, endC := peered(t, open(t, server), "c")
+	affinitytest.Eventually(t, "all know of the others", func() bool {
+		return names(a) == "b v1 7 true 1;c v1 7 false 1;" && names(b) == "a v1 7 false 1;c v1 7 false 1;"
+	})
+	endC()
+	affinitytest.Eventually(t, "one has ended", func() bool { return names(a) == "b v1 7 true 1;" })
+	server.Kill()
+	affinitytest.Eventually(t, "what was heard gets old", func() bool {
+		peers := a.Peers()
+		return len(peers) == 1 && peers[0].Silent > 3*time.Second
+	})
+	a.Use(nil, "")
+	if n := len(a.Peers()); n > 0 {
+		t.Errorf("%d others without Redis", n)
+	}
+}
