@@ -1,6 +1,7 @@
 // Package api is what operators and programs ask of a running replica, and change of its clusters, over HTTP with JSON.
 //
 //	GET    /api/status
+//	GET    /api/status/stream                            server-sent events: the status once a second, and what happens
 //	GET    /api/clusters/{cluster}/nodes/{node}
 //	PUT    /api/clusters/{cluster}/nodes/{node}          {"url": "http://10.0.0.1:3001", "weight": 2}
 //	DELETE /api/clusters/{cluster}/nodes/{node}
@@ -56,7 +57,7 @@ const longestBody = 64 << 10
 
 // New returns the handler of all paths below /api/. It may serve many requests at once.
 func New(o Options) http.Handler {
-	a := &api{o}
+	a := &api{Options: o, feed: feed{status: o.Status}}
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) { a.serve(w, q, r) })
@@ -80,7 +81,10 @@ func New(o Options) http.Handler {
 	return mux
 }
 
-type api struct{ Options }
+type api struct {
+	Options
+	feed feed
+}
 
 // serve answers a request of one route.
 func (a *api) serve(w http.ResponseWriter, q *http.Request, r route) {

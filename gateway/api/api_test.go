@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
@@ -29,6 +32,7 @@ type site struct {
 	events api.Events
 	reload error
 	url    string
+	asked  atomic.Int64 // for the status
 }
 
 func start(t *testing.T, token string) *site {
@@ -59,6 +63,7 @@ func start(t *testing.T, token string) *site {
 }
 
 func (s *site) status() api.Status {
+	s.asked.Add(1)
 	c := api.Cluster{Name: "chat"}
 	for _, n := range s.nodes.Cluster.Statuses() {
 		c.Nodes = append(c.Nodes, api.Node{Name: n.Node.Name, Address: n.Node.Address, Weight: n.Node.Weight, Draining: n.Draining})
@@ -212,6 +217,76 @@ func TestWhoMayChange(t *testing.T) {
 	}
 }
 
+// The status comes once a second to all who listen, made once for all, and not while nobody does; what happens comes between.
+func TestStatusStream(t *testing.T) {
+	s := start(t, "")
+	type message struct{ kind, data string }
+	listen := func(ctx context.Context) func() message {
+		q, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/status/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		lines, m := bufio.NewScanner(res.Body), message{}
+		return func() message {
+			t.Helper()
+			for lines.Scan() {
+				if kind, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+					m.kind = kind
+				}
+				if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+					m.data = data
+					return m
+				}
+			}
+			t.Fatal(lines.Err())
+			return m
+		}
+	}
+	const listeners = 5
+	ctx, leave := context.WithCancel(t.Context())
+	var all []func() message
+	for range listeners {
+		all = append(all, listen(ctx))
+	}
+	for _, next := range all {
+		if m := next(); m.kind != "status" || !strings.Contains(m.data, `"name":"n1"`) {
+			t.Fatalf("at first %+v", m)
+		}
+	}
+	before := s.asked.Load()
+	const seconds = 3
+	for range seconds {
+		for _, next := range all {
+			if m := next(); m.kind != "status" {
+				t.Fatalf("then %+v", m)
+			}
+		}
+	}
+	if n := s.asked.Load() - before; n > seconds+1 {
+		t.Errorf("%d statuses were made for %d listeners in %d seconds", n, listeners, seconds)
+	}
+	s.events.Add(api.Event{Kind: "ejected", Node: "n2"})
+	for m := all[0](); m.kind != "ejected"; m = all[0]() {
+		if m.kind != "status" {
+			t.Fatalf("between %+v", m)
+		}
+	}
+	leave()
+	affinitytest.Eventually(t, "nobody makes statuses", func() bool {
+		made := s.asked.Load()
+		select {
+		case <-time.After(1500 * time.Millisecond):
+		case <-t.Context().Done():
+		}
+		return s.asked.Load() == made
+	})
+}
+
 // Those who listen are told of what happens, and of what has just happened.
 func TestEvents(t *testing.T) {
 	s := start(t, "")
@@ -284,7 +359,7 @@ func TestDocument(t *testing.T) {
 			ids[op.OperationID] = true
 		}
 	}
-	if len(ids) != 12 {
+	if len(ids) != 13 {
 		t.Errorf("%d operations: %v", len(ids), ids)
 	}
 	for _, part := range strings.Split(text, `"$ref":"#/components/schemas/`)[1:] {

@@ -87,45 +87,53 @@ func (e *Events) leave(c chan Event) {
 	delete(e.listeners, c)
 }
 
-// events answers with server-sent events (HTML Living Standard, 9.2).
-func (a *api) events(w http.ResponseWriter, q *http.Request) {
+// events answers with what happens.
+func (a *api) events(w http.ResponseWriter, q *http.Request) { a.tell(w, q, nil) }
+
+// tell answers with server-sent events (HTML Living Standard, 9.2): those that have just happened, and then those that do and what
+// comes on more, if it is not nil.
+func (a *api) tell(w http.ResponseWriter, q *http.Request, more <-chan []byte) {
 	after, _ := strconv.ParseUint(q.Header.Get("Last-Event-ID"), 10, 64)
-	known, more := a.Events.listen(after)
-	defer a.Events.leave(more)
+	known, next := a.Events.listen(after)
+	defer a.Events.leave(next)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep them back
 	control := http.NewResponseController(w)
-	send := func(text string) bool {
+	send := func(text []byte) bool {
 		_ = control.SetWriteDeadline(time.Now().Add(eventTime))
-		_, err := w.Write([]byte(text))
+		_, err := w.Write(text)
 		return err == nil && control.Flush() == nil
 	}
-	tell := func(v Event) bool {
-		data, _ := json.Marshal(v) // of strings and numbers, so there is no error
-		return send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", v.ID, v.Kind, data))
-	}
-	if !send(": events of this replica\n\n") {
-		return
-	}
+	first := []byte(": events of this replica\n\n")
 	for _, v := range known {
-		if !tell(v) {
-			return
-		}
+		first = v.append(first)
+	}
+	if !send(first) {
+		return
 	}
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	for {
+		text := []byte(": \n\n")
 		select {
 		case <-q.Context().Done():
 			return
 		case <-beat.C:
-			if !send(": \n\n") {
+		case v, open := <-next:
+			if !open {
 				return
 			}
-		case v, open := <-more:
-			if !open || !tell(v) {
-				return
-			}
+			text = v.append(nil)
+		case text = <-more:
+		}
+		if !send(text) {
+			return
 		}
 	}
+}
+
+// append adds the event as it is sent.
+func (v Event) append(to []byte) []byte {
+	data, _ := json.Marshal(v) // of strings and numbers, so there is no error
+	return fmt.Appendf(to, "id: %d\nevent: %s\ndata: %s\n\n", v.ID, v.Kind, data)
 }

@@ -25,6 +25,7 @@ var routes []route
 func init() { // document tells of routes
 	routes = []route{
 		{"GET", "/api/status", "This replica, its clusters and their nodes", nil, Status{}, (*api).status, nil},
+		{"GET", "/api/status/stream", "The same once a second, as server-sent events called status, and between them what /api/events tells", nil, Status{}, nil, (*api).stream},
 		{"GET", nodePath, "One node", nil, Node{}, (*api).node, nil},
 		{"PUT", nodePath, "Add a node, or replace the one of that name", NodeSettings{}, Node{}, (*api).putNode, nil},
 		{"DELETE", nodePath, "Take a node away: its sessions end with their next requests. Drain it first", nil, Done{}, (*api).removeNode, nil},

@@ -2,11 +2,15 @@ package api
 
 import "time"
 
-// Status is a replica and its clusters at one moment.
+// Status is a replica and its clusters at one moment. What is called a total counts from the start of the replica, so that the
+// difference of two statuses, by the time between them, is a rate.
 type Status struct {
+	At       time.Time `json:"at" doc:"when it was so, by the replica's clock"`
 	Replica  Replica   `json:"replica"`
+	Replicas []Peer    `json:"replicas" doc:"all that share the Redis, this one first; without Redis this one alone"`
 	Store    Store     `json:"store"`
 	Clusters []Cluster `json:"clusters"`
+	Faults   []Fault   `json:"faults" doc:"signs of the last hour that clients, nodes, proxies or replicas are set up wrongly, the latest first"`
 }
 
 // Replica is this process.
@@ -18,6 +22,21 @@ type Replica struct {
 	Connections int64     `json:"connections" doc:"open client connections, those of tunnels included"`
 	Limit       int64     `json:"limit" doc:"how many there may be"`
 	Tunnels     int       `json:"tunnels" doc:"WebSockets"`
+	Token       bool      `json:"token" doc:"changes need the token of admin.token; else they are taken from this machine alone"`
+}
+
+// Peer is what a replica tells the others of itself, once a second.
+type Peer struct {
+	Name        string    `json:"name"`
+	Version     string    `json:"version"`
+	Started     time.Time `json:"started"`
+	Stopping    bool      `json:"stopping"`
+	Connections int64     `json:"connections"`
+	Limit       int64     `json:"limit"`
+	Tunnels     int       `json:"tunnels"`
+	Sessions    int       `json:"sessions" doc:"that it counts, of all clusters"`
+	Self        bool      `json:"self,omitempty" doc:"it is the one that was asked"`
+	Heard       float64   `json:"heard" doc:"seconds since it was heard last; one that has ended is forgotten at once, one that died after a minute"`
 }
 
 // Store is where bindings are kept.
@@ -36,6 +55,38 @@ type Cluster struct {
 	Release *Release `json:"release,omitempty"`
 	Panic   bool     `json:"panic" doc:"all nodes are unhealthy, so health is not looked at"`
 	Nodes   []Node   `json:"nodes"`
+
+	Waiting    int64             `json:"waiting" doc:"handshakes that wait because the pace of all nodes allows no more"`
+	Handshakes Made              `json:"handshakes" doc:"total of handshakes and direct connects that a node answered"`
+	Upgrades   Made              `json:"upgrades" doc:"total of upgrades that a node answered"`
+	Old        Old               `json:"old"`
+	Ended      uint64            `json:"ended" doc:"total of sessions whose end this replica has seen. A client that comes back begins another, and nothing tells it from a new one: so many that end and begin are a storm"`
+	Expired    uint64            `json:"expired" doc:"total of sessions whose binding ran out: of clients that vanished, or that went on as a WebSocket at another replica"`
+	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
+	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
+	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
+}
+
+// Made is how many came to something, and how many did not.
+type Made struct {
+	Made    uint64 `json:"made"`
+	Refused uint64 `json:"refused"`
+}
+
+// Old is the sessions of this replica that are older than 30 seconds.
+type Old struct {
+	All     int `json:"all"`
+	Polling int `json:"polling" doc:"that poll still. It is found out when a binding is renewed, so that it takes up to a third of the session's timers more; of sessions that poll by turns at several replicas some are left out"`
+}
+
+// Fault is a sign that something is set up wrongly.
+type Fault struct {
+	Cluster string    `json:"cluster,omitempty"`
+	Reason  string    `json:"reason" doc:"as in sidway_setup_faults_total"`
+	Subject string    `json:"subject,omitempty" doc:"a node, a path, a host or another replica"`
+	Text    string    `json:"text"`
+	Count   uint64    `json:"count"`
+	Last    time.Time `json:"last"`
 }
 
 // Node is one Socket.IO server process.
@@ -52,9 +103,14 @@ type Node struct {
 	Drain    *Drain            `json:"drain,omitempty"`
 	Probe    *Probe            `json:"probe,omitempty" doc:"the last one, where nodes are probed"`
 	Sessions int               `json:"sessions" doc:"that this replica counts"`
+	Polling  int               `json:"polling" doc:"sessions of these that poll, as far as this replica knows"`
+	Sockets  int               `json:"sockets" doc:"sessions of these that have a WebSocket here; those that are just made are neither"`
 	Total    int               `json:"total" doc:"sessions that all replicas count"`
 	Tunnels  int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Leases   int64             `json:"leases" doc:"requests and WebSockets of this replica in flight"`
+
+	Handshakes uint64 `json:"handshakes" doc:"total of handshakes and direct connects that it accepted from this replica"`
+	Errors     uint64 `json:"errors" doc:"total of its answers of 5xx, and of requests that it cut, refused or left unanswered"`
 }
 
 // Drain is how far the drain of a node has come.

@@ -3,6 +3,9 @@ package replica
 import (
 	"io/fs"
 	"time"
+
+	"github.com/sidway/sidway/gateway/api"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // The memory of bindings, for a test that does not wait for minutes.
@@ -33,4 +36,21 @@ func (r *Replica) SetSystem(system fs.FS) {
 // SetAdminTimes changes how long the admin address waits for a request, and keeps an idle connection. It comes before Run.
 func (r *Replica) SetAdminTimes(header, idle time.Duration) {
 	r.admin.ReadHeaderTimeout, r.admin.IdleTimeout = header, idle
+}
+
+// Status tells how the replica is.
+func (r *Replica) Status() api.Status { return r.status() }
+
+// Clusters are those of the configuration.
+func (r *Replica) Clusters() (all []*cluster.Cluster) {
+	for _, p := range r.parts() {
+		all = append(all, p.nodes.Cluster)
+	}
+	return all
+}
+
+// Close gives back what New opened, where Run is not called.
+func (r *Replica) Close() {
+	r.gateway.Close()
+	r.close()
 }

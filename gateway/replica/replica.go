@@ -89,7 +89,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		}, []string{"outcome"}),
 		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
-	r.board.OnEvent = r.event
+	r.board.OnEvent, r.board.Self = r.event, r.self
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
 	}

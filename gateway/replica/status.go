@@ -10,8 +10,10 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/control"
 )
 
 // api returns the handler of /api/.
@@ -24,51 +26,105 @@ func (r *Replica) api() http.Handler {
 
 // status tells how the replica and its clusters are.
 func (r *Replica) status() api.Status {
-	open, limit := r.gateway.Connections()
+	self := r.self()
 	s := api.Status{
+		At: time.Now().UTC(),
 		Replica: api.Replica{
-			Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
-			Connections: open, Limit: limit, Tunnels: r.tunnels.Len(),
+			Name: self.Name, Version: self.Version, Started: self.Started, Stopping: self.Stopping,
+			Connections: self.Connections, Limit: self.Limit, Tunnels: self.Tunnels, Token: r.cfg.Load().Admin.Token != "",
 		},
-		Store: api.Store{Kind: r.storeName(), Up: true},
+		Replicas: []api.Peer{peer(self, 0)},
+		Store:    api.Store{Kind: r.storeName(), Up: true},
+		Faults:   []api.Fault{},
+	}
+	s.Replicas[0].Self = true
+	for _, p := range r.board.Peers() {
+		s.Replicas = append(s.Replicas, peer(p.Self, p.Silent))
 	}
 	if err := r.askStores((*affinity.Cached).Fault); err != nil {
 		s.Store.Up, s.Store.Error = false, err.Error()
 	}
+	figures := r.gateway.Figures()
 	for _, p := range r.parts() {
-		s.Clusters = append(s.Clusters, r.statusOf(p))
+		s.Clusters = append(s.Clusters, r.statusOf(p, figures[p.cfg.Name]))
+	}
+	for _, f := range r.metrics.Faults() {
+		s.Faults = append(s.Faults, api.Fault(f))
 	}
 	return s
 }
 
-func (r *Replica) statusOf(p *part) api.Cluster {
+// self is what other replicas are told of this one.
+func (r *Replica) self() control.Self {
+	open, limit := r.gateway.Connections()
+	s := control.Self{
+		Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
+		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(),
+	}
+	for _, p := range r.parts() {
+		for _, n := range p.nodes.Cluster.Statuses() {
+			s.Sessions += n.Sessions
+		}
+	}
+	return s
+}
+
+func peer(s control.Self, silent time.Duration) api.Peer {
+	return api.Peer{
+		Name: s.Name, Version: s.Version, Started: s.Started, Stopping: s.Stopping,
+		Connections: s.Connections, Limit: s.Limit, Tunnels: s.Tunnels, Sessions: s.Sessions, Heard: silent.Seconds(),
+	}
+}
+
+func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	c := api.Cluster{Name: p.cfg.Name, Hosts: p.cfg.Host, Path: p.cfg.Path, Balance: string(p.cfg.Balance)}
 	if rel := p.nodes.Release(); rel.Label != "" {
 		c.Release = &api.Release{Label: rel.Label, Value: rel.Value, Share: fmt.Sprintf("%.6g%%", 100*rel.Share)}
 	}
-	drains, now := p.nodes.Draining(), time.Now().UTC()
+	if f == nil { // the gateway has not been told of it yet
+		f = &gateway.Figures{}
+	}
+	c.Waiting, c.Tunnels, c.Ends, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Responses
+	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
+	sessions := p.nodes.Cluster.Sessions
+	c.Old.All, c.Old.Polling = sessions.Old()
+	c.Ended, c.Expired = sessions.Ended()
+	drains := p.nodes.Draining()
 	for _, s := range p.nodes.Cluster.Statuses() {
-		n := api.Node{
-			Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
-			Healthy: s.Healthy, Ejected: s.Ejected, Draining: s.Draining,
-			Sessions: s.Sessions, Total: s.Sessions + s.Others, Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
-		}
+		n := r.statusOfNode(p, s)
 		if d, drains := drains[n.Name]; drains {
-			n.Drain = &api.Drain{Since: d.Since, Rate: d.Rate}
-			if !d.Deadline.IsZero() {
-				n.Drain.Deadline = &d.Deadline
-			}
-			if d.Rate > 0 {
-				n.Drain.Done = new(now.Add(d.Left))
-			}
+			n.Drain = statusOfDrain(d)
 		}
-		if v, probed := p.nodes.Probe(n.Name); probed {
-			n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
-		}
+		of := f.Nodes[n.Name]
+		n.Handshakes, n.Errors = of.Handshakes, of.Errors
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
 	return c
+}
+
+func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
+	n := api.Node{
+		Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
+		Healthy: s.Healthy, Ejected: s.Ejected, Draining: s.Draining,
+		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.Sessions + s.Others,
+		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
+	}
+	if v, probed := p.nodes.Probe(n.Name); probed {
+		n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
+	}
+	return n
+}
+
+func statusOfDrain(d control.Draining) *api.Drain {
+	s := &api.Drain{Since: d.Since, Rate: d.Rate}
+	if !d.Deadline.IsZero() {
+		s.Deadline = &d.Deadline
+	}
+	if d.Rate > 0 {
+		s.Done = new(time.Now().UTC().Add(d.Left))
+	}
+	return s
 }
 
 // session tells where a session lives: by what is known here, else by what Redis says at the first word.

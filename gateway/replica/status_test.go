@@ -1,0 +1,136 @@
+package replica_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/api"
+)
+
+func statusOf(t *testing.T, r *running) (s api.Status) {
+	t.Helper()
+	code, text := call(t, r, "GET", "/api/status", "")
+	if err := json.Unmarshal([]byte(text), &s); err != nil || code != 200 {
+		t.Fatalf("%d %s", code, text)
+	}
+	return s
+}
+
+// polling makes a session by polling and returns its sid.
+func polling(t *testing.T, r *running) string {
+	t.Helper()
+	_, said := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
+	_, sid, _ := strings.Cut(said, `"sid":"`)
+	sid, _, _ = strings.Cut(sid, `"`)
+	return sid
+}
+
+// upgraded has a session leave polling.
+func upgraded(t *testing.T, r *running, sid string) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(r.url("/socket.io/?EIO=4&transport=websocket&sid="+sid), "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseNow() })
+	for _, say := range []string{"2probe", "5"} {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(say)); err != nil {
+			t.Fatal(err)
+		}
+		if say == "2probe" {
+			if _, b, err := conn.Read(t.Context()); err != nil || string(b) != "3probe" {
+				t.Fatalf("%q %v", b, err)
+			}
+		}
+	}
+	return conn
+}
+
+// The status counts what clients do, by the same counters as the metrics, and says what seems to be wrong.
+func TestStatusCounts(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	r := start(t, settings(node))
+	polls, upgrades, direct := polling(t, r), polling(t, r), open(t, r)
+	conn := upgraded(t, r, upgrades)
+	c := statusOf(t, r).Clusters[0]
+	if n := c.Nodes[0]; n.Sessions != 3 || n.Polling != 1 || n.Sockets != 2 || n.Tunnels != 2 || n.Handshakes != 3 || n.Errors != 0 {
+		t.Errorf("node: %+v", n)
+	}
+	if c.Handshakes != (api.Made{Made: 3}) || c.Upgrades != (api.Made{Made: 1}) || c.Tunnels != 2 || c.Old != (api.Old{}) || c.Ended != 0 {
+		t.Errorf("cluster: %+v", c)
+	}
+	_ = conn.Close(websocket.StatusNormalClosure, "")
+	_ = direct.CloseNow()
+	affinitytest.Eventually(t, "both WebSockets have ended", func() bool { return statusOf(t, r).Clusters[0].Tunnels == 0 })
+	fetch(t, r.url("/elsewhere/?EIO=4&transport=polling"))
+	node.Down()
+	fetch(t, r.url("/socket.io/?EIO=4&transport=polling&sid="+polls))
+	fetch(t, r.url("/socket.io/?EIO=4&transport=polling&sid=unknown"))
+	s := statusOf(t, r)
+	c = s.Clusters[0]
+	ends := c.Ends["node_closed"] + c.Ends["client_closed"]
+	if ends != 2 || c.Ended != 3 || c.Nodes[0].Sessions != 0 || c.Nodes[0].Errors != 1 {
+		t.Errorf("%d ends, %d sessions, node: %+v", ends, c.Ended, c.Nodes[0])
+	}
+	if want := map[string]uint64{"session_gone": 1, "sid_unknown": 1}; !maps.Equal(c.Responses, want) {
+		t.Errorf("responses %v, want %v", c.Responses, want)
+	}
+	if len(s.Faults) != 1 || s.Faults[0].Reason != "path" || s.Faults[0].Subject != "/elsewhere/" || s.Faults[0].Count != 1 || s.Faults[0].Text == "" || s.Faults[0].Cluster != "chat" {
+		t.Errorf("faults: %+v", s.Faults)
+	}
+	if s.Replica.Token || len(s.Replicas) != 1 || !s.Replicas[0].Self {
+		t.Errorf("replicas: %+v", s.Replicas)
+	}
+	_, metrics := fetch(t, r.adminURL("/metrics"))
+	for _, line := range []string{
+		`sidway_handshakes_total{cluster="chat",outcome="made",transport="polling"} 2`,
+		`sidway_handshakes_total{cluster="chat",outcome="made",transport="websocket"} 1`,
+		`sidway_local_responses_total{cluster="chat",node="n1",reason="session_gone"} 1`,
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+}
+
+// Each replica says of all how they are, and those that end are forgotten.
+func TestStatusOfAllReplicas(t *testing.T) {
+	t.Parallel()
+	rdb := affinitytest.StartRedis(t)
+	node := engineiotest.Start(t, engineiotest.Options{})
+	var replicas []*running
+	for i := range 3 {
+		cfg := settings(node)
+		cfg.Affinity.Redis = rdb.URL()
+		r := start(t, cfg)
+		awaitReady(t, r)
+		for range i {
+			open(t, r)
+		}
+		replicas = append(replicas, r)
+	}
+	seen := func(r *running) string {
+		var all []string
+		for _, p := range statusOf(t, r).Replicas {
+			all = append(all, fmt.Sprint(p.Self, p.Sessions, p.Tunnels))
+		}
+		return strings.Join(all, " ")
+	}
+	affinitytest.Eventually(t, "the first sees the others", func() bool {
+		s := seen(replicas[0])
+		return s == "true 0 0 false 1 1 false 2 2" || s == "true 0 0 false 2 2 false 1 1"
+	})
+	replicas[2].stop()
+	affinitytest.Eventually(t, "one stops", func() bool {
+		_, text := call(t, replicas[0], "GET", "/api/status", "")
+		return strings.Contains(text, `"stopping":true`) || seen(replicas[0]) == "true 0 0 false 1 1"
+	})
+	affinitytest.Eventually(t, "it has ended", func() bool { return seen(replicas[0]) == "true 0 0 false 1 1" })
+}
