@@ -187,7 +187,7 @@ func read(q *http.Request, into any) error {
 	return nil
 }
 
-func (a *api) status(*http.Request) (any, error) { return a.Options.Status(), nil }
+func (a *api) status(*http.Request) (any, error) { return a.feed.now(), nil }
 
 func (a *api) node(q *http.Request) (any, error) {
 	cluster, node := q.PathValue("cluster"), q.PathValue("node")

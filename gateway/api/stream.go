@@ -3,12 +3,17 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
-// statusEvery is how often a status is sent.
-const statusEvery = time.Second
+const (
+	// statusEvery is how often a status is sent.
+	statusEvery = time.Second
+	// growth is how many statuses before the last one that is looked at for what grows.
+	growth = 10
+)
 
 // feed makes the status once a second, for all who listen, and not while nobody does.
 type feed struct {
@@ -17,12 +22,26 @@ type feed struct {
 	mu        sync.Mutex
 	listeners map[chan []byte]struct{}
 	stop      chan struct{} // ends the goroutine that there is while somebody listens
+	lately    []Status      // the last that were sent, the oldest first; none while nobody listens
+}
+
+// now returns the status, and what is wrong.
+func (f *feed) now() Status {
+	s := f.status()
+	f.mu.Lock()
+	var before *Status
+	if len(f.lately) > 0 {
+		before = &f.lately[0] // which does not change
+	}
+	f.mu.Unlock()
+	s.judge(before)
+	return s
 }
 
 // join returns a channel of statuses as they are sent, the first one at once. A reader that is too slow misses some.
 func (f *feed) join() chan []byte {
 	c := make(chan []byte, 1)
-	c <- statusEvent(f.status())
+	c <- statusEvent(f.now())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.listeners) == 0 {
@@ -39,6 +58,7 @@ func (f *feed) leave(c chan []byte) {
 	delete(f.listeners, c)
 	if len(f.listeners) == 0 {
 		close(f.stop)
+		f.lately = nil
 	}
 }
 
@@ -51,8 +71,16 @@ func (f *feed) run(stop chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		text := statusEvent(f.status())
+		s := f.now()
+		text := statusEvent(s)
 		f.mu.Lock()
+		if len(f.listeners) == 0 {
+			f.mu.Unlock()
+			return
+		}
+		if f.lately = append(f.lately, s); len(f.lately) > growth {
+			f.lately = slices.Clone(f.lately[1:])
+		}
 		for c := range f.listeners {
 			select {
 			case c <- text:

@@ -6,6 +6,8 @@ import "time"
 // difference of two statuses, by the time between them, is a rate.
 type Status struct {
 	At       time.Time `json:"at" doc:"when it was so, by the replica's clock"`
+	Headline string    `json:"headline" doc:"a sentence that says whether all is well, or what is wrong"`
+	Problems []Problem `json:"problems" doc:"the gravest first. What grows is only known beside an earlier status, as in the stream"`
 	Replica  Replica   `json:"replica"`
 	Replicas []Peer    `json:"replicas" doc:"all that share the Redis, this one first; without Redis this one alone"`
 	Store    Store     `json:"store"`

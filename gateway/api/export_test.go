@@ -1,0 +1,4 @@
+package api
+
+// Judge sets the status's problems.
+func (s *Status) Judge(before *Status) { s.judge(before) }

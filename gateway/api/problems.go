@@ -1,0 +1,291 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Problem is something that somebody has to look at, or is to know.
+type Problem struct {
+	Level   string `json:"level" doc:"bad: clients notice; warn: they may soon, or something is set up wrongly; info: somebody wanted it so"`
+	Cluster string `json:"cluster,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Replica string `json:"replica,omitempty"`
+	Text    string `json:"text" doc:"a sentence"`
+}
+
+// The levels of a Problem, the gravest first.
+const (
+	bad  = "bad"
+	warn = "warn"
+	info = "info"
+)
+
+var levels = []string{bad, warn, info}
+
+const (
+	// faultFresh is how long after it was last seen a fault is a problem.
+	faultFresh = 2 * time.Minute
+	// silentAfter is how many seconds a replica may be silent, which tells of itself every second.
+	silentAfter = 5
+	// fewestOld is how many sessions must be old before the share of those that poll means anything, and pollingShare which is too
+	// large, one in so many.
+	fewestOld    = 20
+	pollingShare = 5
+	// nearLimit is the share of limits.connections from which on it is told.
+	nearLimit = 0.9
+	// fewestErrors is how many requests a node must fail between two statuses.
+	fewestErrors = 5
+	// stormRate is how many sessions a second must begin before that may be a storm, and stormShare the share of all, one in so many,
+	// that must begin between two statuses.
+	stormRate  = 50
+	stormShare = 10
+)
+
+// responseWords say what a growing number of answers of ours means, by reason.
+var responseWords = map[string]string{
+	"no_node":     "got no node",
+	"full":        "were turned away: limits.connections is reached, or ports or descriptors are used up",
+	"paced":       "waited for their turn in vain: more clients come than the pace of the nodes allows",
+	"store_away":  "could not be served while Redis is away",
+	"bad_node":    "got no usable answer from their node",
+	"silent_node": "got no answer from their node in time",
+	"internal":    "met a bug of sidway: see the log",
+}
+
+// findings collects problems.
+type findings struct {
+	now    *Status
+	before *Status // nil: there is none
+	all    []Problem
+}
+
+// judge sets the status's problems, the gravest first, and its headline. With an earlier status it also tells of what grows.
+func (s *Status) judge(before *Status) {
+	if before != nil && !before.At.Before(s.At) {
+		before = nil
+	}
+	f := findings{now: s, before: before, all: []Problem{}}
+	f.ofReplicas()
+	for i := range s.Clusters {
+		f.ofCluster(&s.Clusters[i])
+	}
+	for _, v := range s.Faults {
+		if s.At.Sub(v.Last) < faultFresh {
+			f.ofFault(v)
+		}
+	}
+	slices.SortStableFunc(f.all, func(a, b Problem) int {
+		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
+	})
+	s.Problems = f.all
+	s.Headline = s.headline()
+}
+
+// headline says in a sentence whether all is well.
+func (s *Status) headline() string {
+	serious := 0
+	for _, p := range s.Problems {
+		if p.Level != info {
+			serious++
+		}
+	}
+	switch {
+	case serious == 1:
+		return s.Problems[0].Text
+	case serious > 1:
+		return fmt.Sprintf("%s; and %d more", s.Problems[0].Text, serious-1)
+	}
+	nodes, sessions := 0, 0
+	for _, c := range s.Clusters {
+		nodes += len(c.Nodes)
+		for _, n := range c.Nodes {
+			sessions += n.Total
+		}
+	}
+	return fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
+}
+
+func (f *findings) add(p Problem, format string, args ...any) {
+	p.Text = fmt.Sprintf(format, args...)
+	f.all = append(f.all, p)
+}
+
+func (f *findings) ofReplicas() {
+	s := f.now
+	if !s.Store.Up {
+		f.add(Problem{Level: bad}, "Redis cannot be used: %s", s.Store.Error)
+	}
+	versions := map[string]bool{}
+	for _, r := range s.Replicas {
+		versions[r.Version] = true
+		p := Problem{Replica: r.Name}
+		switch {
+		case r.Stopping:
+			p.Level = info
+			f.add(p, "Replica %s stops", r.Name)
+		case r.Heard > silentAfter:
+			p.Level = warn
+			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
+		case r.Limit > 0 && r.Connections >= r.Limit:
+			p.Level = bad
+			f.add(p, "Replica %s has all %s connections that it may have", r.Name, thousands(int(r.Limit)))
+		case r.Limit > 0 && float64(r.Connections) >= nearLimit*float64(r.Limit):
+			p.Level = warn
+			f.add(p, "Replica %s has %s of %s connections that it may have", r.Name, thousands(int(r.Connections)), thousands(int(r.Limit)))
+		}
+	}
+	if len(versions) > 1 {
+		f.add(Problem{Level: info}, "Replicas have %d different versions", len(versions))
+	}
+}
+
+func (f *findings) ofCluster(c *Cluster) {
+	taking := 0
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		f.ofNode(c, n)
+		if !n.Ejected && !n.Draining && (n.Healthy || c.Panic) {
+			taking++
+		}
+	}
+	p := Problem{Cluster: c.Name}
+	if taking == 0 {
+		p.Level = bad
+		f.add(p, "No node of %s takes new sessions", c.Name)
+	}
+	if c.Panic {
+		p.Level = bad
+		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
+	}
+	p.Level = warn
+	if c.Waiting > 0 {
+		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
+	}
+	if c.Old.All >= fewestOld && c.Old.Polling*pollingShare >= c.Old.All {
+		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes refuse upgrades?",
+			thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
+	}
+	if before := f.clusterBefore(c.Name); before != nil {
+		f.ofGrowth(c, before)
+	}
+}
+
+func (f *findings) clusterBefore(name string) *Cluster {
+	if f.before != nil {
+		for i := range f.before.Clusters {
+			if f.before.Clusters[i].Name == name {
+				return &f.before.Clusters[i]
+			}
+		}
+	}
+	return nil
+}
+
+// ofGrowth tells of what has grown since an earlier status.
+func (f *findings) ofGrowth(c, before *Cluster) {
+	seconds := f.now.At.Sub(f.before.At).Seconds()
+	for _, reason := range slices.Sorted(maps.Keys(responseWords)) {
+		words := responseWords[reason]
+		if n := grown(c.Responses[reason], before.Responses[reason]); n > 0 {
+			f.add(Problem{Level: bad, Cluster: c.Name}, "%s of %s %s", count(int(n), "request"), c.Name, words)
+		}
+	}
+	p := Problem{Level: warn, Cluster: c.Name}
+	if refused, made := grown(c.Upgrades.Refused, before.Upgrades.Refused), grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
+		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)
+	}
+	sessions := 0
+	was := map[string]uint64{}
+	for _, n := range before.Nodes {
+		was[n.Name] = n.Errors
+	}
+	for _, n := range c.Nodes {
+		sessions += n.Sessions
+		if errors := grown(n.Errors, was[n.Name]); errors >= fewestErrors {
+			f.add(Problem{Level: warn, Cluster: c.Name, Node: n.Name}, "%s of %s fails requests: %d within %.0f s", n.Name, c.Name, errors, seconds)
+		}
+	}
+	begun := grown(c.Handshakes.Made, before.Handshakes.Made)
+	if float64(begun) >= stormRate*seconds && begun*stormShare >= uint64(sessions) {
+		f.add(p, "A storm at %s: %s sessions begin a second", c.Name, thousands(int(float64(begun)/seconds)))
+	}
+}
+
+func (f *findings) ofNode(c *Cluster, n *Node) {
+	p := Problem{Cluster: c.Name, Node: n.Name}
+	name := n.Name + " of " + c.Name
+	if !n.Healthy {
+		p.Level = bad
+		reason := ""
+		if n.Probe != nil && n.Probe.Reason != "" {
+			reason = ": " + n.Probe.Reason
+		}
+		f.add(p, "%s is unhealthy%s", name, reason)
+	}
+	if n.Ejected {
+		p.Level = bad
+		f.add(p, "%s is ejected: requests of clients failed there", name)
+	}
+	d := n.Drain
+	if !n.Draining || d == nil {
+		return
+	}
+	p.Level = info
+	switch left := count(n.Total, "session"); {
+	case n.Total == 0:
+		f.add(p, "%s is drained, and empty", name)
+	case d.Rate > 0:
+		f.add(p, "%s is drained: %s left, %.0f a second end", name, left, d.Rate)
+	case d.Deadline == nil:
+		f.add(p, "%s is drained: %s left, which end when their clients leave", name, left)
+	case d.Deadline.After(f.now.At):
+		f.add(p, "%s is drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
+	default:
+		p.Level = warn
+		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)
+	}
+}
+
+func (f *findings) ofFault(v Fault) {
+	p := Problem{Level: warn, Cluster: v.Cluster}
+	where := cmp.Or(v.Subject, v.Cluster)
+	if v.Subject != "" && v.Cluster != "" {
+		where += " of " + v.Cluster
+	}
+	for _, c := range f.now.Clusters {
+		if c.Name == v.Cluster && slices.ContainsFunc(c.Nodes, func(n Node) bool { return n.Name == v.Subject }) {
+			p.Node = v.Subject
+		}
+	}
+	f.add(p, "%s: %s", where, v.Text)
+}
+
+// grown is what a total grew by; one that is smaller is of a cluster that began anew.
+func grown(now, before uint64) uint64 {
+	if now < before {
+		return now
+	}
+	return now - before
+}
+
+// count says how many of a thing there are.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return thousands(n) + " " + thing + "s"
+}
+
+// thousands writes a number with a comma between each three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

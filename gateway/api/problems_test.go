@@ -1,0 +1,102 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway/api"
+)
+
+var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+// well is a status with which nothing is wrong.
+func well() api.Status {
+	node := func(name string) api.Node {
+		return api.Node{Name: name, Healthy: true, Sessions: 600, Total: 1200}
+	}
+	return api.Status{
+		At: noon, Store: api.Store{Kind: "redis", Up: true},
+		Replicas: []api.Peer{{Name: "r1", Self: true, Limit: 1000, Version: "v1"}, {Name: "r2", Heard: 0.4, Limit: 1000, Version: "v1"}},
+		Clusters: []api.Cluster{{
+			Name: "chat", Nodes: []api.Node{node("n1"), node("n2")}, Old: api.Old{All: 1200, Polling: 30},
+			Responses: map[string]uint64{"no_node": 7, "sid_unknown": 9},
+		}},
+	}
+}
+
+func TestProblems(t *testing.T) {
+	later := noon.Add(time.Minute)
+	for name, tt := range map[string]struct {
+		change   func(s *api.Status)
+		first    bool   // there is no earlier status
+		problems string // each with its level
+		headline string
+	}{
+		"none":           {func(*api.Status) {}, false, "", "All is well: 2,400 sessions on 2 nodes"},
+		"redis":          {func(s *api.Status) { s.Store = api.Store{Error: "WRONGPASS"} }, false, "bad Redis cannot be used: WRONGPASS", "Redis cannot be used: WRONGPASS"},
+		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
+		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
+		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
+		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that it may have", ""},
+		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has all 1,000 connections that it may have", ""},
+		"unhealthy": {func(s *api.Status) {
+			s.Clusters[0].Nodes[1].Healthy, s.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "status 500"}
+		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
+		"all ejected": {func(s *api.Status) {
+			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected = true, true
+		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: requests of clients failed there; bad No node of chat takes new sessions", "n1 of chat is ejected: requests of clients failed there; and 2 more"},
+		"panic": {func(s *api.Status) {
+			c := &s.Clusters[0]
+			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
+		}, false, "bad n1 of chat is unhealthy; bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; info n2 of chat is drained: 1,200 sessions left, which end when their clients leave", ""},
+		"drain ahead":   {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
+		"drain goes on": {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is drained: 1,200 sessions left, 50 a second end", ""},
+		"drain stuck":   {drained(api.Drain{Deadline: &noon}), false, "warn The drain of n2 of chat does not end: no other node takes its 1,200 sessions", ""},
+		"drain done": {func(s *api.Status) {
+			drained(api.Drain{})(s)
+			s.Clusters[0].Nodes[1].Total = 0
+		}, false, "info n2 of chat is drained, and empty", ""},
+		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, false, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes refuse upgrades?", ""},
+		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 10} }, false, "", ""},
+		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
+		"no node":     {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "bad 3 requests of chat got no node", ""},
+		"at first":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, true, "", ""},
+		"unknown":     {func(s *api.Status) { s.Clusters[0].Responses["sid_unknown"] += 3 }, false, "", ""},
+		"refusals":    {func(s *api.Status) { s.Clusters[0].Upgrades.Refused = 12 }, false, "warn The nodes of chat refuse most upgrades: 12 of 12", ""},
+		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
+		"storm":       {func(s *api.Status) { s.Clusters[0].Handshakes.Made = 700 }, false, "warn A storm at chat: 70 sessions begin a second", ""},
+		"fault": {func(s *api.Status) {
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
+		}, false, "warn n1 of chat: it is slow", "n1 of chat: it is slow"},
+		"fault of none": {func(s *api.Status) { s.Faults = []api.Fault{{Subject: "a.example", Text: "unknown host", Last: noon}} }, false, "warn a.example: unknown host", ""},
+		"fault of all":  {func(s *api.Status) { s.Faults = []api.Fault{{Cluster: "chat", Text: "no Upgrade", Last: noon}} }, false, "warn chat: no Upgrade", ""},
+	} {
+		s, before := well(), well()
+		before.At = noon.Add(-10 * time.Second)
+		tt.change(&s)
+		if tt.first {
+			s.Judge(nil)
+		} else {
+			s.Judge(&before)
+		}
+		var all []string
+		for _, p := range s.Problems {
+			all = append(all, p.Level+" "+p.Text)
+		}
+		if got := strings.Join(all, "; "); got != tt.problems {
+			t.Errorf("%s:\n%s, want\n%s", name, got, tt.problems)
+		}
+		if tt.headline != "" && s.Headline != tt.headline {
+			t.Errorf("%s: headline %q, want %q", name, s.Headline, tt.headline)
+		}
+	}
+}
+
+// drained returns what has n2 drain.
+func drained(d api.Drain) func(*api.Status) {
+	return func(s *api.Status) {
+		n := &s.Clusters[0].Nodes[1]
+		n.Draining, n.Drain = true, &d
+	}
+}
