@@ -108,6 +108,7 @@ type Node struct {
 	Polling  int               `json:"polling" doc:"sessions of these that poll, as far as this replica knows"`
 	Sockets  int               `json:"sockets" doc:"sessions of these that have a WebSocket here; those that are just made are neither"`
 	Total    int               `json:"total" doc:"sessions that all replicas count"`
+	Polls    int               `json:"total_polling" doc:"sessions of these that poll"`
 	Tunnels  int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Leases   int64             `json:"leases" doc:"requests and WebSockets of this replica in flight"`
 

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -103,6 +104,13 @@ func (r replica) join(node string, n int) {
 	for range n {
 		r.Cluster.Join(r.Cluster.Node(node))
 		r.Cluster.Node(node).Acquire()
+	}
+}
+
+// poll adds sessions to a node that poll.
+func (r replica) poll(node string, n int) {
+	for i := range n {
+		r.Cluster.Sessions.Open(fmt.Sprint(node, i), r.Cluster.Node(node), time.Now().Add(time.Hour))
 	}
 }
 

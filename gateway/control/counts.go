@@ -34,16 +34,20 @@ type heard struct {
 }
 
 // count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
-// which may be of sessions that another replica counts.
-type count struct{ sessions, leases int }
+// which may be of sessions that another replica counts; and how many of its sessions poll.
+type count struct{ sessions, leases, polling int }
 
-// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n2=4,4".
+// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n2=4,4", by which one
+// of n1's sessions polls. That is a word of its own, since replicas of another version leave out what is no count to them.
 func (p *post) countsText(number uint64) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(number, 10))
 	for _, s := range p.nodes.Cluster.Statuses() {
 		if s.Sessions > 0 || s.Leases > 0 {
 			fmt.Fprintf(&b, " %s=%d,%d", s.Node.Name, s.Sessions, s.Leases)
+		}
+		if s.Polling > 0 {
+			fmt.Fprintf(&b, " %s=p%d", s.Node.Name, s.Polling)
 		}
 	}
 	return b.String()
@@ -54,11 +58,20 @@ func parseCounts(text string) map[string]count {
 	counts := map[string]count{}
 	for word := range strings.FieldsSeq(text) {
 		name, numbers, _ := strings.Cut(word, "=")
+		c := counts[name]
+		if polling, found := strings.CutPrefix(numbers, "p"); found {
+			if n, err := strconv.Atoi(polling); err == nil && n >= 0 {
+				c.polling = n
+				counts[name] = c
+			}
+			continue
+		}
 		sessions, leases, _ := strings.Cut(numbers, ",")
 		s, err := strconv.Atoi(sessions)
 		l, err2 := strconv.Atoi(leases)
 		if err == nil && err2 == nil && s >= 0 && l >= 0 {
-			counts[name] = count{s, l}
+			c.sessions, c.leases = s, l
+			counts[name] = c
 		}
 	}
 	return counts
@@ -67,7 +80,7 @@ func parseCounts(text string) map[string]count {
 // hear takes what all replicas have told, adds up the counts of those that live, and returns those that have been silent for so long
 // that what they told can be taken away.
 func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
-	sum, leases, live := map[string]int{}, map[string]int{}, 0
+	sum, rest, live := map[string]int{}, map[string]count{}, 0
 	rarity := time.Duration(p.rarity())
 	for id := range p.replicas {
 		if _, there := fields[id]; !there {
@@ -93,12 +106,15 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 			live++
 			for node, n := range h.counts {
 				sum[node] += n.sessions
-				leases[node] += n.leases
+				of := rest[node]
+				of.leases += n.leases
+				of.polling += n.polling
+				rest[node] = of
 			}
 		}
 	}
 	p.nodes.Cluster.SetOthers(sum)
-	p.nodes.setOthers(leases, live)
+	p.nodes.setOthers(rest, live)
 	return dead
 }
 

@@ -11,8 +11,8 @@ import (
 func TestCountsAreShared(t *testing.T) {
 	t.Parallel()
 	server := affinitytest.StartRedis(t)
-	server.Do("HSET", "sidway:chat:!counts", "dead", "7 n1=1000,1000")
-	server.Do("HSET", "sidway:chat:!counts", "strange", "what is = that=x n1=-4,1 n1=5 n2")
+	server.Do("HSET", "sidway:chat:!counts", "dead", "7 n1=1000,1000 n1=p7")
+	server.Do("HSET", "sidway:chat:!counts", "strange", "what is = that=x n1=-4,1 n1=5 n2 n1=p n1=p-3")
 	a, b := start(t, open(t, server), "n1", "n2"), start(t, open(t, server), "n1", "n2")
 	var ends []context.CancelFunc
 	for range 2 {
@@ -28,6 +28,8 @@ func TestCountsAreShared(t *testing.T) {
 		_, n2 := a.count("n2")
 		return of == 4 && and == 3 && n2 == 20
 	})
+	b.poll("n1", 6)
+	affinitytest.Eventually(t, "and of how they poll", func() bool { return a.PollingElsewhere("n1") == 6 && b.PollingElsewhere("n1") == 0 })
 	for _, end := range ends {
 		end()
 	}

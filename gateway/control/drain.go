@@ -119,7 +119,7 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 			e = new(ended)
 			n.ended[name] = e
 		}
-		if all := int(s.Leases) + n.leases[name]; rate > 0 && all > 0 { // what is in flight here may be of sessions that another replica counts
+		if all := int(s.Leases) + n.others[name].leases; rate > 0 && all > 0 { // what is in flight here may be of sessions that another replica counts
 			mine := rate * endEvery.Seconds() * float64(s.Leases) / float64(all)
 			e.budget = min(e.budget+mine, 2*mine+1) // what could not be ended a moment ago comes with the next
 		}

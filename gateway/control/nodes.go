@@ -43,7 +43,7 @@ type Nodes struct {
 	changes  Changes
 	agents   map[string]bool   // nodes that ask to be drained themselves
 	ended    map[string]*ended // of nodes whose drain is over its deadline
-	leases   map[string]int    // requests and tunnels that other replicas have in flight, by node
+	others   map[string]count  // what other replicas have, by node
 	replicas int               // that share the counts with this one
 }
 
@@ -118,15 +118,22 @@ func (n *Nodes) setDraining() {
 	}
 }
 
-// setOthers notes how many other replicas there are, and what they have in flight.
-func (n *Nodes) setOthers(leases map[string]int, replicas int) {
+// setOthers notes how many other replicas there are, and what they have.
+func (n *Nodes) setOthers(others map[string]count, replicas int) {
 	n.mu.Lock()
 	changed := n.replicas != replicas
-	n.leases, n.replicas = leases, replicas
+	n.others, n.replicas = others, replicas
 	n.mu.Unlock()
 	if changed {
 		n.update(func() {})
 	}
+}
+
+// PollingElsewhere returns how many sessions poll that other replicas count on a node.
+func (n *Nodes) PollingElsewhere(node string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.others[node].polling
 }
 
 var methods = map[config.Balance]cluster.Method{
