@@ -17,9 +17,9 @@ const module = "github.com/sidway/sidway/"
 // arrows are the packages of this module that each of its packages may know; docs/architecture.md draws them. Nothing runs back
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
-	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/replica"},
+	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
 	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/static", "gateway/tunnel"},
-	"gateway/api":     {"gateway/config", "gateway/control"},
+	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice"},
 	"gateway": {
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/tunnel",

@@ -52,7 +52,7 @@ func (c command) run(ctx context.Context, args []string) int {
 
 func (c command) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return &usageError{text: "say what to do: serve, check, health, drain, undrain, release, reload or version"}
+		return &usageError{text: "say what to do: serve, check, health, status, trace, drain, undrain, release, reload or version"}
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "serve":
@@ -61,6 +61,8 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 		return c.check(rest)
 	case "health":
 		return c.health(ctx, rest)
+	case "status":
+		return c.status(ctx, rest)
 	case "drain", "undrain":
 		return c.drain(ctx, name, rest)
 	case "release":
@@ -72,7 +74,7 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 	case "help", "-h", "-help", "--help":
 		return c.help(rest)
 	default:
-		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "drain", "undrain", "release", "reload", "version", "help"})}
+		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "status", "trace", "drain", "undrain", "release", "reload", "version", "help"})}
 	}
 }
 

@@ -16,6 +16,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway serve --config sidway.yaml   serve what the file says
   sidway check --config sidway.yaml   say whether the file is good, and what it comes to
   sidway health                       ask the replica on this machine whether it is ready
+  sidway status --watch               show what is wrong, if anything, the nodes and their sessions, and the replicas
   sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
   sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
   sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
@@ -45,6 +46,17 @@ const healthHelp = `sidway health [--config FILE] [--admin ADDRESS]
 
 Asks the replica on this machine for /readyz, at the admin address that its settings or environment name, and prints the
 answer. The exit status is 0 if it is ready, else 1, as health checks of containers want it. It uses no proxy.
+`
+
+const statusHelp = `sidway status [--watch] [--json] [--config FILE] [--admin ADDRESS]
+
+Shows whether all is well or what is wrong, the clusters with their nodes, and the other replicas that share the Redis. It takes a
+second, since rates are made of two looks.
+
+  --watch    show it again each second until Ctrl-C
+  --json     print what /api/status answers
+
+Sessions are those of all replicas; connections and rates are those of the replica that is asked.
 `
 
 const drainHelp = `sidway drain NODE [--cluster NAME] [--deadline TIME] [--wait] [--config FILE] [--admin ADDRESS]
@@ -98,13 +110,13 @@ func (c command) help(args []string) error {
 	if len(args) > 0 {
 		topic = args[0]
 	}
-	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "version": overview, "drain": drainHelp, "undrain": drainHelp, "reload": reloadHelp, "release": releaseHelp}
+	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "status": statusHelp, "version": overview, "drain": drainHelp, "undrain": drainHelp, "reload": reloadHelp, "release": releaseHelp}
 	if topic == "settings" || topic == "environment" || topic == "env" {
 		return c.settings()
 	}
 	text, ok := texts[topic]
 	if !ok {
-		topics := []string{"serve", "check", "health", "drain", "undrain", "release", "reload", "version", "settings"}
+		topics := []string{"serve", "check", "health", "status", "trace", "drain", "undrain", "release", "reload", "version", "settings"}
 		return &usageError{text: unknown("topic ", topic, topics)}
 	}
 	_, err := fmt.Fprint(c.stdout, text)

@@ -3,6 +3,7 @@
 //	sidway serve --config sidway.yaml
 //	sidway check --config sidway.yaml
 //	sidway health
+//	sidway status --watch
 //	sidway drain n2 --deadline 5m --wait
 //	sidway release v2 10%
 //	sidway reload

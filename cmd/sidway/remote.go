@@ -61,38 +61,49 @@ func direct(address string) *http.Transport {
 func (r *remote) ask(ctx context.Context, method, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, remoteTime)
 	defer cancel()
-	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		content = bytes.NewReader(text)
-	}
-	q, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, content)
+	res, err := r.open(ctx, method, path, body)
 	if err != nil {
 		return err
-	}
-	if r.token != "" {
-		q.Header.Set("Authorization", "Bearer "+r.token)
-	}
-	res, err := r.client.Do(q)
-	if err != nil {
-		return fmt.Errorf("no replica answers at %s: %w", r.address, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK {
-		var f api.Failure
-		if json.Unmarshal(text, &f) != nil || f.Error == "" {
-			f.Error = string(bytes.TrimSpace(text))
-		}
-		return fmt.Errorf("%s: %s", res.Status, f.Error)
-	}
 	return json.Unmarshal(text, into)
+}
+
+// open sends a request and returns its answer, whose body is to be closed. An answer that is none of 200 is an error.
+func (r *remote) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	q, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, content)
+	if err != nil {
+		return nil, err
+	}
+	if r.token != "" {
+		q.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	res, err := r.client.Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("no replica answers at %s: %w", r.address, errors.Unwrap(err))
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	var f api.Failure
+	if json.Unmarshal(text, &f) != nil || f.Error == "" {
+		f.Error = string(bytes.TrimSpace(text))
+	}
+	return nil, fmt.Errorf("%s: %s", res.Status, f.Error)
 }
 
 // onlyCluster returns the cluster's name where there is only one.

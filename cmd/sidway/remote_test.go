@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +37,30 @@ func (o operator) expect(status int, says string, args ...string) {
 	o.t.Helper()
 	if got, out := o.run(args...); got != status || !strings.Contains(out, says) {
 		o.t.Errorf("%v: %d %s", args, got, out)
+	}
+}
+
+// watches has a line come up twice while the status is watched, and then ends that as Ctrl-C does.
+func (o operator) watches(line string) {
+	o.t.Helper()
+	ctx, end := context.WithCancel(o.t.Context())
+	defer end()
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- command{stdout: w, stderr: w}.run(ctx, []string{"status", "--watch", "--config", o.file})
+		w.Close()
+	}()
+	in, seen := bufio.NewScanner(r), 0
+	for in.Scan() {
+		if strings.Contains(in.Text(), line) {
+			if seen++; seen == 2 {
+				end()
+			}
+		}
+	}
+	if status := <-ended; seen < 2 || status != 0 {
+		o.t.Errorf("watched: %d times, status %d", seen, status)
 	}
 }
 
@@ -73,6 +100,9 @@ clusters:
 		open()
 	}
 	o.expect(0, "n2 of chat gets no new sessions; it has 3\n", "drain", "n2")
+	o.expect(0, "n2    draining       1         3", "status")
+	o.expect(0, `"name":"n2"`, "status", "--json")
+	o.watches("n2    draining       1         3")
 	open()
 	if n := len(b.Sessions()); n != 3 {
 		t.Errorf("the drained node has %d sessions", n)
@@ -99,6 +129,7 @@ clusters:
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 	o.expect(1, "no replica answers at ", "undrain", "n2")
+	o.expect(1, "no replica answers at ", "status")
 	for _, c := range conns {
 		c.CloseNow()
 	}

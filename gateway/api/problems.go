@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 // Problem is something that somebody has to look at, or is to know.
@@ -133,10 +134,10 @@ func (f *findings) ofReplicas() {
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
 		case r.Limit > 0 && r.Connections >= r.Limit:
 			p.Level = bad
-			f.add(p, "Replica %s has all %s connections that it may have", r.Name, thousands(int(r.Limit)))
+			f.add(p, "Replica %s has all %s connections that it may have", r.Name, notice.Thousands(int(r.Limit)))
 		case r.Limit > 0 && float64(r.Connections) >= nearLimit*float64(r.Limit):
 			p.Level = warn
-			f.add(p, "Replica %s has %s of %s connections that it may have", r.Name, thousands(int(r.Connections)), thousands(int(r.Limit)))
+			f.add(p, "Replica %s has %s of %s connections that it may have", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
 		}
 	}
 	if len(versions) > 1 {
@@ -168,7 +169,7 @@ func (f *findings) ofCluster(c *Cluster) {
 	}
 	if c.Old.All >= fewestOld && c.Old.Polling*pollingShare >= c.Old.All {
 		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes refuse upgrades?",
-			thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
+			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
 	}
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
@@ -212,7 +213,7 @@ func (f *findings) ofGrowth(c, before *Cluster) {
 	}
 	begun := grown(c.Handshakes.Made, before.Handshakes.Made)
 	if float64(begun) >= stormRate*seconds && begun*stormShare >= uint64(sessions) {
-		f.add(p, "A storm at %s: %s sessions begin a second", c.Name, thousands(int(float64(begun)/seconds)))
+		f.add(p, "A storm at %s: %s sessions begin a second", c.Name, notice.Thousands(int(float64(begun)/seconds)))
 	}
 }
 
@@ -278,14 +279,5 @@ func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	return thousands(n) + " " + thing + "s"
-}
-
-// thousands writes a number with a comma between each three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return notice.Thousands(n) + " " + thing + "s"
 }

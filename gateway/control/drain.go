@@ -2,10 +2,10 @@ package control
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 const (
@@ -159,14 +159,5 @@ func (n *Nodes) tellDrain(s cluster.Status, e *ended, rate float64, tell func(ki
 
 // sentence says what an end of sessions comes to, as "12,400 sessions, 150/s, done at 14:32:05".
 func sentence(sessions int, rate float64, done time.Time) string {
-	return fmt.Sprintf("%s sessions, %.0f/s, done at %s", thousands(sessions), rate, done.Format(time.TimeOnly))
-}
-
-// thousands writes a number with a comma between each three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return fmt.Sprintf("%s sessions, %.0f/s, done at %s", notice.Thousands(sessions), rate, done.Format(time.TimeOnly))
 }

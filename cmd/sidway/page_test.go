@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway/api"
+)
+
+func TestPage(t *testing.T) {
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	node := func(name string, total int, handshakes, errors uint64) api.Node {
+		return api.Node{Name: name, Healthy: true, Share: 1, Total: total, Polls: total / 10, Handshakes: handshakes, Errors: errors, Probe: &api.Probe{Took: 0.002}}
+	}
+	now := &api.Status{
+		At: at, Headline: "n2 of chat is unhealthy: refused", Problems: []api.Problem{{Level: "bad", Text: "n2 of chat is unhealthy: refused"}, {Level: "info", Text: "n3 of chat is drained"}},
+		Replica: api.Replica{Name: "gw1/:8080", Version: "v1.2.3", Started: at.Add(-90 * time.Minute), Connections: 1200, Limit: 8776, Tunnels: 900},
+		Replicas: []api.Peer{
+			{Name: "gw1/:8080", Self: true, Started: at.Add(-90 * time.Minute), Sessions: 1000, Connections: 1200, Tunnels: 900},
+			{Name: "gw2/:8080", Version: "v1.2.2", Started: at.Add(-50 * time.Hour), Heard: 12},
+		},
+		Store: api.Store{Kind: "redis"},
+		Clusters: []api.Cluster{{
+			Name: "chat", Path: "/socket.io/", Balance: "least_sessions", Waiting: 7, Handshakes: api.Made{Made: 150}, Upgrades: api.Made{Made: 97, Refused: 3},
+			Old: api.Old{All: 200, Polling: 30}, Ended: 70, Ends: map[string]uint64{"node_closed": 40, "client_idle": 9},
+			Nodes: []api.Node{node("n1", 1200, 90, 0), node("n2", 0, 30, 12), node("n3", 300, 30, 0)},
+		}},
+	}
+	now.Clusters[0].Nodes[1].Healthy, now.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "refused"}
+	now.Clusters[0].Nodes[2].Draining = true
+	before := *now
+	before.At = at.Add(-2 * time.Second)
+	before.Clusters = []api.Cluster{{
+		Name: "chat", Handshakes: api.Made{Made: 100}, Ended: 60, Ends: map[string]uint64{"node_closed": 20, "client_idle": 9},
+		Nodes: []api.Node{node("n1", 1190, 40, 0), node("n2", 0, 30, 2), node("n3", 300, 30, 0)},
+	}}
+
+	want := `n2 of chat is unhealthy: refused
+  info  n3 of chat is drained
+
+gw1/:8080  v1.2.3, up 1h30m, 1,200 of 8,776 connections, 900 WebSockets, bindings in redis (down)
+
+chat  /socket.io/, least_sessions
+  1,500 sessions, 150 of them poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
+  WebSockets ended: node_closed 10.0/s
+  NODE  STATE      WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
+  n2    unhealthy       1         0                      0    0.0       5.0  refused
+  n3    draining        1       300  ###                30    0.0       0.0  2 ms
+  n1    ready           1     1,200  ############      120   25.0       0.0  2 ms
+
+  REPLICA    VERSION     UP  SESSIONS  CONNECTIONS  WEBSOCKETS  STATE
+  gw1/:8080  -        1h30m     1,000        1,200         900  here
+  gw2/:8080  v1.2.2    2d2h         0            0           0  silent for 12 s
+`
+	if got := (page{}).of(&before, now); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	alone := (page{}).of(nil, now)
+	if !strings.Contains(alone, "; - new/s; - ended/s;") || strings.Contains(alone, "WebSockets ended") {
+		t.Errorf("without a status before:\n%s", alone)
+	}
+	small := page{color: true, width: 40, height: 8}.of(&before, now)
+	lines := strings.Split(strings.TrimSuffix(small, "\n"), "\n")
+	if len(lines) != 7 || !strings.Contains(lines[6], "10 lines more") {
+		t.Errorf("for 8 lines of 40 columns:\n%s", small)
+	}
+	if lines[0] != "\x1b[31mn2 of chat is unhealthy: refused\x1b[0m" || lines[3] != "\x1b[1mgw1/:8080\x1b[0m  v1.2.3, up 1h30m, 1,200 of 8," {
+		t.Errorf("for 40 columns:\n%q", lines)
+	}
+}

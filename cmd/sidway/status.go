@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/sidway/sidway/gateway/api"
+)
+
+// statusPatience bounds the wait for the next status, which comes each second.
+const statusPatience = 10 * time.Second
+
+// status shows how a replica, its clusters and the other replicas are.
+func (c command) status(ctx context.Context, args []string) error {
+	var s settings
+	var watch, asJSON bool
+	fs := flag.NewFlagSet("status", flag.ContinueOnError)
+	s.addRemote(fs)
+	fs.BoolVar(&watch, "watch", false, "")
+	fs.BoolVar(&asJSON, "json", false, "")
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, "status")
+	}
+	r, err := c.remote(s)
+	if err != nil {
+		return err
+	}
+	switch {
+	case asJSON:
+		var all json.RawMessage
+		if err := r.ask(ctx, http.MethodGet, "/api/status", nil, &all); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.stdout, string(all))
+		return err
+	case watch:
+		return c.watchStatus(ctx, r)
+	}
+	var before *api.Status
+	return r.statuses(ctx, func(now *api.Status) bool {
+		if before == nil {
+			before = now // with the next one there are rates
+			return true
+		}
+		_, _ = io.WriteString(c.stdout, page{color: c.colors()}.of(before, now))
+		return false
+	})
+}
+
+// watchStatus shows each status in place of the one before, until ctx is done.
+func (c command) watchStatus(ctx context.Context, r *remote) error {
+	terminal := isTerminal(c.stdout)
+	if terminal {
+		fmt.Fprint(c.stdout, "\x1b[?1049h\x1b[?25l") // another screen, without a cursor
+		defer fmt.Fprint(c.stdout, "\x1b[?25h\x1b[?1049l")
+	}
+	show := func(text string) {
+		if terminal {
+			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+		}
+		_, _ = io.WriteString(c.stdout, text)
+	}
+	for {
+		var before *api.Status
+		err := r.statuses(ctx, func(now *api.Status) bool {
+			p := page{color: c.colors()}
+			if terminal {
+				p.width, p.height = windowOf(c.stdout)
+			}
+			show(p.of(before, now))
+			before = now
+			return true
+		})
+		if ctx.Err() != nil {
+			return nil // which ends it
+		}
+		show(fmt.Sprintf("%v\nTrying again each second.\n", err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// statuses has each see a replica's statuses as they come, one at once and then one a second, until it returns false.
+func (r *remote) statuses(ctx context.Context, each func(*api.Status) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(statusPatience, func() { cancel(fmt.Errorf("the replica at %s says nothing for %v", r.address, statusPatience)) })
+	defer silence.Stop()
+	res, err := r.open(ctx, http.MethodGet, "/api/status/stream", nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	in := bufio.NewReader(res.Body)
+	for event := ""; ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return fmt.Errorf("the replica at %s has ended its answer", r.address)
+		}
+		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch {
+		case field == "event":
+			event = value
+		case field == "data" && event == "status":
+			silence.Reset(statusPatience)
+			var s api.Status
+			if err := json.Unmarshal([]byte(value), &s); err != nil {
+				return err
+			}
+			if !each(&s) {
+				return nil
+			}
+		}
+	}
+}
+
+// colors reports whether what is printed may have colors: https://no-color.org
+func (c command) colors() bool {
+	for _, v := range c.env {
+		if name, value, _ := strings.Cut(v, "="); name == "NO_COLOR" && value != "" || v == "TERM=dumb" {
+			return false
+		}
+	}
+	return isTerminal(c.stdout)
+}
+
+// windowOf returns the size of a terminal, 0 where it is not known.
+func windowOf(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		width, height, _ = term.GetSize(int(f.Fd()))
+	}
+	return width, height
+}
