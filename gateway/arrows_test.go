@@ -18,7 +18,7 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/quota", "gateway/static", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice"},
 	"gateway": {
@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"gateway/config":    {"affinity/redisurl", "gateway/limits", "gateway/nodename"},
 	"gateway/discover":  {"gateway/nodename"},
 	"gateway/limits":    {},
+	"gateway/page":      {},
 	"gateway/nodename":  {},
 	"gateway/quota":     {},
 	"affinity":          {"affinity/redisurl", "engineio"},

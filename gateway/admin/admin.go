@@ -5,6 +5,7 @@
 //	GET /readyz         200 where a load balancer may send clients here, else 503 with the reasons; and how the store is
 //	GET /metrics        Prometheus
 //	/api/               status and changes, see package api
+//	GET /               the status page, whose files are below /page/; see package page
 //	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
 // Browsers are kept from it, see Options.Hosts: a page of the internet must not read it through an operator's browser.
@@ -45,6 +46,8 @@ type Options struct {
 	Hosts []string
 	// API serves what is below /api/. Without it there is none.
 	API http.Handler
+	// Page serves / and what is below /page/. Without it there is no page.
+	Page http.Handler
 	// Log is told of the first unknown host. Without it nobody is.
 	Log *slog.Logger
 }
@@ -71,6 +74,10 @@ func New(o Options) http.Handler {
 	}
 	if o.API != nil {
 		mux.Handle("/api/", o.API)
+	}
+	if o.Page != nil {
+		get("/{$}", o.Page.ServeHTTP)
+		get("/page/", o.Page.ServeHTTP)
 	}
 	if o.Profiles {
 		get("/debug/pprof/", profile)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sidway/sidway/gateway/notice"
@@ -99,7 +100,8 @@ func (s *Status) headline() string {
 	case serious == 1:
 		return s.Problems[0].Text
 	case serious > 1:
-		return fmt.Sprintf("%s; and %d more", s.Problems[0].Text, serious-1)
+		first, _, _ := strings.Cut(s.Problems[0].Text, ": ")
+		return fmt.Sprintf("%s; and %d more", first, serious-1)
 	}
 	nodes, sessions := 0, 0
 	for _, c := range s.Clusters {
@@ -263,7 +265,11 @@ func (f *findings) ofFault(v Fault) {
 			p.Node = v.Subject
 		}
 	}
-	f.add(p, "%s: %s", where, v.Text)
+	what, question, asks := strings.Cut(v.Text, ": ")
+	if asks {
+		question = ": " + question
+	}
+	f.add(p, "%s%s (%s)%s", strings.ToUpper(what[:min(1, len(what))]), what[min(1, len(what)):], where, question)
 }
 
 // grown is what a total grew by; one that is smaller is of a cluster that began anew.

@@ -45,7 +45,7 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected = true, true
-		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: requests of clients failed there; bad No node of chat takes new sessions", "n1 of chat is ejected: requests of clients failed there; and 2 more"},
+		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: requests of clients failed there; bad No node of chat takes new sessions", "n1 of chat is ejected; and 2 more"},
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
@@ -67,10 +67,10 @@ func TestProblems(t *testing.T) {
 		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
 		"storm":       {func(s *api.Status) { s.Clusters[0].Handshakes.Made = 700 }, false, "warn A storm at chat: 70 sessions begin a second", ""},
 		"fault": {func(s *api.Status) {
-			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
-		}, false, "warn n1 of chat: it is slow", "n1 of chat: it is slow"},
-		"fault of none": {func(s *api.Status) { s.Faults = []api.Fault{{Subject: "a.example", Text: "unknown host", Last: noon}} }, false, "warn a.example: unknown host", ""},
-		"fault of all":  {func(s *api.Status) { s.Faults = []api.Fault{{Cluster: "chat", Text: "no Upgrade", Last: noon}} }, false, "warn chat: no Upgrade", ""},
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
+		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},
+		"fault of none": {func(s *api.Status) { s.Faults = []api.Fault{{Subject: "a.example", Text: "unknown host", Last: noon}} }, false, "warn Unknown host (a.example)", ""},
+		"fault of all":  {func(s *api.Status) { s.Faults = []api.Fault{{Cluster: "chat", Text: "no Upgrade", Last: noon}} }, false, "warn No Upgrade (chat)", ""},
 	} {
 		s, before := well(), well()
 		before.At = noon.Add(-10 * time.Second)

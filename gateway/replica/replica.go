@@ -34,6 +34,7 @@ import (
 	"github.com/sidway/sidway/gateway/control"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/notice"
+	"github.com/sidway/sidway/gateway/page"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -168,7 +169,7 @@ func (r *Replica) setAdmin() {
 	cfg := r.cfg.Load()
 	o := admin.Options{
 		Ready: r.ready, Metrics: r.registry, Profiles: cfg.Admin.Pprof,
-		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(),
+		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(), Page: page.Handler(),
 	}
 	if cfg.Affinity.Redis != "" {
 		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
