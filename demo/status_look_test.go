@@ -7,7 +7,9 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // scheme has the browser ask for light or dark pages.
@@ -57,8 +59,97 @@ func (b *browser) legible(where string, width int64) {
 	if list := eval[[]string](b, faint); len(list) > 0 {
 		b.t.Errorf("%s: too faint: %q", where, list)
 	}
-	if list := eval[[]string](b, nameless+`.filter((e) => !e.includes("hidden"))`); len(list) > 0 {
+	if list := eval[[]string](b, nameless+`.filter((e) => !/hidden|role="alert"/.test(e))`); len(list) > 0 {
 		b.t.Errorf("%s: no name: %q", where, list)
 	}
 	b.shootAll(where, width)
+}
+
+// failures has the page note what goes wrong in it from its next load on.
+func (b *browser) failures() func() []string {
+	b.t.Helper()
+	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `
+			window.failed = [];
+			addEventListener("error", (e) => failed.push(e.message));
+			addEventListener("unhandledrejection", (e) => failed.push(String(e.reason)));
+			addEventListener("securitypolicyviolation", (e) => failed.push(e.violatedDirective + " " + e.blockedURI));`})
+		return chromedp.Void{}, err
+	})
+	return func() []string { return eval[[]string](b, `window.failed`) }
+}
+
+// The whole page can be worked by Tab, arrows, Enter and Escape, and one sees where one is.
+func TestStatusPageByKeyboardAlone(t *testing.T) {
+	url := crowd{nodes: 200, replicas: 50}.show(t)
+	b := startBrowser(t, 1280, 800)
+	failures := b.failures()
+	b.do(chromedp.Navigate(url))
+	b.until(`document.querySelectorAll(".cell").length === 200`)
+	press := func(key, until string) {
+		t.Helper()
+		for range 120 {
+			if eval[bool](b, "Boolean("+until+")") {
+				return
+			}
+			b.do(chromedp.KeyEvent(key))
+		}
+		t.Fatalf("by %q alone, never: %s", key, until)
+	}
+	press(kb.Tab, `document.activeElement?.matches(".skip") && document.activeElement.getBoundingClientRect().top >= 0`)
+	press(kb.Tab, `document.activeElement?.id === "sid"`)
+	press(kb.Tab, `document.activeElement?.textContent === "Open n3"`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(sheet + `.open && ` + sheet + `.contains(document.activeElement) && ` + sheet + `.textContent.includes("unhealthy")`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until(`!` + sheet + `.open && document.activeElement?.textContent === "Open n3"`)
+	press(kb.Tab, `document.activeElement?.matches(".cell")`)
+	if outline := eval[string](b, `getComputedStyle(document.activeElement).outlineStyle`); outline == "none" {
+		t.Error("nobody sees which bar is chosen")
+	}
+	press(kb.ArrowRight, `document.activeElement.getAttribute("aria-label").startsWith("n4,")`)
+	b.until(`!document.querySelector("#tip").hidden && document.querySelector("#tip").textContent.startsWith("n4,")`)
+	b.do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.End))
+	b.until(`document.activeElement.getAttribute("aria-label").startsWith("n200,")`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(sheet + `.open && document.querySelector("#node-name").textContent === "n200 of chat"`)
+	press(kb.Tab, `document.activeElement?.textContent === "Drain n200 …"`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(`document.activeElement?.value === "5m"`)
+	b.do(chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.ArrowUp))
+	b.until(`document.activeElement?.value === "0s" && document.activeElement.checked`)
+	b.shoot("keyboard-drain")
+	b.legible("drain", 1280)
+	press(kb.Tab, `document.activeElement?.textContent === "Cancel"`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(sheet + `.open && document.activeElement?.textContent === "Drain n200 …"`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until(`document.activeElement?.matches(".cell")`)
+	press(kb.Tab, `document.activeElement?.matches(".filter input")`)
+	b.do(chromedp.KeyEvent("n19"))
+	b.until(`[...document.querySelectorAll("tbody .name button")].map((e) => e.textContent).join() === "n19,n190,n191,n192,n193,n194,n195,n196,n197,n198,n199"`)
+	b.do(chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace))
+	press(kb.Tab, `document.activeElement?.textContent === "Show all 200 nodes"`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(`document.querySelectorAll("tbody tr").length === 200`)
+	if list := failures(); len(list) > 0 {
+		t.Errorf("failed: %q", list)
+	}
+}
+
+// What comes from outside is text: names, reasons of probes, events.
+func TestStatusPageShowsNamesAsText(t *testing.T) {
+	url := crowd{nodes: 3, replicas: 2, cluster: hostile}.show(t)
+	b := startBrowser(t, 1280, 800)
+	failures := b.failures()
+	b.do(chromedp.Navigate(url))
+	b.until(`document.querySelector("#clusters h2")?.textContent.startsWith("<img") && document.querySelectorAll("#events li").length > 3`)
+	eval[any](b, `(document.querySelectorAll("tbody tr button")[0].click(), 1)`)
+	b.until(`document.querySelector("#node-name")?.textContent.includes("<img")`)
+	if n := eval[int](b, `document.querySelectorAll("img").length`); n != 1 {
+		t.Errorf("%d images beside the brand's", n-1)
+	}
+	if list := failures(); len(list) > 0 {
+		t.Errorf("failed: %q", list)
+	}
 }

@@ -52,7 +52,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 		write(w, http.StatusForbidden, failure{Error: "unknown host " + r.Host + "; if it is yours, add it to admin.hosts"})
-	case crossSite(r):
+	case crossSite(r) && !followsLink(r):
 		write(w, http.StatusForbidden, failure{Error: "cross-site request"})
 	default:
 		g.next.ServeHTTP(w, r)
@@ -95,4 +95,11 @@ func crossSite(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	u, err := url.Parse(origin)
 	return origin != "" && (err != nil || !strings.EqualFold(u.Host, r.Host))
+}
+
+// followsLink reports whether a browser shows the status page because somebody has followed a link to it, as from a chat or another
+// tool. That page has nothing of the replica in it, and no other page may frame it.
+func followsLink(r *http.Request) bool {
+	return r.URL.Path == "/" && r.Method == http.MethodGet && r.Header.Get("Origin") == "" &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,38 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 		r.Header.Set(tt.name, tt.value)
 		if res, body := do(t, s, r); res.StatusCode != tt.status {
 			t.Errorf("%s: %s: got %d %s", tt.name, tt.value, res.StatusCode, body)
+		}
+	}
+}
+
+// Whoever follows a link to the status page gets it; nothing else may come from another site, and no form.
+func TestLinksToThePageAreFollowed(t *testing.T) {
+	s := server(t, admin.Options{Listen: "127.0.0.1:9090", Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })})
+	link := map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+	for _, tt := range []struct {
+		target, name, value string // a header that is another
+		status              int
+	}{
+		{"GET /", "", "", 200},
+		{"GET /page/main.js", "", "", 403},
+		{"GET /api/status", "", "", 403},
+		{"GET /metrics", "", "", 403},
+		{"POST /", "", "", 403},
+		{"GET /", "Sec-Fetch-Dest", "iframe", 403},
+		{"GET /", "Sec-Fetch-Mode", "no-cors", 403},
+		{"GET /", "Origin", "http://evil.example", 403},
+		{"GET /", "Sec-Fetch-Site", "none", 200},
+	} {
+		method, path, _ := strings.Cut(tt.target, " ")
+		r := request(t, method, s.URL+path)
+		for name, value := range link {
+			r.Header.Set(name, value)
+		}
+		if tt.name != "" {
+			r.Header.Set(tt.name, tt.value)
+		}
+		if res, body := do(t, s, r); res.StatusCode != tt.status {
+			t.Errorf("%s with %s %s: got %d %s", tt.target, tt.name, tt.value, res.StatusCode, body)
 		}
 	}
 }
