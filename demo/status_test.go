@@ -148,7 +148,7 @@ func TestStatusPageByAnOperator(t *testing.T) {
 		b.do(chromedp.Click(chromedp.CSS(`#node form .primary`)))
 	}
 	drain("a guess")
-	b.until(sheet + `.querySelector("[role=alert]").textContent.includes("token")`)
+	b.until(sheet + `.querySelector("[role=alert]").textContent === "That is not the token."`)
 	if n := eval[int](b, `Object.keys(sessionStorage).length`); n > 0 {
 		t.Error("a wrong token is kept")
 	}

@@ -230,7 +230,7 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 		}
 		f.add(p, "%s is unhealthy%s", name, reason)
 	}
-	if n.Ejected {
+	if n.Ejected && n.Healthy {
 		p.Level = bad
 		f.add(p, "%s is ejected: requests of clients failed there", name)
 	}

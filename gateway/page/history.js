@@ -1,6 +1,6 @@
 // What was so in the last minutes: statuses come once a second, and a rate is the difference of two of them.
 
-export const room = 300; // values of a chart
+const room = 300; // values of a chart
 const rateOver = 5; // seconds
 
 /** History keeps, of each thing by its name, the values of the last minutes. */
@@ -40,19 +40,19 @@ export class History {
     const all = this.#values.get(name) ?? [];
     const rates = [];
     for (let i = Math.max(1, all.length - room); i < all.length; i++) rates.push(this.#rateAt(all, i));
-    return rates.filter((r) => r !== null);
+    return rates;
   }
 
   /** rate returns what a total grows by per second now. */
   rate(name) {
     const all = this.#values.get(name) ?? [];
-    return (all.length > 1 ? this.#rateAt(all, all.length - 1) : 0) ?? 0;
+    return all.length > 1 ? this.#rateAt(all, all.length - 1) : 0;
   }
 
   /** grown returns what a total grew by since the oldest value that is known. */
   grown(name) {
-    const all = (this.#values.get(name) ?? []).filter((v) => v !== null);
-    return all.length ? Math.max(0, all.at(-1) - all[0]) : 0;
+    const all = this.#values.get(name) ?? [];
+    return all.length ? Math.max(0, all.at(-1) - all[0]) : 0; // what was not there was 0
   }
 
   /** seconds returns how long ago the oldest value was. */
@@ -62,8 +62,7 @@ export class History {
 
   #rateAt(all, i) {
     const from = Math.max(0, i - rateOver);
-    if (all[from] === null || all[i] === null) return null;
     const seconds = (this.#times[i] - this.#times[from]) / 1000;
-    return seconds > 0 ? Math.max(0, (all[i] - all[from]) / seconds) : null;
+    return seconds > 0 ? Math.max(0, (all[i] - all[from]) / seconds) : 0;
   }
 }

@@ -2,7 +2,6 @@
 
 import { make, setText, setAttribute, setStyle, sparkline, number, rate, percent, count, clock, span, say, $ } from "./parts.js";
 import { ask } from "./stream.js";
-import { room } from "./history.js";
 import { stateOf, stateWord, weightOf, probeOf } from "./nodes.js";
 
 const dialog = $("node");
@@ -15,7 +14,7 @@ const facts = [
   ["By WebSocket", (n) => `${number(n.total - n.total_polling)} (${percent(n.total - n.total_polling, n.total)})`],
   ["Polling", (n) => `${number(n.total_polling)} (${percent(n.total_polling, n.total)})`],
   ["Of this replica", (n) => `${number(n.sessions)}: ${number(n.sockets)} by WebSocket, ${number(n.polling)} polling`],
-  ["In flight here", (n) => count(n.leases, "request")],
+  ["In flight here", (n) => `${count(n.leases, "request")} and WebSockets`],
   ["Last probe", (n) => probeOf(n)],
 ];
 
@@ -62,7 +61,7 @@ export function showNode(status, history) {
   if (v.said !== said) v.chips.replaceChildren(...chips.map(([kind, word]) => make(`span.chip.${kind}`, {}, word)));
   v.said = said;
   setText(v.total, number(n.total));
-  v.spark.draw(history.values(`${of} total`), room);
+  v.spark.draw(history.values(`${of} total`));
   setText(v.begun, rate(history.rate(`${of} begun`)));
   setText(v.errors, rate(history.rate(`${of} errors`)));
   facts.forEach(([, value], i) => setText(v.values[i], value(n)));
@@ -142,7 +141,7 @@ function fill(form, v, part) {
       part.end();
       say(n.draining ? `${n.name} gets new sessions again` : `${n.name} is drained`);
     } catch (err) {
-      setText(problem, err.message);
+      setText(problem, err.status === 401 ? "That is not the token." : err.message);
       if (err.status === 401 && !typed) fill(form, v, part); // what was kept is of no use
       if (err.status === 401) form.querySelector("[name=token]")?.focus();
     } finally {

@@ -63,16 +63,17 @@ export function svg(tag, attributes, ...children) {
 
 const sparkWidth = 120;
 const sparkHeight = 28;
+const fewest = 60; // values that a chart has room for, so that it is not empty at first
 
 /** sparkline returns a small chart that says nothing to screen readers: the figure beside it does. */
 export function sparkline() {
   const area = svg("path", { class: "area" });
   const line = svg("path", { class: "line", "vector-effect": "non-scaling-stroke" });
   const e = svg("svg", { class: "spark", viewBox: `0 0 ${sparkWidth} ${sparkHeight}`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, area, line);
-  e.draw = (values, room) => {
+  e.draw = (values) => {
     if (values.length < 2) return;
     const most = Math.max(...values, 1e-9) * 1.2;
-    const step = sparkWidth / (room - 1);
+    const step = sparkWidth / (Math.max(fewest, values.length) - 1);
     const left = sparkWidth - step * (values.length - 1);
     const points = values.map((v, i) => `${(left + i * step).toFixed(1)} ${(sparkHeight - 1 - (v / most) * (sparkHeight - 3)).toFixed(1)}`);
     setAttribute(line, "d", `M${points.join("L")}`);

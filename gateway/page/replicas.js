@@ -16,7 +16,7 @@ export function showReplicas(replicas, now) {
   last = [replicas, now];
   $("replicas-card").hidden = false;
   const versions = new Set(replicas.map((r) => r.version));
-  setText($("replicas-sum"), `${number(replicas.length)} share${replicas.length === 1 ? "s" : ""} the sessions` + (versions.size > 1 ? `, in ${versions.size} versions` : `, version ${[...versions][0] || "unknown"}`));
+  setText($("replicas-sum"), (replicas.length === 1 ? "one" : `${number(replicas.length)} share the sessions`) + (versions.size > 1 ? `, in ${versions.size} versions` : `, version ${[...versions][0] || "unknown"}`));
   const order = { silent: 0, stopping: 1, ok: 2 };
   const sorted = [...replicas].sort((a, b) => order[stateOf(a)] - order[stateOf(b)] || Boolean(b.self) - Boolean(a.self) || a.name.localeCompare(b.name, "en", { numeric: true }));
   const few = shownAtFirst();

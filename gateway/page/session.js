@@ -29,7 +29,7 @@ function show(s, open, why) {
   } else {
     const node = make("button.link", { type: "button", disabled: !s.known, onclick: () => { dialog.close(); open(s.cluster, s.node); } }, s.node);
     const facts = [["Cluster", s.cluster], ["Node", node], ["Transport", s.transport], ["Engine.IO", String(s.eio)],
-      ["Binding", `ends in ${span((new Date(s.expires) - Date.now()) / 1000)} unless it is renewed`]];
+      ["Binding", s.transport === "websocket" ? "not needed while its WebSocket lives" : `ends in ${span((new Date(s.expires) - Date.now()) / 1000)} unless it is renewed`]];
     const list = make("dl.list");
     for (const [name, value] of facts) list.append(make("dt", {}, name), make("dd", {}, value));
     dialog.replaceChildren(head, list);

@@ -1,7 +1,6 @@
 // The figures at the top: each with a chart of the last minutes.
 
 import { make, setText, setAttribute, setStyle, sparkline, number, compact, rate, percent, words, $ } from "./parts.js";
-import { room } from "./history.js";
 
 const tiles = [];
 
@@ -16,7 +15,7 @@ function tile(title, show, chart = "line") {
     setText(value, text);
     setText(note, more);
     setAttribute(e, "data-level", level ?? "ok");
-    if (chart === "line") spark.draw(drawn, room);
+    if (chart === "line") spark.draw(drawn);
     else setStyle(spark.firstElementChild, "width", `${Math.min(100, drawn).toFixed(1)}%`);
   });
 }
@@ -63,7 +62,7 @@ tile("Still polling", (s, h) => {
   return [percent(polling, old), old > 0 ? `${compact(polling)} of ${compact(old)} sessions, after 30 s` : "no session is 30 s old", h.values("polling"), old >= 20 && 5 * polling >= old ? "warn" : "ok"];
 });
 tile("WebSockets here", (s, h) => [compact(totals(s).sockets), `${rate(h.rate("closed"))}/s end, ${largest(s, h, "end", (c) => c.ends)}`, h.values("sockets")]);
-tile("Answered by sidway", (s, h) => [`${rate(h.rate("answered"))}/s`, largest(s, h, "response", (c) => c.responses), h.rates("answered"), h.rate("answered") > 0 ? "warn" : "ok"]);
+tile("Answered by sidway", (s, h) => [`${rate(h.rate("answered"))}/s`, largest(s, h, "response", (c) => c.responses), h.rates("answered"), h.rate("answered") >= 1 ? "warn" : "ok"]);
 tile("Connections here", (s) => {
   const { connections, limit } = s.replica;
   return [compact(connections), `of ${number(limit)}`, (100 * connections) / Math.max(1, limit), connections >= 0.9 * limit ? "warn" : "ok"];
