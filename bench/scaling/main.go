@@ -104,7 +104,7 @@ func (s site) measure(ctx context.Context, long time.Duration) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var work errgroup.Group
-	marks := s.drained
+	marks, began := s.drained, time.Now().UTC()
 	for range s.replicas {
 		client, err := affinity.Open("redis://" + s.address)
 		if err != nil {
@@ -112,6 +112,9 @@ func (s site) measure(ctx context.Context, long time.Duration) error {
 		}
 		defer client.Close()
 		b := control.NewBoard(slog.New(slog.DiscardHandler))
+		b.Self = func() control.Self {
+			return control.Self{Name: "sidway-7f9c4d-x2x9k/0.0.0.0:8080", Version: "v1.2.3", Started: began, Connections: 12_345, Limit: 20_000, Tunnels: 9876, Sessions: 12_345}
+		}
 		b.Use(client, "sidway:")
 		n := control.NewNodes(s.cluster(), func() {})
 		for i, node := range n.Cluster.Nodes() {

@@ -59,6 +59,14 @@ var responseWords = map[string]string{
 	"internal":    "met a bug of sidway: see the log",
 }
 
+// ejectedWords say why a node is ejected.
+var ejectedWords = map[string]string{
+	"refused":    "it accepts no connection",
+	"silent":     "it answers nothing",
+	"cut":        "it cuts the connection when it is asked for a session",
+	"no_session": "it answers handshakes with something else than a session",
+}
+
 // findings collects problems.
 type findings struct {
 	now    *Status
@@ -232,7 +240,7 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	}
 	if n.Ejected && n.Healthy {
 		p.Level = bad
-		f.add(p, "%s is ejected: requests of clients failed there", name)
+		f.add(p, "%s is ejected: %s", name, cmp.Or(ejectedWords[n.Why], "requests of clients failed there"))
 	}
 	d := n.Drain
 	if !n.Draining || d == nil {

@@ -44,8 +44,8 @@ func TestProblems(t *testing.T) {
 			s.Clusters[0].Nodes[1].Healthy, s.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "status 500"}
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
-			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected = true, true
-		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: requests of clients failed there; bad No node of chat takes new sessions", "n1 of chat is ejected; and 2 more"},
+			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
+		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing; bad No node of chat takes new sessions", "n1 of chat is ejected; and 2 more"},
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}

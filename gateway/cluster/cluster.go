@@ -212,7 +212,8 @@ type Status struct {
 	Leases   int64
 	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
 	Healthy  bool
-	Ejected  bool // it has failed and has not worked since
+	Ejected  bool   // it has failed and has not worked since
+	Why      Reason // for which it was ejected; empty where it is not
 	Draining bool
 	Panic    bool // it may be picked although it is unhealthy, since all are that may get sessions at all
 }
@@ -224,10 +225,14 @@ func (c *Cluster) Statuses() []Status {
 	c.warm()
 	all := make([]Status, 0, len(c.Nodes()))
 	for _, n := range c.Nodes() {
+		why := Reason("")
+		if n.failing.Load() {
+			why = n.why
+		}
 		all = append(all, Status{
 			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
 			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
-			Healthy: !n.unhealthy, Ejected: n.failing.Load(), Draining: n.draining, Panic: c.panic && n.unhealthy && !n.leaves(),
+			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Draining: n.draining, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })

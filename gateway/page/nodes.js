@@ -164,6 +164,7 @@ export class NodeTable {
     c.errors.className = errors > 0 ? "alarm" : "";
     setText(c.weight, weightOf(n));
     setText(c.probe, probeOf(n, true));
+    setAttribute(c.probe, "title", probeOf(n));
     c.probe.className = n.probe?.reason ? "alarm" : "";
     setText(c.act, n.draining ? "Undrain" : "Drain");
     setAttribute(c.act, "aria-label", `${n.draining ? "Undrain" : "Drain"} ${n.name}`);

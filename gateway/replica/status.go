@@ -106,7 +106,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 	n := api.Node{
 		Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
-		Healthy: s.Healthy, Ejected: s.Ejected, Draining: s.Draining,
+		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Draining: s.Draining,
 		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.Sessions + s.Others, Polls: s.Polling + p.nodes.PollingElsewhere(s.Node.Name),
 		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 	}

@@ -76,7 +76,7 @@ func TestStatusCounts(t *testing.T) {
 	s := statusOf(t, r)
 	c = s.Clusters[0]
 	ends := c.Ends["node_closed"] + c.Ends["client_closed"]
-	if ends != 2 || c.Ended != 3 || c.Nodes[0].Sessions != 0 || c.Nodes[0].Errors != 1 {
+	if ends != 2 || c.Ended != 3 || c.Nodes[0].Sessions != 0 || c.Nodes[0].Errors != 1 || c.Nodes[0].Why != "refused" {
 		t.Errorf("%d ends, %d sessions, node: %+v", ends, c.Ended, c.Nodes[0])
 	}
 	if want := map[string]uint64{"session_gone": 1, "sid_unknown": 1}; !maps.Equal(c.Responses, want) {
