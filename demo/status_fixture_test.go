@@ -17,7 +17,9 @@ import (
 // it is well.
 type crowd struct {
 	nodes, replicas int
+	second          int // nodes of another cluster
 	well            bool
+	away            bool // Redis is
 	began           time.Time
 	cluster         string
 }
@@ -46,12 +48,8 @@ func (c crowd) status(at time.Time) api.Status {
 		}
 		s.Replicas = append(s.Replicas, r)
 	}
-	k := api.Cluster{
-		Name: c.cluster, Hosts: []string{"chat.example.com"}, Path: "/socket.io/", Balance: "least_sessions",
-		Handshakes: api.Made{Made: uint64(100_000 + 30*t + 60*math.Sin(t/20))}, Upgrades: api.Made{Made: uint64(90_000 + 26*t), Refused: uint64(40 + t/30)},
-		Old: api.Old{All: 88_000, Polling: 1930}, Ended: uint64(90_000 + 28*t), Tunnels: int(8800 * wave(2)),
-		Ends:      map[string]uint64{"node_closed": uint64(70_000 + 20*t), "client_closed": uint64(12_000 + 6*t), "client_idle": uint64(900 + t/4), "shutdown": 0, "drained": 1200},
-		Responses: map[string]uint64{"sid_unknown": uint64(311 + t/10), "session_gone": 96, "version_mismatch": 3},
+	if c.away {
+		s.Store.Up, s.Store.Error = false, "affinity.redis: cluster chat: Redis refuses this replica: WRONGPASS invalid username-password pair or user is disabled."
 	}
 	if !c.well {
 		s.Faults = append(s.Faults, api.Fault{
@@ -59,11 +57,27 @@ func (c crowd) status(at time.Time) api.Status {
 			Text: "a node takes more than a second to answer POSTs of its sessions: is it busy, or short of CPU?",
 		})
 	}
-	for i := range c.nodes {
+	s.Clusters = append(s.Clusters, c.clusterOf(c.cluster, c.nodes, at, wave))
+	if c.second > 0 {
+		s.Clusters = append(s.Clusters, c.clusterOf("feed", c.second, at, wave))
+		s.Clusters[1].Waiting = 212
+	}
+	return s
+}
+
+func (c crowd) clusterOf(name string, nodes int, at time.Time, wave func(int) float64) api.Cluster {
+	t := at.Sub(c.began).Seconds()
+	k := api.Cluster{
+		Name: name, Hosts: []string{"chat.example.com"}, Path: "/socket.io/", Balance: "least_sessions",
+		Handshakes: api.Made{Made: uint64(100_000 + 30*t + 60*math.Sin(t/20))}, Upgrades: api.Made{Made: uint64(90_000 + 26*t), Refused: uint64(40 + t/30)},
+		Old: api.Old{All: 88_000, Polling: 1930}, Ended: uint64(90_000 + 28*t), Tunnels: int(8800 * wave(2)),
+		Ends:      map[string]uint64{"node_closed": uint64(70_000 + 20*t), "client_closed": uint64(12_000 + 6*t), "client_idle": uint64(900 + t/4), "shutdown": 0, "drained": 1200},
+		Responses: map[string]uint64{"sid_unknown": uint64(311 + t/10), "session_gone": 96, "version_mismatch": 3},
+	}
+	for i := range nodes {
 		k.Nodes = append(k.Nodes, c.node(i, at, wave(i)))
 	}
-	s.Clusters = []api.Cluster{k}
-	return s
+	return k
 }
 
 func (c crowd) node(i int, at time.Time, wave float64) api.Node {
@@ -104,8 +118,12 @@ func (c crowd) show(t *testing.T) string {
 		return api.New(api.Options{Status: func() api.Status { return c.status(when()) }, Events: events, Log: slog.New(slog.DiscardHandler)})
 	}
 	for _, v := range []api.Event{
-		{Kind: "reload", Text: "applied"}, {Kind: "drain", Node: "n2", Text: "1,204 sessions, 150/s, done at 14:32:05"}, {Kind: "healthy", Node: "n9"},
-		{Kind: "unhealthy", Node: "n3", Text: "probes find it unhealthy: " + hostile}, {Kind: "ejected", Node: "n4", Text: "refused"}, {Kind: "works_again", Node: "n4"},
+		{Kind: "reload", Text: "applied"},
+		{Kind: "drain", Node: "n2", Text: "1,204 sessions, 150/s, done at 14:32:05"},
+		{Kind: "healthy", Node: "n9"},
+		{Kind: "unhealthy", Node: "n3", Text: "probes find it unhealthy: " + hostile},
+		{Kind: "ejected", Node: "n4", Text: "refused"},
+		{Kind: "works_again", Node: "n4"},
 	} {
 		v.Cluster = c.cluster
 		events.Add(v)

@@ -37,11 +37,12 @@ func TestStatusPageIsReadable(t *testing.T) {
 	b := startBrowser(t, 1440, 800)
 	for name, c := range map[string]crowd{
 		"well": {nodes: 4, replicas: 3, well: true}, "few": {nodes: 4, replicas: 6}, "many": {nodes: 200, replicas: 50}, "strange": {nodes: 7, replicas: 2, cluster: hostile},
+		"two": {nodes: 3, second: 24, replicas: 2, away: true},
 	} {
 		url := c.show(t)
 		for _, width := range []int64{1440, 360} {
 			b.do(chromedp.EmulateViewport(width, 800), chromedp.Navigate(url))
-			b.until(`document.querySelector("#live").dataset.state === "live" && document.querySelectorAll(".cell").length === ` + fmt.Sprint(c.nodes))
+			b.until(`document.querySelector("#live").dataset.state === "live" && document.querySelectorAll(".cell").length === ` + fmt.Sprint(c.nodes+c.second))
 			for _, scheme := range []string{"light", "dark"} {
 				b.scheme(scheme)
 				b.legible(fmt.Sprintf("%s-%d-%s", name, width, scheme), width)

@@ -123,7 +123,7 @@ const (
 )
 
 // An operator sees a node die, drains another and watches its sessions fall, takes that back, finds a session, and sees sidway itself
-// go away and come back.
+// hang, go away and come back.
 func TestStatusPageByAnOperator(t *testing.T) {
 	const each = 20
 	o := startOperated(t, each)
@@ -167,6 +167,14 @@ func TestStatusPageByAnOperator(t *testing.T) {
 	b.until(`!` + sheet + `.open`)
 
 	o.find(b)
+	if err := o.sidway.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`document.querySelector("#live").dataset.state === "stale" && document.querySelector("#live").textContent.includes("nothing was heard")`)
+	if err := o.sidway.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`document.querySelector("#live").dataset.state === "live"`)
 	o.sidway.end(syscall.SIGKILL)
 	b.until(`document.querySelector("#live").dataset.state === "stale"`)
 	b.shoot("real-7-stale")

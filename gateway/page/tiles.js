@@ -16,7 +16,7 @@ function tile(title, show, chart = "line") {
     setText(note, more);
     setAttribute(e, "data-level", level ?? "ok");
     if (chart === "line") spark.draw(drawn);
-    else setStyle(spark.firstElementChild, "width", `${Math.min(100, drawn).toFixed(1)}%`);
+    else if (chart === "meter") setStyle(spark.firstElementChild, "width", `${Math.min(100, drawn).toFixed(1)}%`);
   });
 }
 
@@ -67,7 +67,10 @@ tile("Connections here", (s) => {
   const { connections, limit } = s.replica;
   return [compact(connections), `of ${number(limit)}`, (100 * connections) / Math.max(1, limit), connections >= 0.9 * limit ? "warn" : "ok"];
 }, "meter");
-tile("Bindings", (s) => [s.store.kind === "redis" ? (s.store.up ? "Redis" : "Redis is away") : "Memory", s.store.up ? (s.store.kind === "redis" ? "up: sessions are known to all replicas" : "one replica, no Redis") : s.store.error, s.store.up ? 100 : 0, s.store.up ? "ok" : "bad"], "none");
+tile("Bindings", (s) => {
+  if (s.store.kind !== "redis") return ["Memory", "one replica, no Redis", [], "ok"];
+  return s.store.up ? ["Redis", "up: sessions are known to all replicas", [], "ok"] : ["Redis", "cannot be used, see above", [], "bad"];
+}, "none");
 
 export function showTiles(status, history) {
   for (const show of tiles) show(status, history);

@@ -77,7 +77,7 @@ func peer(s control.Self, silent time.Duration) api.Peer {
 }
 
 func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
-	c := api.Cluster{Name: p.cfg.Name, Hosts: p.cfg.Host, Path: p.cfg.Path, Balance: string(p.cfg.Balance)}
+	c := api.Cluster{Name: p.cfg.Name, Hosts: p.cfg.Host, Path: p.cfg.Path, Balance: string(p.cfg.Balance), Nodes: []api.Node{}}
 	if rel := p.nodes.Release(); rel.Label != "" {
 		c.Release = &api.Release{Label: rel.Label, Value: rel.Value, Share: fmt.Sprintf("%.6g%%", 100*rel.Share)}
 	}
