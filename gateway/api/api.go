@@ -124,9 +124,7 @@ func (r *refusal) Error() string { return r.text }
 // mayChange returns why the client may not change anything, nil if it may.
 func (a *api) mayChange(q *http.Request) *refusal {
 	if a.Token == "" {
-		from, err := netip.ParseAddrPort(q.RemoteAddr)
-		forwarded := q.Header.Get("X-Forwarded-For") + q.Header.Get("Forwarded")
-		if err != nil || !from.Addr().Unmap().IsLoopback() || forwarded != "" {
+		if !isLocal(q) {
 			return &refusal{http.StatusForbidden, "changes are taken from this machine alone; set admin.token to allow them from others"}
 		}
 		return nil
@@ -137,6 +135,30 @@ func (a *api) mayChange(q *http.Request) *refusal {
 		return &refusal{http.StatusUnauthorized, "changes need Authorization: Bearer with the token of admin.token"}
 	}
 	return nil
+}
+
+// isLocal reports whether a request was made on this machine: from a loopback address, or from the address that it came to, and by
+// no proxy that says so.
+func isLocal(q *http.Request) bool {
+	for name := range q.Header {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return false
+		}
+	}
+	from, err := netip.ParseAddrPort(q.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	if from.Addr().Unmap().IsLoopback() {
+		return true
+	}
+	to, ok := q.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && sameHost(to, from)
+}
+
+func sameHost(a net.Addr, b netip.AddrPort) bool {
+	other, err := netip.ParseAddrPort(a.String())
+	return err == nil && other.Addr().Unmap() == b.Addr().Unmap()
 }
 
 // statusOf returns the status that tells err.

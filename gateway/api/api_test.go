@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -82,7 +83,7 @@ func (s *site) ask(request string, fields ...string) (int, string) {
 	}
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
-		q.Header.Set(name, value)
+		q.Header.Add(name, value)
 	}
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(q)
 	if err != nil {
@@ -196,6 +197,9 @@ func TestWhoMayChange(t *testing.T) {
 	}{
 		{open, drain, nil, 200},
 		{open, drain, []string{"X-Forwarded-For: 192.0.2.1"}, 403},
+		{open, drain, []string{"X-Forwarded-For: ", "X-Forwarded-For: 192.0.2.1"}, 403},
+		{open, drain, []string{"X-Real-IP: 192.0.2.1"}, 403},
+		{open, drain, []string{"Via: 1.1 proxy"}, 403},
 		{open, "GET /api/status", []string{"X-Forwarded-For: 192.0.2.1"}, 200},
 		{closed, drain, nil, 401},
 		{closed, drain, []string{"Authorization: Bearer wrong"}, 401},
@@ -207,9 +211,14 @@ func TestWhoMayChange(t *testing.T) {
 			t.Errorf("%s with %v: %d %s", tt.what, tt.fields, status, body)
 		}
 	}
-	h := api.New(api.Options{Log: slog.New(slog.DiscardHandler)})
-	for from, want := range map[string]int{"192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "": 403} {
+	h := api.New(api.Options{Log: slog.New(slog.DiscardHandler), Reload: func(string) error { return nil }})
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: 9090}
+	for from, want := range map[string]int{
+		"192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "": 403, "127.0.0.1:1": 200, "[::ffff:127.0.0.1]:1": 200, "[::1]:1": 200,
+		"10.0.0.5:1": 200, "[::ffff:10.0.0.5]:1": 200, "10.0.0.6:1": 403,
+	} {
 		w, q := httptest.NewRecorder(), httptest.NewRequest("POST", "/api/reload", nil)
+		q = q.WithContext(context.WithValue(q.Context(), http.LocalAddrContextKey, net.Addr(at)))
 		q.RemoteAddr = from
 		if h.ServeHTTP(w, q); w.Code != want {
 			t.Errorf("from %q: %d", from, w.Code)
