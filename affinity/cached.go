@@ -43,6 +43,8 @@ type CachedOptions struct {
 	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
 	// another replica has bound the sid to node. A Bind that fails for that reason says so itself.
 	OnTaken func(refused, node string)
+	// Ready has it count as ready before the store has answered: it takes the place of another in a process that serves.
+	Ready bool
 }
 
 // maxKept bounds the list of what is written first when the store is back. What finds no place in it is still in
@@ -102,7 +104,9 @@ func NewCached(front *Memory, back Back, o CachedOptions) *Cached {
 		c.phase.Store(newPhase(Recovering))
 		c.lost.Store(true)
 	}
-	c.unready.Store(&errNotAsked)
+	if !o.Ready {
+		c.unready.Store(&errNotAsked)
+	}
 	return c
 }
 

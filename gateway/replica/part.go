@@ -76,6 +76,7 @@ func (r *Replica) connect(p *part, a config.Affinity) {
 	}
 	p.losses = l
 	p.store = affinity.NewCached(p.memory.Memory, back, affinity.CachedOptions{
+		Ready:     r.running != nil && r.ready() == nil, // a replica that serves is told of no outage by the next store's first moment
 		OnOutcome: p.count,
 		OnState:   r.tellState(p.cfg.Name),
 		OnTaken:   p.taken,

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -13,6 +14,9 @@ import (
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/config"
 )
+
+// redisPatience bounds the wait for the first answer of a Redis that a reload names.
+const redisPatience = 3 * time.Second
 
 // redisGrace is how long an operation that a request has begun on a Redis may take when another one takes its place.
 const redisGrace = 200 * time.Millisecond
@@ -66,7 +70,13 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 	}
 	before := r.redis
 	if old.Affinity.Redis != cfg.Affinity.Redis {
-		if r.redis, err = openRedis(cfg.Affinity); err != nil {
+		if r.redis, err = openRedis(cfg.Affinity); err == nil {
+			err = greet(r.redis)
+		}
+		if err != nil {
+			if r.redis != nil {
+				r.redis.Close()
+			}
 			r.redis = before
 			return false, err
 		}
@@ -103,6 +113,19 @@ func openRedis(a config.Affinity) (redis.UniversalClient, error) {
 		return nil, fmt.Errorf("affinity.redis: %w", err)
 	}
 	return client, nil
+}
+
+// greet has a Redis answer once: one that does not is no use to a replica that works.
+func greet(client redis.UniversalClient) error {
+	if client == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), redisPatience)
+	defer cancel()
+	if err := client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("affinity.redis: %w", err)
+	}
+	return nil
 }
 
 func (r *Replica) parts() []*part { return *r.all.Load() }

@@ -186,6 +186,33 @@ func TestReloadToRedis(t *testing.T) {
 	}
 }
 
+// A Redis that cannot be used is refused while the replica works, and one that takes another's place costs no readiness.
+func TestReloadToABadRedis(t *testing.T) {
+	good, locked := affinitytest.StartRedis(t), affinitytest.StartRedis(t)
+	locked.Do("ACL", "SETUSER", "few", "on", ">x", "+ping", "+hello", "+client")
+	as := func(user string) string { return strings.Replace(locked.URL(), "redis://", "redis://"+user+"@", 1) }
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = good.URL()
+	r := startReloading(t, cfg)
+	for name, url := range map[string]string{"nobody there": "redis://127.0.0.1:1", "a wrong password": as("few:y")} {
+		if err := r.change(func(c *config.Config) { c.Affinity.Redis = url }); err == nil || !strings.Contains(err.Error(), "affinity.redis") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if status, body := fetch(t, r.adminURL("/readyz")); status != 200 {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	open(t, r.running)
+
+	// Its user may not do what sidway needs, which a greeting does not show.
+	r.must(func(c *config.Config) { c.Affinity.Redis = as("few:x") })
+	affinitytest.Eventually(t, "the Redis is known to refuse", func() bool { return strings.Contains(r.metrics(), `sidway_store_up{cluster="chat"} 0`) })
+	if status, body := fetch(t, r.adminURL("/readyz")); status != 200 {
+		t.Errorf("a replica that serves on: %d %s", status, body)
+	}
+	open(t, r.running)
+}
+
 // A thousand reloads under load end no connection, and leave nothing behind.
 func TestReloadsUnderLoad(t *testing.T) {
 	a, b := engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})
