@@ -52,7 +52,7 @@ func (c command) run(ctx context.Context, args []string) int {
 
 func (c command) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return &usageError{text: "say what to do: serve, check, health, status, trace, drain, undrain, release, reload or version"}
+		return &usageError{text: "say what to do: serve, check, health, status, drain, undrain, release, reload or version"}
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "serve":
@@ -74,7 +74,7 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 	case "help", "-h", "-help", "--help":
 		return c.help(rest)
 	default:
-		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "status", "trace", "drain", "undrain", "release", "reload", "version", "help"})}
+		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "status", "drain", "undrain", "release", "reload", "version", "help"})}
 	}
 }
 

@@ -116,7 +116,7 @@ func (c command) help(args []string) error {
 	}
 	text, ok := texts[topic]
 	if !ok {
-		topics := []string{"serve", "check", "health", "status", "trace", "drain", "undrain", "release", "reload", "version", "settings"}
+		topics := []string{"serve", "check", "health", "status", "drain", "undrain", "release", "reload", "version", "settings"}
 		return &usageError{text: unknown("topic ", topic, topics)}
 	}
 	_, err := fmt.Fprint(c.stdout, text)
