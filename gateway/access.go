@@ -21,10 +21,11 @@ const longestLogged = 256
 
 // logAccess writes the access log's line, if there is one.
 func (x *exchange) logAccess() {
-	if !x.g.topology.Load().AccessLog {
+	log := x.g.topology.Load().Access
+	if log == nil {
 		return
 	}
-	x.g.log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
+	log.LogAttrs(context.Background(), slog.LevelInfo, "request", append(x.facts(),
 		slog.Int("status", cmp.Or(x.status, statusLeft)),
 		slog.Int64("bytes", x.bytes),
 		slog.String("took", rounded(time.Since(x.Began))),
@@ -33,8 +34,8 @@ func (x *exchange) logAccess() {
 
 // tunnelLog returns what writes the access log's line when the request's tunnel ends, nil where there is no log.
 func (x *exchange) tunnelLog() func(tunnel.Result) {
-	g := x.g
-	if !g.topology.Load().AccessLog {
+	log := x.g.topology.Load().Access
+	if log == nil {
 		return nil
 	}
 	facts, began, sent := x.facts(), time.Now(), x.bytes
@@ -42,7 +43,7 @@ func (x *exchange) tunnelLog() func(tunnel.Result) {
 		facts[i].Value = slog.StringValue(strings.Clone(facts[i].Value.String())) // the request is used for others by then
 	}
 	return func(r tunnel.Result) {
-		g.log.LogAttrs(context.Background(), slog.LevelInfo, "websocket ended", append(facts,
+		log.LogAttrs(context.Background(), slog.LevelInfo, "websocket ended", append(facts,
 			slog.String("cause", r.Cause.String()),
 			slog.Int64("bytes_from_client", r.FromClient),
 			slog.Int64("bytes_to_client", sent+r.FromNode),
@@ -65,13 +66,17 @@ func (x *exchange) facts() []slog.Attr {
 		slog.String("method", request.Shortened(x.Req.Method, longestLogged)),
 		slog.String("host", request.Shortened(x.Req.Host, longestLogged)),
 		slog.String("path", request.Shortened(x.Req.Path, longestLogged)),
+		slog.String("protocol", protocols[min(x.Req.Minor, 1)]),
 		slog.String("kind", x.Kind.String()),
 		slog.String("cluster", clusterName),
 		slog.String("node", node),
 		slog.String("sid", engineio.ShortSID(cmp.Or(x.Query.SID, x.Open.SID))),
+		slog.String("referer", request.Shortened(x.Req.Get(http1.Referer), longestLogged)),
 		slog.String("user_agent", request.Shortened(x.Req.Get(http1.UserAgent), longestLogged)),
 	}
 }
+
+var protocols = [...]string{"HTTP/1.0", "HTTP/1.1"}
 
 // rounded is a duration with its unit. A handler may write a time.Duration as a bare number.
 func rounded(d time.Duration) string { return d.Round(time.Microsecond).String() }

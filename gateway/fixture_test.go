@@ -53,7 +53,7 @@ type siteOptions struct {
 	limits   gateway.Limits
 	trusted  []netip.Prefix
 	log      *slog.Logger
-	access   bool
+	access   *slog.Logger
 	listener net.Listener // nil: one of its own
 	dial     func(netip.AddrPort) (int, error)
 	paceTime time.Duration // 0: as it is
@@ -116,7 +116,7 @@ func withLog(l *slog.Logger) siteOption { return func(o *siteOptions) { o.log = 
 
 // withAccessLog writes a line per request to l.
 func withAccessLog(l *slog.Logger) siteOption {
-	return func(o *siteOptions) { o.log, o.access = l, true }
+	return func(o *siteOptions) { o.log, o.access = l, l }
 }
 
 func listenLocal(t testing.TB) net.Listener {
@@ -158,7 +158,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		}
 		s.clusters = append(s.clusters, o.routes[i].Cluster)
 	}
-	s.settings = gateway.Settings{Routes: o.routes, Limits: o.limits, Trusted: o.trusted, AccessLog: o.access}
+	s.settings = gateway.Settings{Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Access: o.access}
 	g := gateway.New(gateway.Options{
 		Settings: s.settings,
 		Tunnels:  s.tunnels, Loops: s.loops, Metrics: gateway.NewMetrics(s.registry), Log: o.log,

@@ -40,10 +40,10 @@ type Limits = limits.Limits
 
 // Settings are what of a Gateway may change while it runs.
 type Settings struct {
-	Routes    []Route
-	Limits    Limits
-	Trusted   []netip.Prefix // proxies whose forwarded headers are kept and appended to
-	AccessLog bool
+	Routes  []Route
+	Limits  Limits
+	Trusted []netip.Prefix // proxies whose forwarded headers are kept and appended to
+	Access  *slog.Logger   // of a line for each request; nil: none
 }
 
 // Options are what a Gateway is made of.

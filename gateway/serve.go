@@ -82,8 +82,8 @@ func (c *clientConn) refuse(err error) {
 		c.g.log.Warn("a request is not HTTP as it should be: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
 			"reason", bad.Reason, "client", c.IP)
 	}
-	if c.g.topology.Load().AccessLog {
-		c.g.log.Info("request", "client", c.IP, "status", bad.Status, "reason", "bad_head")
+	if log := c.g.topology.Load().Access; log != nil {
+		log.Info("request", "client", c.IP, "status", bad.Status, "reason", "bad_head")
 	}
 	c.last, c.lingers = true, true
 	if !c.write(request.Plain(bad.Status, bad.Reason).Append(nil, engineio.CORS{}, true)) {
@@ -96,7 +96,7 @@ func (c *clientConn) refuse(err error) {
 // decode finds out what is asked for, and refuses what is wrong or has no room.
 func (c *clientConn) decode() {
 	x, top := c.x, c.g.topology.Load()
-	c.ReplaceIDs = top.AccessLog
+	c.HasIDs = top.Access != nil
 	refusal, ok := x.Decode(top.routes)
 	x.route = top.of(x.Route)
 	if !ok {

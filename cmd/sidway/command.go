@@ -25,6 +25,7 @@ type command struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	hangups <-chan os.Signal // each SIGHUP; nil for none
+	reopens <-chan os.Signal // each SIGUSR1, likewise
 }
 
 // usageError is a call that was not understood.

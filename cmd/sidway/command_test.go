@@ -143,6 +143,8 @@ affinity.cache         1000000
 access_log             true
 log.level              info
 log.format             text
+log.access             none
+log.access_format      text
 trusted_proxies        10.0.0.0/8, 192.0.2.7/32
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s

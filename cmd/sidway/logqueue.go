@@ -1,10 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"io"
-	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -15,29 +14,38 @@ const (
 	logQueueBytes = 4 << 20
 )
 
+// logPiece is how many bytes of lines that wait are written at once.
+const logPiece = 32 << 10
+
 // logCloseTime is how long close waits for a reader of the log that has stopped.
 const logCloseTime = time.Second
 
 // logQueue writes lines on a goroutine of its own, so that nobody who logs ever waits: where the reader of the log has
-// stopped, the sessions must not. Lines that find the queue full are lost, and how many is told later; those that come
-// after close are lost too. Write may be called concurrently.
+// stopped, or the disk has, the sessions must not. Lines that find the queue full are lost, and so are those that cannot be
+// written, and how many is told later; those that come after close are lost too. Write may be called concurrently.
 type logQueue struct {
-	w      io.Writer
-	out    *bufio.Writer // before w
-	log    *slog.Logger  // on out
+	out    io.Writer
+	tell   func(lost int64) (line []byte, told bool)
 	lines  chan []byte
-	bytes  atomic.Int64 // in lines
-	lost   atomic.Int64
+	next   chan io.Writer // to take the place of out
+	bytes  atomic.Int64   // in lines
+	lost   atomic.Int64   // and not told yet
+	sum    atomic.Uint64  // of all lines that were ever lost
 	ending chan struct{}
 	ended  chan struct{}
+
+	piece []byte // whole lines to be written
+	count int64  // how many
+	torn  bool   // the last line in out is not whole
 }
 
-// newLogQueue returns a queue that writes to w, and tells of lost lines by the handler that handler makes.
-func newLogQueue(w io.Writer, handler func(io.Writer) slog.Handler) *logQueue {
-	out := bufio.NewWriterSize(w, 32<<10)
+// newLogQueue returns a queue that writes to out. tell is asked, on the queue's goroutine, to tell of so many lost lines; it may
+// return a line for out that does, and false where it is too soon to tell.
+func newLogQueue(out io.Writer, tell func(int64) ([]byte, bool)) *logQueue {
 	q := &logQueue{
-		w: w, out: out, log: slog.New(handler(out)),
-		lines: make(chan []byte, logQueueLines), ending: make(chan struct{}), ended: make(chan struct{}),
+		out: out, tell: tell,
+		lines: make(chan []byte, logQueueLines), next: make(chan io.Writer, 1),
+		ending: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go q.run()
 	return q
@@ -53,8 +61,24 @@ func (q *logQueue) Write(line []byte) (int, error) {
 		}
 	}
 	q.bytes.Add(-int64(len(line)))
-	q.lost.Add(1)
+	q.lose(1)
 	return len(line), nil
+}
+
+func (q *logQueue) lose(n int64) {
+	q.lost.Add(n)
+	q.sum.Add(uint64(n))
+}
+
+// use has the queue write to out from now on, and close what it wrote to before, if that is a file. It does not wait, and is for
+// one goroutine at a time.
+func (q *logQueue) use(out io.Writer) {
+	select {
+	case unused := <-q.next:
+		closeFile(unused)
+	default:
+	}
+	q.next <- out
 }
 
 func (q *logQueue) run() {
@@ -62,44 +86,57 @@ func (q *logQueue) run() {
 	for {
 		select {
 		case line := <-q.lines:
-			q.write(line)
+			q.bytes.Add(-int64(len(line)))
+			q.piece = append(q.piece, line...)
+			q.count++
+		case out := <-q.next:
+			q.flush()
+			closeFile(q.out)
+			q.out, q.torn = out, false
 		case <-q.ending:
 			if len(q.lines) == 0 {
+				closeFile(q.out)
 				return
 			}
 			continue
 		}
-		if len(q.lines) > 0 {
-			continue
+		if len(q.lines) == 0 || len(q.piece) >= logPiece {
+			q.flush()
 		}
-		q.flush()
 	}
 }
 
-func (q *logQueue) write(line []byte) {
-	q.bytes.Add(-int64(len(line)))
-	_, err := q.out.Write(line)
-	q.failed(err)
-}
-
-// flush writes what is collected, and before that how many lines are lost, until that could be written.
+// flush writes what is collected, with how many lines were lost before that. What cannot be written is lost, but for lines that got
+// there whole; the next one begins on a line of its own.
 func (q *logQueue) flush() {
-	n := q.lost.Load()
-	if n > 0 {
-		q.log.Warn("lines of the log are lost: it is not read as fast as it is written", "lines", n)
+	lost, told := q.lost.Load(), false
+	if lost > 0 {
+		var line []byte
+		line, told = q.tell(lost)
+		q.piece = append(q.piece, line...)
 	}
-	err := q.out.Flush()
-	if q.failed(err); err == nil {
-		q.lost.Add(-n)
+	if len(q.piece) == 0 {
+		return
 	}
-}
-
-// failed counts what a failure of the reader has cost as one line, and lets those that follow find it well again.
-func (q *logQueue) failed(err error) {
-	if err != nil {
-		q.lost.Add(1)
-		q.out.Reset(q.w)
+	if q.torn {
+		q.piece = slices.Insert(q.piece, 0, '\n')
 	}
+	n, err := q.out.Write(q.piece)
+	switch {
+	case err != nil:
+		whole := int64(bytes.Count(q.piece[:n], []byte{'\n'}))
+		if q.torn && n > 0 {
+			whole--
+		}
+		q.lose(max(0, q.count-whole))
+		q.torn = n > 0 && q.piece[n-1] != '\n' || n == 0 && q.torn
+	default:
+		q.torn = false
+		if told {
+			q.lost.Add(-lost)
+		}
+	}
+	q.piece, q.count = q.piece[:0], 0
 }
 
 // close writes what is queued and returns, at the latest after logCloseTime.

@@ -4,17 +4,23 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-func textLines(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+// tellInPlace tells of lost lines in the log itself.
+func tellInPlace(lost int64) ([]byte, bool) {
+	return fmt.Appendf(nil, "%d lines of the log are lost\n", lost), true
+}
 
 func TestLogQueueWritesAllInOrder(t *testing.T) {
 	var out bytes.Buffer
-	q := newLogQueue(&out, textLines)
+	q := newLogQueue(&out, tellInPlace)
 	var want strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(q, "line %d\n", i)
@@ -29,7 +35,7 @@ func TestLogQueueWritesAllInOrder(t *testing.T) {
 // TestLogQueueNeverBlocks writes more than there is room for while nobody reads, and then reads what is left.
 func TestLogQueueNeverBlocks(t *testing.T) {
 	r, w := io.Pipe()
-	q := newLogQueue(w, textLines)
+	q := newLogQueue(w, tellInPlace)
 	for i := range 3 * logQueueLines {
 		fmt.Fprintf(q, "line %d\n", i)
 	}
@@ -51,7 +57,7 @@ func TestLogQueueNeverBlocks(t *testing.T) {
 // TestLogQueueIsBoundedInBytes writes few lines that are long while nobody reads.
 func TestLogQueueIsBoundedInBytes(t *testing.T) {
 	r, w := io.Pipe()
-	q := newLogQueue(w, textLines)
+	q := newLogQueue(w, tellInPlace)
 	long := strings.Repeat("a", 30<<10) + "\n"
 	for range 2 * logQueueBytes / len(long) {
 		io.WriteString(q, long)
@@ -79,20 +85,96 @@ func (f *failing) Write(b []byte) (int, error) {
 
 func TestLogQueueOutlivesAFailure(t *testing.T) {
 	var out failing
-	q := newLogQueue(&out, textLines)
+	q := newLogQueue(&out, tellInPlace)
 	long := strings.Repeat("a", 40<<10) + "\n" // each is written at once
 	for range 10 {
 		io.WriteString(q, long)
 	}
 	q.close()
-	if n := strings.Count(out.String(), long); n < 8 || n > 9 || !strings.Contains(out.String(), "lines of the log are lost") {
-		t.Errorf("%d of 10 lines came: …%q", n, out.String()[max(0, out.Len()-200):])
+	n, told := strings.Count(out.String(), long), 0
+	for line := range strings.Lines(out.String()) {
+		lost := 0
+		fmt.Sscanf(line, "%d lines of the log are lost", &lost)
+		told += lost
+	}
+	if n == 0 || n+told != 10 {
+		t.Errorf("%d of 10 lines came, and %d are told to be lost: …%q", n, told, out.String()[max(0, out.Len()-200):])
+	}
+}
+
+// full is a disk that has room for some bytes, until it is emptied.
+type full struct {
+	bytes.Buffer
+	room int
+}
+
+func (f *full) Write(b []byte) (int, error) {
+	n := min(f.room, len(b))
+	f.room -= n
+	f.Buffer.Write(b[:n])
+	if n < len(b) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// TestLogQueueOnAFullDisk: what got there whole counts as written, and what follows begins on a line of its own.
+func TestLogQueueOnAFullDisk(t *testing.T) {
+	lost := int64(0)
+	q := &logQueue{out: &full{room: 20}, tell: func(n int64) ([]byte, bool) { lost = n; return nil, true }}
+	add := func(lines ...string) {
+		for _, l := range lines {
+			q.piece = append(q.piece, l+"\n"...)
+			q.count++
+		}
+		q.flush()
+	}
+	add("line one", "line two", "line three") // 9 bytes each, and "li" of the third
+	add("line four", "line 4.5")
+	q.out.(*full).room = 100
+	add("line five")
+	if got, want := q.out.(*full).String(), "line one\nline two\nli\nline five\n"; got != want || lost != 3 || q.lost.Load() != 0 {
+		t.Errorf("got %q, want %q; %d lines are told to be lost, and %d not told yet", got, want, lost, q.lost.Load())
+	}
+}
+
+// TestLogQueueChangesFiles: each line is in one file, whole, whenever the file is changed.
+func TestLogQueueChangesFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := func(i int) *os.File {
+		f, err := os.Create(filepath.Join(dir, strconv.Itoa(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	q := newLogQueue(file(0), tellInPlace)
+	for i := range 100 {
+		for j := range 30 {
+			fmt.Fprintf(q, "line %d\n", 30*i+j)
+		}
+		q.use(file(i + 1))
+	}
+	q.close()
+	var all []byte
+	for i := range 101 {
+		b, _ := os.ReadFile(filepath.Join(dir, strconv.Itoa(i)))
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			t.Errorf("file %d ends within a line", i)
+		}
+		all = append(all, b...)
+	}
+	for i := range 3000 {
+		if line := fmt.Sprintf("line %d\n", i); !bytes.HasPrefix(all, []byte(line)) {
+			t.Fatalf("%q does not follow, but %.20q", line, all)
+		}
+		all = all[bytes.IndexByte(all, '\n')+1:]
 	}
 }
 
 func TestLogQueueClosesWithoutAReader(t *testing.T) {
 	r, w := io.Pipe()
-	q := newLogQueue(w, textLines)
+	q := newLogQueue(w, tellInPlace)
 	fmt.Fprintln(q, "nobody reads this")
 	began := time.Now()
 	q.close()

@@ -9,7 +9,8 @@
 //	sidway reload
 //	sidway version
 //
-// SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP has the settings read again. The exit status is 0 when all went well, 1 when
+// SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP has the settings read again, and
+// SIGUSR1 the file of the access log opened again. The exit status is 0 when all went well, 1 when
 // it did not, and 2 when the command was not understood.
 package main
 
@@ -26,6 +27,8 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // whose usual effect is to end the process
+	reopens := make(chan os.Signal, 1)
+	signal.Notify(reopens, syscall.SIGUSR1) // likewise
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
@@ -37,6 +40,6 @@ func main() {
 		}
 		cancel(nil)
 	}()
-	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups}
+	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups, reopens: reopens}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

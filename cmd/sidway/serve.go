@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -69,11 +70,20 @@ func (c command) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: that is no reason to end the sessions
-	lines := newLogQueue(c.stderr, func(w io.Writer) slog.Handler { return logHandler(w, cfg.Log) })
+	lines := newLogQueue(c.stderr, func(lost int64) ([]byte, bool) {
+		var b bytes.Buffer
+		slog.New(logHandler(&b, cfg.Log)).Warn("lines of the log are lost: it is not read as fast as it is written", "lines", lost)
+		return b.Bytes(), true
+	})
 	defer lines.close()
 	handler := newLogSwitch(logHandler(lines, cfg.Log))
 	log := slog.New(handler)
 	redis.SetLogger(redisLog{log})
+	access := newAccessLog(log, c.stdout)
+	defer access.close()
+	if err := access.follow(cfg.Log); err != nil {
+		return err
+	}
 	r, err := replica.New(cfg, log)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -82,14 +92,40 @@ func (c command) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	r.Version = buildVersion()
-	r.Load = func() (*config.Config, error) { return c.load(s) }
-	r.Applied = func(cfg *config.Config) { handler.set(logHandler(lines, cfg.Log)) }
+	r.Access = slog.New(access)
+	r.LinesLost = func() (uint64, uint64) { return lines.sum.Load(), access.lost() }
+	r.Load = func() (*config.Config, error) {
+		cfg, err := c.load(s)
+		if err == nil {
+			err = mayOpen(cfg.Log)
+		}
+		return cfg, err
+	}
+	r.Applied = func(cfg *config.Config) {
+		handler.set(logHandler(lines, cfg.Log))
+		if err := access.follow(cfg.Log); err != nil {
+			log.Error("the access log goes on where it went before", "error", err)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { c.reload(ctx, r, s.file) })
+	work.Go(func() { c.reopen(ctx, access) })
 	defer work.Wait()
 	defer cancel()
 	return r.Run(ctx)
+}
+
+// reopen has the access log's file opened anew on each SIGUSR1, until ctx is done.
+func (c command) reopen(ctx context.Context, a *accessLog) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.reopens:
+			a.reopen()
+		}
+	}
 }
 
 // load reads the settings. What is wrong with them is told line by line, each of which begins with its place.

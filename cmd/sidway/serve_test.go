@@ -139,7 +139,7 @@ func TestServeUntilASignal(t *testing.T) {
 			"http://" + listen + "/a":       "page of /a",
 			"http://" + admin + "/healthz":  `{"status":"ok"}`,
 			"http://" + admin + "/readyz":   `{"status":"ready"}`,
-			"http://" + admin + "/metrics":  "sidway_",
+			"http://" + admin + "/metrics":  `sidway_log_lines_lost_total{log="access"} 0`,
 			"http://" + admin + "/nonsense": `{"error":"not found"}`,
 		} {
 			if _, body := get(t, url); !strings.Contains(body, want) {

@@ -18,7 +18,10 @@ func (l *loader) check() {
 	default:
 		l.addAt("clusters", "the list is empty; write at least one cluster with its nodes")
 	}
-	if l.cfg.AccessLog && l.clean("log.level") && (l.cfg.Log.Level == "warn" || l.cfg.Log.Level == "error") {
+	if l.cfg.Log.AccessFormat != "text" && l.cfg.Log.Access == "" && l.clean("log.access") {
+		l.addAt("log.access_format", "it is the format of log.access, which is not there; write log.access: stdout or a file, or take it out: lines in the log are written in log.format")
+	}
+	if l.cfg.AccessLog && l.cfg.Log.Access == "" && l.clean("log.level") && (l.cfg.Log.Level == "warn" || l.cfg.Log.Level == "error") {
 		l.addAt("access_log", "its lines are of level info, and log.level "+l.cfg.Log.Level+" leaves them out; write info there, or false here")
 	}
 	names := map[string]string{}

@@ -83,10 +83,19 @@ func (a Affinity) String() string {
 	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
+// Stdout is Log.Access for standard output.
+const Stdout = "stdout"
+
+// HasAccess reports whether there is a line for each request.
+func (c *Config) HasAccess() bool { return c.AccessLog || c.Log.Access != "" }
+
 // Log says what the replica's own log looks like.
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
+
+	Access       string // where lines about requests go: Stdout or a file; empty: to this log, if there is an access log
+	AccessFormat string // text, json or combined, where Access is not empty
 }
 
 // Shutdown says how a replica ends after a signal.

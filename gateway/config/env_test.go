@@ -29,6 +29,8 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_ACCESS_LOG":            "true",
 		"SIDWAY_LOG_LEVEL":             "debug",
 		"SIDWAY_LOG_FORMAT":            "json",
+		"SIDWAY_LOG_ACCESS":            "stdout",
+		"SIDWAY_LOG_ACCESS_FORMAT":     "combined",
 		"SIDWAY_TRUSTED_PROXIES":       "10.0.0.0/8,::1",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
@@ -54,7 +56,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, Token: "t0ken=="},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
-		Log:            config.Log{Level: "debug", Format: "json"},
+		Log:            config.Log{Level: "debug", Format: "json", Access: "stdout", AccessFormat: "combined"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,

@@ -98,3 +98,12 @@ clusters:
 		t.Errorf("got %+v", got.Clusters[0].Nodes)
 	}
 }
+
+// Lines that do not go to the log are not of its level, and there are some although access_log is not set.
+func TestAnAccessLogOfItsOwn(t *testing.T) {
+	lines := filepath.Join(t.TempDir(), "access.log")
+	file := write(t, "log: {level: warn, access: "+lines+", access_format: combined}\nclusters: [{name: a, nodes: [\"http://h:1\"]}]\n")
+	if c, err := config.Load(file, nil); err != nil || !c.HasAccess() || c.Log.Access != lines {
+		t.Errorf("got %+v and %v", c, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -55,6 +56,28 @@ func parseMaintenance(text string) (string, error) {
 		return "", absent(text, err)
 	}
 	return text, f.Close()
+}
+
+// parseLogFile parses where a log goes: to standard output or a file, whose directory is there.
+func parseLogFile(text string) (string, error) {
+	dir := filepath.Dir(text)
+	info, err := os.Stat(text)
+	place, absence := os.Stat(dir)
+	switch {
+	case text == Stdout:
+		return text, nil
+	case text == "" || strings.HasSuffix(text, "/"):
+		return "", fmt.Errorf("%s is no file's name; write stdout, or a file as /var/log/sidway/access.log", quote(text))
+	case text == "stderr":
+		return "", errors.New("the log goes to stderr; write access_log: true for lines in the log, or stdout or a file here")
+	case absence != nil:
+		return "", absent(dir, absence)
+	case !place.IsDir():
+		return "", fmt.Errorf("%s is a file, not a directory", quote(dir))
+	case err == nil && !info.Mode().IsRegular(): // to open a pipe would block
+		return "", fmt.Errorf("%s is not a file; write stdout, or a file as /var/log/sidway/access.log", quote(text))
+	}
+	return text, nil
 }
 
 // absent says why a path cannot be used, and from where a relative one was seen.

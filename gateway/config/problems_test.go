@@ -32,7 +32,7 @@ var problems = []problem{
 	{"unknown key, near", "affinty: {redis: x}\n" + good, []string{"1: affinty: unknown key; did you mean affinity?"}},
 	{"unknown key, dashes", "access-log: true\n" + good, []string{"1: access-log: unknown key; did you mean access_log?"}},
 	{"unknown key, elsewhere", "header_time: 3s\n" + good, []string{"1: header_time: unknown key; it belongs elsewhere, as limits.header_time"}},
-	{"unknown key, far", "log: {colour: red}\n" + good, []string{"1: log.colour: unknown key; the keys here are level, format"}},
+	{"unknown key, far", "log: {colour: red}\n" + good, []string{"1: log.colour: unknown key; the keys here are level, format, access, access_format"}},
 	{"key twice", "listen: ':1'\n" + good + "listen: ':2'\n", []string{"3: listen: this was set before; listen on line 1"}},
 	{"section twice", "log: {level: info}\nlog: {level: warn}\n" + good, []string{"2: log: this was set before; log on line 1"}},
 	{"no plain keys", "1: 2\n<<: {}\n? a\n: c\n" + good, []string{
@@ -55,6 +55,16 @@ var problems = []problem{
 		"1: listen[1]: a value that begins with ! needs quotes; YAML's tags are not understood",
 	}},
 
+	{"format of no access log", "access_log: true\nlog: {access_format: combined}\n" + good, []string{
+		"2: log.access_format: it is the format of log.access, which is not there; write log.access: stdout or a file, or take it out: lines in the log are written in log.format",
+	}},
+	{"access log to the log", "log: {access: stderr, access_format: apache}\n" + good, []string{
+		"1: log.access: the log goes to stderr; write access_log: true for lines in the log, or stdout or a file here",
+		`1: log.access_format: "apache" is unknown; write one of text, json, combined`,
+	}},
+	{"access log in no directory", "log: {access: /nowhere/sidway/access.log}\n" + good, []string{`1: log.access: "/nowhere/sidway" cannot be read: no such file or directory`}},
+	{"access log that is no file", "log: {access: /dev/null}\n" + good, []string{`1: log.access: "/dev/null" is not a file; write stdout, or a file as /var/log/sidway/access.log`}},
+	{"access log below a file", "log: {access: problems_test.go/x}\n" + good, []string{`1: log.access: "problems_test.go" is a file, not a directory`}},
 	{"variables", "listen: ${NONE}:80\naffinity:\n  redis: 'redis://:s${ecret@h'\n  prefix: '${A:-secret}'\nlimits: {queue: '${}'}\naccess_log: ${EMPTY}\nlog: {level: '${VALUE}', \"${VALUE}\": x}\ntrusted_proxies: [::1, '${LINE}']\n" + good, []string{
 		"1: listen: the variable NONE is not set, or empty; set it, or write $${ for a literal ${",
 		"3: affinity.redis: ${ begins a variable here, as ${NAME}; write $${ for a literal ${",
@@ -62,7 +72,7 @@ var problems = []problem{
 		"5: limits.queue: ${ begins a variable here, as ${NAME}; write $${ for a literal ${",
 		"6: access_log: the variable EMPTY is not set, or empty; set it, or write $${ for a literal ${",
 		`7: log.level: "a, b: [c" is unknown; write one of debug, info, warn, error`,
-		"7: log.${VALUE}: unknown key; the keys here are level, format",
+		"7: log.${VALUE}: unknown key; the keys here are level, format, access, access_format",
 		"8: trusted_proxies[1]: the variable LINE holds a line break or another control character",
 	}},
 	{"variable without quotes", "admin: {listen: ${VALUE}}\n" + good, []string{"1: not YAML: ',' or '}' must be specified; mind the indentation, and put values that begin with [ { * & @ or % in quotes, and those with ${ in a list or section on one line"}},

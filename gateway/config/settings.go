@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -45,11 +46,18 @@ left out: in memory, for a single replica`),
 		withDefault("1000000", "sessions remembered in memory, at most"),
 	one("access_log", func(c *Config) *bool { return &c.AccessLog }, parseBool).withDefault("false", "").
 		withComment(`One line in the log, of level info, for each request and for the end of each WebSocket. A request then has an id, which its
-node gets as X-Request-ID; that of a trusted proxy is kept.`).
+node gets as X-Request-ID: the one that it came with, if that is a plain word, else a new one. log.access writes these lines elsewhere.`).
 		withHelp("", "", "write one line for each request"),
 	one("log.level", func(c *Config) *string { return &c.Log.Level }, oneOf("debug", "info", "warn", "error")).
 		withDefault("info", "debug, info, warn, error"),
 	one("log.format", func(c *Config) *string { return &c.Log.Format }, oneOf("text", "json")).withDefault("text", "text, json"),
+	one("log.access", func(c *Config) *string { return &c.Log.Access }, parseLogFile).
+		withSample(Stdout, "where the access log goes by itself: stdout, or a file as /var/log/sidway/access.log").
+		withShow(func(c *Config) string { return cmp.Or(c.Log.Access, "none") }).
+		withComment(`With it there is an access log, also without access_log. The file is opened again on SIGUSR1, for logrotate. Where it cannot be
+written as fast as lines come, lines are lost, and the log says how many; requests never wait for it.`),
+	one("log.access_format", func(c *Config) *string { return &c.Log.AccessFormat }, oneOf("text", "json", "combined")).
+		withDefault("text", "text, json, or combined, as Apache and nginx write it, with what is sidway's own at its end"),
 	many("trusted_proxies", proxiesOf, parsePrefixes).
 		withSample("10.0.0.0/8,192.0.2.7,fd00::/8", "[10.0.0.0/8, 192.0.2.7, fd00::/8]").
 		withComment(`Addresses and networks of the load balancers in front, whose X-Forwarded-* and Forwarded are believed. From all

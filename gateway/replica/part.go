@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidway/sidway/affinity"
@@ -201,38 +200,5 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 			log.Info("probes are believed again")
 			r.event("panic_over", c.Name, "", "")
 		}
-	}
-}
-
-// collector tells, when it is asked, what is known of the clusters: whether the stores can be used, of which there are none in memory
-// mode, and what became of probes.
-type collector struct{ *Replica }
-
-var (
-	storeUp = prometheus.NewDesc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.",
-		[]string{"cluster"}, nil)
-	probesTotal = prometheus.NewDesc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", []string{"cluster", "node", "outcome"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- storeUp
-	ch <- probesTotal
-}
-
-// Collect implements prometheus.Collector.
-func (c collector) Collect(ch chan<- prometheus.Metric) {
-	for _, p := range c.parts() {
-		p.nodes.EachProbes(func(node, outcome string, count uint64) {
-			ch <- prometheus.MustNewConstMetric(probesTotal, prometheus.CounterValue, float64(count), p.cfg.Name, node, outcome)
-		})
-		if p.store == nil {
-			continue
-		}
-		up := 1.0
-		if p.store.Fault() != nil {
-			up = 0
-		}
-		ch <- prometheus.MustNewConstMetric(storeUp, prometheus.GaugeValue, up, p.cfg.Name)
 	}
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,10 @@ func (r *Replica) updateGateway() {
 // settings are the gateway's.
 func (r *Replica) settings() gateway.Settings {
 	cfg := r.cfg.Load()
-	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies, AccessLog: cfg.AccessLog}
+	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies}
+	if cfg.HasAccess() {
+		s.Access = cmp.Or(r.Access, r.log)
+	}
 	for _, p := range r.parts() {
 		s.Routes = append(s.Routes, p.route())
 	}

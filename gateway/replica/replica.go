@@ -44,6 +44,9 @@ type Replica struct {
 	// all.
 	Load    func() (*config.Config, error)
 	Applied func(*config.Config)
+	// Access takes the lines of the access log; nil: the log does. LinesLost tells how many lines both have lost.
+	Access    *slog.Logger
+	LinesLost func() (log, access uint64)
 	// Version is what the build is called, for people.
 	Version string
 
@@ -82,8 +85,8 @@ type Replica struct {
 // New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
 func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
-		Load: func() (*config.Config, error) { return cfg, nil },
-		log:  log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
+		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
+		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
@@ -214,6 +217,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	for _, p := range r.parts() {
 		p.start(running)
 	}
+	r.updateGateway()
 	n, _, _ := r.connections()
 	r.reloading.Unlock()
 	work, failed := errgroup.WithContext(running)

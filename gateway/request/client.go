@@ -9,7 +9,7 @@ type Client struct {
 	Port         uint16         // ours, that it connected to
 	Trusted      bool           // it is a proxy whose word on where requests come from is taken
 	Proxies      []netip.Prefix // the networks of all such proxies
-	ReplaceIDs   bool           // its requests get ids of ours, unless it is trusted
+	HasIDs       bool           // its requests have ids, see ID
 }
 
 // NewClient returns the client at addr, which has connected to that port of ours.

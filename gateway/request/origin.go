@@ -34,6 +34,9 @@ func (x *Request) Origin() Origin {
 	return o
 }
 
+// longestOrigin bounds what is told of an Origin.
+const longestOrigin = 256
+
 // RefusedPage returns the origin of the page that has asked, where it is another than the request's and the node's answer does not
 // allow it: browsers keep such an answer from the page (Fetch, "CORS check"). Otherwise it returns "".
 func (x *Request) RefusedPage() string {
@@ -42,7 +45,7 @@ func (x *Request) RefusedPage() string {
 	if allowed := x.Resp.Get(http1.AccessControlAllowOrigin); allowed == "*" || allowed == origin || strings.EqualFold(host, x.publicHost()) {
 		return ""
 	}
-	return Shortened(origin, longestID)
+	return Shortened(origin, longestOrigin)
 }
 
 // forwardedFor returns the client's address by X-Forwarded-For: the rightmost one that is not a trusted proxy's, since each
