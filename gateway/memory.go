@@ -74,7 +74,7 @@ func (t *tally) memory(n *cluster.Node) *memory {
 	if !t.has(m, n.Key()) { // the request is older than the topology
 		return m
 	}
-	for _, k := range [...]request.Kind{request.Handshake, request.DirectConnect, request.Post} {
+	for _, k := range [...]request.Kind{request.Handshake, request.DirectConnect, request.Upgrade, request.Post} {
 		m.took[k] = t.metrics.nodeTime(n.Name, k)
 	}
 	kept, _ := t.memories.LoadOrStore(n.Key(), m)

@@ -31,6 +31,8 @@ type Metrics struct {
 	panics      prometheus.Counter
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
+	made        *prometheus.HistogramVec
+	heartbeats  *prometheus.HistogramVec
 	waits       *prometheus.HistogramVec
 	seen        faults
 }
@@ -85,7 +87,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		nodes: newNodeCollector(),
 		nodeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_node_seconds",
-			Help:    "Time from a handshake, direct connect or POST of a session that was sent to the node to the head of its answer.",
+			Help:    "Time from a handshake, direct connect, upgrade or POST of a session that was sent to the node to the head of its answer.",
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1, 2.5, 10},
 		}, []string{"cluster", "node", "kind"}),
 	}
@@ -94,7 +96,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help:    "Time that a handshake or direct connect waited because the pace of all nodes allowed no more.",
 		Buckets: []float64{10e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 15},
 	}, []string{"cluster"})
-	r.MustRegister(m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
+	m.made = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "sidway_handshake_seconds",
+		Help:    "Time from a client's request for a session to the answer that has it, with every wait: for a node, for the pace, for Redis.",
+		Buckets: []float64{2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 15},
+	}, []string{"cluster", "transport"})
+	m.heartbeats = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "sidway_heartbeat_seconds",
+		Help:    "Time from a node's ping on a WebSocket to its client's pong, as they pass here.",
+		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
+	}, []string{"cluster"})
+	r.MustRegister(m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
 		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
 	return m
 }
@@ -138,6 +150,8 @@ type routeMetrics struct {
 	ages       [tunnel.Failed + 1]prometheus.Observer // of tunnels that ended
 	aborted    [request.Kinds]prometheus.Counter
 	waits      prometheus.Observer
+	made       [2]prometheus.Observer // handshakes and direct connects
+	pong       func(time.Duration)
 	nodeTime   func(node string, k request.Kind) prometheus.Observer
 }
 
@@ -146,10 +160,13 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 		tunnels: m.tunnels.WithLabelValues(cluster),
 		added:   m.added.WithLabelValues(cluster),
 		waits:   m.waits.WithLabelValues(cluster),
+		made:    [2]prometheus.Observer{m.made.WithLabelValues(cluster, "polling"), m.made.WithLabelValues(cluster, "websocket")},
 		nodeTime: func(node string, k request.Kind) prometheus.Observer {
 			return m.nodeTime.WithLabelValues(cluster, node, k.String())
 		},
 	}
+	heartbeats := m.heartbeats.WithLabelValues(cluster)
+	r.pong = func(d time.Duration) { heartbeats.Observe(d.Seconds()) }
 	for k := range request.Kinds {
 		r.requests[k] = m.requests.WithLabelValues(cluster, k.String())
 		r.aborted[k] = m.aborted.WithLabelValues(cluster, k.String())
@@ -172,7 +189,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.aborted, m.waits,
+		m.tunnelTime, m.aborted, m.waits, m.made, m.heartbeats,
 	} {
 		v.DeletePartialMatch(label)
 	}

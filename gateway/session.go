@@ -60,6 +60,7 @@ func (x *exchange) count() {
 		if made {
 			x.route.memory(x.Node).made.Add(1)
 			x.route.strangers.made.Add(1)
+			x.route.metrics.made[0].Observe(time.Since(x.Began).Seconds())
 			x.route.Cluster.Sessions.Open(x.Open.SID, x.Node, time.Now().Add(x.NewBinding(x.Open).TTL()))
 			x.Reserved = false
 			x.tellUnused()

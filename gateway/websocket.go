@@ -73,6 +73,9 @@ func (c *clientConn) tunnel() {
 		Heard:    &x.Node.Talked,
 		Done:     x.tunnelEnd(),
 	}
+	if x.Query.Version == 4 { // 0 where it is not Socket.IO's
+		o.Pong = x.route.metrics.pong
+	}
 	o.Idle, o.Grace = x.TunnelIdle()
 	x.status = 101
 	c.endRequest()
@@ -94,6 +97,9 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		began = c.Sessions.Connected(node)
 	}
 	x.Reserved, x.leased = false, false
+	if k == request.DirectConnect {
+		route.metrics.made[1].Observe(time.Since(x.Began).Seconds())
+	}
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {

@@ -41,7 +41,7 @@ const (
 // Failer is any of these that can end what it serves after one of its methods has panicked. Fail is called on the loop.
 type Failer interface{ Fail() }
 
-// Loop calls the handlers of many sockets on one goroutine. All its methods but Send, End, Since and SetBusy are for that goroutine.
+// Loop calls the handlers of many sockets on one goroutine. All its methods but Send, End, Since, SetBusy and Pulse are for that goroutine.
 type Loop struct {
 	// Shared is a buffer for whichever handler is being called; what it holds does not outlast the call.
 	Shared []byte
@@ -63,6 +63,7 @@ type Loop struct {
 	due     timers
 	full    int          // full batches in a row
 	lost    atomic.Int64 // nanoseconds that do not count
+	pulse   pulse
 
 	mu      sync.Mutex
 	inbox   []Receiver
@@ -195,11 +196,14 @@ func (l *Loop) receive() bool {
 
 // wait returns the number of events. It sleeps until something comes or is due.
 func (l *Loop) wait() int {
-	n, asked := 0, 0
-	if len(l.yielded) > 0 || !l.mayWait() {
+	n, asked, began := 0, 0, l.now
+	works := len(l.yielded) > 0 || !l.mayWait()
+	if works {
 		n = l.poller.waitUntold(0)
 	} else {
-		asked = l.due.in(l.Since())
+		since := l.Since()
+		l.pulse.busy.Add(int64(since - began))
+		asked = l.due.in(since)
 		n = l.sleep(asked)
 		l.mu.Lock()
 		l.waiting = false
@@ -208,7 +212,9 @@ func (l *Loop) wait() int {
 	if n < 0 { // a signal, which may have ended a stop: what came meanwhile is looked at before anything is due
 		n = l.poller.waitUntold(0)
 	}
-	l.tick(time.Now(), asked)
+	if l.tick(time.Now(), asked); works {
+		l.pulse.busy.Add(int64(l.now - began))
+	}
 	if n > 0 {
 		l.busy = l.now
 	}
@@ -309,6 +315,7 @@ func (l *Loop) resumeAll() {
 func (l *Loop) expireAll() {
 	for len(l.due) > 0 && l.due[0].when <= l.now {
 		t := l.due[0]
+		l.pulse.late(l.now - t.when)
 		l.StopTimer(t)
 		l.expire(t.owner)
 	}

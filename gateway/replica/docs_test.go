@@ -62,6 +62,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cfg.Clusters[0].Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
 	r, page := start(t, cfg), ""
+	if status, said := call(t, r, "POST", "/api/clusters/chat/nodes/n1/drain", `{"deadline": "5m"}`); status != 200 {
+		t.Fatal(status, said)
+	}
 	affinitytest.Eventually(t, "a node is probed", func() bool {
 		_, page = fetch(t, r.adminURL("/metrics"))
 		return strings.Contains(page, "sidway_probes_total")

@@ -45,6 +45,9 @@ func (r *Replica) Reload(by string) error {
 		r.log.Info("configuration read again, nothing has changed", "by", by)
 	}
 	r.reloads.WithLabelValues(outcome).Inc()
+	if r.refused.Store(err != nil); err == nil {
+		r.good.Store(time.Now().UnixMilli())
+	}
 	text := outcome + ", by " + by
 	if err != nil {
 		text += ": " + err.Error()

@@ -59,6 +59,8 @@ type Replica struct {
 	registry *prometheus.Registry
 	metrics  *gateway.Metrics
 	reloads  *prometheus.CounterVec
+	refused  atomic.Bool  // the configuration that was read last was
+	good     atomic.Int64 // when one was last found to be good, in ms since 1970
 	board    *control.Board
 	events   api.Events
 	started  time.Time
@@ -94,6 +96,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
 	r.board.OnEvent, r.board.Self = r.event, r.self
+	r.good.Store(r.started.UnixMilli())
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
 	}

@@ -31,8 +31,10 @@ type tunnel struct {
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
 	cause  Cause
-	closes bool           // the node's last words were a Close frame
-	said   *atomic.Uint64 // counts what the node said; nil: nobody asks
+	closes bool                // the node's last words were a Close frame
+	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
+	pong   func(time.Duration) // nil: nobody asks
+	pinged time.Duration       // when the node's ping passed that the client has not answered; 0: there is none
 	done   func(Result)
 	order  atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 }
@@ -55,7 +57,7 @@ const orderCut = 1 << 8
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
 		loop: on, node: o.Node, roster: e.roster, buffers: e.buffers,
-		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, done: o.Done,
+		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, done: o.Done,
 		closes: endsInClose(o.ToClient),
 	}
 	t.Init(t)
@@ -183,8 +185,15 @@ func (t *tunnel) read(i int) {
 		w.readable = n == len(b) || w.hup
 		if i == 0 {
 			t.heard = max(t.heard, t.loop.Now())
+			if t.pinged > 0 && isPong(b[:n]) {
+				t.pong(t.loop.Now() - t.pinged)
+				t.pinged = 0
+			}
 		} else {
 			t.closes = endsInClose(b[:n])
+			if t.pong != nil && isPing(b[:n]) {
+				t.pinged = t.loop.Now()
+			}
 			if t.said != nil {
 				t.said.Add(1)
 			}
@@ -273,6 +282,17 @@ func endsInClose(b []byte) bool {
 	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0) ||
 		n >= 4 && b[n-4] == closing && b[n-3] == 2
 }
+
+// isPing reports whether b is one frame with Engine.IO's ping, from a node, and isPong whether it is one with a pong, from a client.
+func isPing(b []byte) bool { return len(b) == 3 && b[0] == textFrame && b[1] == 1 && b[2] == '2' }
+
+func isPong(b []byte) bool {
+	const masked = 1<<7 | 1
+	return len(b) == 7 && b[0] == textFrame && b[1] == masked && b[6]^b[2] == '3'
+}
+
+// textFrame begins a text that is one frame, FIN and the opcode (RFC 6455, 5.2), and is not compressed.
+const textFrame = 0x81
 
 // blame returns gone if err says that the peer has closed or reset the connection.
 func blame(err error, gone Cause) Cause {

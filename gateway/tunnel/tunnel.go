@@ -11,7 +11,7 @@
 // take its bytes, the other side is not read. A side that ends (FIN) is told to the other side, and the opposite
 // direction goes on for a limited time.
 //
-// It knows nothing of WebSocket frames or sessions: it neither checks the 101 nor counts sessions, and ends nothing on a
+// It knows nothing of sessions, and of WebSocket frames no more than what it takes to tell of heartbeats and of a node that closes: it neither checks the 101 nor counts sessions, and ends nothing on a
 // frame's boundary.
 package tunnel
 
@@ -36,6 +36,9 @@ type Options struct {
 	Linger time.Duration
 	// Heard, if not nil, counts the reads that brought something from the node.
 	Heard *atomic.Uint64
+	// Pong, if not nil, is told how long the client took to answer a ping of its session's node, where both are a frame that came by
+	// itself: a ping of Engine.IO 4 is the node's. It is called on the loop and must not block.
+	Pong func(time.Duration)
 	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
 	Done func(Result)
 }
