@@ -9,6 +9,7 @@
 # make bench-quick    what two minutes can tell
 # make bench-growth   more sessions and more nodes: half an hour
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
+# make alerts     the alerts on invented figures, by promtool
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
@@ -20,9 +21,9 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo gateway/discover/apitest
+MODULES := . adapter demo gateway/discover/apitest deploy/metricstest
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -51,6 +52,11 @@ cgroup:
 kube:
 	tools/kube.sh $(BIN)/kube
 	KUBE_APISERVER=$(abspath $(BIN))/kube/kube-apiserver ETCD=$(abspath $(BIN))/kube/etcd go -C gateway/discover/apitest test -tags kube -count=1 -timeout 15m .
+
+alerts:
+	tools/deps.sh promtool
+	promtool check rules deploy/prometheus/alerts.yaml
+	promtool test rules deploy/prometheus/alerts_test.yaml
 
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:
