@@ -60,7 +60,7 @@ func (x *exchange) facts() []slog.Attr {
 	if x.Node != nil {
 		node = x.Node.Name
 	}
-	return []slog.Attr{
+	facts := []slog.Attr{
 		slog.String("client", x.Origin().IP),
 		slog.String("request_id", x.ID()),
 		slog.String("method", request.Shortened(x.Req.Method, longestLogged)),
@@ -74,6 +74,10 @@ func (x *exchange) facts() []slog.Attr {
 		slog.String("referer", request.Shortened(x.Req.Get(http1.Referer), longestLogged)),
 		slog.String("user_agent", request.Shortened(x.Req.Get(http1.UserAgent), longestLogged)),
 	}
+	if id := x.span.ID(); id != "" {
+		facts = append(facts, slog.String("trace_id", id))
+	}
+	return facts
 }
 
 var protocols = [...]string{"HTTP/1.0", "HTTP/1.1"}

@@ -79,6 +79,7 @@ func (c *clientConn) answered() {
 		n.spoilt, x.streams = true, false
 	}
 	x.responded()
+	x.forwarded(x.Resp.Status, "")
 	if !x.Kind.MakesSession() { // of those it must be known whether one was made
 		x.answered(nil)
 	}
@@ -133,7 +134,11 @@ func (c *clientConn) settle(first []byte) {
 		x.Open, err = engineio.FindOpen(x.Query, first)
 		x.warnOfOpen(err)
 		if x.Open.SID != "" {
-			tell = func() { x.taken = !x.bind(context.Background()) }
+			tell = func() {
+				s := x.span.Child("bind", true)
+				x.taken = !x.bind(context.Background())
+				s.End()
+			}
 		}
 	}
 	if tell == nil {

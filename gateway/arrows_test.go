@@ -18,14 +18,15 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/cluster", "gateway/config", "gateway/control", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice"},
 	"gateway": {
-		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/tunnel",
+		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/request", "gateway/sock", "gateway/trace", "gateway/tunnel",
 	},
 	"gateway/request":   {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
 	"gateway/static":    {"gateway/notice"},
+	"gateway/trace":     {"gateway/notice"},
 	"gateway/tunnel":    {"gateway/loop", "gateway/sock"},
 	"gateway/loop":      {"gateway/sock"},
 	"gateway/health":    {"engineio"},

@@ -150,6 +150,9 @@ func (c *clientConn) askName() {
 // send writes the request's head and what was read of its body in one piece.
 func (c *clientConn) send(n *nodeConn) {
 	x, d := c.x, c.d
+	if x.span != nil {
+		x.forwards()
+	}
 	d.out = x.AppendRequest(d.out[:0], x.Node.Address)
 	if u := &x.Upload; x.Req.Chunked && !u.Complete {
 		d.out = http1.AppendChunk(d.out, u.Body)
@@ -234,6 +237,7 @@ func (c *clientConn) dropNode() {
 func (c *clientConn) lost(err error) {
 	c.dropNode()
 	x := c.x
+	x.forwarded(0, err.Error())
 	x.streams = false
 	if errors.Is(err, request.ErrRefused) {
 		delete(c.d.peers, x.Node) // a name may stand for another address by now

@@ -94,6 +94,7 @@ func (c *clientConn) endRequest() {
 	x.leaveTurn()
 	x.leave()
 	x.logAccess()
+	x.endTrace()
 	x.recycle()
 	c.x = nil
 	c.g.active.Add(-1)

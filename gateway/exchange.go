@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/trace"
 )
 
 // exchange is a request on its road: what is to be known of it, and how far it has come. It is used again for other requests.
@@ -35,6 +36,8 @@ type exchange struct {
 	pacedAt  time.Time     // when it first came to the turnstile
 	turn     *turn         // while it waits there
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
+	span     *trace.Span   // of the trace; nil: there is none
+	attempt  *trace.Span   // below it, while Node is asked
 	status   int           // of the answer that the client got; 0 none
 	bytes    int64         // of that answer, its head included
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/trace"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -43,6 +44,7 @@ type Settings struct {
 	Routes  []Route
 	Limits  Limits
 	Trusted []netip.Prefix // proxies whose forwarded headers are kept and appended to
+	Trace   *trace.Tracer  // nil: none
 	Access  *slog.Logger   // of a line for each request; nil: none
 }
 

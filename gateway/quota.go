@@ -85,8 +85,13 @@ func (c *clientConn) lookUp() {
 	var err error
 	c.await(
 		func() {
+			s := x.span.Child("look-up", true)
+			defer s.End()
 			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); c.g.limits().UnknownSIDs > 0 && !errors.Is(err, affinity.ErrNotFound) {
 				c.g.quota.giveBack(client, second)
+			}
+			if err != nil {
+				s.Fail(err.Error())
 			}
 		},
 		func() {

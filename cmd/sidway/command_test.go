@@ -145,6 +145,8 @@ log.level              info
 log.format             text
 log.access             none
 log.access_format      text
+trace.endpoint         none
+trace.sample           1%
 trusted_proxies        10.0.0.0/8, 192.0.2.7/32
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s

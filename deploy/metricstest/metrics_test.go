@@ -197,7 +197,7 @@ func (s series) check(t *testing.T, where, expr string) {
 // checkMatcher wants the label to be the metric's, and its values to be words that are explained.
 func (s series) checkMatcher(t *testing.T, where, metric string, m *labels.Matcher) {
 	t.Helper()
-	if m.Name == labels.MetricName {
+	if m.Name == model.MetricNameLabel {
 		return
 	}
 	if !slices.Contains(s[metric], m.Name) {

@@ -42,6 +42,7 @@ type Config struct {
 	Affinity       Affinity
 	AccessLog      bool // one log line for each request
 	Log            Log
+	Trace          Trace
 	TrustedProxies []netip.Prefix // whose Forwarded and X-Forwarded-* are believed, and appended to
 	Limits         limits.Limits
 	Runtime        Runtime
@@ -96,6 +97,12 @@ type Log struct {
 
 	Access       string // where lines about requests go: Stdout or a file; empty: to this log, if there is an access log
 	AccessFormat string // text, json or combined, where Access is not empty
+}
+
+// Trace says where traces of requests go.
+type Trace struct {
+	Endpoint string  // URL of a collector that takes OTLP over HTTP; empty: there are no traces
+	Sample   float64 // the share of those that are begun here
 }
 
 // Shutdown says how a replica ends after a signal.

@@ -31,6 +31,8 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_LOG_FORMAT":            "json",
 		"SIDWAY_LOG_ACCESS":            "stdout",
 		"SIDWAY_LOG_ACCESS_FORMAT":     "combined",
+		"SIDWAY_TRACE_ENDPOINT":        "https://otel.example.com/v1",
+		"SIDWAY_TRACE_SAMPLE":          "50%",
 		"SIDWAY_TRUSTED_PROXIES":       "10.0.0.0/8,::1",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
@@ -57,6 +59,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
 		Log:            config.Log{Level: "debug", Format: "json", Access: "stdout", AccessFormat: "combined"},
+		Trace:          config.Trace{Endpoint: "https://otel.example.com/v1", Sample: 0.5},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,

@@ -103,6 +103,7 @@ localhost and loopback addresses; else every IP address (kubelet and Prometheus 
 dot (a container's, a Service's) and the host in listen.`,
 	"affinity": "Where it is kept which node has which session.",
 	"limits":   "What clients may take.",
+	"trace":    "Traces of requests, by OpenTelemetry.",
 	"runtime": `How the replica uses processors: one event loop for each that the system and the quotas of its cgroups leave it at start, or
 as many as the variable GOMAXPROCS says. It follows quotas that change.`,
 	"shutdown":                 "How SIGTERM ends a replica.",

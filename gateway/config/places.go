@@ -80,6 +80,22 @@ func parseLogFile(text string) (string, error) {
 	return text, nil
 }
 
+// parseCollector parses where traces are sent. Headers that hold a password come by OTEL_EXPORTER_OTLP_HEADERS.
+func parseCollector(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case strings.Contains(text, "@"):
+		return "", errors.New("a collector takes no user and password here; set OTEL_EXPORTER_OTLP_HEADERS")
+	case isAddress(text):
+		return "", fmt.Errorf("%s has no scheme; write http://%s", quote(text), text)
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || !isHost(u.Hostname()) || u.Port() != "" && !isAddress(u.Host):
+		return "", fmt.Errorf("%s is not a collector's URL; write it as http://127.0.0.1:4318", quote(text))
+	case u.Port() == "4317":
+		return "", fmt.Errorf("%s is where collectors take OTLP over gRPC; write the port for HTTP, which is 4318 as a rule", quote(text))
+	}
+	return text, nil
+}
+
 // absent says why a path cannot be used, and from where a relative one was seen.
 func absent(path string, err error) error {
 	reason := errors.Unwrap(err)

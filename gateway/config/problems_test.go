@@ -62,6 +62,19 @@ var problems = []problem{
 		"1: log.access: the log goes to stderr; write access_log: true for lines in the log, or stdout or a file here",
 		`1: log.access_format: "apache" is unknown; write one of text, json, combined`,
 	}},
+	{"traces", "trace: {endpoint: \"otel:4318\", sample: 2}\n" + good, []string{
+		`1: trace.endpoint: "otel:4318" has no scheme; write http://otel:4318`,
+		`1: trace.sample: 2 is more than all; write 2%`,
+	}},
+	{"traces by gRPC", "trace: {endpoint: \"http://otel:4317\"}\n" + good, []string{
+		`1: trace.endpoint: "http://otel:4317" is where collectors take OTLP over gRPC; write the port for HTTP, which is 4318 as a rule`,
+	}},
+	{"traces with a password", "trace: {endpoint: \"http://me:secret@otel:4318\"}\n" + good, []string{
+		"1: trace.endpoint: a collector takes no user and password here; set OTEL_EXPORTER_OTLP_HEADERS",
+	}},
+	{"traces to nowhere", "trace: {endpoint: \"grpc://otel\"}\n" + good, []string{
+		`1: trace.endpoint: "grpc://otel" is not a collector's URL; write it as http://127.0.0.1:4318`,
+	}},
 	{"access log in no directory", "log: {access: /nowhere/sidway/access.log}\n" + good, []string{`1: log.access: "/nowhere/sidway" cannot be read: no such file or directory`}},
 	{"access log that is no file", "log: {access: /dev/null}\n" + good, []string{`1: log.access: "/dev/null" is not a file; write stdout, or a file as /var/log/sidway/access.log`}},
 	{"access log below a file", "log: {access: problems_test.go/x}\n" + good, []string{`1: log.access: "problems_test.go" is a file, not a directory`}},

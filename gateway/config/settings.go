@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"strconv"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -58,6 +59,12 @@ node gets as X-Request-ID: the one that it came with, if that is a plain word, e
 written as fast as lines come, lines are lost, and the log says how many; requests never wait for it.`),
 	one("log.access_format", func(c *Config) *string { return &c.Log.AccessFormat }, oneOf("text", "json", "combined")).
 		withDefault("text", "text, json, or combined, as Apache and nginx write it, with what is sidway's own at its end"),
+	one("trace.endpoint", func(c *Config) *string { return &c.Trace.Endpoint }, parseCollector).
+		withSample("http://127.0.0.1:4318", "a collector's URL, for OTLP over HTTP; left out, there are no traces").
+		withShow(func(c *Config) string { return cmp.Or(c.Trace.Endpoint, "none") }),
+	one("trace.sample", func(c *Config) *float64 { return &c.Trace.Sample }, parseShare).
+		withDefault("1%", "of the traces that are begun here; a request that comes with a trace is recorded if that is").
+		withShow(func(c *Config) string { return strconv.FormatFloat(100*c.Trace.Sample, 'g', 6, 64) + "%" }),
 	many("trusted_proxies", proxiesOf, parsePrefixes).
 		withSample("10.0.0.0/8,192.0.2.7,fd00::/8", "[10.0.0.0/8, 192.0.2.7, fd00::/8]").
 		withComment(`Addresses and networks of the load balancers in front, whose X-Forwarded-* and Forwarded are believed. From all

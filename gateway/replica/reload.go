@@ -94,6 +94,7 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 		return false, err
 	}
 	r.cfg.Store(cfg)
+	r.setTrace(old.Trace)
 	r.setParts(cfg, next)
 	if before != nil && before != r.redis {
 		time.Sleep(redisGrace)
@@ -196,7 +197,7 @@ func (r *Replica) updateGateway() {
 // settings are the gateway's.
 func (r *Replica) settings() gateway.Settings {
 	cfg := r.cfg.Load()
-	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies}
+	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies, Trace: r.tracer.Load()}
 	if cfg.HasAccess() {
 		s.Access = cmp.Or(r.Access, r.log)
 	}

@@ -35,6 +35,7 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/notice"
 	"github.com/sidway/sidway/gateway/page"
+	"github.com/sidway/sidway/gateway/trace"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -58,6 +59,7 @@ type Replica struct {
 	tunnels  *tunnel.Engine
 	registry *prometheus.Registry
 	metrics  *gateway.Metrics
+	tracer   atomic.Pointer[trace.Tracer]
 	reloads  *prometheus.CounterVec
 	refused  atomic.Bool  // the configuration that was read last was
 	good     atomic.Int64 // when one was last found to be good, in ms since 1970
@@ -220,6 +222,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	for _, p := range r.parts() {
 		p.start(running)
 	}
+	r.setTrace(config.Trace{})
 	r.updateGateway()
 	n, _, _ := r.connections()
 	r.reloading.Unlock()
@@ -249,6 +252,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.stopping.Store(true)
 	r.reloading.Unlock()
 	r.gateway.Close()
+	closeTracer(r.tracer.Load())
 	if r.admin != nil {
 		r.admin.Close()
 	}

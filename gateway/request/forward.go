@@ -41,6 +41,12 @@ func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	if !x.passesID() {
 		dst = http1.AppendField(dst, "X-Request-ID", x.ID())
 	}
+	if x.Traceparent != "" {
+		dst = http1.AppendField(dst, "traceparent", x.Traceparent)
+		if x.Tracestate != "" {
+			dst = http1.AppendField(dst, "tracestate", x.Tracestate)
+		}
+	}
 	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
 	if h := x.Route.Headers; h != nil {
@@ -63,6 +69,8 @@ func (x *Request) passes(f *http1.Field) bool {
 		return false
 	case f.ID == http1.XRequestID:
 		return x.passesID()
+	case x.Traceparent != "" && (is(f, traceparent) || is(f, tracestate)):
+		return false
 	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
 		return x.Client.Trusted
 	}

@@ -48,6 +48,9 @@ type Request struct {
 	Began  time.Time // its head was read
 	SentAt time.Time // when Node may have begun to read it; zero before
 
+	// What the node is told of the trace, in place of what the client said; "" passes that on.
+	Traceparent, Tracestate string
+
 	Cause   engineio.Cause // of a refusal
 	Refused bool           // Cause holds
 
