@@ -80,3 +80,30 @@ func tell(t *testing.T, c chan<- struct{}) {
 		t.Fatal("nobody listens")
 	}
 }
+
+// TestSessionsByTransport: what is counted of sessions is shown as it is.
+func TestSessionsByTransport(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if engine(aSID)(c, r); r.Header.Get("Upgrade") != "" {
+			<-c.gone
+			c.cut()
+		}
+	})
+	s := startGateway(t, withNodes(n))
+	shows := func(what string, polling, sockets, ended float64) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			return s.metric("sidway_sessions_by_transport", "c1", "n1", "polling") == polling &&
+				s.metric("sidway_sessions_by_transport", "c1", "n1", "websocket") == sockets &&
+				s.metric("sidway_session_seconds", "c1", "websocket") == ended
+		})
+	}
+	dial(t, s.addr).handshake(handshakeTarget)
+	shows("a polling session", 1, 0, 0)
+	w := raw(t, s.addr, get(directTarget, asksWebSocket...))
+	w.start("GET")
+	shows("a WebSocket beside it", 1, 1, 0)
+	w.Close()
+	shows("its end", 1, 0, 1)
+}

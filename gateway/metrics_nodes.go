@@ -12,7 +12,7 @@ import (
 
 // nodeCollector reads the nodes' figures when they are asked for, so that a request does not have to write them.
 type nodeCollector struct {
-	sessions, others, leases, ejected, healthy, draining, weight, label, responses, unused, waiting *prometheus.Desc
+	sessions, others, leases, ejected, healthy, draining, weight, label, responses, unused, waiting, lengths, carried, old, oldPolling *prometheus.Desc
 
 	mu       sync.Mutex
 	clusters []*tally
@@ -35,6 +35,11 @@ func newNodeCollector() *nodeCollector {
 			"kind", "class"),
 		unused: prometheus.NewDesc("sidway_sessions_unused_total", "Sessions made here that expired without any request to this replica.",
 			[]string{"cluster"}, nil),
+		carried: desc("sidway_sessions_by_transport", "Sessions that this replica counts on the node, by what carries them as far as it knows.", "transport"),
+		old:     prometheus.NewDesc("sidway_sessions_old", "Sessions that this replica counts and that are older than half a minute.", []string{"cluster"}, nil),
+		oldPolling: prometheus.NewDesc("sidway_sessions_old_polling", "Those of them that are known to poll still.",
+			[]string{"cluster"}, nil),
+		lengths: prometheus.NewDesc("sidway_session_seconds", "How long sessions lasted, by what carried them when they ended.", []string{"cluster", "transport"}, nil),
 		waiting: prometheus.NewDesc("sidway_pace_waiting", "Handshakes and direct connects that wait because the pace of all nodes allows no more.",
 			[]string{"cluster"}, nil),
 	}
@@ -65,6 +70,10 @@ func (n *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- n.responses
 	ch <- n.unused
 	ch <- n.waiting
+	ch <- n.lengths
+	ch <- n.carried
+	ch <- n.old
+	ch <- n.oldPolling
 }
 
 // Collect implements prometheus.Collector.
@@ -75,6 +84,10 @@ func (n *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range clusters {
 		n.collectStatuses(ch, t.cluster)
 		ch <- prometheus.MustNewConstMetric(n.unused, prometheus.CounterValue, float64(t.cluster.Sessions.Unused()), t.cluster.Name)
+		n.collectLengths(ch, t.cluster)
+		old, polling := t.cluster.Sessions.Old()
+		ch <- prometheus.MustNewConstMetric(n.old, prometheus.GaugeValue, float64(old), t.cluster.Name)
+		ch <- prometheus.MustNewConstMetric(n.oldPolling, prometheus.GaugeValue, float64(polling), t.cluster.Name)
 		n.collectResponses(ch, t.cluster.Name, fileNode, &t.files)
 		ch <- prometheus.MustNewConstMetric(n.waiting, prometheus.GaugeValue, float64(t.turns.length.Load()), t.cluster.Name)
 		t.memories.Range(func(key, m any) bool {
@@ -98,6 +111,8 @@ func (n *nodeCollector) collectStatuses(ch chan<- prometheus.Metric, c *cluster.
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Name, s.Node.Name)
 		}
 		gauge(n.sessions, float64(s.Sessions))
+		ch <- prometheus.MustNewConstMetric(n.carried, prometheus.GaugeValue, float64(s.Polling), c.Name, s.Node.Name, "polling")
+		ch <- prometheus.MustNewConstMetric(n.carried, prometheus.GaugeValue, float64(s.Sockets), c.Name, s.Node.Name, "websocket")
 		gauge(n.leases, float64(s.Leases))
 		gauge(n.ejected, is(s.Ejected))
 		gauge(n.others, float64(s.Others))
@@ -118,5 +133,17 @@ func (n *nodeCollector) collectResponses(ch chan<- prometheus.Metric, cluster, n
 					cluster, node, request.Kind(kind).String(), classNames[class])
 			}
 		}
+	}
+}
+
+func (n *nodeCollector) collectLengths(ch chan<- prometheus.Metric, c *cluster.Cluster) {
+	for e := range cluster.Ends {
+		l, all, buckets := c.Sessions.Lengths(e), uint64(0), map[float64]uint64{}
+		for i, count := range l.Counts {
+			if all += count; i < len(cluster.LengthBounds) {
+				buckets[float64(cluster.LengthBounds[i])] = all
+			}
+		}
+		ch <- prometheus.MustNewConstHistogram(n.lengths, all, float64(l.Sum), buckets, c.Name, e.String())
 	}
 }

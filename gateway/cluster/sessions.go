@@ -21,6 +21,7 @@ type Sessions struct {
 	unused  atomic.Uint64 // expired without having been used
 	ended   atomic.Uint64
 	expired atomic.Uint64
+	lengths [Ends]lengths
 
 	mu    sync.Mutex
 	bySID map[string]session
@@ -82,6 +83,7 @@ func (s *Sessions) Disconnected(n *Node, began int32) {
 	s.ages.remove(began)
 	s.mu.Unlock()
 	s.ended.Add(1)
+	s.lasted(EndWebSocket, began)
 	s.cluster.Leave(n)
 }
 
@@ -175,6 +177,11 @@ func (s *Sessions) End(sid string) {
 	s.mu.Unlock()
 	if known {
 		s.ended.Add(1)
+		end := EndPolling
+		if old.tunnels > 0 {
+			end = EndWebSocket
+		}
+		s.lasted(end, old.began)
 		s.cluster.Leave(old.node)
 	}
 }
@@ -251,6 +258,7 @@ func (s *Sessions) renew(sid string, expires time.Time) {
 	s.mu.Unlock()
 	if fresh := s.fresh.Take(sid); ended { // else it has been used at another replica
 		s.expired.Add(1)
+		s.lasted(EndUnknown, old.began)
 		s.cluster.Leave(old.node)
 		if fresh {
 			s.unused.Add(1)
