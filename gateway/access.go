@@ -60,6 +60,7 @@ func (x *exchange) facts() []slog.Attr {
 	if x.Node != nil {
 		node = x.Node.Name
 	}
+	page, _, _ := strings.Cut(x.Req.Get(http1.Referer), "?") // what is in a query may be a secret
 	facts := []slog.Attr{
 		slog.String("client", x.Origin().IP),
 		slog.String("request_id", x.ID()),
@@ -71,7 +72,7 @@ func (x *exchange) facts() []slog.Attr {
 		slog.String("cluster", clusterName),
 		slog.String("node", node),
 		slog.String("sid", engineio.ShortSID(cmp.Or(x.Query.SID, x.Open.SID))),
-		slog.String("referer", request.Shortened(x.Req.Get(http1.Referer), longestLogged)),
+		slog.String("referer", request.Shortened(page, longestLogged)),
 		slog.String("user_agent", request.Shortened(x.Req.Get(http1.UserAgent), longestLogged)),
 	}
 	if id := x.span.ID(); id != "" {

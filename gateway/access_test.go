@@ -11,12 +11,12 @@ import (
 
 // accessLine is what one line of the access log may say.
 type accessLine struct {
-	Msg, Client, Method, Host, Path, Kind, Cluster, Node, SID, Took, Overhead, Cause string
-	RequestID                                                                        string `json:"request_id"`
-	UserAgent                                                                        string `json:"user_agent"`
-	Status, Bytes                                                                    int
-	FromClient                                                                       int `json:"bytes_from_client"`
-	ToClient                                                                         int `json:"bytes_to_client"`
+	Msg, Client, Method, Host, Path, Kind, Cluster, Node, SID, Took, Overhead, Cause, Referer, Protocol string
+	RequestID                                                                                           string `json:"request_id"`
+	UserAgent                                                                                           string `json:"user_agent"`
+	Status, Bytes                                                                                       int
+	FromClient                                                                                          int `json:"bytes_from_client"`
+	ToClient                                                                                            int `json:"bytes_to_client"`
 }
 
 // logged serves a node that answers like this and returns a function that waits for a number of lines.
@@ -57,7 +57,7 @@ func TestAccessLogOfRequests(t *testing.T) {
 	g, n, lines := logged(t, engine(aSID))
 	long := strings.Repeat("x", 5000)
 	for i, head := range []string{
-		get(handshakeTarget, "User-Agent: test/1", "X-Request-ID: not plain"), get(pollTarget(aSID), "User-Agent: "+long, "X-Request-ID: "+long),
+		get(handshakeTarget, "User-Agent: test/1", "X-Request-ID: not plain", "Referer: https://example.com/p?token=secret"), get(pollTarget(aSID), "User-Agent: "+long, "X-Request-ID: "+long),
 		get("/open", "X-Request-ID: one", "X-Request-ID: two"),
 		get(pollTarget("ab")),
 	} {
@@ -78,7 +78,7 @@ func TestAccessLogOfRequests(t *testing.T) {
 		t.Error("what is no id was passed on")
 	}
 	all := lines(4)
-	if h := all[0]; h.Kind != "handshake" || h.SID != aSID[:4]+"…" || h.UserAgent != "test/1" || h.Node != "n1" || h.Cluster != "c1" {
+	if h := all[0]; h.Kind != "handshake" || h.SID != aSID[:4]+"…" || h.UserAgent != "test/1" || h.Referer != "https://example.com/p" || h.Protocol != "HTTP/1.1" || h.Node != "n1" || h.Cluster != "c1" {
 		t.Errorf("the handshake: %+v", h)
 	}
 	if p := all[1]; p.Kind != "poll" || p.SID != aSID[:4]+"…" || len(p.UserAgent) > 300 {

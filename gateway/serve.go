@@ -99,9 +99,7 @@ func (c *clientConn) decode() {
 	c.HasIDs = top.Access != nil
 	refusal, ok := x.Decode(top.routes)
 	x.route = top.of(x.Route)
-	if top.Trace != nil {
-		x.traced(top.Trace)
-	}
+	x.traced(top.Trace)
 	if !ok {
 		if x.route == nil {
 			x.tellProbe()

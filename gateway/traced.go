@@ -12,8 +12,11 @@ import (
 // This file is what a request's trace says of it: a span from its head to the end of its answer, with one below it for each time that
 // the store or a node is asked. A tunnel is no part of it: the span of an upgrade or direct connect ends with the 101.
 
-// traced begins the span of a request that has been decoded.
+// traced begins the span of a request that has been decoded, unless t is nil.
 func (x *exchange) traced(t *trace.Tracer) {
+	if t == nil {
+		return
+	}
 	var p trace.Parent
 	p.Traceparent, p.Tracestate = x.TraceContext()
 	x.span = t.Request(x.Kind.String(), p, x.Began)
