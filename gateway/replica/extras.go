@@ -3,8 +3,8 @@ package replica
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
-	"reflect"
 	"time"
 
 	"github.com/sidway/sidway/gateway"
@@ -16,17 +16,19 @@ import (
 // extras are what a cluster has beside its nodes: files, a page, and what is changed in requests.
 type extras struct {
 	files *static.Server // nil: none
+	dirs  []static.Dir
 	node  *cluster.Cluster
 	route gateway.Route // Static, Files, Maintenance and Headers
 }
 
-// mostFiles is how many files of a cluster are served at a time, each with two descriptors that no limit of clients counts.
-const mostFiles = 64
+// mostFiles is how many files of a cluster are served at a time, each with two descriptors beside those of its client.
+const mostFiles = 256
 
 // filesTime is how long requests for files may take when their server is replaced.
 const filesTime = 10 * time.Second
 
-// newExtras opens what cfg names. The server of files is that of before, if its directories are the same.
+// newExtras opens what cfg names. The server of files is that of before, if there is one; it serves
+// other directories when they are used.
 func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err error) {
 	if cfg.Maintenance != "" {
 		page, err := os.ReadFile(cfg.Maintenance)
@@ -47,23 +49,32 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 	if len(cfg.Static) == 0 {
 		return x, nil
 	}
-	if before != nil && reflect.DeepEqual(before.cfg.Static, cfg.Static) {
+	for _, s := range cfg.Static {
+		x.dirs = append(x.dirs, static.Dir(s))
+	}
+	if before != nil && before.extras.files != nil {
 		x.files, x.node = before.extras.files, before.extras.node
-	} else {
-		var dirs []static.Dir
-		for _, s := range cfg.Static {
-			dirs = append(dirs, static.Dir(s))
-		}
-		if x.files, err = static.Serve(static.Options{Dirs: dirs, Connections: mostFiles, Log: r.log}); err != nil {
-			return x, fmt.Errorf("clusters: %s: static: %w", cfg.Name, err)
-		}
+		err = static.Check(x.dirs)
+	} else if x.files, err = static.Serve(static.Options{Dirs: x.dirs, Connections: mostFiles, Log: r.log}); err == nil {
 		x.node = cluster.New(cfg.Name, cluster.Settings{Nodes: []cluster.Config{{Name: "static", Address: x.files.Addr(), Weight: 1}}})
+	}
+	if err != nil {
+		return x, fmt.Errorf("clusters: %s: static: %w", cfg.Name, err)
 	}
 	x.route.Files = x.node
 	for _, s := range cfg.Static {
 		x.route.Static = append(x.route.Static, s.Prefix)
 	}
 	return x, nil
+}
+
+// use has the server of files serve what the configuration says, which has been looked at.
+func (x extras) use(log *slog.Logger) {
+	if x.files != nil {
+		if err := x.files.Update(x.dirs); err != nil {
+			log.Error("files are served as before", "error", err)
+		}
+	}
 }
 
 // close ends the server of files, unless it is another's too.

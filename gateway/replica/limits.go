@@ -21,7 +21,13 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return 0, 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
-	descriptors = max(2, int(min(files.Cur, 1<<30))-reserve)
+	kept := reserve
+	for _, c := range r.cfg.Load().Clusters {
+		if len(c.Static) > 0 {
+			kept += 2 * mostFiles
+		}
+	}
+	descriptors = max(2, int(min(files.Cur, 1<<30))-kept)
 	n = descriptors / 2
 	n -= n / 9 // the rest is for live sessions
 	configured := r.cfg.Load().Limits.Connections

@@ -22,22 +22,25 @@ const (
 	// idleTime is longer than the gateway keeps a connection to a node that announces nothing, so that a request never crosses
 	// its end.
 	idleTime = time.Minute
+	// longWait is how long a connection may wait for others before it is told of.
+	longWait = time.Second
 )
 
 // Options are what a Server is made of.
 type Options struct {
 	Dirs []Dir // of two that have a path the one with the longer prefix serves it
-	// Connections is how many there may be at once. Each takes two descriptors; further ones wait. 0: no limit.
+	// Connections is how many there may be at once. Each takes two descriptors; further ones wait, and are told of. 0: no limit.
 	Connections int
 	Log         *slog.Logger
 }
 
 // Server serves files on a loopback address. Its methods may be called concurrently.
 type Server struct {
-	addr  string
-	files atomic.Pointer[files]
-	http  http.Server
-	ended chan struct{} // Serve has returned
+	addr    string
+	files   atomic.Pointer[files]
+	bounded *bounded // nil: there may be any number of connections
+	http    http.Server
+	ended   chan struct{} // Serve has returned
 }
 
 // Serve begins to serve. Close ends it.
@@ -52,7 +55,13 @@ func Serve(o Options) (*Server, error) {
 	}
 	s.addr = l.Addr().String()
 	if o.Connections > 0 {
-		l = &bounded{l, make(chan struct{}, o.Connections)}
+		told := notice.Limiter[struct{}]{Pause: time.Minute}
+		b := &bounded{Listener: l, open: make(chan struct{}, o.Connections), closed: make(chan struct{}), full: func() {
+			if told.Due(struct{}{}) {
+				o.Log.Warn("requests for files wait for others: so many are sent to slow clients", "files", o.Connections)
+			}
+		}}
+		l, s.bounded = b, b
 	}
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -74,10 +83,8 @@ func (s *Server) Addr() string { return s.addr }
 
 // Update serves these directories in place of those before. It changes nothing where one of them is not to be had.
 func (s *Server) Update(dirs []Dir) error {
-	for i := range dirs {
-		if err := dirs[i].check(); err != nil {
-			return err
-		}
+	if err := Check(dirs); err != nil {
+		return err
 	}
 	all := files(slices.Clone(dirs))
 	slices.SortFunc(all, func(a, b Dir) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
@@ -85,7 +92,22 @@ func (s *Server) Update(dirs []Dir) error {
 	return nil
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.files.Load().ServeHTTP(w, r) }
+// Check returns what keeps directories from being served.
+func Check(dirs []Dir) error {
+	for i := range dirs {
+		if err := dirs[i].check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if s.bounded.isHalfFull() {
+		w.Header().Set("Connection", "close")
+	}
+	s.files.Load().ServeHTTP(w, r)
+}
 
 // Close serves no further request, and returns when those in hand are answered; when ctx is done it cuts them.
 func (s *Server) Close(ctx context.Context) {
@@ -99,17 +121,46 @@ func (s *Server) Close(ctx context.Context) {
 type bounded struct {
 	net.Listener
 	open chan struct{} // holds as many as are open
+	full func()        // is told that connections wait
+	// closed is closed with the listener.
+	closed chan struct{}
+
+	mu sync.Mutex
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
-	b.open <- struct{}{}
 	c, err := b.Listener.Accept()
 	if err != nil {
-		<-b.open
 		return nil, err
+	}
+	select {
+	case b.open <- struct{}{}:
+	default:
+		late := time.AfterFunc(longWait, b.full)
+		defer late.Stop()
+		select {
+		case b.open <- struct{}{}:
+		case <-b.closed:
+			c.Close()
+			return nil, net.ErrClosed
+		}
 	}
 	return &counted{c.(*net.TCPConn), sync.OnceFunc(func() { <-b.open })}, nil
 }
+
+func (b *bounded) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.closed:
+	default:
+		close(b.closed)
+	}
+	return b.Listener.Close()
+}
+
+// isHalfFull reports whether connections are better not kept: each of them keeps others out while it has no request.
+func (b *bounded) isHalfFull() bool { return b != nil && 2*len(b.open) > cap(b.open) }
 
 // counted is a connection that makes room for another when it is closed.
 type counted struct {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/gateway/static"
 )
@@ -92,26 +94,60 @@ func TestReplacedDirectory(t *testing.T) {
 // No more connections than allowed are served at once, and each that ends makes room.
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	s := serveWith(t, static.Options{Connections: 1, Dirs: []static.Dir{{Prefix: "/", Dir: tree(t, map[string]string{"a": "x"})}}})
-	for range 3 {
-		first, second := dial(t, s.Addr()), dial(t, s.Addr())
-		if r := first.ask("GET", "/a"); r.text != "x" {
-			t.Errorf("%d %q", r.StatusCode, r.text)
-		}
-		answered := make(chan reply)
-		go func() { answered <- second.ask("GET", "/a") }()
-		if r := first.ask("GET", "/a"); r.text != "x" {
-			t.Errorf("%d %q", r.StatusCode, r.text)
-		}
-		select {
-		case <-answered:
-			t.Error("the second was served beside the first")
-		default:
-			first.Close()
-			<-answered
-		}
-		second.Close()
+	var said lines
+	s, err := static.Serve(static.Options{
+		Dirs:        []static.Dir{{Prefix: "/", Dir: tree(t, map[string]string{"a": "x", "long": strings.Repeat("x", 16<<20)})}},
+		Connections: 1, Log: slog.New(slog.NewTextHandler(&said, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer s.Close(t.Context())
+	for range 3 { // none is kept without a request
+		if r := dial(t, s.Addr()).ask("GET", "/a"); r.text != "x" {
+			t.Errorf("%d %q", r.StatusCode, r.text)
+		}
+	}
+	if said.String() != "" {
+		t.Error(said.String())
+	}
+	slow := dial(t, s.Addr())
+	io.WriteString(slow, "GET /long HTTP/1.1\r\nHost: files\r\n\r\n")
+	if _, err := slow.br.Peek(1); err != nil { // it is being answered
+		t.Fatal(err)
+	}
+	waits := dial(t, s.Addr())
+	io.WriteString(waits, "GET /a HTTP/1.1\r\nHost: files\r\n\r\n")
+	for !strings.Contains(said.String(), "requests for files wait") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	waits.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	if _, err := waits.br.Peek(1); err == nil {
+		t.Error("one more was served beside the one that there may be")
+	}
+	waits.SetReadDeadline(time.Now().Add(patience))
+	slow.Close()
+	if r := waits.read("GET"); r.text != "x" {
+		t.Errorf("%d %q", r.StatusCode, r.text)
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // Close lets what is being sent come to its end, and serves nobody any more, a client that waits for room included.
