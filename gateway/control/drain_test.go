@@ -95,3 +95,23 @@ func TestDrainWithoutDeadline(t *testing.T) {
 		t.Errorf("%d sessions are left", own)
 	}
 }
+
+// A drain outlives its node, and that is said when a node of that name comes back.
+func TestDrainedNodeComesBack(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil, "n1", "n2")
+	said := make(chan string, 10)
+	r.Nodes.OnEvent = func(kind, node, text string) { said <- kind + " " + node + " " + text }
+	if err := r.Drain(t.Context(), "chat", "n2", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.Configure(chat("n1"))
+	r.Configure(chat("n1", "n2"))
+	if got := <-said; !strings.HasPrefix(got, "drain n2 it gets no new sessions: an operator has drained it at ") {
+		t.Error(got)
+	}
+	r.Configure(chat("n1", "n2", "n3"))
+	if len(said) > 0 {
+		t.Errorf("said again: %s", <-said)
+	}
+}

@@ -100,14 +100,31 @@ func (n *Nodes) SetFound(found []discover.Found) {
 // update does change, and has the cluster follow.
 func (n *Nodes) update(change func()) {
 	n.mu.Lock()
+	before := n.Cluster.Nodes()
 	change()
 	changed := n.Cluster.Update(n.settings())
 	n.setDraining()
 	n.probe()
+	drained := n.drainedComers(before)
 	n.mu.Unlock()
 	if changed {
 		n.changed()
 	}
+	for name, since := range drained {
+		n.OnEvent("drain", name, "it gets no new sessions: an operator has drained it at "+since.Local().Format(time.DateTime)+", and a drain outlives its node; sidway undrain takes it back")
+	}
+}
+
+// drainedComers returns the nodes that were not there before and that an operator has drained then, with when that was. It needs mu.
+func (n *Nodes) drainedComers(before []*cluster.Node) map[string]time.Time {
+	drained := map[string]time.Time{}
+	for _, node := range n.Cluster.Nodes() {
+		d, drains := n.changes.Drains[node.Name]
+		if drains && !slices.ContainsFunc(before, func(b *cluster.Node) bool { return b.Name == node.Name }) {
+			drained[node.Name] = d.Since
+		}
+	}
+	return drained
 }
 
 // setDraining tells the cluster which nodes are drained. It needs mu.
