@@ -84,7 +84,11 @@ func (c command) serve(ctx context.Context, args []string) error {
 	if err := access.follow(cfg.Log); err != nil {
 		return err
 	}
-	r, err := replica.New(cfg, log)
+	sockets, err := inherited()
+	if err != nil {
+		return err
+	}
+	r, err := replica.NewOn(sockets, cfg, log)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; something has this address already: end it, or choose another address for listen or admin.listen", err)
@@ -92,6 +96,10 @@ func (c command) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	r.Version = buildVersion()
+	if r.Watchdog, err = watchdog(); err != nil {
+		return err
+	}
+	r.Notify = func(state string) { notify(log, state) }
 	r.Access = slog.New(access)
 	r.LinesLost = func() (uint64, uint64) { return lines.sum.Load(), access.lost() }
 	r.Load = func() (*config.Config, error) {

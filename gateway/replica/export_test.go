@@ -54,3 +54,14 @@ func (r *Replica) Close() {
 	r.gateway.Close()
 	r.close()
 }
+
+// Hang has the first loop hang until the function that is returned is called.
+func (r *Replica) Hang() (release func()) {
+	h := make(hung)
+	r.loops[0].Send(h)
+	return func() { close(h) }
+}
+
+type hung chan struct{}
+
+func (h hung) Receive() { <-h }

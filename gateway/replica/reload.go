@@ -28,6 +28,7 @@ const redisGrace = 200 * time.Millisecond
 func (r *Replica) Reload(by string) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
+	r.tellReloading()
 	cfg, err := r.Load()
 	changed := false
 	if err == nil {
@@ -53,6 +54,7 @@ func (r *Replica) Reload(by string) error {
 		text += ": " + err.Error()
 	}
 	r.event("reload", "", "", text)
+	r.tellServing("reload " + outcome)
 	return err
 }
 

@@ -50,6 +50,10 @@ type Replica struct {
 	LinesLost func() (log, access uint64)
 	// Version is what the build is called, for people.
 	Version string
+	// Notify is told of the replica's state in the words of systemd's sd_notify, and at least once in each Watchdog, if that is not 0,
+	// as long as no loop hangs. Both are set before Run, if at all; it may be called concurrently.
+	Notify   func(state string)
+	Watchdog time.Duration
 
 	cfg      atomic.Pointer[config.Config]
 	all      atomic.Pointer[[]*part] // one for each cluster, in the order of the configuration
@@ -68,12 +72,13 @@ type Replica struct {
 	started  time.Time
 	compared notice.Limiter[*comparison] // differences that the log tells of
 
-	listeners []net.Listener // until the gateway takes them
-	addrs     []net.Addr     // theirs
-	admin     *http.Server
-	adminAt   net.Listener
-	handler   atomic.Pointer[http.Handler] // of the admin address
-	stopping  atomic.Bool
+	listeners   []net.Listener // until the gateway takes them
+	addrs       []net.Addr     // theirs
+	admin       *http.Server
+	adminAt     net.Listener
+	adminListen string                       // what was asked for, by the configuration or by whoever opened it
+	handler     atomic.Pointer[http.Handler] // of the admin address
+	stopping    atomic.Bool
 
 	reloading sync.Mutex            // guards what follows
 	redis     redis.UniversalClient // nil in memory mode
@@ -88,7 +93,13 @@ type Replica struct {
 
 // New opens the listeners and everything else that can fail for reasons that the user can mend, and serves nothing yet.
 func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
+	return NewOn(Sockets{}, cfg, log)
+}
+
+// NewOn is New with sockets that are open already. They are the replica's from now on.
+func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
+		listeners: s.Listen, adminAt: s.Admin,
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
@@ -119,15 +130,10 @@ func (r *Replica) open(cfg *config.Config) error {
 	if r.redis, err = openRedis(cfg.Affinity); err != nil {
 		return err
 	}
-	for _, address := range cfg.Listen {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return fmt.Errorf("listen: %w", err)
-		}
-		r.listeners = append(r.listeners, l)
-		r.addrs = append(r.addrs, l.Addr())
+	if err := r.openListeners(cfg.Listen); err != nil {
+		return err
 	}
-	if !cfg.Admin.Off() {
+	if r.adminAt != nil || !cfg.Admin.Off() {
 		if err := r.openAdmin(cfg.Admin); err != nil {
 			return err
 		}
@@ -156,9 +162,9 @@ const (
 	adminWriteTime  = 30 * time.Second
 )
 
-func (r *Replica) openAdmin(a config.Admin) (err error) {
-	if r.adminAt, err = net.Listen("tcp", a.Listen); err != nil {
-		return fmt.Errorf("admin.listen: %w", err)
+func (r *Replica) openAdmin(a config.Admin) error {
+	if err := r.openAdminListener(a.Listen); err != nil {
+		return err
 	}
 	r.setAdmin()
 	r.admin = &http.Server{
@@ -177,7 +183,7 @@ func (r *Replica) setAdmin() {
 	cfg := r.cfg.Load()
 	o := admin.Options{
 		Ready: r.ready, Metrics: r.registry, Profiles: cfg.Admin.Pprof,
-		Listen: cfg.Admin.Listen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(), Page: page.Handler(),
+		Listen: r.adminListen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(), Page: page.Handler(),
 	}
 	if cfg.Affinity.Redis != "" {
 		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
@@ -242,6 +248,10 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.parts()),
 		"store", r.storeName(), "connections", n)
+	r.tellServing("started")
+	if r.Watchdog > 0 {
+		work.Go(func() error { r.watchdog(running); return nil })
+	}
 
 	select {
 	case <-ctx.Done():

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// endSlack is for what is left to do when shutdown.deadline is over.
+const endSlack = 5 * time.Second
+
 // end stops in the order that loses the least: balancers are told and given time to notice, unless at once, then no connection
 // is accepted, and requests in flight and tunnels end side by side, polls by themselves and tunnels in waves. That no client is
 // connected is no reason to hurry: the polls of sessions that are at other replicas may come here next.
@@ -15,6 +18,8 @@ func (r *Replica) end(atOnce bool) {
 	if atOnce {
 		s.Notice = 0
 	}
+	// The service manager's own limit for the end need not be told of shutdown.deadline.
+	r.tell("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%d", (s.Notice + s.Deadline + endSlack).Microseconds())
 	r.log.Info("stopping", "notice", s.Notice, "deadline", s.Deadline, "tunnels", r.tunnels.Len())
 	time.Sleep(s.Notice)
 
