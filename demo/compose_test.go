@@ -144,6 +144,53 @@ func checkDockerfile(t *testing.T, name, text string) {
 	}
 }
 
+// TestDockerfilesCopyWhatTheyBuild and nothing else, so that no change elsewhere builds an image anew.
+func TestDockerfilesCopyWhatTheyBuild(t *testing.T) {
+	for _, image := range []struct{ dockerfile, module, program string }{{"../Dockerfile", "..", "./cmd/sidway"}, {"Dockerfile", ".", "."}} {
+		text, err := os.ReadFile(image.dockerfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources := map[string]bool{} // whether anything of it is needed
+		for line := range strings.Lines(string(text)) {
+			if words := strings.Fields(line); len(words) == 3 && words[0] == "COPY" && words[1] == words[2] {
+				sources[words[1]] = false
+			}
+		}
+		list := exec.Command("go", "-C", image.module, "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", image.program)
+		list.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := filepath.Abs("..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir := range strings.FieldsSeq(string(out)) {
+			if dir, ours := strings.CutPrefix(dir, root+"/"); ours && !need(sources, dir) {
+				t.Errorf("%s does not copy %s", image.dockerfile, dir)
+			}
+		}
+		for source, needed := range sources {
+			if !needed {
+				t.Errorf("%s copies %s in vain", image.dockerfile, source)
+			}
+		}
+	}
+}
+
+// need marks the source that dir is in.
+func need(sources map[string]bool, dir string) bool {
+	for source := range sources {
+		if dir == source || strings.HasPrefix(dir, source+"/") {
+			sources[source] = true
+			return true
+		}
+	}
+	return false
+}
+
 func cutLast(text, separator string) (before, after string, found bool) {
 	i := strings.LastIndex(text, separator)
 	if i < 0 {

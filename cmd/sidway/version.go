@@ -16,8 +16,14 @@ func (c command) version(args []string) error {
 	return err
 }
 
+// stamp is what the linker was told that the build is called: -ldflags "-X main.stamp=1.2.3".
+var stamp string
+
 // buildVersion names the build.
 func buildVersion() string {
+	if stamp != "" {
+		return stamp
+	}
 	version := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
