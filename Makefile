@@ -3,6 +3,7 @@
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
+# make compose-test   docker-compose.yml and a service that is scaled, with a real Docker engine, which it starts if need be; as root
 # make cgroup     a replica in cgroups with quotas; as root
 # make kube       discovery by a real API server of Kubernetes, which is built first: a quarter of an hour
 # make bench      sidway beside nginx, HAProxy and Caddy: three hours, and then docs/performance.md is new
@@ -18,12 +19,12 @@ FUZZTIME ?= 1m
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 
-# The gateway, the adapter, the demo and what discovery is checked against are a module each. What is made here is made of one
+# The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
 MODULES := . adapter demo gateway/discover/apitest deploy/metricstest
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts compose-test
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -45,6 +46,9 @@ demo:
 
 soak: deps
 	go -C demo test -tags soak -run TwoMinutes -v -timeout 15m .
+
+compose-test: deps
+	tools/engine.sh go -C demo test -tags compose -count=1 -run Engine -v -timeout 60m .
 
 cgroup:
 	go test -tags cgroup -run Cgroup -v ./cmd/sidway

@@ -169,6 +169,7 @@ type usersConfig struct {
 	Users   int    `json:"users"`
 	Rooms   int    `json:"rooms"`
 	Polling int    `json:"polling"`
+	Group   string `json:"group"`
 }
 
 func startUsers(t *testing.T, c usersConfig) *users {

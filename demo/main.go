@@ -81,13 +81,14 @@ Runs a chat on several nodes behind several sidway replicas, all on this machine
 Only one chat node:
 
   --node-only        needs --redis and --listen
-  --name name        of the node
+  --name name        of the node (default: this machine's)
   --replica name=host:port
                      a replica before it, so that the panel can name it; may be repeated
 `
 
 func parse(args []string, out io.Writer) (settings, error) {
 	var s settings
+	host, _ := os.Hostname()
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // main says what is wrong
 	f.StringVar(&s.listen, "listen", "", "")
@@ -97,7 +98,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	f.IntVar(&s.nodeJS, "node-js", 0, "")
 	f.IntVar(&s.replicas, "replicas", 2, "")
 	f.BoolVar(&s.nodeOnly, "node-only", false, "")
-	f.StringVar(&s.name, "name", "n1", "")
+	f.StringVar(&s.name, "name", host, "")
 	f.Var(&s.replicaList, "replica", "")
 	// What the launcher starts itself with.
 	f.BoolVar(&s.replicaOnly, "replica-only", false, "")

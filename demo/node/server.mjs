@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
+import { hostname } from "node:os";
 import { posix } from "node:path";
 import { parseArgs } from "node:util";
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -15,7 +16,7 @@ import { Via, parseReplica } from "./via.mjs";
 
 const { values: flags } = parseArgs({
   options: {
-    name: { type: "string", default: "n1" },
+    name: { type: "string", default: hostname() },
     listen: { type: "string", default: "127.0.0.1:3001" },
     redis: { type: "string", default: process.env.REDIS_URL ?? "" },
     history: { type: "string", default: "0" },

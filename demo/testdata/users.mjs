@@ -1,5 +1,5 @@
 // Scripted users of the chat, with the page's own client. The one argument is JSON: {url, users, rooms, polling (how many
-// of them poll only)}. It obeys lines of JSON on stdin and answers each with one:
+// of them poll only), group (what their names and rooms begin with)}. It obeys lines of JSON on stdin and answers each with one:
 //   enter            all come in; answers when all are in their rooms
 //   talk {pace}      each says something every `pace` milliseconds, from now on
 //   hush             nobody says anything more; answers when everything said is in the log
@@ -7,7 +7,7 @@
 //   say {user, text} one says something
 //   act {what, name} the first user presses a button of the panel; answers when a node has done it
 //   state            what the panel shows of the cluster
-//   where            the node and the replica of each
+//   where            the node and the replica of each, and how often it was cut
 //   picture {user, size}  one sends an image of this many bytes
 //   look {user, key} one gets the image that came with a message
 //   report           what each said, what was shown as sent and as delivered, and the log that each has
@@ -19,7 +19,7 @@ import { createRequire } from "node:module";
 import { Chat } from "../page/chat.js";
 
 const { io } = createRequire(import.meta.url)("socket.io-client");
-const config = JSON.parse(process.argv[2]);
+const config = { group: "", ...JSON.parse(process.argv[2]) };
 
 class User {
   sent = new Map(); // key -> id
@@ -28,15 +28,16 @@ class User {
   count = 0;
 
   constructor(index) {
-    this.room = `room-${index % config.rooms}`;
-    this.chat = new Chat(io, { url: config.url, uid: `user${index}`, name: `User ${index}`, polling: index < config.polling, forceNew: true });
+    this.room = `${config.group}room-${index % config.rooms}`;
+    this.chat = new Chat(io, { url: config.url, uid: `${config.group}user${index}`, name: `User ${index}`, polling: index < config.polling, forceNew: true });
     this.chat.addEventListener("sent", ({ entry, id }) => {
       this.sent.set(entry.key, id);
       this.look();
     });
     this.chat.addEventListener("refused", ({ why }) => this.refused.push(why));
     this.chat.addEventListener("read", () => this.look());
-    this.nodes = new Set();
+    this.cuts = 0;
+    this.chat.socket.on("disconnect", () => this.cuts++);
   }
 
   say(text = `message ${++this.count}`) {
@@ -100,7 +101,7 @@ const commands = {
   },
   async where() {
     const seen = await Promise.all(users.map((u) => u.chat.ask("status").catch(() => ({}))));
-    return { nodes: seen.map((s) => s.node ?? ""), replicas: seen.map((s) => s.replica ?? "") };
+    return { nodes: seen.map((s) => s.node ?? ""), replicas: seen.map((s) => s.replica ?? ""), cuts: users.map((u) => u.cuts) };
   },
   async picture({ user, size }) {
     const bytes = randomBytes(size);
