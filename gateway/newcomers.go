@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,14 +18,17 @@ type newcomers struct {
 
 	mu    sync.Mutex
 	began time.Time
-	made  [3]int64 // in the window that is under way, and in those before, since a session ends a minute or two later
-	ended uint64   // sessions that had ended unused by began
-	came  int64    // adopted, by then
-	pages string   // the origin of a page that may not read the node's answer
-	most  struct { // the client that made more than half of the sessions, if one did
-		client      string
-		votes, made int64
-	}
+	made  [3]newcome // in the window that is under way, and in those before, since a session ends a minute or two later
+	ended uint64     // sessions that had ended unused by began
+	came  int64      // adopted, by then
+	pages string     // the origin of a page that may not read the node's answer
+}
+
+// newcome is the sessions that were made in a window.
+type newcome struct {
+	n         int64
+	client    string // that made more than half of them, if one did
+	votes, by int64
 }
 
 // idlers are sessions that were made and never used.
@@ -42,31 +47,32 @@ func (n *newcomers) more(now time.Time, unused uint64, client, origin string) (f
 	if now.Sub(n.began) > memoryWindow {
 		found, told = n.judge(unused)
 		n.began, n.ended, n.came, n.pages = now, unused, n.adopted.Load(), ""
-		n.made = [3]int64{0, n.made[0], n.made[1]}
-		n.most.client, n.most.votes, n.most.made = "", 0, 0
+		n.made = [3]newcome{{}, n.made[0], n.made[1]}
 	}
-	n.made[0]++
+	m := &n.made[0]
+	m.n++
 	if n.pages == "" && origin != "" {
 		n.pages = strings.Clone(origin)
 	}
 	// By a majority vote: whoever makes more than half is left (Boyer and Moore).
-	switch m := &n.most; {
+	switch {
 	case m.client == client:
 		m.votes++
-		m.made++
+		m.by++
 	case m.votes > 0:
 		m.votes--
 	default:
-		m.client, m.votes, m.made = strings.Clone(client), 1, 1
+		m.client, m.votes, m.by = strings.Clone(client), 1, 1
 	}
 	return found, told
 }
 
-// judge looks at what has come since began.
+// judge looks at what has come since began. The client is one of the window in which most were made: those of now may be others.
 func (n *newcomers) judge(unused uint64) (idlers, bool) {
-	found := idlers{unused: int64(unused - n.ended), made: max(n.made[0], n.made[1], n.made[2]), origin: n.pages}
-	if 2*n.most.made > n.made[0] {
-		found.client, found.by = n.most.client, n.most.made
+	most := slices.MaxFunc(n.made[:], func(a, b newcome) int { return cmp.Compare(a.n, b.n) })
+	found := idlers{unused: int64(unused - n.ended), made: most.n, origin: n.pages}
+	if 2*most.by > most.n {
+		found.client, found.by = most.client, most.by
 	}
 	return found, found.unused >= fewestUnused && 2*found.unused > found.made+n.adopted.Load()-n.came
 }

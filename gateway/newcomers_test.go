@@ -55,6 +55,25 @@ func TestSessionsThatNobodyUses(t *testing.T) {
 	}
 }
 
+// Sessions end a minute or two after they were made: those who come then have not made them.
+func TestTheFloodIsBlamedNotWhoComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n gateway.Newcomers
+		n.Came(0, "office", "")
+		for range 1200 {
+			n.Came(0, "flood", "")
+		}
+		time.Sleep(time.Minute + time.Second)
+		for range 54 {
+			n.Came(0, "office", "")
+		}
+		time.Sleep(time.Minute + time.Second)
+		if found, told := n.Came(1197, "office", ""); !told || found != " flood" {
+			t.Errorf("told %v of %q", told, found)
+		}
+	})
+}
+
 func TestUnusedSessionsAreTold(t *testing.T) {
 	t.Parallel()
 	var made atomic.Int64
