@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // quotaShare is the part of the limit of unknown sids that one client address may use.
@@ -106,4 +107,17 @@ func (c *clientConn) lookUp() {
 				c.holdForStore()
 			}
 		}, nil)
+}
+
+// holdForStore has the store asked again soon.
+func (c *clientConn) holdForStore() {
+	now := time.Now()
+	if c.x.heldAt.IsZero() {
+		c.x.heldAt = now
+	}
+	if c.x.Kind == request.Preflight || now.Sub(c.x.heldAt) >= c.g.limits().QueueTime {
+		c.fail(engineio.StoreAway)
+		return
+	}
+	c.hold(retryPause, c.resolve)
 }

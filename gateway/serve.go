@@ -245,23 +245,10 @@ func (c *clientConn) resolve() {
 	c.lookUp()
 }
 
-// holdForStore has the store asked again soon.
-func (c *clientConn) holdForStore() {
-	now := time.Now()
-	if c.x.heldAt.IsZero() {
-		c.x.heldAt = now
-	}
-	if c.x.Kind == request.Preflight || now.Sub(c.x.heldAt) >= c.g.limits().QueueTime {
-		c.fail(engineio.StoreAway)
-		return
-	}
-	c.hold(retryPause, c.resolve)
-}
-
 // renew writes the session's binding again, where that is due.
 func (c *clientConn) renew() {
 	x := c.x
-	if !x.Renews() {
+	if !x.Renews() || x.route.Cluster.Node(x.Binding.Node) == nil {
 		c.inSession()
 		return
 	}
@@ -276,9 +263,11 @@ func (c *clientConn) renew() {
 func (c *clientConn) inSession() {
 	x := c.x
 	if x.Node = x.route.Cluster.Node(x.Binding.Node); x.Node == nil {
-		x.tellMissingNode()
-		c.fail(engineio.SessionGone)
+		c.awaitNode()
 		return
+	}
+	if x.held { // until now
+		x.ready, x.heldAt = c.d.loop.Clock(), time.Time{}
 	}
 	x.route.Cluster.Sessions.Used(x.Query.SID)
 	if cause, ok := x.Admissible(); !ok {

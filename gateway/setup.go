@@ -98,13 +98,6 @@ func (x *exchange) tellProxy() {
 	}
 }
 
-// tellMissingNode tells of a binding to a node that this replica does not have.
-func (x *exchange) tellMissingNode() {
-	x.route.blamed.Store(time.Now().UnixNano())
-	x.tellFault(faultNodeList, x.Binding.Node, "a session lives on a node that this replica does not have: do all replicas have the same nodes?",
-		"node", x.Binding.Node)
-}
-
 // tellForgotten tells of a node that says that it does not know the session.
 func (x *exchange) tellForgotten() {
 	if x.route.memory(x.Node).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {

@@ -70,7 +70,7 @@ func TestHealthChecksOnThePublicAddressAreTold(t *testing.T) {
 
 func TestBindingToAMissingNodeIsTold(t *testing.T) {
 	t.Parallel()
-	s, log := warned(t, withNodes(startNode(t, "n1", nil)))
+	s, log := warned(t, withNodes(startNode(t, "n1", nil)), withLimits(func(l *gateway.Limits) { l.QueueTime = 50 * time.Millisecond }))
 	for i, node := range []string{"n7", "n7", "n8"} {
 		sid := fmt.Sprint("sid", i)
 		s.bind(sid, &scriptedNode{name: node})
@@ -136,7 +136,7 @@ func TestTheStoreIsNotBlamedForANode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := startNode(t, "n1", forgetful())
-			s, log := warned(t, withNodes(n))
+			s, log := warned(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.QueueTime = 50 * time.Millisecond }))
 			c := dial(t, s.addr)
 			if name == "a node forgot it" {
 				s.bind(aSID, n)

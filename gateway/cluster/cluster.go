@@ -42,6 +42,9 @@ type Cluster struct {
 	// OnPanic, likewise, is told when the probes find every node unhealthy that may get sessions at all, so that they are not
 	// believed any more, and when they are believed again.
 	OnPanic func(panic bool)
+	// OnMissing, if set before any use, is told that a request belongs to a node that the cluster does not have, and again as long as the
+	// request waits for it. It is called concurrently and must not block.
+	OnMissing func()
 
 	nodes  atomic.Pointer[nodes]
 	warned notice.Limiter[any] // by Node.Key
@@ -71,8 +74,31 @@ type group struct {
 
 // nodes are the nodes at one time.
 type nodes struct {
-	list   []*Node
-	byName map[string]*Node
+	list       []*Node
+	byName     map[string]*Node
+	removed    map[string]time.Time // nodes that were there before, and since when they are not
+	incomplete bool
+}
+
+// removedFor is how long it is remembered that a node was taken away: for longer than sessions live that are not used.
+const removedFor = time.Hour
+
+// remember notes which of the nodes before are no more.
+func (n *nodes) remember(before *nodes, now time.Time) {
+	n.removed = map[string]time.Time{}
+	if before == nil {
+		return
+	}
+	for name, since := range before.removed {
+		if n.byName[name] == nil && now.Sub(since) < removedFor {
+			n.removed[name] = since
+		}
+	}
+	for name := range before.byName {
+		if n.byName[name] == nil {
+			n.removed[name] = now
+		}
+	}
 }
 
 // Settings say what nodes a cluster has and how the node of a new session is chosen.
@@ -84,6 +110,8 @@ type Settings struct {
 	// SlowStart is how long a node that is new, or back after an outage, takes to come to its whole weight, from a tenth of it.
 	// 0: it has it at once. Nodes that a cluster begins with are not new.
 	SlowStart time.Duration
+	// Incomplete says that there may be more nodes, which are not known yet.
+	Incomplete bool
 }
 
 // Config is one node of a cluster.
@@ -140,12 +168,13 @@ func (c *Cluster) Update(s Settings) bool {
 		return false
 	}
 	c.settings = s
-	fresh := &nodes{byName: make(map[string]*Node, len(s.Nodes))}
+	fresh := &nodes{byName: make(map[string]*Node, len(s.Nodes)), incomplete: s.Incomplete}
 	for i, cfg := range s.Nodes {
 		n := c.adopt(cfg, i, old != nil && len(old.list) > 0)
 		fresh.list = append(fresh.list, n)
 		fresh.byName[n.Name] = n
 	}
+	fresh.remember(old, time.Now())
 	c.nodes.Store(fresh)
 	for name, s := range c.states {
 		if fresh.byName[name] == nil {
@@ -162,7 +191,7 @@ func (c *Cluster) Update(s Settings) bool {
 
 func (s *Settings) equal(o *Settings) bool {
 	return s.Method == o.Method && s.Release == o.Release && s.Pace == o.Pace && s.SlowStart == o.SlowStart &&
-		slices.EqualFunc(s.Nodes, o.Nodes, Config.equal)
+		s.Incomplete == o.Incomplete && slices.EqualFunc(s.Nodes, o.Nodes, Config.equal)
 }
 
 func (c Config) equal(o Config) bool {
@@ -197,6 +226,13 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 
 // Node returns the node of that name, or nil.
 func (c *Cluster) Node(name string) *Node { return c.nodes.Load().byName[name] }
+
+// Removed returns since when the cluster does not have the node of that name any more; the zero time where it never had it, has it, or
+// has forgotten that it had.
+func (c *Cluster) Removed(name string) time.Time { return c.nodes.Load().removed[name] }
+
+// Incomplete reports whether there may be more nodes, which are not known yet.
+func (c *Cluster) Incomplete() bool { return c.nodes.Load().incomplete }
 
 // Nodes returns all nodes in the order of the configuration. The slice is not to be changed.
 func (c *Cluster) Nodes() []*Node { return c.nodes.Load().list }

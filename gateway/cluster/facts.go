@@ -151,6 +151,7 @@ func (c *Cluster) settle(states ...*state) {
 	switch {
 	case works:
 		c.setOutage(false)
+	case c.settings.Incomplete && len(c.Nodes()) == 0: // it has not begun to work
 	case c.pickable() == 0:
 		c.hurry()
 		c.setOutage(true)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
@@ -144,6 +145,52 @@ func TestOutageOfNodesThatMayNotBePicked(t *testing.T) {
 	if !slices.Equal(told, []bool{true, false, true, false}) {
 		t.Errorf("told %v", told)
 	}
+}
+
+// A cluster whose nodes are not known yet has no outage, until they turn out to be none.
+func TestNoOutageBeforeTheNodesAreKnown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		then cluster.Settings
+		told []bool
+	}{
+		"some": {cluster.Settings{Nodes: nodes(1)}, nil},
+		"none": {cluster.Settings{}, []bool{true}},
+	} {
+		c := cluster.New("c", cluster.Settings{Incomplete: true})
+		var told []bool
+		c.OnOutage = func(outage bool) { told = append(told, outage) }
+		c.Update(cluster.Settings{Incomplete: true, SlowStart: time.Second})
+		if !c.Incomplete() {
+			t.Error("it is said to be complete")
+		}
+		if c.Update(tt.then); c.Incomplete() || !slices.Equal(told, tt.told) {
+			t.Errorf("%s: told %v", name, told)
+		}
+	}
+}
+
+// A node is remembered for a while.
+func TestRemovedNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+		began := time.Now()
+		c.Update(cluster.Settings{Nodes: nodes(1)})
+		time.Sleep(time.Minute)
+		c.Update(cluster.Settings{Nodes: nodes(2)})
+		if got := c.Removed("n2"); !got.Equal(began) || !c.Removed("n1").IsZero() || !c.Removed("n3").IsZero() {
+			t.Errorf("removed at %v", got)
+		}
+		c.Update(cluster.Settings{Nodes: nodes(2, 1)})
+		if got := c.Removed("n2"); !got.IsZero() {
+			t.Errorf("one that is back is said to be removed at %v", got)
+		}
+		c.Update(cluster.Settings{Nodes: nodes(2)})
+		time.Sleep(2 * time.Hour)
+		c.Update(cluster.Settings{Nodes: nodes(3)})
+		if got := c.Removed("n2"); !got.IsZero() {
+			t.Errorf("remembered for long: %v", got)
+		}
+	})
 }
 
 // A node that refuses handshakes makes no session of them, and would have the fewest for ever.
