@@ -93,17 +93,32 @@ func (n *news) well() {
 	}
 }
 
-// backoff says how long to wait after failures in a row: about first, then twice as long, up to half a minute. Replicas that failed
-// together do not come back together.
+const (
+	// longestPause is how long at most a source is not asked after a failure,
+	longestPause = 15 * time.Second
+	// hungryPause the same while there is no list, and nobody can be served.
+	hungryPause = 2 * time.Second
+)
+
+// backoff says how long to wait after failures in a row: about first, then twice as long, up to most. Replicas that failed together
+// do not come back together.
 type backoff struct {
 	first time.Duration
 	fails int
 }
 
-func (b *backoff) next() time.Duration {
-	d := min(b.first<<min(b.fails, 10), 30*time.Second)
+func (b *backoff) next(most time.Duration) time.Duration {
+	d := min(b.first<<min(b.fails, 10), most*2/3)
 	b.fails++
 	return d/2 + rand.N(d)
+}
+
+// longest is how long at most to wait after a failure.
+func (n *news) longest() time.Duration {
+	if n.known {
+		return longestPause
+	}
+	return hungryPause
 }
 
 // sleep waits; it ends early with ctx.

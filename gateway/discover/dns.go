@@ -31,7 +31,7 @@ import (
 // (chat-0.example-3001), so that its name outlives its address. If it has several, each is a node of that weight, called by its address.
 //
 // DNS is asked again when the TTL of its answer is over, after 1 s at least and 15 s at most, since some servers say too much: Docker's
-// always says 600 s.
+// always says 600 s. After failures it is asked again within 15 s, too, and within 2 s while no list is known at all.
 //
 // An answer without any node is believed when it has been given three times in a row, each at least 5 s and its own TTL (RFC 2308; up
 // to 1 min), or one Interval, after the one before. A DNS server that has just started or has lost its source says for a moment that
@@ -46,9 +46,9 @@ type DNS struct {
 }
 
 const (
-	shortestTTL, longestTTL = time.Second, 15 * time.Second
-	emptyPause, longestVoid = 5 * time.Second, time.Minute // between answers without any node
-	lookupTime              = time.Minute                  // for everything that one round asks
+	shortestTTL, longestTTL = time.Second, 12500 * time.Millisecond // later makes it 15 s at most
+	emptyPause, longestVoid = 5 * time.Second, time.Minute          // between answers without any node that count
+	lookupTime              = time.Minute                           // for everything that one round asks
 	targetsAtOnce           = 8
 	greatestWeight          = 1000
 )
@@ -61,7 +61,7 @@ func (d *DNS) Run(ctx context.Context, found func([]Found), problem func(error))
 	}
 	n := news{found: found, problem: problem}
 	retry := backoff{first: time.Second}
-	void, full := 0, map[string]string{}
+	void, counts, full := 0, time.Time{}, map[string]string{}
 	for ctx.Err() == nil {
 		list, ttl, err := d.round(ctx, look, full)
 		if ctx.Err() != nil {
@@ -70,16 +70,22 @@ func (d *DNS) Run(ctx context.Context, found func([]Found), problem func(error))
 		pause := later(min(max(ttl, shortestTTL), longestTTL))
 		switch {
 		case len(list) > 0:
-			void = 0
+			void, counts = 0, time.Time{}
 			n.list(list)
 		case err == nil:
-			pause = later(min(max(ttl, emptyPause), longestVoid))
-			err = fmt.Errorf("DNS has no address of %s", cmp.Or(d.Address, d.Service))
-			if void++; void == lasting {
+			gap := min(max(ttl, emptyPause), longestVoid)
+			if pause = min(later(min(gap, longestTTL)), n.longest()); d.Interval > 0 {
+				gap = min(gap, d.Interval)
+			}
+			if now := time.Now(); !now.Before(counts) {
+				void, counts = void+1, now.Add(gap)
+			}
+			if void == lasting {
 				n.list(nil)
 			}
+			err = fmt.Errorf("DNS has no address of %s", cmp.Or(d.Address, d.Service))
 		default:
-			void, pause = 0, retry.next()
+			void, counts, pause = 0, time.Time{}, retry.next(n.longest())
 		}
 		if err == nil {
 			retry.fails = 0

@@ -184,8 +184,7 @@ func TestNameThatDoesNotExist(t *testing.T) {
 	l.list()
 }
 
-// The server's answers say when it is asked again: after 1 s to 15 s, or 5 s to 1 min if there was no node in them, and up to a fifth
-// later. The clock is the test's.
+// The server's answers say when it is asked again: after 1 s to 15 s, or 2 s if there was no node in them. The clock is the test's.
 func TestAskedAgainByTTL(t *testing.T) {
 	for _, c := range []struct {
 		name, zone string
@@ -194,12 +193,12 @@ func TestAskedAgainByTTL(t *testing.T) {
 	}{
 		{"TTL", "chat. 10 IN A 10.0.0.1", 0, 10 * time.Second},
 		{"no TTL", "chat. 0 IN A 10.0.0.1", 0, time.Second},
-		{"a day", "chat. 86400 IN A 10.0.0.1", 0, 15 * time.Second},
-		{"SOA", "other. 1 IN A 10.0.0.1", 0, 30 * time.Second},
+		{"a day", "chat. 86400 IN A 10.0.0.1", 0, 12500 * time.Millisecond},
+		{"no node yet", "other. 1 IN A 10.0.0.1", 0, 2 * time.Second},
 		{"an alias", "chat. 7 IN CNAME chat-1.", 0, 7 * time.Second},
 		{"service", "chat. 12 IN SRV 0 1 3001 a.\na. 8 IN A 10.0.0.1\nchat. 12 IN SRV 0 1 3001 b.\nb. 14 IN A 10.0.0.2", 0, 8 * time.Second},
 		{"interval", "chat. 86400 IN A 10.0.0.1", time.Minute, time.Minute},
-		{"long interval and no node", "other. 1 IN A 10.0.0.1", time.Hour, 30 * time.Second},
+		{"long interval and no node yet", "other. 1 IN A 10.0.0.1", time.Hour, 2 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newNameServer(t)
@@ -231,6 +230,17 @@ func TestAskedAgainByTTL(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A server that fails for long is asked again within 15 s, and within 2 s where there is no list yet.
+func TestPausesAfterFailures(t *testing.T) {
+	for known, most := range map[bool]time.Duration{false: 2 * time.Second, true: 15 * time.Second} {
+		for i, pause := range discover.Pauses(known, 1000) {
+			if pause > most || i > 10 && pause < most/4 {
+				t.Errorf("asked again after %v, want %v at most", pause, most)
+			}
+		}
 	}
 }
 

@@ -25,3 +25,12 @@ func Merge(all []byte, port string) ([]Found, error) {
 	}
 	return merge(s, port)
 }
+
+// Pauses are what follows on so many failures in a row, where a list is known or not.
+func Pauses(known bool, n int) (all []time.Duration) {
+	b, told := backoff{first: time.Second}, news{known: known}
+	for range n {
+		all = append(all, b.next(told.longest()))
+	}
+	return all
+}

@@ -144,9 +144,9 @@ func (w *watcher) step(ctx context.Context) (pause time.Duration, err error) {
 func (w *watcher) pause(err error) time.Duration {
 	var status *statusError
 	if errors.As(err, &status) {
-		return max(w.retry.next(), status.after)
+		return max(w.retry.next(w.longest()), status.after)
 	}
-	return w.retry.next()
+	return w.retry.next(w.longest())
 }
 
 // list reads all pages. A list that changes while it is read is as it was at the first page; if the API has forgotten that by
