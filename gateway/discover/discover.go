@@ -33,7 +33,7 @@ type Found struct {
 type Source interface {
 	// Run calls found with the whole list, in the order of names, when it is known and each time it has changed, until ctx is done;
 	// then it returns nil, and no call comes any more. While the source cannot be asked the last list stays, and an error that lasts is
-	// told by problem, once, and again when it has become another; nil says that it is over. The calls come one after the other from Run's
+	// told by problem, once, and again when it has become another or the list has become empty; nil says that it is over. The calls come one after the other from Run's
 	// goroutine, which waits for them. Run returns an error only for settings that cannot work.
 	Run(ctx context.Context, found func([]Found), problem func(error)) error
 }
@@ -63,6 +63,9 @@ func (n *news) list(l []Found) {
 		return
 	}
 	n.known, n.last = true, l
+	if len(l) == 0 {
+		n.told = "" // what is wrong weighs more now
+	}
 	n.found(slices.Clone(l))
 }
 
@@ -121,13 +124,21 @@ func (n *news) longest() time.Duration {
 	return hungryPause
 }
 
-// sleep waits; it ends early with ctx.
-func sleep(ctx context.Context, d time.Duration) {
+// sleep waits. It ends early with ctx, and after a second if again says so.
+func sleep(ctx context.Context, d time.Duration, again <-chan struct{}) {
+	began := time.Now()
 	t := time.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+	for {
+		select {
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-again:
+			t.Reset(min(d, max(0, time.Second-time.Since(began))))
+			again = nil
+		}
 	}
 }
 

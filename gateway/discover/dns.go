@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,12 +36,15 @@ import (
 //
 // An answer without any node is believed when it has been given three times in a row, each at least 5 s and its own TTL (RFC 2308; up
 // to 1 min), or one Interval, after the one before. A DNS server that has just started or has lost its source says for a moment that
-// a name does not exist, and such a hiccup must not drain a cluster. A server's error or silence keeps the list.
+// a name does not exist, and such a hiccup must not drain a cluster. A server's error or silence keeps the list. And a node goes when
+// three answers in a row have left it out, about a second apart: some servers give parts of what they have, in turns.
 type DNS struct {
-	Address    string        // host:port; or
-	Service    string        // the owner name of SRV records: _sio._tcp.chat
-	Interval   time.Duration // how often to ask, whatever TTLs say; 0: by TTL
-	ResolvConf string        // a resolv.conf(5); empty: /etc/resolv.conf. It is read again each time
+	Address  string        // host:port; or
+	Service  string        // the owner name of SRV records: _sio._tcp.chat
+	Interval time.Duration // how often to ask, whatever TTLs say; 0: by TTL
+	// Again has it ask before its time, for each value, but not more than once a second. It may be nil.
+	Again      <-chan struct{}
+	ResolvConf string // a resolv.conf(5); empty: /etc/resolv.conf. It is read again each time
 
 	port string // of the servers; empty: 53
 }
@@ -61,16 +65,20 @@ func (d *DNS) Run(ctx context.Context, found func([]Found), problem func(error))
 	}
 	n := news{found: found, problem: problem}
 	retry := backoff{first: time.Second}
+	missing := absences{}
 	void, counts, full := 0, time.Time{}, map[string]string{}
 	for ctx.Err() == nil {
 		list, ttl, err := d.round(ctx, look, full)
 		if ctx.Err() != nil {
 			break
 		}
-		pause := later(min(max(ttl, shortestTTL), longestTTL))
+		waits, pause := false, later(min(max(ttl, shortestTTL), longestTTL))
 		switch {
 		case len(list) > 0:
 			void, counts = 0, time.Time{}
+			if list, waits = missing.keep(n.last, list); waits {
+				pause = min(pause, later(shortestTTL))
+			}
 			n.list(list)
 		case err == nil:
 			gap := min(max(ttl, emptyPause), longestVoid)
@@ -93,13 +101,34 @@ func (d *DNS) Run(ctx context.Context, found func([]Found), problem func(error))
 		} else {
 			n.failed(err)
 		}
-		if d.Interval > 0 && (err == nil || d.Interval < pause) {
+		if d.Interval > 0 && (err == nil && !waits || d.Interval < pause) {
 			pause = later(d.Interval)
 		}
-		sleep(ctx, pause)
+		sleep(ctx, pause, d.Again)
 	}
 	return nil
 }
+
+// absences counts the answers in a row that have left a node out.
+type absences map[string]int
+
+// keep returns an answer with those of the nodes before that were not left out often enough, and whether there are any. One whose
+// address has another name now, or addresses of the other family, is the same process.
+func (a absences) keep(before, now []Found) (all []Found, waits bool) {
+	all = now
+	for _, f := range before {
+		if slices.ContainsFunc(now, func(g Found) bool { return g.Name == f.Name || g.Address == f.Address }) || isIPv6(f) != isIPv6(now[0]) {
+			delete(a, f.Name)
+		} else if a[f.Name]++; a[f.Name] < lasting {
+			all, waits = append(all, f), true
+		} else {
+			delete(a, f.Name)
+		}
+	}
+	return all, waits
+}
+
+func isIPv6(f Found) bool { return strings.HasPrefix(f.Address, "[") }
 
 // later is somewhat more: caches between have forgotten the answer by then, and replicas do not ask all at once.
 func later(d time.Duration) time.Duration { return d + rand.N(d/5+1) }

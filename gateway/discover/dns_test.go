@@ -24,11 +24,47 @@ func TestAddressesAreNodes(t *testing.T) {
 	l := run(t, s.of(chat("chat:3001")))
 	l.list("10.0.0.1-3001=10.0.0.1:3001", "10.0.0.2-3001=10.0.0.2:3001")
 	s.set("chat. 1 IN A 10.0.0.2", "chat. 1 IN A 10.0.0.3")
+	l.list("10.0.0.1-3001=10.0.0.1:3001", "10.0.0.2-3001=10.0.0.2:3001", "10.0.0.3-3001=10.0.0.3:3001") // until it was left out three times
 	l.list("10.0.0.2-3001=10.0.0.2:3001", "10.0.0.3-3001=10.0.0.3:3001")
 	s.set("chat. 1 IN AAAA fd00::1")
 	l.list("fd00--1-3001=[fd00::1]:3001")
 	s.set("chat. 1 IN CNAME elsewhere.")
 	l.list("10.9.9.9-3001=10.9.9.9:3001")
+}
+
+// Some servers give parts of what they have, in turns: a node goes when it was left out three times in a row, and not before.
+func TestPartsOfTheAddresses(t *testing.T) {
+	node := func(name, address string) discover.Found { return discover.Found{Name: name, Address: address} }
+	a, b, six := node("a", "10.0.0.1:1"), node("b", "10.0.0.2:1"), node("six", "[fd00::1]:1")
+	keep, last := discover.Keeper(), []discover.Found(nil)
+	for i, step := range []struct {
+		answer []discover.Found
+		want   string
+	}{
+		{[]discover.Found{a, b}, "a b"},
+		{[]discover.Found{a}, "a b"},
+		{[]discover.Found{b}, "a b"},
+		{[]discover.Found{a}, "a b"},
+		{[]discover.Found{a}, "a b"},
+		{[]discover.Found{b}, "a b"},
+		{[]discover.Found{a}, "a b"},
+		{[]discover.Found{a}, "a b"},
+		{[]discover.Found{a}, "a"},
+		{[]discover.Found{b}, "a b"},
+		{[]discover.Found{node("c", b.Address)}, "a c"}, // the same process by another name
+		{[]discover.Found{six}, "six"},                  // and by the other family
+	} {
+		var waits bool
+		last, waits = keep(last, step.answer)
+		slices.SortFunc(last, func(a, b discover.Found) int { return strings.Compare(a.Name, b.Name) })
+		var names []string
+		for _, f := range last {
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != step.want || waits != (len(last) > len(step.answer)) {
+			t.Errorf("%d: %s, waits %v", i, got, waits)
+		}
+	}
 }
 
 // A service's bare name is looked for as getaddrinfo would.
@@ -289,6 +325,8 @@ func TestServices(t *testing.T) {
 		"_sio._tcp.chat.svc.local. 1 IN SRV 0 1 3003 chat-2.svc.local.",
 		"chat-0.svc.local. 1 IN A 10.0.1.1", "chat-1.svc.local. 1 IN A 10.0.1.2", "chat-2.svc.local. 1 IN A 10.0.1.3",
 	)
+	l.list("chat-0.svc.local-3001=10.0.1.1:3001*1000", "chat-1.svc.local-3002=10.0.1.2:3002*250", "chat-2.svc.local-3003=10.0.1.3:3003",
+		"10.0.0.2-3003=10.0.0.2:3003*5", "10.0.0.3-3003=10.0.0.3:3003*5") // until they were left out three times
 	l.list("chat-0.svc.local-3001=10.0.1.1:3001*1000", "chat-1.svc.local-3002=10.0.1.2:3002*250", "chat-2.svc.local-3003=10.0.1.3:3003")
 
 	// A service that is said not to exist: RFC 2782.

@@ -34,3 +34,6 @@ func Pauses(known bool, n int) (all []time.Duration) {
 	}
 	return all
 }
+
+// Keeper returns what decides which nodes stay that an answer of DNS leaves out.
+func Keeper() func(before, now []Found) ([]Found, bool) { return absences{}.keep }

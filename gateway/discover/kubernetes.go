@@ -61,7 +61,7 @@ func (k *Kubernetes) Run(ctx context.Context, found func([]Found), problem func(
 		if err != nil && ctx.Err() == nil {
 			w.trouble(err)
 		}
-		sleep(ctx, pause)
+		sleep(ctx, pause, nil)
 	}
 	return nil
 }
