@@ -12,6 +12,8 @@ package control
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -32,12 +34,17 @@ type Nodes struct {
 
 	changed func()
 
+	again   chan struct{} // has a token when the source is to be asked before its time
 	prober  *health.Prober
 	sources chan struct{} // has a token when discovery is to begin anew
 
 	mu       sync.Mutex
 	cfg      config.Cluster
 	found    []discover.Found
+	listed   bool                 // the source has told what it knows
+	kept     []config.Node        // what the configuration before had, until then
+	trouble  error                // why the source cannot be asked; nil: it can
+	was      bool                 // a source of this cluster has told what it knows, at some time
 	since    map[string]time.Time // when a found node was first seen to terminate
 	probes   map[probed]uint64
 	changes  Changes
@@ -51,22 +58,26 @@ type Nodes struct {
 // nodes, and must not call back.
 func NewNodes(cfg config.Cluster, changed func()) *Nodes {
 	n := &Nodes{
-		changed: changed, cfg: cfg, sources: make(chan struct{}, 1),
+		changed: changed, cfg: cfg, sources: make(chan struct{}, 1), again: make(chan struct{}, 1),
 		since: map[string]time.Time{}, probes: map[probed]uint64{}, agents: map[string]bool{}, ended: map[string]*ended{},
 		OnEvent: func(string, string, string) {},
 	}
 	n.prober = health.New(health.Options{Tell: n.takeVerdict})
 	n.Cluster = cluster.New(cfg.Name, n.settings())
+	n.Cluster.OnMissing = n.lookAgain
 	n.probe()
 	return n
 }
 
-// Configure gives the cluster another configuration. What operators have changed stays, and what was found, unless it is looked for
-// elsewhere now.
+// Configure gives the cluster another configuration. What operators have changed stays, and what was found; where it is looked for
+// elsewhere now, all nodes stay until that source has told what it knows.
 func (n *Nodes) Configure(cfg config.Cluster) {
 	n.update(func() {
 		if !reflect.DeepEqual(n.cfg.Discover, cfg.Discover) {
-			n.found = nil
+			n.kept, n.listed, n.trouble = n.base(), false, nil
+			if n.found = nil; cfg.Discover == nil {
+				n.kept = nil
+			}
 			select {
 			case n.sources <- struct{}{}:
 			default:
@@ -84,7 +95,7 @@ func (n *Nodes) SetChanges(c Changes) {
 // SetFound gives the cluster the nodes that were found, in place of those found before.
 func (n *Nodes) SetFound(found []discover.Found) {
 	n.update(func() {
-		n.found = found
+		n.found, n.kept, n.listed, n.was = found, nil, true, true
 		terminating := map[string]time.Time{}
 		for _, f := range found {
 			if since, known := n.since[f.Name]; f.Terminating && known {
@@ -95,6 +106,35 @@ func (n *Nodes) SetFound(found []discover.Found) {
 		}
 		n.since = terminating
 	})
+}
+
+// Ready returns why the cluster's nodes are not known yet, nil once they were: a replica without them would end sessions that others
+// have made.
+func (n *Nodes) Ready() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.cfg.Discover == nil || n.was:
+		return nil
+	case n.trouble != nil:
+		return fmt.Errorf("its nodes are not known yet: %w", n.trouble)
+	}
+	return errors.New("its nodes are not known yet")
+}
+
+// Discovers reports whether nodes are looked for, and whether that works.
+func (n *Nodes) Discovers() (looks, works bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cfg.Discover != nil, n.listed && n.trouble == nil
+}
+
+// lookAgain has the source of nodes asked soon: somebody knows of one that is not known here.
+func (n *Nodes) lookAgain() {
+	select {
+	case n.again <- struct{}{}:
+	default:
+	}
 }
 
 // update does change, and has the cluster follow.
@@ -167,6 +207,8 @@ func (n *Nodes) settings() cluster.Settings {
 		Release:   cluster.Release(n.cfg.Release),
 		SlowStart: n.cfg.Pace.SlowStart,
 		Pace:      n.pace(),
+		// Until then nobody can say that a session's node is gone.
+		Incomplete: n.cfg.Discover != nil && !n.listed,
 	}
 	if r := n.changes.Release; r != nil {
 		s.Release = cluster.Release(*r)
@@ -197,10 +239,16 @@ func (n *Nodes) List() []config.Node {
 // base returns the nodes of the configuration, in its order, and then those that were found. It needs mu.
 func (n *Nodes) base() []config.Node {
 	all := slices.Clone(n.cfg.Nodes)
-	for _, f := range n.found {
-		if !slices.ContainsFunc(n.cfg.Nodes, func(c config.Node) bool { return c.Name == f.Name }) {
-			all = append(all, config.Node{Name: f.Name, URL: "http://" + f.Address, Weight: max(f.Weight, 1), Labels: f.Labels})
+	add := func(node config.Node) {
+		if !slices.ContainsFunc(all, func(c config.Node) bool { return c.Name == node.Name }) {
+			all = append(all, node)
 		}
+	}
+	for _, node := range n.kept {
+		add(node)
+	}
+	for _, f := range n.found {
+		add(config.Node{Name: f.Name, URL: "http://" + f.Address, Weight: max(f.Weight, 1), Labels: f.Labels})
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -35,7 +36,7 @@ func (n *Nodes) discover(ctx context.Context) error {
 		running, cancel := context.WithCancel(ctx)
 		var work errgroup.Group
 		if cfg != nil {
-			work.Go(func() error { return source(*cfg).Run(running, n.takeFound(cfg), n.tellProblem) })
+			work.Go(func() error { return n.source(*cfg).Run(running, n.takeFound(cfg), n.tellProblem) })
 		}
 		select {
 		case <-ctx.Done():
@@ -59,22 +60,32 @@ func (n *Nodes) takeFound(cfg *config.Discover) func([]discover.Found) {
 	}
 }
 
-func source(cfg config.Discover) discover.Source {
+func (n *Nodes) source(cfg config.Discover) discover.Source {
 	switch {
 	case cfg.Kubernetes != nil:
 		k := cfg.Kubernetes
 		return &discover.Kubernetes{Service: k.Service, Namespace: k.Namespace, Port: k.Port, API: k.API}
 	case cfg.SRV != "":
-		return &discover.DNS{Service: cfg.SRV, Interval: cfg.Interval}
+		return &discover.DNS{Service: cfg.SRV, Interval: cfg.Interval, Again: n.again}
 	}
-	return &discover.DNS{Address: cfg.DNS, Interval: cfg.Interval}
+	return &discover.DNS{Address: cfg.DNS, Interval: cfg.Interval, Again: n.again}
 }
 
+// tellProblem tells that nodes cannot be looked for, or can again where err is nil, and what that comes to.
 func (n *Nodes) tellProblem(err error) {
-	if err != nil {
+	n.mu.Lock()
+	n.trouble = err
+	known, listed := len(n.list()), n.listed
+	n.mu.Unlock()
+	switch {
+	case err == nil:
+		n.OnEvent("discovered", "", fmt.Sprintf("nodes are found again: %d", known))
+	case known > 0:
 		n.OnEvent("discovery", "", "nodes cannot be looked for, those that are known stay: "+err.Error())
-	} else {
-		n.OnEvent("discovery", "", "nodes are found again")
+	case listed:
+		n.OnEvent("discovery", "", "no node is found any more, so there is none: "+err.Error())
+	default:
+		n.OnEvent("discovery", "", "no node has been found yet: "+err.Error())
 	}
 }
 

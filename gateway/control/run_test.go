@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/control"
 	"github.com/sidway/sidway/gateway/discover"
 )
 
@@ -112,5 +113,37 @@ func TestSourceOfNodes(t *testing.T) {
 	a.Configure(chat("n1"))
 	if got := a.names(); got != "n1" {
 		t.Errorf("without a source: %s", got)
+	}
+}
+
+// Until a source has told what it knows, the nodes from before stay, and nobody says that there are no more.
+func TestNodesBeforeTheFirstAnswer(t *testing.T) {
+	first := chat()
+	first.Discover = &config.Discover{DNS: "chat.invalid:3000"}
+	a := control.NewNodes(first, func() {})
+	if err := a.Ready(); err == nil || !a.Cluster.Incomplete() {
+		t.Errorf("before it was looked for nodes: %v, incomplete %v", err, a.Cluster.Incomplete())
+	}
+	found := func(name string) []discover.Found {
+		return []discover.Found{{Name: name, Address: name + ":3000", Weight: 1}}
+	}
+	a.SetFound(found("p1"))
+	if looks, works := a.Discovers(); a.Ready() != nil || a.Cluster.Incomplete() || !looks || !works {
+		t.Errorf("with a list: %v, incomplete %v, works %v", a.Ready(), a.Cluster.Incomplete(), works)
+	}
+	names := func() string { return (replica{Nodes: a}).names() }
+	next := chat("n1")
+	a.Configure(next)
+	if got := names(); got != "n1" || a.Ready() != nil {
+		t.Errorf("without a source: %s %v", got, a.Ready())
+	}
+	next.Nodes, next.Discover = nil, &config.Discover{DNS: "talk.invalid:3000"}
+	a.Configure(next)
+	if got := names(); got != "n1" || a.Ready() != nil || !a.Cluster.Incomplete() {
+		t.Errorf("before the first answer of another source: %s %v", got, a.Ready())
+	}
+	a.SetFound(found("p2"))
+	if got := names(); got != "p2" {
+		t.Errorf("after it: %s", got)
 	}
 }

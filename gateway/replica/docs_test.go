@@ -61,6 +61,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cfg.Clusters[0].Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
+	cfg.Clusters[0].Discover = &config.Discover{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", API: "http://127.0.0.1:1"}}
 	r, page := start(t, cfg), ""
 	if status, said := call(t, r, "POST", "/api/clusters/chat/nodes/n1/drain", `{"deadline": "5m"}`); status != 200 {
 		t.Fatal(status, said)

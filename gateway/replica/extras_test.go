@@ -134,4 +134,24 @@ func TestDiscovery(t *testing.T) {
 	if n := nodeStatus(t, r.running, "127.0.0.1-"+port); n.Sessions != 1 || n.Source != "discovery" {
 		t.Errorf("%+v", n)
 	}
+	if got := r.metrics(); !strings.Contains(got, `sidway_discovery_up{cluster="chat"} 1`) {
+		t.Error("no metric says that nodes are found")
+	}
+}
+
+// A replica whose nodes were never found is not ready, and says why.
+func TestDiscoveryThatFindsNothing(t *testing.T) {
+	cfg := settings()
+	cfg.Clusters[0].Discover = &config.Discover{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", API: "http://127.0.0.1:1"}}
+	r := start(t, cfg)
+	affinitytest.Eventually(t, "it is said", func() bool {
+		_, body := fetch(t, r.adminURL("/readyz"))
+		return strings.Contains(body, "discover: cluster chat: its nodes are not known yet: ") && strings.Contains(body, "refused")
+	})
+	if status, _ := fetch(t, r.adminURL("/readyz")); status != 503 {
+		t.Errorf("ready: %d", status)
+	}
+	if _, page := fetch(t, r.adminURL("/metrics")); !strings.Contains(page, `sidway_discovery_up{cluster="chat"} 0`) {
+		t.Error("no metric says that nodes cannot be looked for")
+	}
 }

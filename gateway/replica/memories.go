@@ -88,3 +88,31 @@ func (r *Replica) sweep(ctx context.Context) error {
 		}
 	}
 }
+
+const (
+	// watchEvery is how often it is looked whether the process runs.
+	watchEvery = 250 * time.Millisecond
+	// longPause is what is told of: a busy machine alone makes shorter ones.
+	longPause = 2 * time.Second
+)
+
+// watch tells of times in which the process did not run, since nothing else would: what came meanwhile waits in the sockets, and is
+// then served.
+func (r *Replica) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := time.Now()
+		if took := now.Sub(last) - watchEvery; took > longPause {
+			r.paused.Add(int64(took))
+			r.log.Warn("this replica stood still, and serves what came meanwhile: was it stopped or its machine paused, or is there no processor for it?",
+				"for", took.Round(100*time.Millisecond).String())
+		}
+		last = now
+	}
+}

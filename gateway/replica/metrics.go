@@ -26,6 +26,8 @@ var (
 	loopBusy      = desc("sidway_loop_busy_seconds_total", "Time that an event loop did not wait.", "loop")
 	loopLag       = desc("sidway_loop_lag_seconds", "By how much timers of an event loop were late, as all else on it was.", "loop")
 	storeUp       = desc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.", "cluster")
+	discoveryUp   = desc("sidway_discovery_up", "Whether a cluster's nodes can be looked for: 1 or 0.", "cluster")
+	paused        = desc("sidway_paused_seconds_total", "Time in which this process was stopped, or did not come to run.")
 	probesTotal   = desc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", "cluster", "node", "outcome")
 	drainSince    = desc("sidway_drain_since_timestamp_seconds", "When the drain of a node began.", "cluster", "node")
 	drainDeadline = desc("sidway_drain_deadline_timestamp_seconds", "From when on the sessions of a drained node are ended.", "cluster", "node")
@@ -34,7 +36,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, probesTotal, drainSince, drainDeadline,
+		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, paused, probesTotal, drainSince, drainDeadline,
 	} {
 		ch <- d
 	}
@@ -53,6 +55,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(limit, float64(most))
 	gauge(reloadOK, number(!c.refused.Load()))
 	gauge(reloadTime, float64(c.good.Load())/1e3)
+	counter(paused, time.Duration(c.paused.Load()).Seconds())
 	log, access := c.LinesLost()
 	counter(linesLost, float64(log), "log")
 	counter(linesLost, float64(access), "access")
@@ -72,6 +75,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			if !d.Deadline.IsZero() {
 				gauge(drainDeadline, seconds(d.Deadline), p.cfg.Name, node)
 			}
+		}
+		if looks, works := p.nodes.Discovers(); looks {
+			gauge(discoveryUp, number(works), p.cfg.Name)
 		}
 		if p.store != nil {
 			gauge(storeUp, number(p.store.Fault() == nil), p.cfg.Name)

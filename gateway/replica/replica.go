@@ -79,6 +79,7 @@ type Replica struct {
 	adminListen string                       // what was asked for, by the configuration or by whoever opened it
 	handler     atomic.Pointer[http.Handler] // of the admin address
 	stopping    atomic.Bool
+	paused      atomic.Int64 // nanoseconds; see watch
 
 	reloading sync.Mutex            // guards what follows
 	redis     redis.UniversalClient // nil in memory mode
@@ -205,13 +206,19 @@ func (r *Replica) AdminAddr() net.Addr {
 	return r.adminAt.Addr()
 }
 
-// ready tells a load balancer whether to send clients here. A Redis that was of no use yet counts, since sessions would be
+// ready tells a load balancer whether to send clients here. Nodes that were not found yet count, and a Redis that was of no use yet, since sessions would be
 // known to this replica alone; one that goes down later does not, since this replica serves on.
 func (r *Replica) ready() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")
 	}
-	return r.askStores((*affinity.Cached).Ready)
+	all := []error{r.askStores((*affinity.Cached).Ready)}
+	for _, p := range r.parts() {
+		if err := p.nodes.Ready(); err != nil {
+			all = append(all, fmt.Errorf("discover: cluster %s: %w", p.cfg.Name, err))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // ErrNoNotice, as the cause of the end of Run's context, leaves shutdown.notice out.
@@ -234,6 +241,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.reloading.Unlock()
 	work, failed := errgroup.WithContext(running)
 	work.Go(func() error { return r.sweep(running) })
+	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
 	for i, l := range r.listeners {
