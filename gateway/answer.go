@@ -315,6 +315,7 @@ func (x *exchange) observe(answer []byte) bool {
 	case !x.MayEnd():
 	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer, false),
 		ok && x.Kind == request.Post && x.Upload.AtOnce() && engineio.HasClose(x.Query, x.Upload.Body, true):
+		x.route.ended.Add(x.Query.SID)
 		x.route.Cluster.Sessions.End(x.Query.SID)
 	case engineio.IsUnknownSID(x.Resp.Status, answer):
 		x.tellForgotten()
@@ -338,5 +339,10 @@ func (x *exchange) countReply() {
 			"client", x.Origin().IP)
 	case engineio.SIDUnknown:
 		x.tellUnknown()
+	case engineio.Paced:
+		if x.g.notices.due("paced", x.route.Cluster.Name, "") {
+			x.g.log.Warn("clients are turned away: more come than pace.handshakes lets through within "+x.g.paceTime.String()+", or than limits.queue may wait",
+				"cluster", x.route.Cluster.Name, "waiting", x.route.turns.length.Load(), "queue", x.g.limits().Queue)
+		}
 	}
 }

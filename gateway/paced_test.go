@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,7 +135,7 @@ func TestTurnsOfOneAddressAreInOrder(t *testing.T) {
 func TestTurnDoesNotCome(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", engine(aSID))
-	s := startGateway(t, withNodes(n), withPace(once), withPaceTime(300*time.Millisecond))
+	s, log := warned(t, withNodes(n), withPace(once), withPaceTime(300*time.Millisecond))
 	s.bind(aSID, n)
 	began := time.Now()
 	s.takeTokens()
@@ -150,8 +151,8 @@ func TestTurnDoesNotCome(t *testing.T) {
 	if took := time.Since(began); took < 600*time.Millisecond {
 		t.Errorf("both were refused after %v", took)
 	}
-	if n := s.metric("sidway_local_responses_total", "paced"); n != 2 {
-		t.Errorf("%v are counted", n)
+	if n := s.metric("sidway_local_responses_total", "paced"); n != 2 || strings.Count(log.String(), "more come than pace.handshakes lets through within 300ms") != 1 {
+		t.Errorf("%v are counted, and the log says %s", n, log.String())
 	}
 	if n := s.metric("sidway_pace_wait_seconds", "c1"); n != 2 {
 		t.Errorf("%v waits are counted", n)
