@@ -47,6 +47,7 @@ type tally struct {
 	files     memory   // of the server of files
 	strangers unknowns
 	unbound   *cluster.SIDs // that a node did not know
+	ended     *cluster.SIDs // by a close packet of either side
 	blamed    atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
 	newcomers newcomers
 	polls     cutoff
@@ -94,7 +95,7 @@ func (g *Gateway) Update(s Settings) {
 	for _, r := range s.Routes {
 		t := kept[r.Cluster]
 		if t == nil {
-			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound)}
+			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound), ended: cluster.NewSIDs(mostUnbound)}
 			t.turns.cluster, t.turns.waits = r.Cluster, t.metrics.waits
 			g.metrics.nodes.add(t)
 		}

@@ -98,8 +98,12 @@ func (x *exchange) tellProxy() {
 	}
 }
 
-// tellForgotten tells of a node that says that it does not know the session.
+// tellForgotten tells of a node that says that it does not know the session, unless one of the two has just ended it: what the client
+// sent before it heard of that meets no session.
 func (x *exchange) tellForgotten() {
+	if x.route.ended.Has(x.Query.SID) {
+		return
+	}
 	if x.route.memory(x.Node).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
 		x.route.blamed.Store(time.Now().UnixNano())
 		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? "+

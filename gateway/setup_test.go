@@ -113,6 +113,28 @@ func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
 	s.once(log, "several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false\" cluster=c1 node=n1 address="+n.addr, "forgetful_node", 3)
 }
 
+// A node that ends its clients' sessions does not know them afterwards, which is no forgetting.
+func TestANodeThatEndsSessionsIsNotTold(t *testing.T) {
+	t.Parallel()
+	ends := forgetful()
+	s, log := warned(t, withNodes(startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.Method == "GET" && strings.Contains(r.Head, "sid=") {
+			c.send(answer(200, "1"))
+			return
+		}
+		ends(c, r)
+	})))
+	c := dial(t, s.addr)
+	for range 5 {
+		sid := c.handshake(handshakeTarget)
+		c.expect(get(pollTarget(sid)), 200, "1")
+		c.expect(request("POST", pollTarget(sid), "4x", lengthOf("4x")), 400, unknownSID)
+	}
+	if strings.Contains(log.String(), "a moment ago") {
+		t.Error(log.String())
+	}
+}
+
 // Sids that are unknown because a node or the list of nodes is at fault are no sign that replicas have no common store.
 func TestTheStoreIsNotBlamedForANode(t *testing.T) {
 	t.Parallel()

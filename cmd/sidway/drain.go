@@ -57,6 +57,9 @@ func (c command) drain(ctx context.Context, name string, args []string) error {
 		if err := r.ask(ctx, http.MethodDelete, path+"/drain", nil, &n); err != nil {
 			return err
 		}
+		if n.Draining {
+			return fmt.Errorf("%s of %s asks for its drain itself, so it gets no new sessions: see what its health page answers", node, cluster)
+		}
 		fmt.Fprintf(c.stdout, "%s of %s gets new sessions again\n", node, cluster)
 		return nil
 	}

@@ -63,6 +63,9 @@ func answersWhatCame(t *testing.T, stopped time.Duration) {
 		}
 		res.Body.Close()
 	}
+	if stopped > 3*time.Second {
+		p.expect(t, "this replica stood still")
+	}
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 }

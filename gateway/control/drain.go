@@ -71,6 +71,14 @@ func (n *Nodes) drains(node string) (Drain, bool) {
 	return Drain{}, n.agents[node]
 }
 
+// asksForDrain reports whether a node is drained without an operator.
+func (n *Nodes) asksForDrain(node string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, drains := n.drains(node)
+	return drains
+}
+
 // isOver reports whether the sessions are to be ended.
 func (n *Nodes) isOver(d Drain, now time.Time) bool {
 	return !d.Deadline.IsZero() && now.After(d.Deadline)

@@ -2,11 +2,14 @@ package control_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/gateway/config"
 )
 
 // At the deadline the sessions of all replicas end, no faster together than the other nodes take them.
@@ -113,5 +116,24 @@ func TestDrainedNodeComesBack(t *testing.T) {
 	r.Configure(chat("n1", "n2", "n3"))
 	if len(said) > 0 {
 		t.Errorf("said again: %s", <-said)
+	}
+}
+
+// An operator who takes back a drain that the node itself asks for is told that nothing has changed.
+func TestUndrainOfANodeThatAsksForIt(t *testing.T) {
+	t.Parallel()
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Sidway", "drain") }))
+	defer page.Close()
+	r := start(t, nil, "n1")
+	cfg := chat("n1")
+	cfg.Nodes = append(cfg.Nodes, config.Node{Name: "n2", URL: page.URL, Weight: 1})
+	cfg.Health = &config.Health{Path: "/", Status: 200, Interval: time.Second, Timeout: time.Second, Rise: 1, Fall: 100}
+	r.Configure(cfg)
+	affinitytest.Eventually(t, "the node asks for its drain", func() bool { return strings.Contains(r.names(), "-n2") })
+	if err := r.Undrain(t.Context(), "chat", "n2"); err != nil {
+		t.Fatal(err)
+	}
+	if said := fmt.Sprint(drained(r)); !strings.Contains(said, "the node itself asks for one") || !strings.Contains(r.names(), "-n2") {
+		t.Errorf("%s, said %s", r.names(), said)
 	}
 }

@@ -43,13 +43,18 @@ func (b *Board) Drain(ctx context.Context, cluster, node string, within time.Dur
 
 // Undrain has a node get new sessions again.
 func (b *Board) Undrain(ctx context.Context, cluster, node string) error {
-	if _, _, err := b.node(cluster, node); err != nil {
+	nodes, _, err := b.node(cluster, node)
+	if err != nil {
 		return err
 	}
 	if err := b.change(ctx, cluster, map[string]any{fieldDrain + node: nil}); err != nil {
 		return err
 	}
-	b.tell("undrain", cluster, node, "drain taken back: it gets new sessions")
+	if nodes.asksForDrain(node) {
+		b.tell("undrain", cluster, node, "drain taken back, but the node itself asks for one: it gets no new sessions")
+	} else {
+		b.tell("undrain", cluster, node, "drain taken back: it gets new sessions")
+	}
 	return nil
 }
 
