@@ -28,6 +28,57 @@ type command struct {
 	reopens <-chan os.Signal // each SIGUSR1, likewise
 }
 
+// verb is one of sidway's commands. What is run, helped with, completed and told in the manual is made of these.
+type verb struct {
+	name string
+	run  func(c command, ctx context.Context, args []string) error
+	help func() string
+}
+
+var verbs []verb
+
+func init() { // help and completion tell of verbs
+	is := func(text string) func() string { return func() string { return text } }
+	verbs = []verb{
+		{"serve", command.serve, serveUsage},
+		{"check", func(c command, _ context.Context, args []string) error { return c.check(args) }, is(checkHelp)},
+		{"health", command.health, is(healthHelp)},
+		{"status", command.status, is(statusHelp)},
+		{"drain", command.drain, is(drainHelp)},
+		{"undrain", command.undrain, is(drainHelp)},
+		{"release", command.release, is(releaseHelp)},
+		{"reload", command.reloadRemote, is(reloadHelp)},
+		{"completion", func(c command, _ context.Context, args []string) error { return c.completion(args) }, is(completionHelp)},
+		{"man", func(c command, _ context.Context, args []string) error { return c.man(args) }, is(manHelp)},
+		{"version", func(c command, _ context.Context, args []string) error { return c.version(args) }, is(overview)},
+		{"help", func(c command, _ context.Context, args []string) error { return c.help(args) }, is(overview)},
+	}
+}
+
+// names are what the commands are called.
+func names() (all []string) {
+	for _, v := range verbs {
+		all = append(all, v.name)
+	}
+	return all
+}
+
+// askFlags as the only argument has a command return a flagsAsked, which its flags are read of.
+const askFlags = "\x00"
+
+type flagsAsked struct{ *flag.FlagSet }
+
+func (flagsAsked) Error() string { return "asked for the flags" }
+
+// flags returns those of a command, by name.
+func (v verb) flags() (all []*flag.Flag) {
+	var asked flagsAsked
+	if errors.As(v.run(command{stdout: io.Discard, stderr: io.Discard}, context.Background(), []string{askFlags}), &asked) {
+		asked.VisitAll(func(f *flag.Flag) { all = append(all, f) })
+	}
+	return all
+}
+
 // usageError is a call that was not understood.
 type usageError struct {
 	text string
@@ -53,34 +104,26 @@ func (c command) run(ctx context.Context, args []string) int {
 
 func (c command) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return &usageError{text: "say what to do: serve, check, health, status, drain, undrain, release, reload or version"}
+		all := names()
+		return &usageError{text: "say what to do: " + strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]}
 	}
-	switch name, rest := args[0], args[1:]; name {
-	case "serve":
-		return c.serve(ctx, rest)
-	case "check":
-		return c.check(rest)
-	case "health":
-		return c.health(ctx, rest)
-	case "status":
-		return c.status(ctx, rest)
-	case "drain", "undrain":
-		return c.drain(ctx, name, rest)
-	case "release":
-		return c.release(ctx, rest)
-	case "reload":
-		return c.reloadRemote(ctx, rest)
-	case "version", "-version", "--version":
-		return c.version(rest)
-	case "help", "-h", "-help", "--help":
-		return c.help(rest)
-	default:
-		return &usageError{text: unknown("command ", name, []string{"serve", "check", "health", "status", "drain", "undrain", "release", "reload", "version", "help"})}
+	name := args[0]
+	switch name {
+	case "-h", "-help", "--help":
+		name = "help"
+	case "-version", "--version":
+		name = "version"
 	}
+	for _, v := range verbs {
+		if v.name == name {
+			return v.run(c, ctx, args[1:])
+		}
+	}
+	return &usageError{text: unknown("command ", args[0], names())}
 }
 
 // manyWords are too many to tell them all.
-const manyWords = 10
+const manyWords = 12
 
 // unknown says that a word is not known and which one was probably meant. What stands directly before each word.
 func unknown(what, word string, words []string) string {
@@ -104,6 +147,9 @@ func unknown(what, word string, words []string) string {
 // flag sees them, whose errors cannot be told apart but by their text.
 func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 	fs.SetOutput(io.Discard)
+	if len(args) == 1 && args[0] == askFlags {
+		return false, flagsAsked{fs}
+	}
 	for i := 0; i < len(args); i++ {
 		name, _, inline := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		f := fs.Lookup(name)
@@ -130,6 +176,9 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 	}
 	return false, nil
 }
+
+// isWord reports whether an argument stands for itself.
+func isWord(arg string) bool { return arg != askFlags && !strings.HasPrefix(arg, "-") }
 
 // isFlag reports whether an argument is the name of a flag.
 func isFlag(fs *flag.FlagSet, arg string) bool {

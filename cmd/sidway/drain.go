@@ -15,8 +15,16 @@ import (
 	"github.com/sidway/sidway/gateway/api"
 )
 
-// drain has a node get no new sessions, or, if it is to be undone, get them again.
-func (c command) drain(ctx context.Context, name string, args []string) error {
+// drain has a node get no new sessions, and undrain get them again.
+func (c command) drain(ctx context.Context, args []string) error {
+	return c.drainOr(ctx, "drain", args)
+}
+
+func (c command) undrain(ctx context.Context, args []string) error {
+	return c.drainOr(ctx, "undrain", args)
+}
+
+func (c command) drainOr(ctx context.Context, name string, args []string) error {
 	var s settings
 	var cluster, deadline string
 	var wait bool
@@ -28,7 +36,7 @@ func (c command) drain(ctx context.Context, name string, args []string) error {
 		fs.BoolVar(&wait, "wait", false, "")
 	}
 	node := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+	if len(args) > 0 && isWord(args[0]) {
 		node, args = args[0], args[1:]
 	}
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -20,6 +21,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
   sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
   sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
+  sidway completion bash              print what a shell completes these commands with; man prints the manual page
   sidway version                      say which build this is
   sidway help serve                   every flag of a command
   sidway help settings                every setting, with its environment variable
@@ -90,6 +92,20 @@ Has the replica on this machine read its settings again, as SIGHUP and a change 
 whole, and the exit status is 1.
 `
 
+const completionHelp = `sidway completion bash|zsh|fish
+
+Prints what the shell completes sidway's commands and flags with:
+
+  sidway completion bash > /etc/bash_completion.d/sidway
+  sidway completion zsh > "${fpath[1]}/_sidway"
+  sidway completion fish > ~/.config/fish/completions/sidway.fish
+`
+
+const manHelp = `sidway man > /usr/local/share/man/man1/sidway.1
+
+Prints the manual page: all that sidway help tells.
+`
+
 const settingsHelp = `Each key of the file can be set by the variable beside it too, and by a flag of serve that is named after the key, with
 - for _, as --limits.idle-time; only affinity.redis is --redis and admin.listen --admin. Flags win over variables, and
 those over the file; a variable that is empty counts as not set. Lists are separated by commas. Any other SIDWAY_* is
@@ -110,14 +126,14 @@ func (c command) help(args []string) error {
 	if len(args) > 0 {
 		topic = args[0]
 	}
-	texts := map[string]string{"": overview, "help": overview, "serve": serveUsage(), "check": checkHelp, "health": healthHelp, "status": statusHelp, "version": overview, "drain": drainHelp, "undrain": drainHelp, "reload": reloadHelp, "release": releaseHelp}
-	if topic == "settings" || topic == "environment" || topic == "env" {
+	text := overview
+	switch i := slices.Index(names(), topic); {
+	case topic == "settings" || topic == "environment" || topic == "env":
 		return c.settings()
-	}
-	text, ok := texts[topic]
-	if !ok {
-		topics := []string{"serve", "check", "health", "status", "drain", "undrain", "release", "reload", "version", "settings"}
-		return &usageError{text: unknown("topic ", topic, topics)}
+	case i >= 0:
+		text = verbs[i].help()
+	case topic != "":
+		return &usageError{text: unknown("topic ", topic, append(names(), "settings"))}
 	}
 	_, err := fmt.Fprint(c.stdout, text)
 	return err
@@ -157,8 +173,14 @@ func serveUsage() string {
 }
 
 func (c command) settings() error {
-	fmt.Fprint(c.stdout, settingsHelp)
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	_, err := fmt.Fprint(c.stdout, settingsText())
+	return err
+}
+
+func settingsText() string {
+	var b strings.Builder
+	b.WriteString(settingsHelp)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, s := range config.Settings() {
 		value := s.Default
 		if value == "" {
@@ -166,9 +188,6 @@ func (c command) settings() error {
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Key, s.Variable, value)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprint(c.stdout, settingsEnd)
-	return err
+	_ = w.Flush() // into b, which takes all
+	return b.String() + settingsEnd
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/sidway/sidway/gateway/api"
 )
@@ -20,7 +19,7 @@ func (c command) release(ctx context.Context, args []string) error {
 	fs.StringVar(&cluster, "cluster", "", "chat")
 	fs.StringVar(&label, "label", "version", "version")
 	var words []string
-	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+	for len(args) > 0 && isWord(args[0]) {
 		words, args = append(words, args[0]), args[1:]
 	}
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
