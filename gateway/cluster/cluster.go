@@ -37,8 +37,9 @@ type Cluster struct {
 	// OnEjection, if set before any use, is told when a node is ejected that was not, and why, and when it works again. It is
 	// called concurrently and must not block.
 	OnEjection func(n *Node, ejected bool, why Reason)
-	// OnOutage, likewise, is told when no node is left to be picked, and when one works again.
-	OnOutage func(outage bool)
+	// OnOutage, likewise, is told when no node is left to be picked, with what keeps new sessions from how many nodes, as "1 drained, 2
+	// ejected", and when one works again.
+	OnOutage func(outage bool, why string)
 	// OnPanic, likewise, is told when the probes find every node unhealthy that may get sessions at all, so that they are not
 	// believed any more, and when they are believed again.
 	OnPanic func(panic bool)

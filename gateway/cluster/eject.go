@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -52,8 +54,33 @@ func (c *Cluster) setOutage(on bool) {
 	}
 	c.outage = on
 	if c.OnOutage != nil {
-		c.OnOutage(on)
+		c.OnOutage(on, c.lacks())
 	}
+}
+
+// lacks says what keeps new sessions from the nodes, the first cause of each. It needs mu.
+func (c *Cluster) lacks() string {
+	causes := []string{"drained", "of weight 0%", "unhealthy", "ejected"}
+	counts := make([]int, len(causes))
+	for _, n := range c.Nodes() {
+		switch {
+		case n.draining:
+			counts[0]++
+		case n.share == 0:
+			counts[1]++
+		case n.unhealthy && !c.panic:
+			counts[2]++
+		case !n.mayBePicked():
+			counts[3]++
+		}
+	}
+	var all []string
+	for i, n := range counts {
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", n, causes[i]))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // hurry has every node tried again soon: none is left to be picked, and whichever comes back first is to be found.

@@ -112,7 +112,7 @@ func TestPanic(t *testing.T) {
 	var told []bool
 	var outages []bool
 	c.OnPanic = func(panic bool) { told = append(told, panic) }
-	c.OnOutage = func(outage bool) { outages = append(outages, outage) }
+	c.OnOutage = func(outage bool, _ string) { outages = append(outages, outage) }
 	picked := func(what string, names ...string) {
 		t.Helper()
 		got := slices.Sorted(maps.Keys(picks(t, c, 40)))
@@ -154,7 +154,7 @@ func TestOutageEndsWithAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New("c", cluster.Settings{Nodes: nodes(1)})
 		var told []bool
-		c.OnOutage = func(outage bool) { told = append(told, outage) }
+		c.OnOutage = func(outage bool, _ string) { told = append(told, outage) }
 		n := c.Node("n1")
 		c.Failed(n)
 		time.Sleep(c.Retry())
@@ -216,7 +216,7 @@ func TestUpdateOfEachSetting(t *testing.T) {
 
 func TestEverythingAtOnce(t *testing.T) {
 	c := cluster.New("c", cluster.Settings{Nodes: labelled(4, 4)})
-	c.OnPanic, c.OnOutage = func(bool) {}, func(bool) {}
+	c.OnPanic, c.OnOutage = func(bool) {}, func(bool, string) {}
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
@@ -265,5 +265,23 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	if got := picks(t, c, 900); len(got) != 9 || slices.Min(slices.Collect(maps.Values(got))) < 90 {
 		t.Errorf("turns: %v", got)
+	}
+}
+
+// An outage says what keeps new sessions from the nodes.
+func TestWhyThereIsNoNode(t *testing.T) {
+	c := cluster.New("c", cluster.Settings{Nodes: []cluster.Config{
+		{Name: "n1", Address: "n1:1", Weight: 1}, {Name: "n2", Address: "n2:1", Weight: 1}, {Name: "n3", Address: "n3:1", Weight: 1}, {Name: "n4", Address: "n4:1", Weight: 1},
+	}})
+	var told []string
+	c.OnOutage = func(outage bool, why string) { told = append(told, fmt.Sprint(outage, " ", why)) }
+	c.SetHealthy(c.Node("n2"), false)
+	c.SetDraining(c.Node("n1"), true)
+	c.SetShare(c.Node("n3"), 0)
+	c.SetDraining(c.Node("n4"), true) // so n2 is all that is left, and its probes are not believed
+	c.SetDraining(c.Node("n2"), true)
+	c.SetDraining(c.Node("n4"), false)
+	if got := fmt.Sprint(told); got != "[true 3 drained, 1 of weight 0% false 2 drained, 1 of weight 0%]" {
+		t.Error(got)
 	}
 }

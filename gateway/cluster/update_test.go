@@ -133,7 +133,7 @@ func TestFactsStandAlone(t *testing.T) {
 func TestOutageOfNodesThatMayNotBePicked(t *testing.T) {
 	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	var told []bool
-	c.OnOutage = func(outage bool) { told = append(told, outage) }
+	c.OnOutage = func(outage bool, _ string) { told = append(told, outage) }
 	c.SetDraining(c.Node("n1"), true)
 	c.SetShare(c.Node("n2"), 0)
 	if _, err := c.Pick(cluster.Want{}); !errors.Is(err, cluster.ErrNoNode) {
@@ -158,7 +158,7 @@ func TestNoOutageBeforeTheNodesAreKnown(t *testing.T) {
 	} {
 		c := cluster.New("c", cluster.Settings{Incomplete: true})
 		var told []bool
-		c.OnOutage = func(outage bool) { told = append(told, outage) }
+		c.OnOutage = func(outage bool, _ string) { told = append(told, outage) }
 		c.Update(cluster.Settings{Incomplete: true, SlowStart: time.Second})
 		if !c.Incomplete() {
 			t.Error("it is said to be complete")

@@ -183,10 +183,10 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 			r.event("works_again", c.Name, n.Name, "")
 		}
 	}
-	c.OnOutage = func(outage bool) {
+	c.OnOutage = func(outage bool, why string) {
 		if outage {
-			log.Error("no node available", "nodes", len(c.Nodes()))
-			r.event("no_node", c.Name, "", "")
+			log.Error("no node available", "nodes", len(c.Nodes()), "why", why)
+			r.event("no_node", c.Name, "", why)
 		} else {
 			log.Info("a node is available again")
 			r.event("node_available", c.Name, "", "")
@@ -194,8 +194,9 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 	}
 	c.OnPanic = func(panic bool) {
 		if panic {
-			log.Error("all nodes are unhealthy, so their probes are not believed", "nodes", len(c.Nodes()))
-			r.event("panic", c.Name, "", "all nodes are unhealthy, so their probes are not believed")
+			const text = "all nodes that may get sessions are unhealthy, so their probes are not believed"
+			log.Error(text, "nodes", len(c.Nodes()))
+			r.event("panic", c.Name, "", text)
 		} else {
 			log.Info("probes are believed again")
 			r.event("panic_over", c.Name, "", "")
