@@ -63,6 +63,7 @@ type post struct {
 	nodes  *Nodes
 	fields map[string]string // as they were read or written last
 	older  bool              // Redis had less than this at the last look
+	read   bool              // it was read once: what is new from then on has just been changed
 
 	replicas map[string]*heard // others, by their id; Run's own
 }
@@ -181,7 +182,13 @@ func (b *Board) take(ctx context.Context, p *post, fields map[string]string) err
 	defer b.mu.Unlock()
 	again := p.older
 	if p.older = revision(fields) < revision(p.fields); !p.older {
-		return b.follow(p, fields)
+		before, news := p.fields, p.read
+		p.read = true
+		err := b.follow(p, fields)
+		if news {
+			b.tellChanged(p.nodes.Cluster.Name, before, fields)
+		}
+		return err
 	}
 	if !again || b.redis == nil { // once is what a look finds that was under way when a change was made here
 		return nil

@@ -278,3 +278,49 @@ func probes(n *control.Nodes, node string) (good uint64) {
 	})
 	return good
 }
+
+// What was changed at one replica is told at the others, and not again where it was asked for or by those that start later.
+func TestChangesAreToldAtAllReplicas(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	a, b := start(t, open(t, server), "n1", "n2"), start(t, open(t, server), "n1", "n2")
+	said := map[string]string{}
+	await := func(want string) {
+		t.Helper()
+		affinitytest.Eventually(t, want, func() bool {
+			said["a"] += fmt.Sprint(drained(a), "\n")
+			said["b"] += fmt.Sprint(drained(b), "\n")
+			return strings.Contains(said["b"], want)
+		})
+	}
+	if err := b.SetRelease(t.Context(), "chat", nil); err != nil { // both have read by the time that this is known to a
+		t.Fatal(err)
+	}
+	affinitytest.Eventually(t, "both have read", func() bool {
+		return a.Drain(t.Context(), "chat", "n1", 0) == nil && strings.Contains(b.names(), "-n1")
+	})
+	if err := a.Drain(t.Context(), "chat", "n2", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	await(`drain n2 drain, by another replica: {"since":`)
+	if err := a.Undrain(t.Context(), "chat", "n2"); err != nil {
+		t.Fatal(err)
+	}
+	await("undrain n2 drain taken back, by another replica")
+	if err := a.PutNode(t.Context(), "chat", node("n3")); err != nil {
+		t.Fatal(err)
+	}
+	await(`node n3 node, by another replica: {"url":"http://n3:`)
+	if err := a.RemoveNode(t.Context(), "chat", "n3"); err != nil {
+		t.Fatal(err)
+	}
+	await("node n3 node, taken back by another replica")
+	if strings.Contains(said["a"], "another replica") {
+		t.Errorf("told where it was asked for: %s", said["a"])
+	}
+	c := start(t, open(t, server), "n1", "n2")
+	affinitytest.Eventually(t, "it knows the drain", func() bool { return strings.Contains(c.names(), "-n1") })
+	if got := fmt.Sprint(drained(c)); strings.Contains(got, "another replica") {
+		t.Errorf("told by one that has just started: %s", got)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -76,4 +78,23 @@ func put[T any](to map[string]T, name, value string) error {
 	}
 	to[name] = v
 	return nil
+}
+
+// tellChanged tells of what was changed at another replica.
+func (b *Board) tellChanged(cluster string, before, after map[string]string) {
+	all := maps.Clone(before)
+	maps.Copy(all, after)
+	for _, field := range slices.Sorted(maps.Keys(all)) {
+		kind, name, _ := strings.Cut(field, " ")
+		is, stands := after[field]
+		switch {
+		case field == fieldRevision || before[field] == is:
+		case stands:
+			b.tell(kind, cluster, name, kind+", by another replica: "+is)
+		case kind+" " == fieldDrain:
+			b.tell("undrain", cluster, name, "drain taken back, by another replica")
+		default:
+			b.tell(kind, cluster, name, kind+", taken back by another replica")
+		}
+	}
 }
