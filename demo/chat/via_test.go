@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -48,8 +49,9 @@ func (r *resolver) asks() int {
 
 // peer is a Socket.IO client by WebSocket alone, as through a gateway whose clients connect to port 8080.
 type peer struct {
-	t *testing.T
-	c *websocket.Conn
+	t   *testing.T
+	url string
+	c   *websocket.Conn
 }
 
 func dial(t *testing.T, url string) *peer {
@@ -61,7 +63,7 @@ func dial(t *testing.T, url string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.CloseNow() })
-	p := &peer{t, c}
+	p := &peer{t, url, c}
 	p.read("0{")
 	p.write("40")
 	p.read("40{")
@@ -78,13 +80,22 @@ func (p *peer) write(packet string) {
 // read returns what follows the beginning of the next packet that begins so.
 func (p *peer) read(beginning string) string {
 	p.t.Helper()
+	after, err := p.next(beginning)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return after
+}
+
+func (p *peer) next(beginning string) (string, error) {
+	p.t.Helper()
 	for {
 		_, b, err := p.c.Read(p.t.Context())
 		if err != nil {
-			p.t.Fatal(err)
+			return "", err
 		}
 		if after, ok := strings.CutPrefix(string(b), beginning); ok {
-			return after
+			return after, nil
 		}
 		if string(b) == "2" {
 			p.write("3") // a ping wants its pong
@@ -92,12 +103,19 @@ func (p *peer) read(beginning string) string {
 	}
 }
 
-// replica is the one that the node says this client came through.
+// replica is the one that the node says this client came through. The node's library ends about one in a hundred connections whose
+// messages come fast; then the client is another one.
 func (p *peer) replica() string {
 	p.t.Helper()
 	p.write(`420["status",{}]`)
+	text, err := p.next("430")
+	if errors.Is(err, io.EOF) {
+		p.c = dial(p.t, p.url).c
+		p.write(`420["status",{}]`)
+		text = p.read("430")
+	}
 	var answer []struct{ Replica string }
-	if err := json.Unmarshal([]byte(p.read("430")), &answer); err != nil || len(answer) != 1 {
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer) != 1 {
 		p.t.Fatalf("%v %v", answer, err)
 	}
 	return answer[0].Replica
