@@ -304,7 +304,7 @@ func (h *byHand) all(p *types.Project) {
 		t.Fatal(err)
 	}
 	sidway := filepath.Join(buildDir, "sidway")
-	if out, err := exec.Command("go", "build", "-o", sidway, "github.com/sidway/sidway/cmd/sidway").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-C", "..", "-o", sidway, "./cmd/sidway").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	h.redis(p.Services["redis"])

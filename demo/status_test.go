@@ -21,7 +21,7 @@ import (
 // sidwayBinary builds sidway once, when the first test asks.
 var sidwayBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "sidway")
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/sidway/sidway/cmd/sidway").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-C", "..", "-o", path, "./cmd/sidway").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
