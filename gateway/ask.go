@@ -58,17 +58,13 @@ func (c *clientConn) wait(err error) {
 	x := c.x
 	x.Tried = x.Tried[:0]
 	paced, isPaced := errors.AsType[cluster.PacedError](err)
-	if !x.held {
-		x.held = true
-		full := c.g.held.Add(1) > int64(c.g.limits().Queue)
-		switch {
-		case full && !isPaced:
-			c.fail(engineio.NoNode)
-			return
-		case full && !x.route.turns.makeRoom(clientPrefix(x.Origin().IP)):
-			c.fail(engineio.Paced)
-			return
-		}
+	switch full := c.queues(); {
+	case full && !isPaced:
+		c.fail(engineio.NoNode)
+		return
+	case full && !x.route.turns.makeRoom(clientPrefix(x.Origin().IP)):
+		c.fail(engineio.Paced)
+		return
 	}
 	if isPaced {
 		x.queuedAt = time.Time{}
@@ -83,7 +79,21 @@ func (c *clientConn) wait(err error) {
 		c.fail(engineio.NoNode)
 		return
 	}
-	c.hold(min(left, max(x.route.Cluster.Retry(), retryPause, time.Duration(c.g.held.Load())*retryEach)), c.choose)
+	c.hold(min(left, max(x.route.Cluster.Retry(), c.g.retryPause())), c.choose)
+}
+
+// queues takes a place in the queue unless the request has one, and reports whether there was none left.
+func (c *clientConn) queues() (full bool) {
+	if c.x.held {
+		return false
+	}
+	c.x.held = true
+	return c.g.held.Add(1) > int64(c.g.limits().Queue)
+}
+
+// retryPause is how long one that waits does so until it looks again.
+func (g *Gateway) retryPause() time.Duration {
+	return max(retryPause, time.Duration(g.held.Load())*retryEach)
 }
 
 // waited notes that the request waits no more.

@@ -20,16 +20,16 @@ func (c *clientConn) awaitNode() {
 	}
 	now := time.Now()
 	if !x.held {
-		x.held, x.heldAt = true, now
-		if c.g.held.Add(1) > int64(c.g.limits().Queue) && !x.route.turns.makeRoom(clientPrefix(x.Origin().IP)) {
-			c.fail(engineio.SessionGone)
-			return
-		}
+		x.heldAt = now
+	}
+	if c.queues() && !x.route.turns.makeRoom(clientPrefix(x.Origin().IP)) {
+		c.fail(engineio.SessionGone)
+		return
 	}
 	left := c.g.limits().QueueTime - now.Sub(x.heldAt)
 	switch {
 	case left > 0:
-		c.hold(min(left, max(retryPause, time.Duration(c.g.held.Load())*retryEach)), c.inSession)
+		c.hold(min(left, c.g.retryPause()), c.inSession)
 	case cl.Incomplete(): // so nobody can say that it is gone
 		c.fail(engineio.NoNode)
 	default:
