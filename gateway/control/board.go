@@ -55,7 +55,7 @@ type Board struct {
 	redis  redis.UniversalClient // nil: in this process
 	prefix string
 	posts  map[string]*post
-	peers  map[string]*peer // other replicas, by their id
+	peers  map[string]*heard[Self] // other replicas, by their id
 }
 
 // post is the record of one cluster.
@@ -65,14 +65,14 @@ type post struct {
 	older  bool              // Redis had less than this at the last look
 	read   bool              // it was read once: what is new from then on has just been changed
 
-	replicas map[string]*heard // others, by their id; Run's own
+	replicas map[string]*heard[map[string]count] // others, by their id; Run's own
 }
 
 // NewBoard returns a Board without clusters.
 func NewBoard(log *slog.Logger) *Board {
 	return &Board{
 		OnEvent: func(string, string, string, string) {},
-		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{},
+		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{}, peers: map[string]*heard[Self]{},
 	}
 }
 
@@ -81,7 +81,8 @@ func NewBoard(log *slog.Logger) *Board {
 func (b *Board) Use(client redis.UniversalClient, prefix string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.redis, b.prefix, b.peers = client, prefix, nil
+	b.redis, b.prefix = client, prefix
+	clear(b.peers)
 }
 
 // Redis returns where the changes are kept, nil in this process.
@@ -96,7 +97,7 @@ func (b *Board) Add(nodes *Nodes) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p := b.posts[nodes.Cluster.Name]; p == nil || p.nodes != nodes {
-		b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}, replicas: map[string]*heard{}}
+		b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}, replicas: map[string]*heard[map[string]count]{}}
 	}
 }
 

@@ -25,12 +25,31 @@ func (p *post) rarity() int {
 	return max(1, (1+len(p.replicas))*len(p.nodes.Cluster.Nodes())/mostCounts)
 }
 
-// heard is what another replica has told of its counts. Its age is measured here, so that no clock has to agree with another.
-type heard struct {
-	text   string
-	at     time.Time
-	counts map[string]count
-	again  bool // it has been heard at least twice: one that was told once may be dead
+// heard is what another replica has told. Its age is measured here, so that no clock has to agree with another.
+type heard[T any] struct {
+	text  string
+	at    time.Time
+	said  T
+	again bool // it has been heard at least twice: one that was told once may be dead
+}
+
+// hear notes in known, by their id, what all replicas but one have told in these fields, which parse reads if it can.
+func hear[T any](known map[string]*heard[T], own string, fields map[string]string, now time.Time, parse func(string) (T, bool)) {
+	for id := range known {
+		if _, there := fields[id]; !there {
+			delete(known, id)
+		}
+	}
+	for id, text := range fields {
+		switch h := known[id]; {
+		case id == own:
+		case h == nil:
+			known[id] = &heard[T]{text: text, at: now}
+		case h.text != text:
+			*h = heard[T]{text: text, at: now}
+			h.said, h.again = parse(text)
+		}
+	}
 }
 
 // count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
@@ -82,29 +101,14 @@ func parseCounts(text string) map[string]count {
 func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
 	sum, rest, live := map[string]int{}, map[string]count{}, 0
 	rarity := time.Duration(p.rarity())
-	for id := range p.replicas {
-		if _, there := fields[id]; !there {
-			delete(p.replicas, id)
-		}
-	}
-	for id, text := range fields {
-		if id == own {
-			continue
-		}
-		h := p.replicas[id]
-		switch {
-		case h == nil:
-			p.replicas[id] = &heard{text: text, at: now}
-			continue
-		case h.text != text:
-			*h = heard{text, now, parseCounts(text), true}
-		}
+	hear(p.replicas, own, fields, now, func(text string) (map[string]count, bool) { return parseCounts(text), true })
+	for id, h := range p.replicas {
 		switch silent := now.Sub(h.at); {
 		case silent > countsTTL*rarity:
 			dead = append(dead, id)
 		case silent <= staleAfter*rarity && h.again:
 			live++
-			for node, n := range h.counts {
+			for node, n := range h.said {
 				sum[node] += n.sessions
 				of := rest[node]
 				of.leases += n.leases

@@ -71,8 +71,8 @@ func (n *Nodes) drains(node string) (Drain, bool) {
 	return Drain{}, n.agents[node]
 }
 
-// asksForDrain reports whether a node is drained without an operator.
-func (n *Nodes) asksForDrain(node string) bool {
+// isDrained reports whether a node is drained, by whomever.
+func (n *Nodes) isDrained(node string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, drains := n.drains(node)

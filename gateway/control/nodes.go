@@ -44,7 +44,7 @@ type Nodes struct {
 	listed   bool                 // the source has told what it knows
 	kept     []config.Node        // what the configuration before had, until then
 	trouble  error                // why the source cannot be asked; nil: it can
-	was      bool                 // a source of this cluster has told what it knows, at some time
+	everList bool                 // a source of this cluster has told what it knows, at some time
 	since    map[string]time.Time // when a found node was first seen to terminate
 	probes   map[probed]uint64
 	changes  Changes
@@ -95,7 +95,7 @@ func (n *Nodes) SetChanges(c Changes) {
 // SetFound gives the cluster the nodes that were found, in place of those found before.
 func (n *Nodes) SetFound(found []discover.Found) {
 	n.update(func() {
-		n.found, n.kept, n.listed, n.was = found, nil, true, true
+		n.found, n.kept, n.listed, n.everList = found, nil, true, true
 		terminating := map[string]time.Time{}
 		for _, f := range found {
 			if since, known := n.since[f.Name]; f.Terminating && known {
@@ -114,7 +114,7 @@ func (n *Nodes) Ready() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.cfg.Discover == nil || n.was:
+	case n.cfg.Discover == nil || n.everList:
 		return nil
 	case n.trouble != nil:
 		return fmt.Errorf("its nodes are not known yet: %w", n.trouble)

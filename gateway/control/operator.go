@@ -50,7 +50,7 @@ func (b *Board) Undrain(ctx context.Context, cluster, node string) error {
 	if err := b.change(ctx, cluster, map[string]any{fieldDrain + node: nil}); err != nil {
 		return err
 	}
-	if nodes.asksForDrain(node) {
+	if nodes.isDrained(node) { // then not by an operator
 		b.tell("undrain", cluster, node, "drain taken back, but the node itself asks for one: it gets no new sessions")
 	} else {
 		b.tell("undrain", cluster, node, "drain taken back: it gets new sessions")

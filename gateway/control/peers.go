@@ -37,21 +37,13 @@ type Peer struct {
 	Silent time.Duration // since it was heard last
 }
 
-// peer is what another replica has told of itself; see heard.
-type peer struct {
-	text  string
-	at    time.Time
-	self  Self
-	again bool
-}
-
 // Peers returns the other replicas that share the Redis and were heard within a minute, by name. Without Redis there is none.
 func (b *Board) Peers() (all []Peer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.peers {
 		if silent := time.Since(p.at); p.again && silent <= countsTTL {
-			all = append(all, Peer{p.self, silent})
+			all = append(all, Peer{p.said, silent})
 		}
 	}
 	slices.SortFunc(all, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Started.Compare(b.Started)) })
@@ -85,25 +77,14 @@ func (b *Board) sharePeers(ctx context.Context, p redis.Pipeliner, prefix string
 func (b *Board) hearPeers(fields map[string]string, now time.Time) (dead []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known := b.peers
-	b.peers = map[string]*peer{}
-	for id, text := range fields {
-		if id == b.id {
-			continue
-		}
-		p := known[id]
-		switch {
-		case p == nil:
-			p = &peer{text: text, at: now}
-		case p.text != text:
-			next := &peer{text: text, at: now}
-			next.again = json.Unmarshal([]byte(text), &next.self) == nil
-			p = next
-		case now.Sub(p.at) > countsTTL:
+	hear(b.peers, b.id, fields, now, func(text string) (s Self, ok bool) {
+		ok = json.Unmarshal([]byte(text), &s) == nil
+		return s, ok
+	})
+	for id, p := range b.peers {
+		if now.Sub(p.at) > countsTTL {
 			dead = append(dead, id)
-			continue
 		}
-		b.peers[id] = p
 	}
 	return dead
 }
