@@ -122,10 +122,9 @@ type bounded struct {
 	net.Listener
 	open chan struct{} // holds as many as are open
 	full func()        // is told that connections wait
-	// closed is closed with the listener.
-	closed chan struct{}
 
-	mu sync.Mutex
+	closed chan struct{} // when the listener is
+	once   sync.Once
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
@@ -149,13 +148,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 }
 
 func (b *bounded) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case <-b.closed:
-	default:
-		close(b.closed)
-	}
+	b.once.Do(func() { close(b.closed) })
 	return b.Listener.Close()
 }
 
