@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -82,14 +81,14 @@ func fishCompletion() string {
 		fmt.Fprintf(&b, "complete -c sidway -n __fish_use_subcommand -a %s\n", v.name)
 		seen := fmt.Sprintf("complete -c sidway -n '__fish_seen_subcommand_from %s'", v.name)
 		flags := v.flags()
-		for _, w := range v.words() {
+		for i, w := range v.words() { // which are the flags, where there are any
 			name, isFlag := strings.CutPrefix(w, "--")
 			switch {
 			case !isFlag:
 				fmt.Fprintf(&b, "%s -a %s\n", seen, w)
 			case name == "config":
 				fmt.Fprintf(&b, "%s -l config -r -F\n", seen)
-			case isSwitch(flags[slices.Index(v.words(), w)]):
+			case isSwitch(flags[i]):
 				fmt.Fprintf(&b, "%s -l %s\n", seen, name)
 			default:
 				fmt.Fprintf(&b, "%s -l %s -x\n", seen, name)

@@ -47,15 +47,8 @@ has the file of the access log opened again.
 // verbatim has a text stand as it is.
 func verbatim(text string) string { return ".nf\n" + roff(text) + ".fi\n" }
 
-// roff writes a text so that nothing in it is a request or an escape.
-func roff(text string) string {
-	text = strings.NewReplacer("\\", "\\e", "-", "\\-", "'", "\\(aq", "`", "\\(ga", "^", "\\(ha", "~", "\\(ti", "…", "\\[u2026]").Replace(text)
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if line = strings.TrimRight(line, " \n"); strings.HasPrefix(line, ".") {
-			line = `\&` + line
-		}
-		b.WriteString(line + "\n")
-	}
-	return strings.TrimSuffix(b.String(), "\n") + text[len(strings.TrimRight(text, "\n")):]
-}
+// roffEscapes has nothing in a text be a request or an escape.
+var roffEscapes = strings.NewReplacer("\n.", "\n\\&.", "\\", "\\e", "-", "\\-", "'", "\\(aq", "`", "\\(ga", "^", "\\(ha", "~", "\\(ti", "…", "\\[u2026]")
+
+// roff writes a text that begins with no dot.
+func roff(text string) string { return roffEscapes.Replace(text) }
