@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -22,16 +23,21 @@ const (
 	acceptQuiet = 10 * time.Second
 )
 
+// ListenOptions say what a listener speaks.
+type ListenOptions struct {
+	TLS *tls.Config // nil: plain HTTP
+}
+
 // Listen takes l over, a TCP or Unix socket, and serves the connections that come by it until Stop or Close closes it. The error
 // says that no descriptor is left.
-func (g *Gateway) Listen(l net.Listener) error {
+func (g *Gateway) Listen(l net.Listener, o ListenOptions) error {
 	defer l.Close()
 	fd, err := descriptor(l)
 	if err != nil {
 		return err
 	}
 	sock.PrepareListener(fd)
-	a := &acceptor{g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
+	a := &acceptor{ListenOptions: o, g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
 	a.warned.Pause = acceptQuiet
 	a.Init(a)
 	a.d.do(func() { err = a.open() })
@@ -63,6 +69,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 // as many.
 type acceptor struct {
 	loop.Timer
+	ListenOptions
 	g       *Gateway
 	d       *driver
 	fd      int
@@ -117,7 +124,7 @@ func (a *acceptor) Event(int, loop.Events) {
 }
 
 // turnAway deals with connections that wait while there is no descriptor: a stranger gets its 503 on the one that is kept back for
-// that, and a live session gets that one.
+// that, and a live session gets that one, or whoever speaks TLS, since it cannot be told who that is.
 func (a *acceptor) turnAway() {
 	for range acceptsAtOnce {
 		a.keepSpare()
@@ -130,7 +137,7 @@ func (a *acceptor) turnAway() {
 		if err != nil {
 			break
 		}
-		if !isStranger(fd, a.d.loop.Shared) {
+		if a.TLS != nil || !isStranger(fd, a.d.loop.Shared) {
 			a.admit(fd, from)
 			return
 		}
@@ -179,7 +186,7 @@ func (a *acceptor) Expire() {
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted), g: a.g, d: d, fd: fd, fresh: true}
+	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted), g: a.g, d: d, fd: fd, tls: a.TLS, fresh: true}
 	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)

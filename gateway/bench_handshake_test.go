@@ -49,7 +49,7 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ResetTimer()
 	for range clients {
 		work.Go(func() {
-			conn, err := net.Dial("tcp", s.addr)
+			conn, err := connect(s.addr)
 			if err != nil {
 				b.Error(err)
 				return

@@ -89,14 +89,14 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 	if err != nil {
 		b.Fatal(err)
 	}
-	g.Listen(l)
+	g.Listen(l, listenOptions())
 	b.Cleanup(func() {
 		g.Close()
 		for _, l := range loops {
 			l.End()
 		}
 	})
-	conn, err := net.Dial("tcp", l.Addr().String())
+	conn, err := connect(l.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"io"
 	"math"
 	"time"
@@ -19,6 +20,7 @@ type clientConn struct {
 	d      *driver
 	fd     int
 	token  loop.Token
+	tls    *tls.Config // nil: it is not encrypted
 	waiter waiter
 
 	surplus bool // above the limit of connections: only what belongs to a session is served
@@ -86,6 +88,9 @@ func (c *clientConn) arrive() {
 		return
 	}
 	c.d.clients[c] = struct{}{}
+	if c.tls != nil {
+		c.secure()
+	}
 	if c.surplus && c.d.makeRoom() {
 		c.surplus, c.crowded = false, false
 	}
@@ -201,7 +206,7 @@ func (c *clientConn) fill() {
 		// A read that leaves room has emptied the socket, but for an end that was told already.
 		c.readable = n == len(b) || c.hup
 		if !loop.EarlyHup && !c.readable {
-			_, err := sock.Peek(c.fd, c.peeked[:])
+			_, err := c.d.loop.Peek(c.token, c.fd, c.peeked[:])
 			c.hup, c.readable = err == io.EOF, err == io.EOF
 		}
 		c.in.receive(b[:n])
@@ -323,7 +328,7 @@ func (c *clientConn) lookForEnd() {
 	if c.state == gone {
 		return
 	}
-	n, err := sock.Peek(c.fd, c.peeked[:])
+	n, err := c.d.loop.Peek(c.token, c.fd, c.peeked[:])
 	switch {
 	case err == sock.Again:
 	case sock.Failed(c.fd) != nil: // a reset hides behind bytes that are not read
@@ -347,7 +352,7 @@ func (c *clientConn) lookForEnd() {
 func (c *clientConn) lookBehind() {
 	c.waits = len(c.in.b) > 0 || c.hup && c.waits
 	if c.readable && !c.hup && !c.waits {
-		n, _ := sock.Peek(c.fd, c.peeked[:])
+		n, _ := c.d.loop.Peek(c.token, c.fd, c.peeked[:])
 		c.waits = n > 0
 	}
 }

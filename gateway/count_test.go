@@ -2,8 +2,6 @@ package gateway_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -182,14 +180,9 @@ func TestServesThePageOfItsNodes(t *testing.T) {
 	t.Parallel()
 	n := engineiotest.Start(t, engineiotest.Options{})
 	s := startGateway(t, withEngines(n))
-	r, err := http.Get("http://" + s.addr + "/index.html?a=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer http.DefaultClient.CloseIdleConnections()
-	defer r.Body.Close()
-	if body, _ := io.ReadAll(r.Body); r.StatusCode != 200 || !strings.Contains(string(body), "/index.html?a=1") {
-		t.Errorf("%d %q", r.StatusCode, body)
+	r := raw(t, s.addr, get("/index.html?a=1")).answer()
+	if r.StatusCode != 200 || !strings.Contains(r.Text, "/index.html?a=1") {
+		t.Errorf("%d %q", r.StatusCode, r.Text)
 	}
 }
 

@@ -21,7 +21,7 @@ type scripted struct {
 	l    net.Listener
 
 	mu    sync.Mutex
-	conns map[*net.TCPConn]bool // whether it waits for a request
+	conns map[*wire]bool // whether it waits for a request
 	work  sync.WaitGroup
 }
 
@@ -31,7 +31,7 @@ func (x *crosstalk) startScripted(name string) *scripted {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	n := &scripted{crosstalk: x, name: name, l: l, conns: map[*net.TCPConn]bool{}}
+	n := &scripted{crosstalk: x, name: name, l: l, conns: map[*wire]bool{}}
 	n.work.Go(n.accept)
 	x.t.Cleanup(n.stop)
 	return n
@@ -53,7 +53,7 @@ func (n *scripted) accept() {
 		if err != nil {
 			return
 		}
-		c := conn.(*net.TCPConn)
+		c := nodeWire(conn)
 		if i%4 == 0 {
 			c.SetReadBuffer(32 << 10)
 		}
@@ -68,7 +68,7 @@ func (n *scripted) accept() {
 	}
 }
 
-func (n *scripted) waits(c *net.TCPConn, waits bool) {
+func (n *scripted) waits(c *wire, waits bool) {
 	n.mu.Lock()
 	n.conns[c] = waits
 	n.mu.Unlock()
@@ -102,7 +102,7 @@ func (n *scripted) disturb(rng *rand.Rand) {
 }
 
 // serve answers what comes on a connection, until it ends.
-func (n *scripted) serve(c *net.TCPConn) {
+func (n *scripted) serve(c *wire) {
 	br := bufio.NewReader(c)
 	for !n.failed.Load() {
 		n.waits(c, true)
@@ -162,7 +162,7 @@ func (n *scripted) read(r *http.Request) (*script, error) {
 type visit struct {
 	*scripted
 	s  *script
-	c  *net.TCPConn
+	c  *wire
 	br *bufio.Reader
 	r  *http.Request
 }
@@ -324,7 +324,7 @@ func (v *visit) hearFrames() {
 }
 
 // dribble writes b whole or in pieces, and reports whether it went out.
-func dribble(c *net.TCPConn, rng *rand.Rand, b []byte) bool {
+func dribble(c *wire, rng *rand.Rand, b []byte) bool {
 	pieces := 0
 	if rng.IntN(2) == 0 {
 		pieces = 1 + rng.IntN(6)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -121,7 +120,7 @@ type talker struct {
 	rng       *rand.Rand
 	next, end int // numbers of requests
 	sid       string
-	c         *net.TCPConn
+	c         *wire
 	br        *bufio.Reader
 }
 
@@ -136,7 +135,7 @@ func (w *talker) ask() {
 	w.hangUp()
 	s := scriptOf(w.seed, tokenOf(w.next, plain))
 	w.next++
-	c, err := net.Dial("tcp", w.site.addr)
+	c, err := connect(w.site.addr)
 	if err != nil {
 		w.report(err)
 		return
@@ -159,13 +158,13 @@ func (w *talker) hangUp() {
 // converse sends some requests behind each other and hears the answers.
 func (w *talker) converse() {
 	if w.c == nil {
-		c, err := net.Dial("tcp", w.site.addr)
+		c, err := connect(w.site.addr)
 		if err != nil {
 			w.t.Error(err)
 			w.next = w.end
 			return
 		}
-		w.c, w.br = c.(*net.TCPConn), bufio.NewReader(c)
+		w.c, w.br = c, bufio.NewReader(c)
 		if w.rng.IntN(4) == 0 {
 			w.c.SetReadBuffer(32 << 10)
 		}
@@ -223,7 +222,7 @@ const (
 // batch is a row of requests on one connection.
 type batch struct {
 	*talker
-	c         *net.TCPConn
+	c         *wire
 	scripts   []*script
 	wire      []byte
 	awaits    int // how much of wire is sent before a 100 is waited for; 0: all

@@ -137,7 +137,7 @@ func (d *driver) take(n *cluster.Node) *nodeConn {
 		idle = idle[:len(idle)-1]
 		d.idle[n] = idle
 		d.idling--
-		if d.loop.Now() < c.until && sock.Quiet(c.fd) {
+		if d.loop.Now() < c.until && d.loop.Quiet(c.token, c.fd) {
 			return c
 		}
 		c.close()
@@ -198,5 +198,8 @@ func (d *driver) adopt(n *cluster.Node, fd int) (*nodeConn, error) {
 		return nil, err
 	}
 	d.g.toNodes.Add(1)
+	if n.TLS != nil {
+		c.secure()
+	}
 	return c, nil
 }

@@ -77,7 +77,7 @@ const lingerTime = 2 * time.Second
 func (c *clientConn) linger() {
 	c.in.free()
 	c.looked = 0
-	if sock.ShutdownWrite(c.fd) != nil {
+	if c.d.loop.CloseWrite(c.token, c.fd) != nil {
 		c.depart()
 		return
 	}
@@ -112,11 +112,10 @@ func (c *clientConn) depart() {
 	}
 	c.dropNode()
 	c.getOff()
-	c.d.loop.Forget(c.token)
 	if c.aborts {
-		sock.Abort(c.fd)
+		c.d.loop.Abort(c.token, c.fd)
 	}
-	sock.Close(c.fd)
+	c.d.loop.Close(c.token, c.fd)
 	c.g.closed()
 	if !awaits { // what a goroutine works for is let go of when that is done
 		c.endRequest()

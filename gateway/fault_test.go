@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -250,7 +249,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan struct{})
 	go func() { s.Drain(t.Context()); close(drained) }()
 	eventually(t, "no connection is accepted", func() bool {
-		conn, err := net.Dial("tcp", s.addr)
+		conn, err := connect(s.addr)
 		if err == nil {
 			conn.Close()
 		}

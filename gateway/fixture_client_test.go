@@ -13,7 +13,7 @@ import (
 
 // rawClient is a client of the gateway that sends what it is told.
 type rawClient struct {
-	*net.TCPConn
+	*wire
 	t  testing.TB
 	br *bufio.Reader
 }
@@ -28,13 +28,16 @@ type reply struct {
 // dial connects to the gateway at addr until the test ends.
 func dial(t testing.TB, addr string) *rawClient {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := connect(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetReadDeadline(time.Now().Add(patience))
-	return &rawClient{TCPConn: conn.(*net.TCPConn), t: t, br: bufio.NewReader(conn)}
+	if encrypted {
+		_ = conn.tls.Handshake() // of its failure a read tells
+	}
+	return &rawClient{wire: conn, t: t, br: bufio.NewReader(conn)}
 }
 
 // raw connects and sends bytes as they are.

@@ -44,7 +44,7 @@ type nodeRequest struct {
 
 // nodeConn is one connection that the gateway made.
 type nodeConn struct {
-	*net.TCPConn
+	*wire
 	node *scriptedNode
 	gone chan struct{} // closed when the gateway closed or reset it, or the test is over
 
@@ -88,7 +88,7 @@ func (n *scriptedNode) accept() {
 		if err != nil {
 			return
 		}
-		c := &nodeConn{TCPConn: conn.(*net.TCPConn), node: n, gone: make(chan struct{})}
+		c := &nodeConn{wire: nodeWire(conn), node: n, gone: make(chan struct{})}
 		c.more = sync.NewCond(&c.mu)
 		n.mu.Lock()
 		n.conns = append(n.conns, c)

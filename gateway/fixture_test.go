@@ -55,6 +55,7 @@ type siteOptions struct {
 	log      *slog.Logger
 	access   *slog.Logger
 	listener net.Listener // nil: one of its own
+	listen   gateway.ListenOptions
 	dial     func(netip.AddrPort) (int, error)
 	paceTime time.Duration // 0: as it is
 }
@@ -69,7 +70,7 @@ func withCluster(host, path string, nodes ...*scriptedNode) siteOption {
 	return func(o *siteOptions) {
 		var configs []cluster.Config
 		for _, n := range nodes {
-			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1})
+			configs = append(configs, cluster.Config{Name: n.name, Address: n.addr, Weight: 1, TLS: nodeTLS()})
 		}
 		name := "c" + string(rune('1'+len(o.routes)))
 		r := gateway.Route{Path: path, Cluster: cluster.New(name, cluster.Settings{Method: o.method, Nodes: configs})}
@@ -146,7 +147,7 @@ func usualLimits() gateway.Limits {
 // tunnel, no lease.
 func startGateway(t testing.TB, options ...siteOption) *site {
 	t.Helper()
-	o := siteOptions{store: affinity.NewMemory(1000), limits: usualLimits(), log: slog.New(slog.DiscardHandler)}
+	o := siteOptions{store: affinity.NewMemory(1000), limits: usualLimits(), log: slog.New(slog.DiscardHandler), listen: listenOptions()}
 	for _, option := range options {
 		option(&o)
 	}
@@ -176,7 +177,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	}
 	s.addr = l.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.addr)
-	if err := g.Listen(l); err != nil {
+	if err := g.Listen(l, o.listen); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)

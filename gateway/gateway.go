@@ -14,7 +14,7 @@
 // All of it runs on event loops (package loop): a client connection stays on one of them, with the connections to nodes that it
 // uses, and is a state machine there. See clientConn for its states; serve.go, ask.go and answer.go are the road in its order.
 //
-// It reads no configuration and speaks no TLS.
+// It reads no configuration.
 package gateway
 
 import (

@@ -22,7 +22,7 @@ func TestALoopEnds(t *testing.T) {
 	own := l.Addr().String()
 	g := startGateway(t, withLog(slog.New(slog.NewTextHandler(&lines, nil))), func(o *siteOptions) {
 		o.listener = l
-		self = cluster.New("c1", cluster.Settings{Method: o.method, Nodes: []cluster.Config{{Name: "self", Address: own, Weight: 1}}})
+		self = cluster.New("c1", cluster.Settings{Method: o.method, Nodes: []cluster.Config{{Name: "self", Address: own, Weight: 1, TLS: nodeTLS()}}})
 		o.routes = append(o.routes, gateway.Route{Path: "/socket.io/", Cluster: self})
 	})
 	g.bind(aSID, &scriptedNode{name: "self"})

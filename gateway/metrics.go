@@ -29,6 +29,7 @@ type Metrics struct {
 	held        *prometheus.GaugeVec
 	faults      *prometheus.CounterVec
 	panics      prometheus.Counter
+	tls         *prometheus.CounterVec
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	made        *prometheus.HistogramVec
@@ -84,6 +85,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sidway_panics_total", Help: "Panics, each of which has ended one connection.",
 		}),
+		tls:   counter("sidway_tls_handshakes_total", "TLS handshakes that were begun, with clients and with nodes, by what became of them.", "side", "outcome"),
 		nodes: newNodeCollector(),
 		nodeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_node_seconds",
@@ -107,7 +109,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
 	r.MustRegister(m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
+		m.bindings, m.held, m.faults, m.panics, m.tls, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
 	return m
 }
 

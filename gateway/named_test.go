@@ -11,7 +11,7 @@ import (
 // named is the configuration of a node whose address is a name.
 func named(n *scriptedNode) cluster.Config {
 	_, port, _ := net.SplitHostPort(n.addr)
-	return cluster.Config{Name: n.name, Address: net.JoinHostPort("localhost", port), Weight: 1}
+	return cluster.Config{Name: n.name, Address: net.JoinHostPort("localhost", port), Weight: 1, TLS: nodeTLS()}
 }
 
 // A node's address may be a name, behind which several addresses stand: the one that accepts is used, by all that follow.

@@ -203,10 +203,11 @@ func TestLastAnswerIsTakenSlowly(t *testing.T) {
 	s.bind(aSID, node)
 	slow := net.Dialer{Control: takesLittle}
 	for n := range 10 {
-		conn, err := slow.DialContext(t.Context(), "tcp", s.addr)
+		socket, err := slow.DialContext(t.Context(), "tcp", s.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
+		conn := clientWire(socket)
 		before, asked := node.wholeRequests(), 1+n/2
 		io.WriteString(conn, strings.Repeat(get(pollTarget(aSID)), asked-1)+get(pollTarget(aSID), "Connection: close"))
 		eventually(t, "the node has answered", func() bool { return node.wholeRequests() > before })

@@ -46,7 +46,7 @@ func (n *nodeConn) Event(_ int, e loop.Events) {
 		if !n.d.g.guarded(func() { n.serve(c) }) { // n may be another's, or closed, by now
 			c.Fail()
 		}
-	case !sock.Quiet(n.fd):
+	case !n.d.loop.Quiet(n.token, n.fd):
 		n.drop()
 	}
 }
@@ -196,8 +196,7 @@ func (n *nodeConn) close() {
 	n.in.free()
 	n.unsent.free()
 	n.d.loop.StopTimer(&n.Timer)
-	n.d.loop.Forget(n.token)
-	sock.Close(n.fd)
+	n.d.loop.Close(n.token, n.fd)
 	n.d.g.toNodes.Add(-1)
 }
 

@@ -62,7 +62,7 @@ func (s *storm) run(t testing.TB, clients int) time.Duration {
 	t.Helper()
 	conns := make([]net.Conn, clients)
 	for i := range conns {
-		conn, err := net.Dial("tcp", s.addr)
+		conn, err := connect(s.addr)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func withPace(pace cluster.Pace) siteOption {
 func setPace(c *cluster.Cluster, pace cluster.Pace) {
 	s := cluster.Settings{Pace: pace}
 	for _, n := range c.Nodes() {
-		s.Nodes = append(s.Nodes, cluster.Config{Name: n.Name, Address: n.Address, Weight: n.Weight})
+		s.Nodes = append(s.Nodes, cluster.Config{Name: n.Name, Address: n.Address, Weight: n.Weight, TLS: n.TLS})
 	}
 	c.Update(s)
 }
@@ -344,7 +344,7 @@ func TestTurnsUnderChurn(t *testing.T) {
 					return
 				default:
 				}
-				conn, err := net.Dial("tcp", s.addr)
+				conn, err := connect(s.addr)
 				if err != nil {
 					t.Error(err)
 					return

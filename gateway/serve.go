@@ -9,7 +9,6 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
-	"github.com/sidway/sidway/gateway/sock"
 )
 
 // This file is the road from a request's first byte to the node that it goes to. What follows is in ask.go and answer.go.
@@ -65,7 +64,7 @@ func (c *clientConn) turnAway() {
 	if c.x != nil {
 		c.x.status = http.StatusServiceUnavailable
 	}
-	_, _ = sock.Send(c.fd, fullAnswer)
+	_, _ = c.d.loop.Write(c.token, c.fd, fullAnswer)
 	c.g.metrics.refused("full")
 	if c.x != nil {
 		c.x.status = 503

@@ -34,6 +34,7 @@ const (
 	faultUnused    = "unused_sessions"
 	faultStranger  = "one_stranger"
 	faultSlow      = "slow_node"
+	faultNodeTLS   = "node_tls"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

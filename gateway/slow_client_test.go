@@ -36,10 +36,11 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	for name, ask := range map[string]string{"download": get("/page"), "tunnel": get("/open", asksWebSocket...)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := modem.DialContext(t.Context(), "tcp", s.addr)
+			socket, err := modem.DialContext(t.Context(), "tcp", s.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
+			c := clientWire(socket)
 			defer c.Close()
 			io.WriteString(c, ask)
 			for began := time.Now(); time.Since(began) < 6*time.Second; time.Sleep(50 * time.Millisecond) {

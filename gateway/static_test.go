@@ -150,7 +150,7 @@ func TestNodesWithoutFiles(t *testing.T) {
 	gone.stop()
 	g := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.QueueTime = 200 * time.Millisecond }), func(o *siteOptions) {
 		o.routes[0].Static = []string{"/assets/"}
-		o.routes[0].Files = cluster.New("c1", cluster.Settings{Nodes: []cluster.Config{{Name: "static", Address: gone.addr, Weight: 1}}})
+		o.routes[0].Files = cluster.New("c1", cluster.Settings{Nodes: []cluster.Config{{Name: "static", Address: gone.addr, Weight: 1, TLS: nodeTLS()}}})
 	})
 	c := dial(t, g.addr)
 	c.expect(get("/assets/a"), 503, "Service Unavailable\n")

@@ -12,7 +12,7 @@ import (
 func configOf(nodes ...*scriptedNode) []cluster.Config {
 	var all []cluster.Config
 	for _, n := range nodes {
-		all = append(all, cluster.Config{Name: n.name, Address: n.addr, Weight: 1})
+		all = append(all, cluster.Config{Name: n.name, Address: n.addr, Weight: 1, TLS: nodeTLS()})
 	}
 	return all
 }

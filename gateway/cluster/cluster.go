@@ -13,6 +13,7 @@ package cluster
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"maps"
 	"slices"
@@ -121,6 +122,7 @@ type Config struct {
 	Address string // host:port
 	Weight  int    // 1 or more
 	Labels  map[string]string
+	TLS     *tls.Config // nil: plain HTTP. Another pointer is another configuration
 }
 
 // Release is a version of the application that gets a share of the new sessions, and of requests that belong to no session.
@@ -196,7 +198,7 @@ func (s *Settings) equal(o *Settings) bool {
 }
 
 func (c Config) equal(o Config) bool {
-	return c.Name == o.Name && c.Address == o.Address && c.Weight == o.Weight && maps.Equal(c.Labels, o.Labels)
+	return c.Name == o.Name && c.Address == o.Address && c.Weight == o.Weight && maps.Equal(c.Labels, o.Labels) && c.TLS == o.TLS
 }
 
 // adopt returns the node that is configured as the i-th. New ones are new to a cluster that has worked. It needs mu.
@@ -208,8 +210,8 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 		c.states[cfg.Name] = s
 	}
 	n := s.node
-	if n == nil || !cfg.equal(Config{n.Name, n.Address, n.Weight, n.Labels}) {
-		n = &Node{Name: cfg.Name, Address: cfg.Address, Weight: cfg.Weight, Labels: cfg.Labels, state: s}
+	if n == nil || !cfg.equal(Config{n.Name, n.Address, n.Weight, n.Labels, n.TLS}) {
+		n = &Node{Name: cfg.Name, Address: cfg.Address, Weight: cfg.Weight, Labels: cfg.Labels, TLS: cfg.TLS, state: s}
 	}
 	if s.node == nil || s.node.Address != n.Address { // another process
 		c.forgive(s)

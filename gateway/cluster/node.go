@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"crypto/tls"
 	"math"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ type Node struct {
 	Address string            // host:port
 	Weight  int               // 1 or more
 	Labels  map[string]string // not to be changed
+	TLS     *tls.Config       // how it is spoken to; nil: without TLS
 
 	*state
 }

@@ -117,8 +117,8 @@ func told(events uint32) (e Events) {
 	return e
 }
 
-// Read is sock.Receive for a watched socket. Handlers read by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Read(_ Token, fd int, b []byte) (int, error) { return sock.Receive(fd, b) }
+// ReadSocket is sock.Receive for a watched socket.
+func (l *Loop) ReadSocket(_ Token, fd int, b []byte) (int, error) { return sock.Receive(fd, b) }
 
-// Write is sock.Send for a watched socket. Handlers write by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Write(_ Token, fd int, b []byte) (int, error) { return sock.Send(fd, b) }
+// WriteSocket is sock.Send for a watched socket.
+func (l *Loop) WriteSocket(_ Token, fd int, b []byte) (int, error) { return sock.Send(fd, b) }

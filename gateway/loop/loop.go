@@ -49,6 +49,7 @@ type Loop struct {
 	// handler's Fail, if it is a Failer, and goes on. Without it a panic ends the process, as usual.
 	OnPanic func(v any)
 
+	peeked [1]byte // for Quiet
 	poller *poller
 	keeps  atomic.Bool // it may keep its processor while it naps; see busy.go
 	start  time.Time
@@ -80,6 +81,7 @@ type Token int32
 // as that tenant's end: without it one user's bytes could reach another.
 type slot struct {
 	handler    EventHandler
+	stream     Stream // nil: the handler has the socket itself
 	side       int32
 	generation int32
 }
@@ -250,18 +252,33 @@ func (l *Loop) mayWait() bool {
 	return l.waiting
 }
 
-// tell tells the handler of a slot, if it still has one.
+// tell tells the stream of a slot and then its handler, if it still has one.
 func (l *Loop) tell(t Token, e Events) {
+	s := l.slots[t]
+	if s.handler == nil {
+		return
+	}
+	l.event(s, e)
+}
+
+// Tell tells the handler of a socket with a Stream what the Stream has found, on the loop.
+func (l *Loop) Tell(t Token, e Events) {
 	if s := l.slots[t]; s.handler != nil {
-		l.event(s.handler, int(s.side), e)
+		s.stream = nil
+		l.event(s, e)
 	}
 }
 
 // The calls of one handler each. A panic in it is not the end of the others.
 
-func (l *Loop) event(h EventHandler, side int, e Events) {
-	defer l.guard(h)
-	h.Event(side, e)
+func (l *Loop) event(s slot, e Events) {
+	defer l.guard(s.handler)
+	if s.stream != nil {
+		if e = s.stream.Event(e); e == 0 {
+			return
+		}
+	}
+	s.handler.Event(int(s.side), e)
 }
 
 func (l *Loop) deliver(r Receiver) {
@@ -355,7 +372,7 @@ func (l *Loop) HandOver(t Token, h EventHandler, side int) {
 
 // Forget ends the watch over a descriptor that is closed at once, in all its duplicates. The token is another's afterwards.
 func (l *Loop) Forget(t Token) {
-	l.slots[t].handler = nil
+	l.slots[t].handler, l.slots[t].stream = nil, nil
 	l.poller.forget(t)
 	l.free = append(l.free, int32(t))
 }

@@ -152,8 +152,8 @@ func (p *poller) edges(t Token) Events {
 	return e
 }
 
-// Read is sock.Receive for a watched socket. Handlers read by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Read(t Token, fd int, b []byte) (int, error) {
+// ReadSocket is sock.Receive for a watched socket. What it comes to the end of is told anew.
+func (l *Loop) ReadSocket(t Token, fd int, b []byte) (int, error) {
 	n, err := sock.Receive(fd, b)
 	if err == sock.Again || err == nil && n < len(b) {
 		l.poller.arm(t, unix.POLLIN)
@@ -161,8 +161,8 @@ func (l *Loop) Read(t Token, fd int, b []byte) (int, error) {
 	return n, err
 }
 
-// Write is sock.Send for a watched socket. Handlers write by it alone, so that the loop knows what it is to tell next.
-func (l *Loop) Write(t Token, fd int, b []byte) (int, error) {
+// WriteSocket is sock.Send for a watched socket. When one that takes no more does so again is told anew.
+func (l *Loop) WriteSocket(t Token, fd int, b []byte) (int, error) {
 	n, err := sock.Send(fd, b)
 	if err == sock.Again || err == nil && n < len(b) {
 		l.poller.arm(t, unix.POLLOUT)

@@ -245,7 +245,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
 	for i, l := range r.listeners {
-		if err := r.gateway.Listen(l); err != nil {
+		if err := r.gateway.Listen(l, gateway.ListenOptions{}); err != nil {
 			r.listeners = r.listeners[i:]
 			return fmt.Errorf("listen: %w", err)
 		}

@@ -49,13 +49,6 @@ func PrepareListener(fd int) {
 	set(fd, probes...)
 }
 
-// Quiet reports whether there is nothing to be read, be it the end or an error. It takes nothing away.
-func Quiet(fd int) bool {
-	var b [1]byte
-	_, err := Peek(fd, b[:])
-	return err == Again
-}
-
 // Failed returns the error that waits at a socket, and takes it away: a reset, which bytes that came before it hide from
 // Receive and Peek.
 func Failed(fd int) error {

@@ -3,8 +3,6 @@ package tunnel
 import (
 	"math"
 	"time"
-
-	"github.com/sidway/sidway/gateway/sock"
 )
 
 // arm sets the tunnel's deadline to the first of its limits. The client's silence is looked at lazily: bytes that come
@@ -47,7 +45,7 @@ func (t *tunnel) Expire() {
 // abandon ends the tunnel for the fault of one side, and drops what that side did not take rather than leave it to the kernel
 // for minutes.
 func (t *tunnel) abandon(side int, c Cause) {
-	sock.Abort(t.fds[side])
+	t.loop.Abort(t.tokens[side], t.fds[side])
 	t.because(c)
 	t.close()
 }

@@ -159,7 +159,7 @@ func (t *tunnel) move(i int) bool {
 		}
 		if w.eof {
 			if !t.directions[1-i].over { // else the close that follows tells it
-				_ = sock.ShutdownWrite(t.fds[1-i]) // fails only where that side has gone, which the other way finds out
+				_ = t.loop.CloseWrite(t.tokens[1-i], t.fds[1-i]) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
 			return false
@@ -331,8 +331,7 @@ func (t *tunnel) close() {
 	}
 	t.loop.StopTimer(&t.Timer)
 	for i, fd := range t.fds {
-		t.loop.Forget(t.tokens[i])
-		sock.Close(fd)
+		t.loop.Close(t.tokens[i], fd)
 	}
 	if t.done != nil {
 		t.done(Result{FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause})

@@ -1,0 +1,106 @@
+package gateway_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// withTLS has the gateway serve by TLS, and withSecureNodes speak to its nodes so.
+func withTLS(o *siteOptions) { o.listen.TLS = serverTLS }
+
+// secureClient connects to the gateway at addr by TLS, whatever this run has.
+func secureClient(t *testing.T, addr string, config *tls.Config) *tls.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// A ticket of the first connection spares the second one a full handshake.
+func TestTLSIsCounted(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(node), withTLS)
+	config := clientTLS.Clone()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for range 2 {
+		conn := secureClient(t, s.addr, config)
+		io.WriteString(conn, get(handshakeTarget, "Connection: close"))
+		if b, err := io.ReadAll(conn); err != nil || !bytes.Contains(b, []byte(aSID)) {
+			t.Fatalf("%q %v", b, err)
+		}
+	}
+	for _, outcome := range []string{"full", "resumed"} {
+		if n := s.metric("sidway_tls_handshakes_total", "client", outcome); n != 1 {
+			t.Errorf("%v handshakes are counted as %s", n, outcome)
+		}
+	}
+}
+
+// Whoever speaks HTTP to a port for TLS is told so in HTTP.
+func TestPlainHTTPOnAPortForTLS(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := startGateway(t, withNodes(startNode(t, "n1", nil)), withTLS, withLog(slog.New(slog.NewTextHandler(&log, nil))))
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, get("/socket.io/?EIO=4&transport=polling"))
+	if b, _ := io.ReadAll(conn); !bytes.HasPrefix(b, []byte("HTTP/1.1 400 ")) || !bytes.Contains(b, []byte("https://")) {
+		t.Errorf("got %q", b)
+	}
+	s.Close()
+	if n := s.metric("sidway_tls_handshakes_total", "client", "plain"); n != 1 || !strings.Contains(log.String(), "a client speaks plain HTTP") {
+		t.Errorf("counted %v, logged %s", n, log.String())
+	}
+}
+
+// A node whose certificate is nobody's gets no request, and the log says why.
+func TestNodeThatIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", serverTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asked := make(chan string, 10)
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			b, _ := io.ReadAll(conn)
+			asked <- string(b)
+			conn.Close()
+		}
+	}()
+	_, stranger := selfSigned("127.0.0.1")
+	good := startNode(t, "good", engine(aSID))
+	var log bytes.Buffer
+	s := startGateway(t, withLog(slog.New(slog.NewTextHandler(&log, nil))), func(o *siteOptions) {
+		o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: cluster.New("c1", cluster.Settings{Nodes: []cluster.Config{
+			{Name: "bad", Address: l.Addr().String(), Weight: 1000, TLS: stranger}, {Name: "good", Address: good.addr, Weight: 1, TLS: nodeTLS()},
+		}})}}
+	})
+	c := dial(t, s.addr)
+	for range 3 {
+		c.expect(get(handshakeTarget), 200, openPacket(aSID))
+	}
+	if b := <-asked; b != "" {
+		t.Errorf("the node was asked %q", b)
+	}
+	s.Close()
+	if n := s.metric("sidway_setup_faults_total", "node_tls"); n < 1 || !strings.Contains(log.String(), "certificate signed by unknown authority") {
+		t.Errorf("counted %v, logged %s", n, log.String())
+	}
+}
