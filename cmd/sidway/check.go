@@ -21,7 +21,7 @@ func (c command) check(args []string) error {
 	if wantsHelp, err := s.parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "check")
 	}
-	cfg, err := c.load(s)
+	cfg, err := told(config.CheckWith(s.file, c.env, s.flags))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 )
 
 // none is an empty environment.
@@ -148,6 +151,10 @@ log.access_format      text
 trace.endpoint         none
 trace.sample           1%
 trusted_proxies        10.0.0.0/8, 192.0.2.7/32
+tls.certificates       none
+tls.min_version        1.2
+tls.client_ca          none
+tls.client_auth        none
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
 limits.body_time       10s
@@ -203,6 +210,17 @@ func TestCheckTellsEveryProblem(t *testing.T) {
 		if status != 1 || stdout != "" || stderr != want {
 			t.Errorf("%s: got %d\n%s%s\nwant\n%s", name, status, stdout, stderr, want)
 		}
+	}
+}
+
+// A certificate that has ended is refused where somebody asks whether all is well.
+func TestCheckTellsOfACertificateThatHasEnded(t *testing.T) {
+	ended := time.Now().Add(-time.Hour)
+	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{From: ended.Add(-time.Hour), To: ended}).Write(t, t.TempDir(), "a")
+	file := write(t, "tls: {certificates: [{cert: "+cert+", key: "+key+"}]}\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+	status, stdout, stderr := call(t, none, "check", "--config", file)
+	if want := file + ":1: tls.certificates[0].cert: \"" + cert + "\" has ended on "; status != 1 || stdout != "" || !strings.Contains(stderr, want) {
+		t.Errorf("got %d\n%s%s\nwant\n%s", status, stdout, stderr, want)
 	}
 }
 

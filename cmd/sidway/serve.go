@@ -138,7 +138,10 @@ func (c command) reopen(ctx context.Context, a *accessLog) {
 
 // load reads the settings. What is wrong with them is told line by line, each of which begins with its place.
 func (c command) load(s settings) (*config.Config, error) {
-	cfg, err := config.LoadWith(s.file, c.env, s.flags)
+	return told(config.LoadWith(s.file, c.env, s.flags))
+}
+
+func told(cfg *config.Config, err error) (*config.Config, error) {
 	var problems *config.Error
 	if errors.As(err, &problems) {
 		return nil, fmt.Errorf("the settings cannot be used:\n%w", err)

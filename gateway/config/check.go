@@ -11,6 +11,7 @@ import (
 // check finds what is only wrong beside something else. A value that was refused by itself is not mentioned again.
 func (l *loader) check() {
 	l.checkAddresses()
+	l.checkTLS()
 	switch {
 	case len(l.cfg.Clusters) > 0 || !l.clean("clusters") || l.broken:
 	case !l.said("clusters"):

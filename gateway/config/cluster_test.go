@@ -198,11 +198,13 @@ func TestNoSecretIsPrinted(t *testing.T) {
 // What is commented out in the example is valid too, so that it can be taken in as it is.
 func TestTheExampleCanBeUncommented(t *testing.T) {
 	t.Chdir(t.TempDir())
+	ssl := sslFiles(t)
 	if err := errors.Join(os.Mkdir("public", 0o700), os.WriteFile("maintenance.html", nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	commented := regexp.MustCompile(`^( *# (?: |# )*)([a-z_]+):`)
-	head, clusters, _ := strings.Cut(config.Example(), "\nclusters:\n")
+	head, clusters, _ := strings.Cut(strings.ReplaceAll(config.Example(), "/etc/ssl", ssl), "\nclusters:\n")
+	head = regexp.MustCompile("(?m)^  # (client_[a-z]+: )").ReplaceAllString(head, "  $1")
 	for kind, others := range map[string][]string{
 		"dns":        {"srv", "kubernetes", "service", "namespace", "port", "api"},
 		"srv":        {"dns", "kubernetes", "service", "namespace", "port", "api"},

@@ -1,5 +1,5 @@
 // Package config loads and validates the settings of one sidway replica. The result is plain data: nothing here dials,
-// listens or watches a file, and of sidway it imports only the type of the limits and what reads a Redis URL. Directories and files
+// listens or watches a file, and of sidway it imports only the type of the limits and what reads Redis URLs, keys and certificates. Directories and files
 // that settings name are looked at once, so that a misspelt one is found before it is needed.
 //
 //	cfg, err := config.Load("sidway.yaml", os.Environ())
@@ -44,6 +44,7 @@ type Config struct {
 	Log            Log
 	Trace          Trace
 	TrustedProxies []netip.Prefix // whose Forwarded and X-Forwarded-* are believed, and appended to
+	TLS            TLS
 	Limits         limits.Limits
 	Runtime        Runtime
 	Shutdown       Shutdown

@@ -17,6 +17,7 @@ import (
 )
 
 func TestEveryVariableSetsItsSetting(t *testing.T) {
+	ssl := sslFiles(t)
 	got, err := config.Load("", env(map[string]string{
 		"SIDWAY_LISTEN":                ":1, [::1]:2",
 		"SIDWAY_ADMIN_LISTEN":          "off",
@@ -34,6 +35,10 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TRACE_ENDPOINT":        "https://otel.example.com/v1",
 		"SIDWAY_TRACE_SAMPLE":          "50%",
 		"SIDWAY_TRUSTED_PROXIES":       "10.0.0.0/8,::1",
+		"SIDWAY_TLS_CERTIFICATES":      ssl + "/a.pem;key=" + ssl + "/a.key",
+		"SIDWAY_TLS_MIN_VERSION":       "1.3",
+		"SIDWAY_TLS_CLIENT_CA":         ssl + "/clients.pem",
+		"SIDWAY_TLS_CLIENT_AUTH":       "optional",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
 		"SIDWAY_LIMITS_BODY_TIME":      "6ms",
@@ -61,6 +66,10 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		Log:            config.Log{Level: "debug", Format: "json", Access: "stdout", AccessFormat: "combined"},
 		Trace:          config.Trace{Endpoint: "https://otel.example.com/v1", Sample: 0.5},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		TLS: config.TLS{
+			Certificates: []config.Certificate{{Cert: ssl + "/a.pem", Key: ssl + "/a.key"}}, MinVersion: "1.3",
+			ClientCA: ssl + "/clients.pem", ClientAuth: "optional",
+		},
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,
 			IdleTime: 8 * time.Millisecond, WriteTime: 9 * time.Millisecond, HandshakeTime: 10 * time.Millisecond,
@@ -228,8 +237,9 @@ func TestEverySettingCanBeSet(t *testing.T) {
 func TestEverySettingIsShownWithAValue(t *testing.T) {
 	vars := map[string]string{}
 	flags := config.Flags{}
+	ssl := sslFiles(t)
 	for _, s := range config.Settings() {
-		value := s.Default + s.Sample
+		value := strings.ReplaceAll(s.Default+s.Sample, "/etc/ssl", ssl)
 		vars[s.Variable], flags[s.Flag] = value, strings.Split(value, ",")
 		if (s.Default == "") == (s.Sample == "") {
 			t.Errorf("%s needs a default or a sample, and not both", s.Key)

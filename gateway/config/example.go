@@ -102,6 +102,7 @@ read it, but for web pages in a browser. Therefore the Host of a request must be
 localhost and loopback addresses; else every IP address (kubelet and Prometheus ask by the pod's), every name without a
 dot (a container's, a Service's) and the host in listen.`,
 	"affinity": "Where it is kept which node has which session.",
+	"tls":      "What listeners with TLS show to clients, and ask of them.",
 	"limits":   "What clients may take.",
 	"trace":    "Traces of requests, by OpenTelemetry.",
 	"runtime": `How the replica uses processors: one event loop for each that the system and the quotas of its cgroups leave it at start, or

@@ -24,8 +24,18 @@ func Load(file string, environ []string) (*Config, error) {
 
 // LoadWith is Load with flags on top.
 func LoadWith(file string, environ []string, f Flags) (*Config, error) {
+	return load(file, environ, f, false)
+}
+
+// CheckWith is LoadWith for somebody who asks whether all is well: it refuses also what a replica works with as well as it can.
+func CheckWith(file string, environ []string, f Flags) (*Config, error) {
+	return load(file, environ, f, true)
+}
+
+func load(file string, environ []string, f Flags, strict bool) (*Config, error) {
 	l := &loader{
-		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
+		strict: strict,
+		cfg:    Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
 		env: newEnvironment(environ), expanded: map[string]bool{},
 	}
 	if file != "" {
@@ -66,6 +76,7 @@ type loader struct {
 	cfg      *Config
 	env      environment
 	expanded map[string]bool // variables that values of the file name
+	strict   bool            // also what a replica works with is refused
 	broken   bool            // the file is not YAML, so nothing is known of what it lacks
 	unread   map[string]bool // clusters and nodes that were no mappings, likewise
 }
@@ -95,6 +106,11 @@ func apply[T any](l *loader, f field[T], t *T, source, text string) {
 		texts = strings.Split(text, ",")
 	}
 	f.reset(t)
+	for key := range l.at {
+		if strings.HasPrefix(key, f.key+"[") { // items that the file had
+			delete(l.at, key)
+		}
+	}
 	for _, s := range texts {
 		if err := f.set(t, strings.TrimSpace(s)); err != nil {
 			l.addAt(f.key, err.Error())

@@ -20,6 +20,7 @@ func Reference() string {
 		}
 		last = section
 		f.explain(&b, f.key, fmt.Sprintf("`--%s`, `%s`", f.flag(), variable(f.key)))
+		explainAll(&b, f.key+".", f.below)
 	}
 	fmt.Fprintf(&b, "\n## clusters\n\n%s\nIt is a list; each cluster has these keys.\n\n", sections["clusters"])
 	explainAll(&b, "", aboutOf(clusterFields))

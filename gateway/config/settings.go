@@ -70,6 +70,15 @@ written as fast as lines come, lines are lost, and the log says how many; reques
 		withComment(`Addresses and networks of the load balancers in front, whose X-Forwarded-* and Forwarded are believed. From all
 others these headers are replaced. The client is the rightmost address in X-Forwarded-For (or Forwarded, where that is
 missing) that is not one of these.`),
+	certificatesField.withSample("/etc/ssl/a.pem;key=/etc/ssl/a.key", "as [{cert: /etc/ssl/a.pem, key: /etc/ssl/a.key}]").
+		withComment(`Which one a client gets is told by the name that it asks for: one that is exactly so comes before one with a *. Clients that
+ask for no name, or another, get the first. Files are read again when they change; bad ones are told, and what held before goes on.`),
+	one("tls.min_version", func(c *Config) *string { return &c.TLS.MinVersion }, oneOf("1.2", "1.3")).withDefault("1.2", "1.2, 1.3"),
+	one("tls.client_ca", func(c *Config) *string { return &c.TLS.ClientCA }, parseAuthorities).withShow(func(c *Config) string { return cmp.Or(c.TLS.ClientCA, "none") }).
+		withSample("/etc/ssl/clients.pem", "who signs clients' certificates, PEM; left out, clients are not asked for one"),
+	one("tls.client_auth", func(c *Config) *string { return &c.TLS.ClientAuth }, oneOf("require", "optional")).
+		withShow(func(c *Config) string { return cmp.Or(c.TLS.ClientAuth, "none") }).
+		withSample("optional", "require or optional, for client_ca: may clients come without one? Left out, they may not"),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).withZero("what the limit of file descriptors allows").
 		withDefault("0", "of clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
 	limit("header_time", func(l *limits.Limits) *time.Duration { return &l.HeaderTime }).

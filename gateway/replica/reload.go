@@ -74,6 +74,10 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 	if err := r.refuseOwn(cfg); err != nil {
 		return false, err
 	}
+	useCertificates, err := r.certs.Prepare(cfg.TLS)
+	if err != nil {
+		return false, err
+	}
 	before := r.redis
 	if old.Affinity.Redis != cfg.Affinity.Redis {
 		if r.redis, err = openRedis(cfg.Affinity); err == nil {
@@ -96,6 +100,7 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 		return false, err
 	}
 	r.cfg.Store(cfg)
+	useCertificates()
 	r.setTrace(old.Trace)
 	r.setParts(cfg, next)
 	if before != nil && before != r.redis {

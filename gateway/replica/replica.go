@@ -30,6 +30,7 @@ import (
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/admin"
 	"github.com/sidway/sidway/gateway/api"
+	"github.com/sidway/sidway/gateway/certs"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
 	"github.com/sidway/sidway/gateway/loop"
@@ -64,6 +65,7 @@ type Replica struct {
 	registry *prometheus.Registry
 	metrics  *gateway.Metrics
 	tracer   atomic.Pointer[trace.Tracer]
+	certs    *certs.Certificates
 	reloads  *prometheus.CounterVec
 	refused  atomic.Bool  // the configuration that was read last was
 	good     atomic.Int64 // when one was last found to be good, in ms since 1970
@@ -129,6 +131,9 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 func (r *Replica) open(cfg *config.Config) error {
 	var err error
 	if r.redis, err = openRedis(cfg.Affinity); err != nil {
+		return err
+	}
+	if r.certs, err = certs.New(cfg.TLS, certs.Options{Log: r.log, OnEvent: func(text string) { r.event("certificate", "", "", text) }}); err != nil {
 		return err
 	}
 	if err := r.openListeners(cfg.Listen); err != nil {
@@ -241,6 +246,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.reloading.Unlock()
 	work, failed := errgroup.WithContext(running)
 	work.Go(func() error { return r.sweep(running) })
+	work.Go(func() error { return r.certs.Run(running) })
 	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })

@@ -1,0 +1,59 @@
+package certs
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+
+	"github.com/sidway/sidway/gateway/keyfile"
+)
+
+// index finds certificates by the names that clients ask for.
+type index struct {
+	all   []*tls.Certificate
+	names map[string][]*tls.Certificate // exact, or *.example.com
+}
+
+var errNone = errors.New("certs: there is no certificate yet")
+
+func (x *index) add(c *tls.Certificate) {
+	if x.names == nil {
+		x.names = map[string][]*tls.Certificate{}
+	}
+	x.all = append(x.all, c)
+	names := c.Leaf.DNSNames
+	if len(names) == 0 {
+		names = []string{keyfile.Name(c.Leaf)}
+	}
+	for _, n := range names {
+		n = strings.ToLower(n)
+		x.names[n] = append(x.names[n], c)
+	}
+}
+
+// pick returns the certificate that a client gets: of those for the name that it asks for the first whose signature it understands, as a
+// rule, and where there is none for it, of all.
+func (x *index) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	found := x.names[name]
+	if _, parent, ok := strings.Cut(name, "."); ok && len(found) == 0 {
+		found = x.names["*."+parent]
+	}
+	if len(found) == 0 {
+		found = x.all
+	}
+	switch len(found) {
+	case 0:
+		return nil, errNone
+	case 1:
+		return found[0], nil
+	}
+	anonymous := *hello
+	anonymous.ServerName = "" // whether the name fits was looked at
+	for _, c := range found {
+		if anonymous.SupportsCertificate(c) == nil {
+			return c, nil
+		}
+	}
+	return found[0], nil
+}
