@@ -155,6 +155,7 @@ tls.certificates       none
 tls.min_version        1.2
 tls.client_ca          none
 tls.client_auth        none
+tls.tickets            redis
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
 limits.body_time       10s

@@ -1,6 +1,7 @@
-// Package certs has the certificates of listeners with TLS: from files, which it reads again when they change.
+// Package certs has the certificates of listeners with TLS: from files, which it reads again when they change; and the keys of their
+// session tickets, which replicas share.
 //
-//	c, err := certs.New(cfg.TLS, certs.Options{Log: log})
+//	c, err := certs.New(cfg.TLS, certs.Store{}, certs.Options{Log: log})
 //	…
 //	go c.Run(ctx)
 //	l = tls.NewListener(l, c.TLS())
@@ -14,10 +15,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/keyfile"
@@ -40,6 +44,13 @@ type Options struct {
 	OnEvent func(text string)
 
 	every time.Duration // of looks at files, for tests; 0: lookEvery
+	now   func() time.Time
+}
+
+// Store is where replicas share what the configuration wants to be shared.
+type Store struct {
+	Redis  redis.UniversalClient // nil: nowhere. It is not closed here
+	Prefix string                // of keys
 }
 
 // Certificates are what listeners with TLS show to clients, and ask of them. All methods may be called concurrently.
@@ -47,14 +58,23 @@ type Certificates struct {
 	log   *slog.Logger
 	tell  func(text string)
 	every time.Duration
+	now   func() time.Time // for the keys of tickets
 	outer *tls.Config
 	shown atomic.Pointer[shown]
 	soon  notice.Limiter[string]
 
-	mu    sync.Mutex // guards what follows, and has shown written by one at a time
-	cfg   config.TLS
-	pairs []*source[*tls.Certificate]
-	ca    *source[*x509.CertPool] // nil: clients are not asked for certificates
+	mu   sync.Mutex // guards what follows, and has shown written by one at a time
+	held            // by the configuration
+	keys []ticketKey
+}
+
+// held is what one configuration names, as it is now.
+type held struct {
+	cfg     config.TLS
+	pairs   []*source[*tls.Certificate]
+	ca      *source[*x509.CertPool] // nil: clients are not asked for certificates
+	tickets *source[[]ticketKey]    // nil: keys are in no files
+	ring    *ring                   // nil: nor in Redis. What is in it belongs to Run
 }
 
 // shown is what clients get, as it is at one moment.
@@ -64,16 +84,20 @@ type shown struct {
 }
 
 // New reads what cfg names.
-func New(cfg config.TLS, o Options) (*Certificates, error) {
-	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, soon: notice.Limiter[string]{Pause: soonQuiet}}
+func New(cfg config.TLS, s Store, o Options) (*Certificates, error) {
+	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, now: o.now, soon: notice.Limiter[string]{Pause: soonQuiet}}
 	if c.tell == nil {
 		c.tell = func(string) {}
 	}
 	if c.every == 0 {
 		c.every = lookEvery
 	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	// Where the inner configuration has no keys of tickets, this one's are used, which crypto/tls makes and which last as long as c.
 	c.outer = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.shown.Load().tls, nil }}
-	use, err := c.Prepare(cfg)
+	use, err := c.Prepare(cfg, s)
 	if err != nil {
 		return nil, err
 	}
@@ -85,56 +109,46 @@ func New(cfg config.TLS, o Options) (*Certificates, error) {
 func (c *Certificates) TLS() *tls.Config { return c.outer }
 
 // Prepare reads what cfg names, and returns what has it hold from then on, for connections to come.
-func (c *Certificates) Prepare(cfg config.TLS) (use func(), err error) {
-	var pairs []*source[*tls.Certificate]
+func (c *Certificates) Prepare(cfg config.TLS, s Store) (use func(), err error) {
+	h := held{cfg: cfg, tickets: newTicketFiles(cfg.Tickets)}
 	for i, files := range cfg.Certificates {
 		p := newPair(files)
 		if err := p.first(); err != nil {
 			return nil, fmt.Errorf("tls.certificates[%d]: %w", i, err)
 		}
-		pairs = append(pairs, p)
+		h.pairs = append(h.pairs, p)
 	}
-	var ca *source[*x509.CertPool]
 	if cfg.ClientCA != "" {
-		ca = newAuthorities(cfg.ClientCA)
-		if err := ca.first(); err != nil {
+		h.ca = newAuthorities(cfg.ClientCA)
+		if err := h.ca.first(); err != nil {
 			return nil, fmt.Errorf("tls.client_ca: %w", err)
 		}
 	}
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.cfg, c.pairs, c.ca = cfg, pairs, ca
-		c.show()
-	}, nil
-}
-
-func newPair(files config.Certificate) *source[*tls.Certificate] {
-	p := &source[*tls.Certificate]{files: []string{files.Cert, files.Key}}
-	p.parse = func(data [][]byte) (*tls.Certificate, error) {
-		if _, err := keyfile.Certificates(data[0]); err != nil {
-			return nil, fmt.Errorf("%q %w", files.Cert, err)
+	if h.tickets != nil {
+		if err := h.tickets.first(); err != nil {
+			return nil, fmt.Errorf("tls.tickets: %w", err)
 		}
-		cert, err := keyfile.Pair(data[0], data[1])
-		if err != nil {
-			return nil, fmt.Errorf("%q %w", files.Key, err)
-		}
-		if err := keyfile.Current(cert.Leaf, time.Now()); err != nil && p.value != nil && keyfile.Current(p.value.Leaf, time.Now()) == nil {
-			return nil, fmt.Errorf("%q %w", files.Cert, err) // one that holds is not given up for one that does not
-		}
-		return cert, nil
 	}
-	return p
+	if slices.Contains(cfg.Tickets, config.TicketsOfRedis) && s.Redis != nil {
+		h.ring = &ring{Store: s, keys: map[int64]ticketKey{}}
+	}
+	return func() { c.use(h) }, nil
 }
 
-func newAuthorities(file string) *source[*x509.CertPool] {
-	return &source[*x509.CertPool]{files: []string{file}, parse: func(data [][]byte) (*x509.CertPool, error) {
-		pool, err := keyfile.Authorities(data[0])
-		if err != nil {
-			err = fmt.Errorf("%q %w", file, err)
-		}
-		return pool, err
-	}}
+// use has h hold from now on.
+func (c *Certificates) use(h held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.ring != nil && c.ring != nil && h.ring.Store == c.ring.Store {
+		h.ring = c.ring
+	} else {
+		c.keys = nil
+	}
+	if h.tickets != nil {
+		c.keys = h.tickets.value
+	}
+	c.held = h
+	c.show()
 }
 
 // show gives clients what holds now. It needs mu.
@@ -144,9 +158,10 @@ func (c *Certificates) show() {
 		s.index.add(p.value)
 	}
 	s.tls = &tls.Config{
-		MinVersion:     map[string]uint16{"1.3": tls.VersionTLS13}[c.cfg.MinVersion], // 1.2 is Go's own
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: s.index.pick,
+		MinVersion:             map[string]uint16{"1.3": tls.VersionTLS13}[c.cfg.MinVersion], // 1.2 is Go's own
+		NextProtos:             []string{"http/1.1"},
+		GetCertificate:         s.index.pick,
+		SessionTicketsDisabled: slices.Contains(c.cfg.Tickets, config.TicketsOff),
 	}
 	if c.ca != nil {
 		s.tls.ClientCAs, s.tls.ClientAuth = c.ca.value, tls.RequireAndVerifyClientCert
@@ -154,7 +169,18 @@ func (c *Certificates) show() {
 			s.tls.ClientAuth = tls.VerifyClientCertIfGiven
 		}
 	}
+	if len(c.keys) > 0 {
+		s.tls.SetSessionTicketKeys(c.keys)
+	}
 	c.shown.Store(s)
+}
+
+// setTickets has clients get tickets by these keys. It needs mu.
+func (c *Certificates) setTickets(keys []ticketKey) {
+	if !slices.Equal(c.keys, keys) {
+		c.keys = keys
+		c.show()
+	}
 }
 
 // Run follows changes until ctx is done.
@@ -162,6 +188,7 @@ func (c *Certificates) Run(ctx context.Context) error {
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for {
+		c.followTickets(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -174,32 +201,40 @@ func (c *Certificates) Run(ctx context.Context) error {
 // look reads the files again.
 func (c *Certificates) look() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	changed := false
-	for _, p := range c.pairs {
-		if c.follow(p.look()) {
-			changed = true
+	h := c.held
+	c.mu.Unlock()
+	for _, p := range h.pairs {
+		if look(c, p) {
 			c.say(slog.LevelInfo, "certificate reloaded", "name", keyfile.Name(p.value.Leaf), "file", p.files[0], "ends", p.value.Leaf.NotAfter.UTC())
 		}
 	}
-	if c.ca != nil && c.follow(c.ca.look()) {
-		changed = true
-		c.say(slog.LevelInfo, "authorities of clients' certificates reloaded", "file", c.ca.files[0])
+	if h.ca != nil && look(c, h.ca) {
+		c.say(slog.LevelInfo, "authorities of clients' certificates reloaded", "file", h.ca.files[0])
 	}
-	if changed {
-		c.show()
+	if h.tickets != nil && look(c, h.tickets) {
+		c.say(slog.LevelInfo, "keys of session tickets reloaded", "files", h.tickets.files)
 	}
-	for _, s := range c.all() {
+	for _, s := range c.All() {
 		if left := time.Until(s.Ends); left < SoonEnds && c.soon.Due(s.Name) {
 			c.log.Warn("certificate ends soon, or has ended, and has not been renewed", "name", s.Name, "ends", s.Ends)
 		}
 	}
 }
 
-// follow tells of what a look has found to be wrong, and reports whether there is something new to show.
-func (c *Certificates) follow(changed bool, err error) bool {
+// look reads the files of a source again. It shows what is new, and reports whether there is.
+func look[T any](c *Certificates, s *source[T]) bool {
+	data, held, err := s.read()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, err := s.judge(data, held, err)
 	if err != nil {
 		c.say(slog.LevelError, "a file of TLS is not taken, what it held before goes on", "error", err)
+	}
+	if changed && c.tickets != nil {
+		c.keys = c.tickets.value
+	}
+	if changed {
+		c.show()
 	}
 	return changed
 }
@@ -222,13 +257,9 @@ type Status struct {
 }
 
 // All returns how all certificates are, in the order of the configuration.
-func (c *Certificates) All() []Status {
+func (c *Certificates) All() (all []Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.all()
-}
-
-func (c *Certificates) all() (all []Status) {
 	for _, p := range c.pairs {
 		all = append(all, Status{Name: keyfile.Name(p.value.Leaf), Ends: p.value.Leaf.NotAfter.UTC(), Err: p.err})
 	}

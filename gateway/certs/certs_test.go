@@ -82,7 +82,7 @@ func TestVersionsAndProtocols(t *testing.T) {
 		t.Errorf("protocol %q", p)
 	}
 	cfg.MinVersion = "1.3"
-	if err := s.Update(cfg); err != nil {
+	if err := s.Update(cfg, certs.Store{}); err != nil {
 		t.Fatal(err)
 	}
 	accepts(false, "TLS 1.2 where 1.3 is the least", &tls.Config{MaxVersion: tls.VersionTLS12})
@@ -167,7 +167,7 @@ func TestBadFilesAreNotTaken(t *testing.T) {
 	if s.log.count("certificate reloaded") > 0 {
 		t.Error(s.log.lines.String())
 	}
-	if err := s.Update(config.TLS{Certificates: []config.Certificate{{Cert: dir, Key: dir}}}); err == nil || !s.leaf("").Equal(good.Leaf) {
+	if err := s.Update(config.TLS{Certificates: []config.Certificate{{Cert: dir, Key: dir}}}, certs.Store{}); err == nil || !s.leaf("").Equal(good.Leaf) {
 		t.Errorf("an update with bad files: %v", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 	expect("required", false, true, false)
 	cfg.ClientAuth = "optional"
-	if err := s.Update(cfg); err != nil {
+	if err := s.Update(cfg, certs.Store{}); err != nil {
 		t.Fatal(err)
 	}
 	expect("optional", true, true, false)
@@ -254,10 +254,10 @@ func TestEndsAreTold(t *testing.T) {
 
 func TestNoCertificates(t *testing.T) {
 	t.Parallel()
-	if _, err := certs.New(config.TLS{Certificates: []config.Certificate{{Cert: "/none", Key: "/none"}}}, certs.Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
+	if _, err := certs.New(config.TLS{Certificates: []config.Certificate{{Cert: "/none", Key: "/none"}}}, certs.Store{}, certs.Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("files that are not there are taken")
 	}
-	if _, err := certs.New(config.TLS{ClientCA: "/dev/null"}, certs.Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
+	if _, err := certs.New(config.TLS{ClientCA: "/dev/null"}, certs.Store{}, certs.Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("a file that is none is taken")
 	}
 	if _, err := serve(t, config.TLS{}, byHand).dial(&tls.Config{}); err == nil {

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"context"
 	"time"
 
 	"github.com/sidway/sidway/gateway/config"
@@ -12,12 +13,24 @@ func (o Options) WithEvery(d time.Duration) Options {
 	return o
 }
 
+// Follows reports whether WithEvery has said so.
+func (o Options) Follows() bool { return o.every > 0 }
+
+// FollowTickets asks Redis for keys, if it is time to. It is not for use beside Run.
+func (c *Certificates) FollowTickets(ctx context.Context) { c.followTickets(ctx) }
+
 // Look looks at the files once, beside Run.
 func (c *Certificates) Look() { c.look() }
 
+// WithClock has the keys of tickets go by another clock.
+func (o Options) WithClock(now func() time.Time) Options {
+	o.now = now
+	return o
+}
+
 // Update has what cfg says hold from now on.
-func (c *Certificates) Update(cfg config.TLS) error {
-	use, err := c.Prepare(cfg)
+func (c *Certificates) Update(cfg config.TLS, s Store) error {
+	use, err := c.Prepare(cfg, s)
 	if err == nil {
 		use()
 	}

@@ -62,23 +62,25 @@ func (l *logged) event(text string) {
 	l.events = append(l.events, text)
 }
 
-// Whether files are looked at all the time, or when a test says so.
+// Whether changes are followed all the time, or when a test says so.
 const (
 	often  = 5 * time.Millisecond
-	byHand = time.Hour
+	byHand = 0
 )
 
 // serve says ok to all whose handshake succeeds, until the test ends.
 func serve(t *testing.T, cfg config.TLS, looks time.Duration) *served {
 	t.Helper()
-	return serveBy(t, cfg, certs.Options{}.WithEvery(looks))
+	return serveBy(t, cfg, certs.Store{}, certs.Options{}.WithEvery(looks))
 }
 
-func serveBy(t *testing.T, cfg config.TLS, o certs.Options) *served {
+// serveBy is serve with more. Where often is not said, nothing is followed but by hand.
+
+func serveBy(t *testing.T, cfg config.TLS, store certs.Store, o certs.Options) *served {
 	t.Helper()
 	l := &logged{}
 	o.Log, o.OnEvent = slog.New(slog.NewTextHandler(l, nil)), l.event
-	c, err := certs.New(cfg, o)
+	c, err := certs.New(cfg, store, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,9 @@ func serveBy(t *testing.T, cfg config.TLS, o certs.Options) *served {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
-	work.Go(func() { _ = c.Run(ctx) })
+	if o.Follows() {
+		work.Go(func() { _ = c.Run(ctx) })
+	}
 	listener := tls.NewListener(inner, c.TLS())
 	work.Go(func() {
 		for {

@@ -2,9 +2,14 @@ package certs
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"strconv"
+	"time"
 
+	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/keyfile"
 )
 
@@ -32,9 +37,8 @@ func (s *source[T]) first() (err error) {
 	return err
 }
 
-// look reads the files again. It reports whether value has changed, or that they have been bad for two looks, once.
-func (s *source[T]) look() (changed bool, err error) {
-	data, held, err := s.read()
+// judge takes what read has found. It reports whether value has changed, or that files have been bad for two looks, once.
+func (s *source[T]) judge(data [][]byte, held digest, err error) (changed bool, bad error) {
 	if err == nil && held == s.held {
 		s.err, s.failed = nil, digest{}
 		return false, nil
@@ -73,3 +77,35 @@ func (s *source[T]) read() (all [][]byte, held digest, err error) {
 	sum.Sum(held[:0])
 	return all, held, err
 }
+
+// newPair is the files of a certificate.
+func newPair(files config.Certificate) *source[*tls.Certificate] {
+	p := &source[*tls.Certificate]{files: []string{files.Cert, files.Key}}
+	p.parse = func(data [][]byte) (*tls.Certificate, error) {
+		if _, err := keyfile.Certificates(data[0]); err != nil {
+			return nil, inFile(files.Cert, err)
+		}
+		cert, err := keyfile.Pair(data[0], data[1])
+		if err != nil {
+			return nil, inFile(files.Key, err)
+		}
+		if err := keyfile.Current(cert.Leaf, time.Now()); err != nil && p.value != nil && keyfile.Current(p.value.Leaf, time.Now()) == nil {
+			return nil, inFile(files.Cert, err) // one that holds is not given up for one that does not
+		}
+		return cert, nil
+	}
+	return p
+}
+
+// newAuthorities is a file of those who sign clients' certificates.
+func newAuthorities(file string) *source[*x509.CertPool] {
+	return &source[*x509.CertPool]{files: []string{file}, parse: func(data [][]byte) (*x509.CertPool, error) {
+		pool, err := keyfile.Authorities(data[0])
+		if err != nil {
+			return nil, inFile(file, err)
+		}
+		return pool, nil
+	}}
+}
+
+func inFile(file string, err error) error { return fmt.Errorf("%q %w", file, err) }

@@ -39,6 +39,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TLS_MIN_VERSION":       "1.3",
 		"SIDWAY_TLS_CLIENT_CA":         ssl + "/clients.pem",
 		"SIDWAY_TLS_CLIENT_AUTH":       "optional",
+		"SIDWAY_TLS_TICKETS":           "off",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
 		"SIDWAY_LIMITS_BODY_TIME":      "6ms",
@@ -68,7 +69,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		TLS: config.TLS{
 			Certificates: []config.Certificate{{Cert: ssl + "/a.pem", Key: ssl + "/a.key"}}, MinVersion: "1.3",
-			ClientCA: ssl + "/clients.pem", ClientAuth: "optional",
+			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"},
 		},
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,
@@ -105,7 +106,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	}
 	want := config.Default()
 	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "debug"
-	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime = "redis://r", true, 3*time.Minute
+	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime, want.TLS.Tickets = "redis://r", true, 3*time.Minute, []string{"redis"}
 	want.Clusters = []config.Cluster{{
 		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
 		Nodes: []config.Node{{Name: "y", URL: "http://y:1", Weight: 2}},

@@ -57,7 +57,7 @@ func TestLoadReadsTheDocumentedShape(t *testing.T) {
 	}
 	want := config.Default()
 	want.Listen = []string{"0.0.0.0:8080"}
-	want.Affinity.Redis = "redis://127.0.0.1:6379/0"
+	want.Affinity.Redis, want.TLS.Tickets = "redis://127.0.0.1:6379/0", []string{"redis"}
 	want.Clusters = []config.Cluster{{
 		Name:    "chat",
 		Host:    []string{"chat.example.com"},

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -79,6 +80,11 @@ ask for no name, or another, get the first. Files are read again when they chang
 	one("tls.client_auth", func(c *Config) *string { return &c.TLS.ClientAuth }, oneOf("require", "optional")).
 		withShow(func(c *Config) string { return cmp.Or(c.TLS.ClientAuth, "none") }).
 		withSample("optional", "require or optional, for client_ca: may clients come without one? Left out, they may not"),
+	many("tls.tickets", func(c *Config) *[]string { return &c.TLS.Tickets }, parseTickets).
+		withShow(func(c *Config) string { return cmp.Or(strings.Join(c.TLS.Tickets, ", "), TicketsOwn) }).
+		withSample("redis", "by whose keys clients resume sessions: redis, own, off, or a list of files").
+		withComment(`Left out: of keys in Redis, where affinity.redis is set, so that clients resume sessions at every replica; else own, which is keys in
+the memory of each replica. A file has at least 32 random bytes, by: openssl rand -out ticket.key 80. New tickets are made by the first.`),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).withZero("what the limit of file descriptors allows").
 		withDefault("0", "of clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
 	limit("header_time", func(l *limits.Limits) *time.Duration { return &l.HeaderTime }).

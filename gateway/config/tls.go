@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,17 @@ type TLS struct {
 	MinVersion   string        // 1.2 or 1.3
 	ClientCA     string        // a file of those who sign clients' certificates; empty: clients are not asked for one
 	ClientAuth   string        // require or optional; empty without ClientCA
+	// Tickets says by what clients resume sessions: Redis or Off alone, or files with keys, the first of which is used for new
+	// tickets; empty: keys of this process, in its memory.
+	Tickets []string
 }
+
+// What TLS.Tickets can be instead of files.
+const (
+	TicketsOfRedis = "redis"
+	TicketsOwn     = "own"
+	TicketsOff     = "off"
+)
 
 // Certificate is the files of a certificate, in PEM.
 type Certificate struct {
@@ -113,6 +124,32 @@ func parseAuthorities(text string) (string, error) {
 	return text, look(text, func(data []byte) error { _, err := keyfile.Authorities(data); return err })
 }
 
+// parseTickets parses a word, or a file with a key.
+func parseTickets(text string) (string, error) {
+	if slices.Contains([]string{TicketsOfRedis, TicketsOwn, TicketsOff}, text) {
+		return text, nil
+	}
+	return text, look(text, func(data []byte) error { _, err := keyfile.Ticket(data); return err })
+}
+
+// checkTickets refuses words among files, and Redis where there is none, which is used where nothing is said.
+func (l *loader) checkTickets() {
+	t := &l.cfg.TLS
+	isFile := func(s string) bool { return s != TicketsOfRedis && s != TicketsOwn && s != TicketsOff }
+	words := slices.DeleteFunc(slices.Clone(t.Tickets), isFile)
+	switch redis := l.cfg.Affinity.Redis != ""; {
+	case !l.clean("tls.tickets"):
+	case len(words) > 0 && len(t.Tickets) > 1:
+		l.addAt("tls.tickets", words[0]+" stands alone; take it out, or all others")
+	case slices.Contains(words, TicketsOfRedis) && !redis && l.clean("affinity.redis"):
+		l.addAt("tls.tickets", "there is no Redis; write affinity.redis too, or own, or files")
+	case len(t.Tickets) == 0 && redis:
+		t.Tickets = []string{TicketsOfRedis}
+	case slices.Contains(words, TicketsOwn):
+		t.Tickets = nil
+	}
+}
+
 // look returns what is wrong with a file: that it cannot be read, or what check says of its content.
 func look(file string, check func([]byte) error) error {
 	if file == "" {
@@ -149,6 +186,7 @@ func (l *loader) checkTLS() {
 	for i := range t.Certificates {
 		l.checkCurrent(t.Certificates[i], fmt.Sprintf("tls.certificates[%d]", i))
 	}
+	l.checkTickets()
 	switch {
 	case t.ClientCA != "" && t.ClientAuth == "":
 		t.ClientAuth = "require"

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ func TestTLSProblems(t *testing.T) {
 	keyfiletest.File(t, dir, "broken.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	keyfiletest.File(t, dir, "empty")
 	keyfiletest.File(t, dir, "der", []byte{0x30, 0x82, 1, 2})
+	keyfiletest.File(t, dir, "ticket", make([]byte, 32))
 	keyfiletest.File(t, dir, "large", bytes.Repeat([]byte{'x'}, 1<<20+1))
 	absent := `cannot be read: no such file or directory; it is seen from the working directory, "` + here + `"`
 	for settings, want := range map[string]string{
@@ -111,6 +113,13 @@ func TestTLSProblems(t *testing.T) {
 		"certificates: [a.key, {cert: old.pem, key: old.key}]":  `2: tls.certificates[0]: "a.key" holds a key, and no certificate; are the two exchanged?`,
 		"certificates:\n  - {cert: old.pem, key: old.key}":      `serves; 3: tls.certificates[0].cert: "old.pem" has ended on 2026-01-02 03:04 UTC, so clients refuse it; renew the certificate of old.example.com`,
 		"certificates:\n  - {cert: new.pem, key: new.key}":      `serves; 3: tls.certificates[0].cert: "new.pem" begins only on 2126-01-02 03:04 UTC, so clients refuse it: is the clock right?`,
+		"tickets: off":                                          "",
+		"tickets: own":                                          "",
+		"tickets: [ticket, ticket]":                             "",
+		"tickets: [ticket, off]":                                "2: tls.tickets: off stands alone; take it out, or all others",
+		"tickets: redis":                                        "2: tls.tickets: there is no Redis; write affinity.redis too, or own, or files",
+		"tickets: on":                                           `2: tls.tickets: "on" ` + absent,
+		"tickets: empty":                                        `2: tls.tickets: "empty" has 0 bytes, and a key is made of at least 32 that nobody can guess; make one by: openssl rand -out FILE 80`,
 		"certificates:\n  - {cert: a.pem, key: a.key, ca: b}\n": "3: tls.certificates[0].ca: unknown key; the keys here are cert, key",
 	} {
 		file := write(t, "tls:\n  "+strings.ReplaceAll(settings, "\n", "\n  ")+"\n"+good)
@@ -125,6 +134,20 @@ func TestTLSProblems(t *testing.T) {
 		}
 		if _, err := config.Load(file, none); (err == nil) != (serves || want == "") {
 			t.Errorf("%s: loaded: %v", settings, err)
+		}
+	}
+}
+
+// Replicas that share a Redis share the keys of tickets there, unless something else is said.
+func TestTickets(t *testing.T) {
+	key := keyfiletest.File(t, t.TempDir(), "key", make([]byte, 48))
+	for vars, want := range map[string][]string{
+		"": nil, "redis://h": {"redis"}, "redis://h redis": {"redis"}, "redis://h own": nil, "redis://h off": {"off"}, "redis://h " + key: {key}, " " + key + "," + key: {key, key},
+	} {
+		redis, tickets, _ := strings.Cut(vars, " ")
+		got, err := config.Load(write(t, good), env(map[string]string{"SIDWAY_REDIS": redis, "SIDWAY_TLS_TICKETS": tickets}))
+		if err != nil || !slices.Equal(got.TLS.Tickets, want) {
+			t.Errorf("%s: %v %v, want %v", vars, got, err, want)
 		}
 	}
 }

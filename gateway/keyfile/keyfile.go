@@ -1,4 +1,5 @@
-// Package keyfile reads the files that TLS needs: certificates, their keys, and the authorities of others' certificates.
+// Package keyfile reads the files that TLS needs: certificates, their keys, the authorities of others' certificates, and keys of
+// session tickets.
 //
 //	data, err := keyfile.Read("/etc/ssl/a.pem")
 //	…
@@ -10,6 +11,7 @@ package keyfile
 import (
 	"bytes"
 	"crypto"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -166,6 +168,14 @@ func Authorities(data []byte) (*x509.CertPool, error) {
 		pool.AddCert(c)
 	}
 	return pool, nil
+}
+
+// Ticket returns the key that a file of random bytes stands for.
+func Ticket(data []byte) (key [sha256.Size]byte, err error) {
+	if len(data) < len(key) {
+		return key, fmt.Errorf("has %d bytes, and a key is made of at least %d that nobody can guess; make one by: openssl rand -out FILE 80", len(data), len(key))
+	}
+	return sha256.Sum256(data), nil
 }
 
 // Name is what people call a certificate: the first name that it is for.

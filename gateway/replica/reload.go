@@ -13,6 +13,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/certs"
 	"github.com/sidway/sidway/gateway/config"
 )
 
@@ -74,10 +75,6 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 	if err := r.refuseOwn(cfg); err != nil {
 		return false, err
 	}
-	useCertificates, err := r.certs.Prepare(cfg.TLS)
-	if err != nil {
-		return false, err
-	}
 	before := r.redis
 	if old.Affinity.Redis != cfg.Affinity.Redis {
 		if r.redis, err = openRedis(cfg.Affinity); err == nil {
@@ -91,7 +88,11 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 			return false, err
 		}
 	}
-	next, err := r.nextParts(cfg, old.Affinity == cfg.Affinity)
+	useCertificates, err := r.certs.Prepare(cfg.TLS, certs.Store{Redis: r.redis, Prefix: cfg.Affinity.Prefix})
+	var next []*part
+	if err == nil {
+		next, err = r.nextParts(cfg, old.Affinity == cfg.Affinity)
+	}
 	if err != nil {
 		if before != r.redis && r.redis != nil {
 			r.redis.Close()
