@@ -25,6 +25,7 @@ import (
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 	"github.com/sidway/sidway/gateway/replica"
 )
 
@@ -44,6 +45,8 @@ func live(t *testing.T) series {
 	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops = []string{"127.0.0.1:0"}, "127.0.0.1:0", false
 	cfg.Shutdown = config.Shutdown{Deadline: time.Second, Waves: 1}
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
+	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"chat.example.com"}}).Write(t, t.TempDir(), "a")
+	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}
 	c := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions}
 	c.Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: 5 * time.Second, Rise: 1, Fall: 1}
 	for _, name := range []string{"n1", "n2"} {

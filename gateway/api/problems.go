@@ -81,6 +81,7 @@ func (s *Status) judge(before *Status) {
 	}
 	f := findings{now: s, before: before, all: []Problem{}}
 	f.ofReplicas()
+	f.ofCertificates()
 	for i := range s.Clusters {
 		f.ofCluster(&s.Clusters[i])
 	}
@@ -152,6 +153,21 @@ func (f *findings) ofReplicas() {
 	}
 	if len(versions) > 1 {
 		f.add(Problem{Level: info}, "Replicas have %d different versions", len(versions))
+	}
+}
+
+func (f *findings) ofCertificates() {
+	for _, c := range f.now.Certificates {
+		p, left := Problem{Level: warn}, c.Ends.Sub(f.now.At)
+		if left <= 0 {
+			p.Level = bad
+			f.add(p, "The certificate of %s has ended on %s: clients refuse it", c.Name, c.Ends.Format(time.DateOnly))
+		} else if c.Late {
+			f.add(p, "The certificate of %s ends in %s, on %s: does nobody renew it?", c.Name, count(int(left.Hours()/24), "day"), c.Ends.Format(time.DateOnly))
+		}
+		if p.Level = warn; c.Error != "" {
+			f.add(p, "The certificate of %s is not renewed: %s", c.Name, c.Error)
+		}
 	}
 }
 

@@ -40,6 +40,12 @@ func TestProblems(t *testing.T) {
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
 		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that it may have", ""},
 		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has all 1,000 connections that it may have", ""},
+		"certificate late": {func(s *api.Status) {
+			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon.AddDate(0, 0, 13), Late: true}, {Name: "b.example.com", Ends: noon.AddDate(0, 0, 13)}}
+		}, false, "warn The certificate of a.example.com ends in 13 days, on 2026-12-11: does nobody renew it?", ""},
+		"certificate ended": {func(s *api.Status) {
+			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon, Late: true, Error: "no such file"}}
+		}, false, "bad The certificate of a.example.com has ended on 2026-11-28: clients refuse it; warn The certificate of a.example.com is not renewed: no such file", ""},
 		"unhealthy": {func(s *api.Status) {
 			s.Clusters[0].Nodes[1].Healthy, s.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "status 500"}
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},

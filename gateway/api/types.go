@@ -12,7 +12,9 @@ type Status struct {
 	Replicas []Peer    `json:"replicas" doc:"all that share the Redis, this one first; without Redis this one alone"`
 	Store    Store     `json:"store"`
 	Clusters []Cluster `json:"clusters"`
-	Faults   []Fault   `json:"faults" doc:"signs of the last hour that clients, nodes, proxies or replicas are set up wrongly, the latest first"`
+
+	Certificates []Certificate `json:"certificates" doc:"what this replica shows to clients with TLS"`
+	Faults       []Fault       `json:"faults" doc:"signs of the last hour that clients, nodes, proxies or replicas are set up wrongly, the latest first"`
 }
 
 // Replica is this process.
@@ -46,6 +48,14 @@ type Store struct {
 	Kind  string `json:"kind" doc:"memory or redis"`
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty" doc:"why it is not up"`
+}
+
+// Certificate is one that clients are shown.
+type Certificate struct {
+	Name  string    `json:"name" doc:"the first name that it is for"`
+	Ends  time.Time `json:"ends"`
+	Late  bool      `json:"late" doc:"it should have been renewed: 14 days before its end, or a quarter of its time, if that is less"`
+	Error string    `json:"error,omitempty" doc:"why what should take its place does not"`
 }
 
 // Cluster is the nodes of one route.

@@ -31,10 +31,11 @@ import (
 const (
 	// lookEvery is how often files are looked at.
 	lookEvery = 3 * time.Second
-	// SoonEnds is how long before its end a certificate should have been renewed.
-	SoonEnds = 14 * 24 * time.Hour
-	// soonQuiet is how often the log says that one has not been.
-	soonQuiet = 24 * time.Hour
+	// lateBefore is how long before its end a certificate should have been renewed, or lateShare of its time, where that is less.
+	lateBefore = 14 * 24 * time.Hour
+	lateShare  = 4
+	// lateQuiet is how often the log says that one has not been.
+	lateQuiet = 24 * time.Hour
 )
 
 // Options are what Certificates work with.
@@ -61,7 +62,7 @@ type Certificates struct {
 	now   func() time.Time // for the keys of tickets
 	outer *tls.Config
 	shown atomic.Pointer[shown]
-	soon  notice.Limiter[string]
+	late  notice.Limiter[string]
 
 	mu   sync.Mutex // guards what follows, and has shown written by one at a time
 	held            // by the configuration
@@ -85,7 +86,7 @@ type shown struct {
 
 // New reads what cfg names.
 func New(cfg config.TLS, s Store, o Options) (*Certificates, error) {
-	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, now: o.now, soon: notice.Limiter[string]{Pause: soonQuiet}}
+	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, now: o.now, late: notice.Limiter[string]{Pause: lateQuiet}}
 	if c.tell == nil {
 		c.tell = func(string) {}
 	}
@@ -215,8 +216,8 @@ func (c *Certificates) look() {
 		c.say(slog.LevelInfo, "keys of session tickets reloaded", "files", h.tickets.files)
 	}
 	for _, s := range c.All() {
-		if left := time.Until(s.Ends); left < SoonEnds && c.soon.Due(s.Name) {
-			c.log.Warn("certificate ends soon, or has ended, and has not been renewed", "name", s.Name, "ends", s.Ends)
+		if s.Late && c.late.Due(s.Name) {
+			c.say(slog.LevelWarn, "certificate ends soon, or has ended, and has not been renewed", "name", s.Name, "ends", s.Ends)
 		}
 	}
 }
@@ -247,21 +248,4 @@ func (c *Certificates) say(level slog.Level, text string, args ...any) {
 		fmt.Fprintf(&b, ", %v %v", args[i], args[i+1])
 	}
 	c.tell(b.String())
-}
-
-// Status is how a certificate is, for people.
-type Status struct {
-	Name string // the first name that it is for
-	Ends time.Time
-	Err  error // why its files are not taken as they are now; nil: they are
-}
-
-// All returns how all certificates are, in the order of the configuration.
-func (c *Certificates) All() (all []Status) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, p := range c.pairs {
-		all = append(all, Status{Name: keyfile.Name(p.value.Leaf), Ends: p.value.Leaf.NotAfter.UTC(), Err: p.err})
-	}
-	return all
 }

@@ -232,22 +232,23 @@ func TestClientCertificates(t *testing.T) {
 // A certificate that should have been renewed is told of, once a day.
 func TestEndsAreTold(t *testing.T) {
 	t.Parallel()
-	dir, a := t.TempDir(), keyfiletest.NewAuthority(t, "a")
-	ends := time.Now().Add(certs.SoonEnds + time.Hour).UTC().Truncate(time.Second)
-	later := files(t, dir, "later", a.Issue(t, keyfiletest.Request{Names: []string{"later.example.com"}, To: ends}))
-	soon := files(t, dir, "soon", a.Issue(t, keyfiletest.Request{Names: []string{"soon.example.com"}, To: ends.Add(-2 * time.Hour)}))
-	over := files(t, dir, "over", a.Issue(t, keyfiletest.Request{Names: []string{"over.example.com"}, From: time.Now().Add(-2 * time.Hour), To: time.Now().Add(-time.Hour)}))
-	s := serve(t, config.TLS{Certificates: []config.Certificate{later, soon, over}}, often)
-	s.log.await(t, "certificate ends soon", 2)
-	files(t, dir, "soon", a.Issue(t, keyfiletest.Request{Names: []string{"soon.example.com"}, To: ends.Add(-time.Hour)}))
-	s.log.await(t, "certificate reloaded", 1)
-	for range 3 {
-		s.leaf("")
+	dir, a, now, day := t.TempDir(), keyfiletest.NewAuthority(t, "a"), time.Now().UTC().Truncate(time.Second), 24*time.Hour
+	issue := func(name string, from, to time.Duration) config.Certificate {
+		return files(t, dir, name, a.Issue(t, keyfiletest.Request{Names: []string{name + ".example.com"}, From: now.Add(from), To: now.Add(to)}))
 	}
-	if s.log.count("certificate ends soon") != 2 || s.log.count("later.example.com") > 0 {
-		t.Error(s.log.lines.String())
+	s := serve(t, config.TLS{Certificates: []config.Certificate{
+		issue("later", -60*day, 14*day+time.Hour), issue("soon", -60*day, 14*day-time.Hour), issue("over", -60*day, -time.Hour),
+		issue("short", -4*day, 2*day), issue("end-of-short", -5*day, day),
+	}}, byHand)
+	s.Look()
+	issue("soon", -60*day, 13*day)
+	s.Look()
+	for name, want := range map[string]int{"later": 0, "soon": 1, "over": 1, "short": 0, "end-of-short": 1} {
+		if n := s.log.count(`has not been renewed" name=` + name); n != want {
+			t.Errorf("%s: told %d times", name, n)
+		}
 	}
-	if all := s.All(); len(all) != 3 || all[0].Name != "later.example.com" || !all[0].Ends.Equal(ends) || all[0].Err != nil {
+	if all := s.All(); len(all) != 5 || all[0].Name != "later.example.com" || !all[0].Ends.Equal(now.Add(14*day+time.Hour)) || all[0].Late || !all[1].Late || all[0].Err != nil {
 		t.Errorf("%+v", all)
 	}
 }

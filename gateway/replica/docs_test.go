@@ -17,6 +17,7 @@ import (
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -62,6 +63,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cfg.Clusters[0].Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
 	cfg.Clusters[0].Discover = &config.Discover{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", API: "http://127.0.0.1:1"}}
+	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}}).Write(t, t.TempDir(), "a")
+	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}
 	r, page := start(t, cfg), ""
 	if status, said := call(t, r, "POST", "/api/clusters/chat/nodes/n1/drain", `{"deadline": "5m"}`); status != 200 {
 		t.Fatal(status, said)

@@ -29,6 +29,7 @@ var (
 	discoveryUp   = desc("sidway_discovery_up", "Whether a cluster's nodes can be looked for: 1 or 0.", "cluster")
 	paused        = desc("sidway_paused_seconds_total", "Time in which this process was stopped, or did not come to run.")
 	probesTotal   = desc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", "cluster", "node", "outcome")
+	certExpiry    = desc("sidway_certificate_expiry_timestamp_seconds", "When a certificate ends that clients are shown.", "name")
 	drainSince    = desc("sidway_drain_since_timestamp_seconds", "When the drain of a node began.", "cluster", "node")
 	drainDeadline = desc("sidway_drain_deadline_timestamp_seconds", "From when on the sessions of a drained node are ended.", "cluster", "node")
 )
@@ -36,7 +37,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, paused, probesTotal, drainSince, drainDeadline,
+		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, paused, probesTotal, certExpiry, drainSince, drainDeadline,
 	} {
 		ch <- d
 	}
@@ -64,6 +65,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(loopBusy, p.Busy.Seconds(), name)
 		ch <- lags(p, name)
 	}
+	c.eachEnd(func(name string, ends time.Time) { gauge(certExpiry, seconds(ends), name) })
 	for _, p := range c.parts() {
 		p.nodes.EachProbes(func(node, outcome string, count uint64) {
 			counter(probesTotal, float64(count), p.cfg.Name, node, outcome)

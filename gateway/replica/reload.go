@@ -13,7 +13,6 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
-	"github.com/sidway/sidway/gateway/certs"
 	"github.com/sidway/sidway/gateway/config"
 )
 
@@ -88,7 +87,7 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 			return false, err
 		}
 	}
-	useCertificates, err := r.certs.Prepare(cfg.TLS, certs.Store{Redis: r.redis, Prefix: cfg.Affinity.Prefix})
+	useCertificates, err := r.certs.Prepare(cfg.TLS, r.certsStore(cfg))
 	var next []*part
 	if err == nil {
 		next, err = r.nextParts(cfg, old.Affinity == cfg.Affinity)

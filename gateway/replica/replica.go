@@ -133,7 +133,7 @@ func (r *Replica) open(cfg *config.Config) error {
 	if r.redis, err = openRedis(cfg.Affinity); err != nil {
 		return err
 	}
-	if r.certs, err = certs.New(cfg.TLS, certs.Store{Redis: r.redis, Prefix: cfg.Affinity.Prefix}, certs.Options{Log: r.log, OnEvent: func(text string) { r.event("certificate", "", "", text) }}); err != nil {
+	if err := r.openCertificates(cfg); err != nil {
 		return err
 	}
 	if err := r.openListeners(cfg.Listen); err != nil {

@@ -44,6 +44,7 @@ func (r *Replica) status() api.Status {
 	if err := r.askStores((*affinity.Cached).Fault); err != nil {
 		s.Store.Up, s.Store.Error = false, err.Error()
 	}
+	s.Certificates = r.statusOfCertificates()
 	figures := r.gateway.Figures()
 	for _, p := range r.parts() {
 		s.Clusters = append(s.Clusters, r.statusOf(p, figures[p.cfg.Name]))
