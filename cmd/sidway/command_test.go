@@ -187,6 +187,7 @@ cluster chat                   chat.example.com, *.example.org /socket.io/  hash
   release.share                12.5%
   discover.kubernetes.service  chat
   discover.interval            0s
+  discover.tls                 false
   request_headers.set.X-Key    set
   request_headers.remove       X-Debug, X-Trace
   static./assets/              /, max_age 1h
@@ -202,12 +203,12 @@ cluster game                   any host /game/        round_robin
 }
 
 func TestCheckTellsEveryProblem(t *testing.T) {
-	file := write(t, "listen: 8080\nclusters:\n  - {name: a, nodes: [{name: n, url: 'https://h:1'}]}\n")
+	file := write(t, "listen: 8080\nclusters:\n  - {name: a, nodes: [{name: n, url: 'ftp://h:1'}]}\n")
 	for _, name := range []string{"check", "serve"} {
 		status, stdout, stderr := call(t, none, name, "--config", file)
 		want := "sidway: the settings cannot be used:\n" +
 			file + ":1: listen: \"8080\" is a port without a colon; write :8080\n" +
-			file + ":3: clusters[0].nodes[0].url: \"https://h:1\": nodes are spoken to by plain HTTP, for WebSockets too; write http://h:1\n"
+			file + ":3: clusters[0].nodes[0].url: \"ftp://h:1\": nodes are spoken to by HTTP or HTTPS, for WebSockets too; write http://h:1\n"
 		if status != 1 || stdout != "" || stderr != want {
 			t.Errorf("%s: got %d\n%s%s\nwant\n%s", name, status, stdout, stderr, want)
 		}

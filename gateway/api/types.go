@@ -155,7 +155,7 @@ type Session struct {
 
 // NodeSettings are what a node is put with.
 type NodeSettings struct {
-	URL    string            `json:"url" doc:"http://host:port"`
+	URL    string            `json:"url" doc:"http://host:port or https://host:port"`
 	Weight int               `json:"weight,omitempty" doc:"1 to 1000; left out: 1"`
 	Labels map[string]string `json:"labels,omitempty"`
 }

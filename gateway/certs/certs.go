@@ -159,10 +159,11 @@ func (c *Certificates) show() {
 		s.index.add(p.value)
 	}
 	s.tls = &tls.Config{
-		MinVersion:             map[string]uint16{"1.3": tls.VersionTLS13}[c.cfg.MinVersion], // 1.2 is Go's own
-		NextProtos:             []string{"http/1.1"},
-		GetCertificate:         s.index.pick,
-		SessionTicketsDisabled: slices.Contains(c.cfg.Tickets, config.TicketsOff),
+		MinVersion:                  map[string]uint16{"1.3": tls.VersionTLS13}[c.cfg.MinVersion], // 1.2 is Go's own
+		NextProtos:                  []string{"http/1.1"},
+		DynamicRecordSizingDisabled: true, // small records for the first megabyte cost more than they gain here
+		GetCertificate:              s.index.pick,
+		SessionTicketsDisabled:      slices.Contains(c.cfg.Tickets, config.TicketsOff),
 	}
 	if c.ca != nil {
 		s.tls.ClientCAs, s.tls.ClientAuth = c.ca.value, tls.RequireAndVerifyClientCert

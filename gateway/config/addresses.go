@@ -58,7 +58,9 @@ func parseAdmin(text string) (string, error) {
 // node, so a path here could only mislead.
 func parseURL(text string) (string, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
+	scheme = strings.ToLower(scheme)
 	address, _, path := cutAny(rest, "/?#")
+	usual := map[string]string{"http": "80", "https": "443"}[scheme]
 	switch {
 	case strings.Contains(text, "@"): // it may hold a password, so it is not shown
 		return "", errors.New("a node takes no user and password; write only http://host:port")
@@ -66,16 +68,24 @@ func parseURL(text string) (string, error) {
 		return "", fmt.Errorf("%s has no scheme; write http://%s", quote(text), text)
 	case !ok:
 		return "", fmt.Errorf("%s is not a node's URL; write http://host:port", quote(text))
-	case !strings.EqualFold(scheme, "http"):
-		return "", fmt.Errorf("%s: nodes are spoken to by plain HTTP, for WebSockets too; write http://%s", quote(text), orExample(address))
+	case usual == "":
+		return "", fmt.Errorf("%s: nodes are spoken to by HTTP or HTTPS, for WebSockets too; write http://%s", quote(text), orExample(address))
 	case path:
-		return "", fmt.Errorf("%s has more than an address; write http://%s (the cluster's path is a setting of its own)", quote(text), orExample(address))
+		return "", fmt.Errorf("%s has more than an address; write %s://%s (the cluster's path is a setting of its own)", quote(text), scheme, orExample(address))
 	case isHost(strings.Trim(rest, "[]")) && (!strings.Contains(rest, ":") || strings.HasSuffix(rest, "]")):
-		return "", fmt.Errorf("%s has no port; write http://%s:80 if that is meant", quote(text), rest)
+		return "", fmt.Errorf("%s has no port; write %s://%s:%s if that is meant", quote(text), scheme, rest, usual)
 	case !isAddress(rest):
-		return "", fmt.Errorf("%s is not a node's URL; write http://host:port with a port from 1 to 65535", quote(text))
+		return "", fmt.Errorf("%s is not a node's URL; write %s://host:port with a port from 1 to 65535", quote(text), scheme)
 	}
-	return "http://" + canonical(rest), nil
+	return scheme + "://" + canonical(rest), nil
+}
+
+// parseServerName parses what a certificate is for: a host without a port.
+func parseServerName(text string) (string, error) {
+	if !isHost(text) {
+		return "", fmt.Errorf("%s is no host; write a name that stands in the certificates, as chat.internal", quote(text))
+	}
+	return strings.ToLower(text), nil
 }
 
 func cutAny(s, chars string) (before, after string, found bool) {

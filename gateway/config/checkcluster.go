@@ -23,6 +23,16 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 	if c.Discover != nil && l.clean(base+".discover") {
 		l.checkDiscover(c.Discover, base+".discover")
 	}
+	if t := c.NodeTLS; t != nil && l.clean(base+".node_tls") {
+		switch key := base + ".node_tls"; {
+		case t.Cert != "" && t.Key == "":
+			l.addAt(key+".cert", "a certificate is of no use without its key; write key too")
+		case t.Key != "" && t.Cert == "":
+			l.addAt(key+".key", "a key is of no use without its certificate; write cert too")
+		case t.Insecure && (t.CA != "" || t.Name != ""):
+			l.addAt(key+".insecure", "with it nobody looks at the nodes' certificates; take it out, or ca and name")
+		}
+	}
 	l.checkHeaders(c.Headers, base+".request_headers")
 	l.checkRelease(c, base)
 	for _, s := range c.Static {

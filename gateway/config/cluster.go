@@ -34,19 +34,34 @@ type Cluster struct {
 	Headers          Headers
 	Static           []Static // the longest prefix first
 	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none
+	NodeTLS          *NodeTLS // nil: nodes with https:// have certificates that the system trusts
 	Nodes            []Node   // at least one unless Discover is there
 }
 
 // Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.
 type Node struct {
 	Name   string
-	URL    string // http://host:port
+	URL    string // http://host:port or https://host:port
 	Weight int    // 1 to 1000
 	Labels map[string]string
 }
 
 // Address returns the host:port to dial.
-func (n Node) Address() string { return strings.TrimPrefix(n.URL, "http://") }
+func (n Node) Address() string {
+	_, address, _ := strings.Cut(n.URL, "://")
+	return address
+}
+
+// TLS reports whether the node is spoken to by TLS.
+func (n Node) TLS() bool { return strings.HasPrefix(n.URL, "https:") }
+
+// NodeTLS is what sidway and the nodes that it speaks TLS with show each other.
+type NodeTLS struct {
+	CA        string // a file with the certificates that the nodes' are signed by; empty: those that the system trusts
+	Name      string // that the nodes' certificates are for; empty: each node's own host
+	Cert, Key string // files: what sidway itself shows; empty: nothing
+	Insecure  bool   // nodes may show any certificate
+}
 
 // Health says how the nodes are probed: by a GET of Path, by an Engine.IO handshake, or, with neither, by a TCP connection.
 type Health struct {
@@ -76,6 +91,7 @@ type Discover struct {
 	SRV        string // the name of SRV records
 	Kubernetes *Kubernetes
 	Interval   time.Duration
+	TLS        bool // the nodes are spoken to by TLS
 }
 
 // Kubernetes is a Service whose endpoints are the nodes.

@@ -79,7 +79,7 @@ var clusterProblems = []problem{
 
 	{"discover, empty", cluster("discover: {}"), []string{`2: clusters[0].discover: it does not say where; write one of dns, srv and kubernetes, as {dns: "chat:3000"}`}},
 	{"discover, two", cluster("discover: {dns: 'a:1', srv: _a._tcp.b}"), []string{"2: clusters[0].discover.srv: dns and srv are there; write one of them, or two clusters"}},
-	{"discover, a word", cluster("discover: kubernetes"), []string{"2: clusters[0].discover: this takes keys below it: dns, srv, kubernetes, interval"}},
+	{"discover, a word", cluster("discover: kubernetes"), []string{"2: clusters[0].discover: this takes keys below it: dns, srv, kubernetes, interval, tls"}},
 	{"discover, alone but wrong", "clusters: [{name: a, discover: {dns: x}}]\n", []string{`1: clusters[0].discover.dns: "x" has no port, and A and AAAA records hold none; write x:3000, or srv where SRV records hold it`}},
 	{"discover, dns, a URL", cluster("discover: {dns: 'http://a:1'}"), []string{`2: clusters[0].discover.dns: "http://a:1" is a URL; write only host:port, as chat:3000`}},
 	{"discover, dns, an address", cluster("discover: {dns: '10.0.0.1:1'}"), []string{`2: clusters[0].discover.dns: "10.0.0.1:1" is an address, which needs no look-up; write it in nodes`}},
@@ -96,6 +96,9 @@ var clusterProblems = []problem{
 	}},
 	{"discover, kubernetes, no service", cluster("discover: {kubernetes: {namespace: a}}"), []string{"2: clusters[0].discover.kubernetes.service: this is missing; write the Service's name"}},
 	{"discover, kubernetes, a word", cluster("discover: {kubernetes: chat}"), []string{"2: clusters[0].discover.kubernetes: this takes keys below it: service, namespace, port, api"}},
+	{"node_tls, no file", cluster("node_tls: {ca: /nowhere.pem}"), []string{`2: clusters[0].node_tls.ca: "/nowhere.pem" cannot be read: no such file or directory`}},
+	{"node_tls, a port", cluster("node_tls: {name: 'h:1'}"), []string{`2: clusters[0].node_tls.name: "h:1" is no host; write a name that stands in the certificates, as chat.internal`}},
+	{"node_tls, insecure", cluster("node_tls: {insecure: true, name: h}"), []string{`2: clusters[0].node_tls.insecure: with it nobody looks at the nodes' certificates; take it out, or ca and name`}},
 	{"discover, api, a password", cluster("discover: {kubernetes: {service: a, api: 'https://u:secret@h'}}"), []string{"2: clusters[0].discover.kubernetes.api: the API takes no user and password here; write only https://host:port"}},
 	{"discover, api, a query", cluster("discover: {kubernetes: {service: a, api: 'https://h?x'}}"), []string{`2: clusters[0].discover.kubernetes.api: "https://h?x" has a query; write only https://host:6443`}},
 	{"discover, api, a port", cluster("discover: {kubernetes: {service: a, api: 'https://h:0'}}"), []string{`2: clusters[0].discover.kubernetes.api: "https://h:0" has no valid port; write a number from 1 to 65535`}},

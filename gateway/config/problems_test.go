@@ -154,7 +154,7 @@ var problems = []problem{
 	{"clusters, null", "clusters:\n", []string{"1: clusters: the list is empty; write at least one cluster with its nodes"}},
 	{"clusters, no list", "clusters: {name: a}\n", []string{`1: clusters: this takes a list; begin each item with a dash, as "- name: …"`}},
 	{"clusters, no mappings", "clusters:\n  - a\n  -\n", []string{
-		"2: clusters[0]: this takes keys below it: name, host, path, balance, hash_by, keep_alive, max_body, health, pace, release, discover, request_headers, static, maintenance, nodes",
+		"2: clusters[0]: this takes keys below it: name, host, path, balance, hash_by, keep_alive, max_body, health, pace, release, discover, request_headers, static, node_tls, maintenance, nodes",
 		"3: clusters[1]: there is nothing behind the dash",
 	}},
 	{"cluster, empty", "clusters:\n  - {}\n", []string{
@@ -204,8 +204,9 @@ var problems = []problem{
 
 	{"url missing", nodes("{name: n}"), []string{"4: clusters[0].nodes[0].url: this is missing; write http://host:port"}},
 	{"name missing", nodes("{url: 'http://h:1'}"), []string{"4: clusters[0].nodes[0].name: " + noNode}},
-	{"url https", nodes("{name: n, url: 'https://h:1'}"), []string{`4: clusters[0].nodes[0].url: "https://h:1": nodes are spoken to by plain HTTP, for WebSockets too; write http://h:1`}},
-	{"url ws", nodes("{name: n, url: 'ws://h/x'}"), []string{`4: clusters[0].nodes[0].url: "ws://h/x": nodes are spoken to by plain HTTP, for WebSockets too; write http://host:port`}},
+	{"url https, a path", nodes("{name: n, url: 'https://h:1/x'}"), []string{`4: clusters[0].nodes[0].url: "https://h:1/x" has more than an address; write https://h:1 (the cluster's path is a setting of its own)`}},
+	{"url https, no port", nodes("{name: n, url: 'HTTPS://h'}"), []string{`4: clusters[0].nodes[0].url: "HTTPS://h" has no port; write https://h:443 if that is meant`}},
+	{"url ws", nodes("{name: n, url: 'ws://h/x'}"), []string{`4: clusters[0].nodes[0].url: "ws://h/x": nodes are spoken to by HTTP or HTTPS, for WebSockets too; write http://host:port`}},
 	{"url bare", nodes("{name: n, url: 'h:1'}"), []string{`4: clusters[0].nodes[0].url: "h:1" has no scheme; write http://h:1`}},
 	{"url nonsense", nodes("{name: n, url: 'h'}"), []string{`4: clusters[0].nodes[0].url: "h" is not a node's URL; write http://host:port`}},
 	{"url path", nodes("{name: n, url: 'http://h:1/'}"), []string{`4: clusters[0].nodes[0].url: "http://h:1/" has more than an address; write http://h:1 (the cluster's path is a setting of its own)`}},

@@ -160,6 +160,9 @@ names, to the same node.`),
 	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }).
 		withSample("{/assets/: {dir: ./public, max_age: 1h}}", "").
 		withComment("Files of a directory (a relative one is seen from the working directory), served below a prefix beside path; max_age is for caches, 0s by default."),
+	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
+		withSample("", "TLS to nodes with https://").
+		withComment("Files that have changed are read with the next reload."),
 	one("maintenance", func(c *Cluster) *string { return &c.Maintenance }, parseMaintenance).
 		withSample("./maintenance.html", "").
 		withComment("A file, up to 1 MiB of HTML, served with 503 while there is no node to be had. Socket.IO's requests get Engine.IO's answers."),
@@ -183,6 +186,19 @@ var discoverFields = []field[Discover]{
 	object("kubernetes", func(d *Discover) **Kubernetes { return &d.Kubernetes }, kubernetesFields).withSample("", "the ready pods of a Service"),
 	one("interval", func(d *Discover) *time.Duration { return &d.Interval }, orNothing(between(time.Second, longest))).
 		withZero("by the TTL of the answers, 15s at most").withDefault("0s", "from one look-up to the next; 0 by the TTL of the answers, 15s at most"),
+	one("tls", func(d *Discover) *bool { return &d.TLS }, parseBool).withDefault("false", "the nodes are spoken to by TLS, as those with https://"),
+}
+
+var nodeTLSFields = []field[NodeTLS]{
+	one("ca", func(t *NodeTLS) *string { return &t.CA }, parseAuthorities).
+		withSample("/etc/ssl/nodes.pem", "whose certificates are trusted; left out, those that the system trusts"),
+	one("name", func(t *NodeTLS) *string { return &t.Name }, parseServerName).
+		withSample("chat.internal", "that their certificates are for; left out, each node's host"),
+	one("cert", func(t *NodeTLS) *string { return &t.Cert }, parseCert).
+		withSample("/etc/ssl/a.pem", "what sidway itself shows to nodes that ask for a certificate, with key"),
+	one("key", func(t *NodeTLS) *string { return &t.Key }, parseKey).withSample("/etc/ssl/a.key", "that belongs to it"),
+	one("insecure", func(t *NodeTLS) *bool { return &t.Insecure }, parseBool).
+		withDefault("false", "any certificate will do: whoever is between can read all"),
 }
 
 var kubernetesFields = []field[Kubernetes]{
@@ -203,7 +219,7 @@ var nodesField = field[Cluster]{about: about{key: "nodes"}, tree: func(r *reader
 var nodeFields = []field[Node]{
 	one("name", func(n *Node) *string { return &n.Name }, parseName).isRequired().
 		withSample("n1", "bindings hold the name, so keep it when the address changes"),
-	one("url", func(n *Node) *string { return &n.URL }, parseURL).isRequired().withSample("http://127.0.0.1:3001", "http://host:port"),
+	one("url", func(n *Node) *string { return &n.URL }, parseURL).isRequired().withSample("http://127.0.0.1:3001", "http://host:port, or https://host:port"),
 	one("weight", func(n *Node) *int { return &n.Weight }, parseWeight).
 		withDefault("1", "1 to 1000: sessions in proportion to the others"),
 	pairs("labels", (*reader).label, func(n *Node) []InForce { return n.labels() }).

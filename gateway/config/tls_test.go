@@ -23,6 +23,7 @@ func sslFiles(t testing.TB) string {
 	a := keyfiletest.NewAuthority(t, "test")
 	a.Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}}).Write(t, dir, "a")
 	keyfiletest.File(t, dir, "clients.pem", a.PEM)
+	keyfiletest.File(t, dir, "nodes.pem", a.PEM)
 	return dir
 }
 

@@ -40,6 +40,7 @@ type Nodes struct {
 
 	mu       sync.Mutex
 	cfg      config.Cluster
+	secrets  secrets
 	found    []discover.Found
 	listed   bool                 // the source has told what it knows
 	kept     []config.Node        // what the configuration before had, until then
@@ -213,9 +214,13 @@ func (n *Nodes) settings() cluster.Settings {
 	if r := n.changes.Release; r != nil {
 		s.Release = cluster.Release(*r)
 	}
-	for _, node := range n.list() {
-		s.Nodes = append(s.Nodes, cluster.Config{Name: node.Name, Address: node.Address(), Weight: node.Weight, Labels: node.Labels})
+	nodes := n.list()
+	for _, node := range nodes {
+		s.Nodes = append(s.Nodes, cluster.Config{
+			Name: node.Name, Address: node.Address(), Weight: node.Weight, Labels: node.Labels, TLS: n.secrets.of(node),
+		})
 	}
+	n.secrets.keep(nodes)
 	return s
 }
 
@@ -247,8 +252,12 @@ func (n *Nodes) base() []config.Node {
 	for _, node := range n.kept {
 		add(node)
 	}
+	scheme := "http://"
+	if n.cfg.Discover != nil && n.cfg.Discover.TLS {
+		scheme = "https://"
+	}
 	for _, f := range n.found {
-		add(config.Node{Name: f.Name, URL: "http://" + f.Address, Weight: max(f.Weight, 1), Labels: f.Labels})
+		add(config.Node{Name: f.Name, URL: scheme + f.Address, Weight: max(f.Weight, 1), Labels: f.Labels})
 	}
 	return all
 }

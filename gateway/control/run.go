@@ -102,7 +102,7 @@ func (n *Nodes) probe() {
 	}
 	var nodes []health.Node
 	for _, node := range n.Cluster.Nodes() {
-		nodes = append(nodes, health.Node{Name: node.Name, Address: node.Address})
+		nodes = append(nodes, health.Node{Name: node.Name, Address: node.Address, TLS: node.TLS})
 	}
 	n.prober.Update(health.Settings{
 		Path: h.Path, Status: h.Status, Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,

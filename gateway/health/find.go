@@ -3,8 +3,10 @@ package health
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,11 +24,11 @@ const (
 )
 
 // find probes once.
-func (p *Prober) find(ctx context.Context, s Settings, address string) finding {
+func (p *Prober) find(ctx context.Context, s Settings, n Node) finding {
 	probing, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	if s.Path == "" && !s.Handshake {
-		conn, err := p.o.Dial(probing, "tcp", address)
+		conn, err := p.dial(probing, n)
 		if err != nil {
 			return failure(err, s.Timeout)
 		}
@@ -37,7 +39,7 @@ func (p *Prober) find(ctx context.Context, s Settings, address string) finding {
 	if s.Handshake {
 		target, want = s.EngineIO+"?EIO=4&transport=polling", http.StatusOK
 	}
-	a, err := p.ask(probing, address, request("GET", target, address))
+	a, err := p.ask(probing, n, request("GET", target, n.Address))
 	switch {
 	case a == nil:
 		return failure(err, s.Timeout)
@@ -46,9 +48,23 @@ func (p *Prober) find(ctx context.Context, s Settings, address string) finding {
 	case err != nil:
 		return failure(err, s.Timeout)
 	case s.Handshake:
-		return p.session(ctx, a, address, target)
+		return p.session(ctx, a, n, target)
 	}
 	return finding{says: a.words()}
+}
+
+// dial connects to a node, by TLS if it speaks that.
+func (p *Prober) dial(ctx context.Context, n Node) (net.Conn, error) {
+	conn, err := p.o.Dial(ctx, "tcp", n.Address)
+	if err != nil || n.TLS == nil {
+		return conn, err
+	}
+	c := tls.Client(conn, n.TLS)
+	if err := c.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
+	}
+	return c, nil
 }
 
 // request returns a request without a body, or the head of one. Targets and addresses are those of a checked configuration.
@@ -66,8 +82,8 @@ type answer struct {
 // whole.
 //
 // It is not net/http's client, since this one leaves no goroutine behind when it returns and sees the first byte.
-func (p *Prober) ask(ctx context.Context, address, request string) (*answer, error) {
-	conn, err := p.o.Dial(ctx, "tcp", address)
+func (p *Prober) ask(ctx context.Context, n Node, request string) (*answer, error) {
+	conn, err := p.dial(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +99,7 @@ func (p *Prober) ask(ctx context.Context, address, request string) (*answer, err
 		return nil, errNoAnswer
 	case err != nil:
 		return nil, err
-	case first[0] == tlsAlert:
+	case first[0] == tlsAlert && n.TLS == nil:
 		return nil, errTLS
 	}
 	a, err := read(b)
@@ -135,7 +151,7 @@ func (a *answer) words() words {
 
 // session looks for the session in the answer to a handshake, and closes it, so that it does not live on until its node misses the
 // pongs. A session that cannot be closed is no failure of the node, but a reason to be told.
-func (p *Prober) session(ctx context.Context, a *answer, address, target string) finding {
+func (p *Prober) session(ctx context.Context, a *answer, n Node, target string) finding {
 	open, err := engineio.FindOpen(engineio.Query{Version: 4}, a.body)
 	if err != nil {
 		return finding{outcome: BadAnswer, reason: "answered without an open packet"}
@@ -147,11 +163,11 @@ func (p *Prober) session(ctx context.Context, a *answer, address, target string)
 		q.Version = 4
 	}
 	body := engineio.AppendClose(nil, q)
-	head := request("POST", target+"&sid="+open.SID, address)
+	head := request("POST", target+"&sid="+open.SID, n.Address)
 	head = strings.TrimSuffix(head, "\r\n") + fmt.Sprintf("Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n\r\n", len(body))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
-	closed, err := p.ask(ctx, address, head+string(body))
+	closed, err := p.ask(ctx, n, head+string(body))
 	switch {
 	case closed == nil:
 		f.reason = "its session was not closed: " + failure(err, closeTime).reason

@@ -10,12 +10,13 @@
 // when Rise in a row were good. What is done with a verdict is for the caller: this package knows no cluster.
 //
 // A probe has a connection of its own, so that it finds a node that accepts no new ones, and never goes through a proxy, whatever the
-// environment says. It speaks plain TCP, no TLS.
+// environment says.
 package health
 
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -51,7 +52,8 @@ func (s Settings) hurry() time.Duration {
 // Node is whom to probe.
 type Node struct {
 	Name    string
-	Address string // host:port
+	Address string      // host:port
+	TLS     *tls.Config // nil: plain
 }
 
 // Verdict is what is known of a node after a probe of it. An agent's words (Drain, Weight) stand until a good probe says something

@@ -47,7 +47,9 @@ type finding struct {
 }
 
 var (
-	errTLS = errors.New("TLS? it answers in TLS, and probes speak plain HTTP")
+	errTLS = errors.New("TLS? it answers in TLS; write its URL with https://")
+	// errHandshake is wrapped around whatever ends a TLS handshake.
+	errHandshake = errors.New("TLS")
 	// errNoAnswer is also what Node's https says to plain HTTP.
 	errNoAnswer = errors.New("closed without an answer; TLS?")
 	errNoHTTP   = errors.New("no HTTP")
@@ -74,7 +76,7 @@ func failure(err error, timeout time.Duration) finding {
 		return finding{outcome: Cut, reason: err.Error()}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return finding{outcome: Cut, reason: "closed before its answer was whole"}
-	case errors.Is(err, errTLS), errors.Is(err, errNoHTTP):
+	case errors.Is(err, errTLS), errors.Is(err, errNoHTTP), errors.Is(err, errHandshake):
 		return finding{outcome: BadAnswer, reason: printable(err.Error())}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return finding{outcome: Unreachable, reason: "no such name"}

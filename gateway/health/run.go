@@ -35,7 +35,7 @@ func (p *Prober) Run(ctx context.Context) error {
 			free--
 			probes.Go(func() {
 				began := time.Now()
-				b.finding = p.find(ctx, b.settings, b.Address)
+				b.finding = p.find(ctx, b.settings, b.Node)
 				b.took = time.Since(began)
 				done <- b
 			})

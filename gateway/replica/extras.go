@@ -19,6 +19,7 @@ type extras struct {
 	dirs  []static.Dir
 	node  *cluster.Cluster
 	route gateway.Route // Static, Files, Maintenance and Headers
+	tls   *nodeTLS      // with nodes; nil: as the system has it
 }
 
 // mostFiles is how many files of a cluster are served at a time, each with two descriptors beside those of its client.
@@ -45,6 +46,13 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 		if x.route.Headers, err = gateway.NewHeaders(set, cfg.Headers.Remove); err != nil {
 			return x, fmt.Errorf("clusters: %s: request_headers: %w", cfg.Name, err)
 		}
+	}
+	var known *nodeTLS
+	if before != nil {
+		known = before.extras.tls
+	}
+	if x.tls, err = newNodeTLS(cfg.NodeTLS, known); err != nil {
+		return x, fmt.Errorf("clusters: %s: node_tls: %w", cfg.Name, err)
 	}
 	if len(cfg.Static) == 0 {
 		return x, nil

@@ -180,6 +180,7 @@ func (r *Replica) setParts(cfg *config.Config, next []*part) {
 	r.board.Use(r.redis, cfg.Affinity.Prefix)
 	for _, p := range next {
 		p.extras.use(r.log)
+		p.nodes.SetTLS(p.extras.tls.config())
 		p.nodes.Configure(p.cfg)
 		r.board.Add(p.nodes)
 		if r.running != nil {
