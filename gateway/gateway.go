@@ -78,6 +78,7 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
+	two     lazyHTTP2
 	quota   quota
 	crew    crew
 	serving sync.WaitGroup // requests that a worker works for
@@ -101,6 +102,7 @@ func (g *Gateway) Stop() {
 	for _, d := range g.drivers {
 		d.do(d.stopListening)
 	}
+	g.two.shutdown()
 }
 
 // A polling client sends its next request some time after it had an answer, on a connection that it may have kept. Only when
@@ -135,6 +137,7 @@ func (g *Gateway) Close() {
 	for _, d := range g.drivers {
 		d.do(d.close)
 	}
+	g.two.close()
 	g.serving.Wait()
 	g.crew.close()
 }

@@ -35,6 +35,10 @@ func (c *clientConn) secured(state tls.ConnectionState, err error) {
 	outcome := outcomeOf(state, err)
 	c.g.metrics.tls.WithLabelValues("client", outcome).Inc()
 	switch outcome {
+	case tlsFull, tlsResumed:
+		if state.NegotiatedProtocol == "h2" {
+			c.serveHTTP2()
+		}
 	case tlsPlain:
 		_, _ = c.d.loop.WriteSocket(c.token, c.fd, plainAnswer)
 		if c.g.notices.due("plain_http", "", "") {

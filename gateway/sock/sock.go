@@ -86,6 +86,21 @@ func duplicate(fd uintptr) (int, error) {
 	return dup, nil
 }
 
+// Pair returns the two ends of a connection within this process, which do not block.
+func Pair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return pair, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range pair {
+		unix.CloseOnExec(fd)
+		_ = unix.SetNonblock(fd, true) // which fails for no socket
+	}
+	return pair, nil
+}
+
 // zone returns the number of the interface that an IPv6 address is tied to, 0 for none.
 func zone(ip netip.Addr) uint32 {
 	if name := ip.Zone(); name != "" {
