@@ -79,28 +79,28 @@ func (c *clientConn) wait(err error) {
 		c.fail(engineio.NoNode)
 		return
 	}
-	c.hold(min(left, max(x.route.Cluster.Retry(), c.g.retryPause())), c.choose)
+	c.hold(min(left, max(x.route.Cluster.Retry(), x.route.retryPause())), c.choose)
 }
 
-// queues takes a place in the queue unless the request has one, and reports whether there was none left.
+// queues takes a place in the cluster's queue unless the request has one, and reports whether there was none left.
 func (c *clientConn) queues() (full bool) {
 	if c.x.held {
 		return false
 	}
 	c.x.held = true
-	return c.g.held.Add(1) > int64(c.g.limits().Queue)
+	return c.x.route.held.Add(1) > int64(c.g.limits().Queue)
 }
 
 // retryPause is how long one that waits does so until it looks again.
-func (g *Gateway) retryPause() time.Duration {
-	return max(retryPause, time.Duration(g.held.Load())*retryEach)
+func (t *tally) retryPause() time.Duration {
+	return max(retryPause, time.Duration(t.held.Load())*retryEach)
 }
 
 // waited notes that the request waits no more.
 func (x *exchange) waited() {
 	if x.held {
 		x.held = false
-		x.g.held.Add(-1)
+		x.route.held.Add(-1)
 	}
 }
 

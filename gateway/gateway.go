@@ -74,7 +74,6 @@ type Gateway struct {
 	open     atomic.Int64 // client connections, those of tunnels too
 	limit    atomic.Int64 // of open
 	toNodes  atomic.Int64 // connections to nodes, those of tunnels too
-	held     atomic.Int64 // requests that wait for a node, those at turnstiles too
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 

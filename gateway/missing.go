@@ -29,7 +29,7 @@ func (c *clientConn) awaitNode() {
 	left := c.g.limits().QueueTime - now.Sub(x.heldAt)
 	switch {
 	case left > 0:
-		c.hold(min(left, c.g.retryPause()), c.inSession)
+		c.hold(min(left, x.route.retryPause()), c.inSession)
 	case cl.Incomplete(): // so nobody can say that it is gone
 		c.fail(engineio.NoNode)
 	default:

@@ -53,6 +53,7 @@ type tally struct {
 	polls     cutoff
 	sockets   cutoff
 
+	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/sidway/sidway/gateway"
 )
 
 // TestWaitingPollsHaveNoGoroutine holds many polls at a node and counts what they cost.
@@ -61,5 +63,23 @@ func TestLongAnswersShareAConnection(t *testing.T) {
 	}
 	if n := len(node.all()); n != 1 {
 		t.Errorf("%d connections to the node", n)
+	}
+}
+
+// A cluster in which as many wait as may leaves clients of another one their places.
+func TestEachClusterHasAQueueOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := startGateway(t, withCluster("", "/socket.io/", startNode(t, "n1", engine(aSID))), withCluster("", "/other/"), withPace(once),
+		withLimits(func(l *gateway.Limits) { l.Queue, l.QueueTime = 1, patience }))
+	give := s.takeTokens()
+	for range 2 {
+		raw(t, s.addr, get("/other/?EIO=4&transport=polling"))
+	}
+	eventually(t, "one of two waits", func() bool { return s.metric("sidway_local_responses_total", "c2", "no_node") == 1 })
+	client := raw(t, s.addr, get(handshakeTarget))
+	s.waiting(1)
+	give(1)
+	if r := client.answer(); r.StatusCode != 200 {
+		t.Errorf("got %d %q", r.StatusCode, r.Text)
 	}
 }

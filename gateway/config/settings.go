@@ -101,7 +101,7 @@ the memory of each replica. A file has at least 32 random bytes, by: openssl ran
 	limit("queue_time", func(l *limits.Limits) *time.Duration { return &l.QueueTime }).
 		withDefault("5s", "a handshake waits this long for a node, a request for its session's binding"),
 	one("limits.queue", func(c *Config) *int { return &c.Limits.Queue }, whole(0, 1_000_000)).
-		withDefault("10000", "handshakes that may wait at a time: so long for a node, and 15s for the pace"),
+		withDefault("10000", "handshakes of one cluster that may wait at a time: so long for a node, and 15s for the pace"),
 	one("limits.unknown_sids", func(c *Config) *int { return &c.Limits.UnknownSIDs }, whole(0, 1_000_000)).
 		withDefault("4000", "unknown sids looked up per second, a quarter of them for one client address (an IPv6 /64); 0 for no limit"),
 	one("shutdown.notice", func(c *Config) *time.Duration { return &c.Shutdown.Notice }, between(0, longest)).

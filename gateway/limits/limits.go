@@ -18,6 +18,6 @@ type Limits struct {
 	WriteTime     time.Duration // for one write to a client that does not read
 	HandshakeTime time.Duration // without any answer, after which a node that was sent a handshake counts as silent
 	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its session's binding
-	Queue         int           // requests that may wait for a node at a time
+	Queue         int           // requests of one cluster that may wait for a node at a time
 	UnknownSIDs   int           // looked up in a second, a quarter of them for one client address (an IPv6 /64); 0 for no limit
 }
