@@ -22,6 +22,11 @@ const (
 	retryPause = 50 * time.Millisecond
 	// retryEach is by how much that wait is longer for each request that waits, so that many of them are no more work than few.
 	retryEach = 50 * time.Microsecond
+	// triesAtOnce is how many nodes a request goes to before others are served, tryPause the wait for that,
+	triesAtOnce = 8
+	tryPause    = time.Millisecond
+	// mostTries how many until it waits as if none were left.
+	mostTries = 256
 )
 
 // ParseHashBy reads what a Route is to hash its handshakes by: client, query:NAME, header:NAME or cookie:NAME.
@@ -34,6 +39,8 @@ func (c *clientConn) choose() {
 	x, cl := c.x, c.x.Cluster()
 	var err error
 	switch x.Reserved = x.Kind.MakesSession(); {
+	case len(x.Tried) >= mostTries:
+		err = cluster.ErrNoNode
 	case !x.Reserved:
 		x.Node, err = cl.Next(x.Tried)
 	case len(x.Tried) == 0 && x.route.turns.length.Load() > 0: // others are before it
@@ -56,6 +63,10 @@ func (c *clientConn) choose() {
 // wait has the request wait for what err says that it lacks: a node, or its turn.
 func (c *clientConn) wait(err error) {
 	x := c.x
+	pause := x.route.retryPause()
+	if len(x.Tried) < mostTries { // else there are more, and they can be tried at once
+		pause = max(pause, x.route.Cluster.Retry())
+	}
 	x.Tried = x.Tried[:0]
 	paced, isPaced := errors.AsType[cluster.PacedError](err)
 	switch full := c.queues(); {
@@ -79,7 +90,7 @@ func (c *clientConn) wait(err error) {
 		c.fail(engineio.NoNode)
 		return
 	}
-	c.hold(min(left, max(x.route.Cluster.Retry(), x.route.retryPause())), c.choose)
+	c.hold(min(left, pause), c.choose)
 }
 
 // queues takes a place in the cluster's queue unless the request has one, and reports whether there was none left.
@@ -271,7 +282,10 @@ func (c *clientConn) lost(err error) {
 		return
 	}
 	x.Tried, x.redialed = append(x.Tried, x.Node), false
-	x.ready = c.d.loop.Clock()
+	if x.ready = c.d.loop.Clock(); len(x.Tried)%triesAtOnce == 0 {
+		c.hold(tryPause, c.choose)
+		return
+	}
 	c.choose()
 }
 

@@ -2,12 +2,19 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/sock"
 )
 
 // Each of these nodes fails a handshake or direct connect in its own way.
@@ -235,5 +242,68 @@ func TestClientThatLeavesEjectsNobody(t *testing.T) {
 	}
 	if n := s.metric("sidway_node_ejected"); n != 0 {
 		t.Errorf("%v nodes are ejected", n)
+	}
+}
+
+// A handshake goes to a thousand nodes that refuse it. A poll on the same loop does not wait for the end of that.
+func TestOthersAreServedWhileNodesRefuse(t *testing.T) {
+	t.Parallel()
+	good := startNode(t, "good", engine(aSID))
+	settings := cluster.Settings{Nodes: configOf(good)}
+	for i := range 1000 {
+		settings.Nodes = append(settings.Nodes, cluster.Config{Name: fmt.Sprint("n", i), Address: fmt.Sprintf("127.1.%d.%d:1", i/250, i%250+1)})
+	}
+	var refused, before atomic.Int64 // before good was dialed
+	trying, asked := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() {
+		close(trying)
+		<-asked
+	})
+	s := startGateway(t, withNodes(good), withDial(func(to netip.AddrPort) (int, error) {
+		if to.String() == good.addr {
+			before.CompareAndSwap(0, refused.Load())
+		} else {
+			first()
+			refused.Add(1)
+		}
+		return sock.Dial(to)
+	}))
+	c := s.clusters[0]
+	c.Update(settings)
+	c.SetDraining(c.Node("good"), true)
+	s.bind(aSID, good)
+	var clients []*rawClient // the first and the last one are on one of the two loops
+	for i := range 3 {
+		clients = append(clients, dial(t, s.addr))
+		eventually(t, "it is accepted", func() bool { return s.metric("sidway_connections") == float64(i+1) })
+	}
+	clients[0].send(get(handshakeTarget))
+	<-trying
+	clients[2].send(get(pollTarget(aSID)))
+	close(asked)
+	clients[2].expect("", 200, "6")
+	if n := before.Load(); n > 100 {
+		t.Errorf("the poll was sent after %d nodes had refused the handshake", n)
+	}
+	c.SetDraining(c.Node("good"), false)
+	clients[0].expect("", 200, openPacket(aSID))
+}
+
+// A request for which no port is left, at any node, does not go through all of them.
+func TestTriesAreBounded(t *testing.T) {
+	t.Parallel()
+	const enough = 1000
+	var settings cluster.Settings
+	for i := range 10 * enough {
+		settings.Nodes = append(settings.Nodes, cluster.Config{Name: fmt.Sprint("n", i), Address: fmt.Sprint("127.0.0.1:", i+1)})
+	}
+	var tries atomic.Int64
+	s := startGateway(t, withNodes(), withLimits(func(l *gateway.Limits) { l.Queue = 0 }), withDial(func(netip.AddrPort) (int, error) {
+		tries.Add(1)
+		return -1, os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)
+	}))
+	s.clusters[0].Update(settings)
+	if status, _ := dial(t, s.addr).ask(get(handshakeTarget)); status != 503 || tries.Load() > enough {
+		t.Errorf("%d after %d tries", status, tries.Load())
 	}
 }
