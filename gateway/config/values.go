@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sidway/sidway/gateway/nodename"
 )
 
 // whole parses a whole number between low and high.
@@ -147,11 +149,7 @@ func parsePrefixes(text string) (netip.Prefix, error) {
 
 // parseName parses the name of a cluster or node. It ends up in keys, labels and logs, hence the narrow set.
 func parseName(text string) (string, error) {
-	ok := text != "" && len(text) <= 64 && isAlnum(text[0])
-	for i := 0; ok && i < len(text); i++ {
-		ok = isAlnum(text[i]) || strings.IndexByte("._-", text[i]) >= 0
-	}
-	if !ok {
+	if len(text) > 64 || !nodename.Valid(text) {
 		return "", fmt.Errorf("%s is no name; write up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit", quote(text))
 	}
 	return text, nil

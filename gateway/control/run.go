@@ -81,7 +81,7 @@ func (n *Nodes) tellProblem(err error) {
 	case err == nil:
 		n.OnEvent("discovered", "", fmt.Sprintf("nodes are found again: %d", known))
 	case known > 0:
-		n.OnEvent("discovery", "", "nodes cannot be looked for, those that are known stay: "+err.Error())
+		n.OnEvent("discovery", "", "not all nodes can be found, those that are known stay: "+err.Error())
 	case listed:
 		n.OnEvent("discovery", "", "no node is found any more, so there is none: "+err.Error())
 	default:

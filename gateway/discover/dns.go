@@ -210,6 +210,10 @@ func (s *services) look(ctx context.Context, r *resolver) (list []Found, ttl tim
 		nodes := byAddress(t.addrs, rr.Port, weight)
 		if len(nodes) == 1 {
 			nodes[0].Name = nodename.Of(strings.ToLower(strings.TrimSuffix(rr.Target, ".")) + ":" + strconv.Itoa(int(rr.Port)))
+			if !nodename.Valid(nodes[0].Name) {
+				err = cmp.Or(err, fmt.Errorf("DNS: %.64q is left out: it cannot be a node's name", nodes[0].Name))
+				continue
+			}
 		}
 		list = append(list, nodes...)
 	}

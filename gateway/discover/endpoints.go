@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +64,7 @@ func merge(all map[string]slice, port string) ([]Found, error) {
 		return nil, errors.New("it has no EndpointSlices; is there such a Service, and has it a selector?")
 	}
 	pods := map[string]candidate{}
-	var odd error
+	var odd, left error
 	fits := false
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		s := all[name]
@@ -75,6 +76,10 @@ func merge(all map[string]slice, port string) ([]Found, error) {
 		fits = true
 		for _, e := range s.Endpoints {
 			c, ok := s.candidate(e, number)
+			if ok && !c.valid(e.Addresses[0]) {
+				left = cmp.Or(left, fmt.Errorf("%.64q at %.64q is left out: one of the two cannot be a node's", c.Name, e.Addresses[0]))
+				continue
+			}
 			if old, known := pods[c.Name]; ok && (!known || better(c, old) < 0) {
 				pods[c.Name] = c
 			}
@@ -83,7 +88,7 @@ func merge(all map[string]slice, port string) ([]Found, error) {
 	if fits {
 		odd = nil
 	}
-	return living(pods), odd
+	return living(pods), cmp.Or(odd, left)
 }
 
 // port is the number of a port that is given by name or number, or of the first one. A number need not be in the Service: one
@@ -127,10 +132,16 @@ func (s *slice) candidate(e endpoint, port int) (c candidate, ok bool) {
 	if e.TargetRef.Kind == "Pod" && e.TargetRef.Name != "" {
 		c.Name = e.TargetRef.Name
 	}
-	if e.Zone != "" {
+	if nodename.Valid(e.Zone) {
 		c.Labels = map[string]string{"zone": e.Zone}
 	}
 	return c, true
+}
+
+// valid reports whether a node may have the candidate's name, and the host for its address.
+func (c *candidate) valid(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return nodename.Valid(c.Name) && (err == nil || nodename.Valid(host))
 }
 
 // living are the candidates that serve, one for each address: a pod may get the address of one that has ended and is still being deleted.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sidway/sidway/gateway/discover"
+	"github.com/sidway/sidway/gateway/nodename"
 )
 
 // Whatever slices hold, each node is in the list once, and so is each address.
@@ -16,7 +17,7 @@ func FuzzMerge(f *testing.F) {
 		list, _ := discover.Merge([]byte(all), port)
 		seen := map[string]bool{}
 		for _, n := range list {
-			if seen["name "+n.Name] || seen["address "+n.Address] || n.Name == "" || n.Weight != 1 {
+			if seen["name "+n.Name] || seen["address "+n.Address] || !nodename.Valid(n.Name) || n.Weight != 1 {
 				t.Fatalf("%+v in %+v", n, list)
 			}
 			seen["name "+n.Name], seen["address "+n.Address] = true, true

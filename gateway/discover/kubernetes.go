@@ -22,6 +22,9 @@ import (
 //
 // A node is called like its pod, or by its address if there is none. Its address is the pod's, IPv4 if it has both, and its label zone
 // is the endpoint's zone. A pod that is neither ready nor serving is not in the list. A terminating pod that still serves is Terminating.
+// What has no address, or a name that no node may have, is told and left out.
+//
+// A list ends after 100 pages, 32 MiB or 2,000 slices, and an event after 4 MiB: what is longer is not the API's, and is told.
 //
 // In a pod, its service account needs this rule in a Role of the Service's namespace:
 //
@@ -43,6 +46,10 @@ const (
 	watchGrace             = 30 * time.Second // how much later than it should a watch is given up
 	listTime               = 30 * time.Second // for one page
 	pageSize               = 500
+	mostPages              = 100
+	mostSlices             = 2000
+	longestList            = 32 << 20        // bytes, of all pages
+	longestEvent           = 4 << 20         // the largest object is 1.5 MiB, by etcd's own limit
 	stubborn               = 5               // failed watches in a row, after which the version is in doubt
 	brief                  = 5 * time.Second // a watch that ends sooner and told nothing has failed
 )
@@ -72,6 +79,10 @@ func (w *watcher) trouble(err error) {
 	var status *statusError
 	if errors.As(err, &status) && status.Code == http.StatusForbidden {
 		w.wrong(err) // only somebody's doing mends it
+	}
+	if errors.Is(err, errLong) || errors.Is(err, errMany) {
+		w.odd = err // until there is another list
+		w.wrong(err)
 	}
 	if errors.As(err, &status) && status.Code == http.StatusGone || w.retry.fails%stubborn == 0 {
 		w.version = "" // forgotten; or of a server that is gone, or of an etcd that was restored from a backup
@@ -132,11 +143,12 @@ func (w *watcher) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	began, version := time.Now(), w.version
 	err = w.watch(ctx)
-	if w.version != version || time.Since(began) > brief {
+	long := time.Since(began) > brief
+	if w.version != version || long {
 		w.retry.fails = 0
-		if err == nil {
-			return 0, nil
-		}
+	}
+	if long && err == nil {
+		return 0, nil
 	}
 	return w.pause(err), err
 }
@@ -154,16 +166,20 @@ func (w *watcher) pause(err error) time.Duration {
 func (w *watcher) list(ctx context.Context) error {
 	all := map[string]slice{}
 	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
-	for {
+	left := int64(longestList)
+	for range mostPages {
 		var page struct {
 			Metadata struct{ ResourceVersion, Continue string }
 			Items    []slice
 		}
-		if err := w.page(ctx, query, &page); err != nil {
+		if err := w.page(ctx, query, &left, &page); err != nil {
 			return err
 		}
 		for _, s := range page.Items {
 			all[s.Metadata.Name] = s
+		}
+		if len(all) > mostSlices {
+			return errMany
 		}
 		if page.Metadata.Continue == "" {
 			w.slices, w.version = all, page.Metadata.ResourceVersion
@@ -171,9 +187,31 @@ func (w *watcher) list(ctx context.Context) error {
 		}
 		query.Set("continue", page.Metadata.Continue)
 	}
+	return fmt.Errorf("Kubernetes: list: it has no end after %d pages", mostPages)
 }
 
-func (w *watcher) page(ctx context.Context, query url.Values, page any) error {
+var (
+	errMany = fmt.Errorf("Kubernetes: there are more than %d EndpointSlices", mostSlices)
+	errLong = errors.New("it is too long")
+)
+
+// bounded reads no more than is left, and then fails.
+type bounded struct {
+	io.Reader
+	left *int64
+}
+
+func (b bounded) Read(p []byte) (int, error) {
+	if *b.left == 0 {
+		return 0, errLong
+	}
+	n, err := b.Reader.Read(p[:min(int64(len(p)), *b.left)])
+	*b.left -= int64(n)
+	return n, err
+}
+
+// page reads one page, of at most so many bytes.
+func (w *watcher) page(ctx context.Context, query url.Values, left *int64, page any) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	body, err := w.api.get(ctx, w.k.Service, query)
@@ -181,7 +219,7 @@ func (w *watcher) page(ctx context.Context, query url.Values, page any) error {
 		return err
 	}
 	defer body.Close()
-	if err := json.NewDecoder(body).Decode(page); err != nil {
+	if err := json.NewDecoder(bounded{body, left}).Decode(page); err != nil {
 		return fmt.Errorf("Kubernetes: list: %w", plain(err))
 	}
 	return nil
@@ -200,8 +238,10 @@ func (w *watcher) watch(ctx context.Context) error {
 	}
 	defer body.Close()
 	w.settle()
-	for events := json.NewDecoder(body); ; {
+	left := int64(0)
+	for events := json.NewDecoder(bounded{body, &left}); ; {
 		var e event
+		left = longestEvent
 		if err := events.Decode(&e); err == io.EOF {
 			return nil
 		} else if err != nil {
@@ -234,7 +274,10 @@ func (w *watcher) take(e event) error {
 	w.version = s.Metadata.ResourceVersion
 	switch e.Type {
 	case "ADDED", "MODIFIED":
-		w.slices[s.Metadata.Name] = s
+		if w.slices[s.Metadata.Name] = s; len(w.slices) > mostSlices {
+			delete(w.slices, s.Metadata.Name)
+			return errMany
+		}
 	case "DELETED":
 		delete(w.slices, s.Metadata.Name)
 	default: // BOOKMARK: only the version is new

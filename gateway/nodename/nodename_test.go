@@ -1,6 +1,7 @@
 package nodename_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sidway/sidway/gateway/nodename"
@@ -15,6 +16,18 @@ func TestOf(t *testing.T) {
 	} {
 		if got := nodename.Of(address); got != want {
 			t.Errorf("%s is called %s, want %s", address, got, want)
+		}
+	}
+}
+
+func TestValid(t *testing.T) {
+	long := nodename.Of(strings.Repeat("a", 253) + ":65535")
+	for name, want := range map[string]bool{
+		"n1": true, "10.0.0.1-3001": true, "a_B.c-0": true, long: true,
+		"": false, "-n1": false, ".n1": false, "n 1": false, "n\n1": false, "n\xc3\xa4": false, "a/b": false, long + "1": false,
+	} {
+		if nodename.Valid(name) != want {
+			t.Errorf("%q: want %v", name, want)
 		}
 	}
 }
