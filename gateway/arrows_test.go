@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"gateway/sock":      {},
 	"gateway/http1":     {},
 	"gateway/notice":    {},
-	"gateway/admin":     {},
+	"gateway/admin":     {"gateway/notice"},
 	"gateway/config":    {"affinity/redisurl", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
 	"gateway/certs":     {"gateway/config", "gateway/keyfile", "gateway/notice"},
 	"gateway/keyfile":   {},

@@ -54,6 +54,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusForbidden, failure{Error: "unknown host " + r.Host + "; if it is yours, add it to admin.hosts"})
 	case crossSite(r) && !followsLink(r):
 		write(w, http.StatusForbidden, failure{Error: "cross-site request"})
+	case crowded(w, r):
+		w.Header().Set("Retry-After", "5")
+		write(w, http.StatusServiceUnavailable, failure{Error: "too many connections to the admin address"})
 	default:
 		g.next.ServeHTTP(w, r)
 	}

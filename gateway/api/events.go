@@ -28,6 +28,8 @@ const (
 	beatEvery = 15 * time.Second
 	// eventTime bounds one write.
 	eventTime = 10 * time.Second
+	// mostStreams is how many may listen at a time.
+	mostStreams = 64
 )
 
 // Events remembers what has happened lately and tells those who listen. The zero value has none. Its methods may be called
@@ -63,10 +65,13 @@ func (e *Events) Add(v Event) {
 }
 
 // listen returns the events after a given one that are still known, and a channel of those to come, which is closed when its reader
-// is too slow.
+// is too slow; nil where too many listen.
 func (e *Events) listen(after uint64) ([]Event, chan Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.listeners) >= mostStreams {
+		return nil, nil
+	}
 	var known []Event
 	for _, v := range e.all {
 		if v.ID > after || after > e.last { // that was another process's
@@ -95,6 +100,11 @@ func (a *api) events(w http.ResponseWriter, q *http.Request) { a.tell(w, q, nil)
 func (a *api) tell(w http.ResponseWriter, q *http.Request, more <-chan []byte) {
 	after, _ := strconv.ParseUint(q.Header.Get("Last-Event-ID"), 10, 64)
 	known, next := a.Events.listen(after)
+	if next == nil {
+		w.Header().Set("Retry-After", "5")
+		write(w, http.StatusServiceUnavailable, Failure{fmt.Sprintf("there are %d streams already", mostStreams)})
+		return
+	}
 	defer a.Events.leave(next)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep them back

@@ -1,15 +1,19 @@
 package replica_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/admin"
 	"github.com/sidway/sidway/gateway/limits"
 	"github.com/sidway/sidway/gateway/replica"
 )
@@ -68,5 +72,52 @@ func TestProfilesAreServedWhereTheyAreSetOnly(t *testing.T) {
 		if status, _ := fetch(t, start(t, cfg).adminURL("/debug/pprof/profile?seconds=1")); status != want {
 			t.Errorf("pprof: %v: got %d", pprof, status)
 		}
+	}
+}
+
+// Whoever opens connections to the admin address takes no client's descriptors with them, and keeps no probe from its answer.
+func TestAdminConnectionsAreBounded(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	r, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetAdminTimes(time.Hour, time.Hour)
+	running := run(t, r)
+	open := func() net.Conn {
+		conn, err := net.Dial("tcp", running.AdminAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(patience))
+		return conn
+	}
+	ask := func(conn net.Conn, path string) string {
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path)
+		defer conn.Close()
+		got, _ := io.ReadAll(conn) // an error is a reset: nothing is got then
+		return string(got)
+	}
+	var all []net.Conn
+	for range admin.MostConnections {
+		all = append(all, open())
+	}
+	for path, want := range map[string]string{"/metrics": "HTTP/1.1 503 ", "/healthz": "HTTP/1.1 200 ", "/readyz": "HTTP/1.1 200 "} {
+		if got := ask(open(), path); !strings.HasPrefix(got, want) || (want == "HTTP/1.1 503 ") != strings.Contains(got, "too many connections") {
+			t.Errorf("%s: got %.200q", path, got)
+		}
+	}
+	var last net.Conn
+	for range admin.MostConnections {
+		last = open()
+	}
+	if _, err := last.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one far beyond the limit is kept: %v", err)
+	}
+	for _, conn := range all[:admin.MostConnections/2] {
+		conn.Close()
+	}
+	for !strings.HasPrefix(ask(open(), "/metrics"), "HTTP/1.1 200 ") {
 	}
 }

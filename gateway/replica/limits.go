@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve is how many descriptors are kept for what is not a client: listeners, Redis, the admin address, dials that
-// overlap.
+// reserve is how many descriptors are kept for what is not a client: listeners, Redis, the admin address (about half of them), dials
+// that overlap.
 const reserve = 256
 
 // few is a number of clients for which nobody needs a gateway.

@@ -292,7 +292,7 @@ func (r *Replica) adminName() string {
 }
 
 func (r *Replica) serveAdmin() error {
-	if err := r.admin.Serve(r.adminAt); !errors.Is(err, http.ErrServerClosed) {
+	if err := r.admin.Serve(admin.Limit(r.admin, r.adminAt, r.log)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin: %w", err)
 	}
 	return nil
