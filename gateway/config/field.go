@@ -17,6 +17,9 @@ type field[T any] struct {
 	set   func(*T, string) error
 	show  func(*T) string // the value, for people
 
+	// changes returns the key, or those below it, where two differ.
+	changes func(before, now *T, key string) []string
+
 	// tree reads what is more than a text or a list of texts, and lines is its show.
 	tree  func(r *reader, t *T, path string, n ast.Node)
 	lines func(t *T, key string) []InForce
@@ -86,7 +89,8 @@ func (f field[T]) withShow(show func(*T) string) field[T] {
 
 // one is a field with a single value.
 func one[T, V any](key string, at func(*T) *V, parse func(string) (V, error)) field[T] {
-	return field[T]{about: about{key: key}, reset: func(*T) {}, show: func(t *T) string { return shown(*at(t)) }, set: func(t *T, text string) error {
+	changes := changesOf(func(t *T) any { return *at(t) })
+	return field[T]{about: about{key: key}, changes: changes, reset: func(*T) {}, show: func(t *T) string { return shown(*at(t)) }, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = v
@@ -104,7 +108,8 @@ func many[T, V any](key string, at func(*T) *[]V, parse func(string) (V, error))
 		}
 		return cmp.Or(strings.Join(all, ", "), "none")
 	}
-	return field[T]{about: about{key: key, list: true}, reset: func(t *T) { *at(t) = nil }, show: show, set: func(t *T, text string) error {
+	changes := changesOf(func(t *T) any { return *at(t) })
+	return field[T]{about: about{key: key, list: true}, changes: changes, reset: func(t *T) { *at(t) = nil }, show: show, set: func(t *T, text string) error {
 		v, err := parse(text)
 		if err == nil {
 			*at(t) = append(*at(t), v)
@@ -127,11 +132,20 @@ func object[T, S any](key string, at func(*T) **S, fields []field[S]) field[T] {
 		}
 		return inForce(*at(t), key+".", fields, true)
 	}
-	return field[T]{about: about{key: key, below: aboutOf(fields)}, reset: func(*T) {}, tree: tree, lines: lines}
+	differ := func(before, now *T, key string) []string {
+		if a, b := *at(before), *at(now); a != nil && b != nil {
+			return changes(a, b, key+".", fields)
+		} else if a != b {
+			return []string{key}
+		}
+		return nil
+	}
+	return field[T]{about: about{key: key, below: aboutOf(fields)}, changes: differ, reset: func(*T) {}, tree: tree, lines: lines}
 }
 
-// pairs is a field with keys of the user's own. each reads one of them, shown returns them again.
-func pairs[T any](key string, each func(r *reader, t *T, p pair), shown func(*T) []InForce) field[T] {
+// pairs is a field with keys of the user's own. each reads one of them, shown returns them again, for people, and value all that
+// was read.
+func pairs[T any](key string, each func(r *reader, t *T, p pair), shown func(*T) []InForce, value func(*T) any) field[T] {
 	tree := func(r *reader, t *T, path string, n ast.Node) {
 		r.entries(path, n, "this takes keys below it, each with its value", func(p pair) { each(r, t, p) })
 	}
@@ -141,7 +155,7 @@ func pairs[T any](key string, each func(r *reader, t *T, p pair), shown func(*T)
 		}
 		return all
 	}
-	return field[T]{about: about{key: key}, reset: func(*T) {}, tree: tree, lines: lines}
+	return field[T]{about: about{key: key}, changes: changesOf(value), reset: func(*T) {}, tree: tree, lines: lines}
 }
 
 // shown is a value as a person writes it.

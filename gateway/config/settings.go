@@ -148,16 +148,16 @@ names, to the same node.`),
 		withDefault("0", "of these at once; 0 means twice handshakes"),
 	one("pace.slow_start", func(c *Cluster) *time.Duration { return &c.Pace.SlowStart }, between(0, longest)).
 		withDefault("30s", "a new or healed node comes to its full weight in this time; 0s for at once"),
-	pairs("release", (*reader).release, func(c *Cluster) []InForce { return c.Release.inForce() }).
+	pairs("release", (*reader).release, func(c *Cluster) []InForce { return c.Release.inForce() }, func(c *Cluster) any { return c.Release }).
 		withSample("{version: v2, share: 10%}", "").
 		withComment("Sends a share (10% or 0.1) of the new sessions to the nodes with a label, here version: v2. The others get the rest."),
 	object("discover", func(c *Cluster) **Discover { return &c.Discover }, discoverFields).
 		withSample("", "finds nodes, beside those that are listed; one of dns, srv and kubernetes"),
-	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }).
+	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }, func(c *Cluster) any { return c.Headers.Set }).
 		withSample("{X-Env: prod}", "replaces what the client sent; values are not shown by check"),
 	many("request_headers.remove", func(c *Cluster) *[]string { return &c.Headers.Remove }, parseHeaderName).
 		withSample("X-Debug", "names of headers that nodes do not get, as [X-Debug]"),
-	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }).
+	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }, func(c *Cluster) any { return c.Static }).
 		withSample("{/assets/: {dir: ./public, max_age: 1h}}", "").
 		withComment("Files of a directory (a relative one is seen from the working directory), served below a prefix beside path; max_age is for caches, 0s by default."),
 	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
@@ -222,7 +222,7 @@ var nodeFields = []field[Node]{
 	one("url", func(n *Node) *string { return &n.URL }, parseURL).isRequired().withSample("http://127.0.0.1:3001", "http://host:port, or https://host:port"),
 	one("weight", func(n *Node) *int { return &n.Weight }, parseWeight).
 		withDefault("1", "1 to 1000: sessions in proportion to the others"),
-	pairs("labels", (*reader).label, func(n *Node) []InForce { return n.labels() }).
+	pairs("labels", (*reader).label, func(n *Node) []InForce { return n.labels() }, func(n *Node) any { return n.Labels }).
 		withSample("{version: v2}", "for release; names and values of your own, up to 63 letters, digits and ._-"),
 }
 

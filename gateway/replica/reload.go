@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,6 +30,7 @@ func (r *Replica) Reload(by string) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 	r.tellReloading()
+	before, text := r.cfg.Load(), ""
 	cfg, err := r.Load()
 	changed := false
 	if err == nil {
@@ -41,7 +43,8 @@ func (r *Replica) Reload(by string) error {
 		r.log.Error("the configuration was not reloaded, what held before goes on", "by", by, "error", err)
 	case changed:
 		outcome = "applied"
-		r.log.Info("configuration reloaded", "by", by)
+		text = config.Changes(before, cfg)
+		r.log.Info("configuration reloaded", "by", by, "changed", text)
 	default:
 		r.log.Info("configuration read again, nothing has changed", "by", by)
 	}
@@ -49,11 +52,10 @@ func (r *Replica) Reload(by string) error {
 	if r.refused.Store(err != nil); err == nil {
 		r.good.Store(time.Now().UnixMilli())
 	}
-	text := outcome + ", by " + by
 	if err != nil {
-		text += ": " + err.Error()
+		text = err.Error()
 	}
-	r.event("reload", "", "", text)
+	r.event("reload", "", "", strings.TrimSuffix(outcome+", by "+by+": "+text, ": "))
 	r.tellServing("reload " + outcome)
 	return err
 }
