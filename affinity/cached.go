@@ -38,7 +38,7 @@ func (o Outcome) String() string {
 type CachedOptions struct {
 	OnOutcome func(Outcome)
 	// OnState: a new state has begun, because of an error or without one. It is called again in Down for an ErrDenied that
-	// shows itself only then.
+	// shows itself only then, and in Up when the store has answered for the first time.
 	OnState func(State, error)
 	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
 	// another replica has bound the sid to node. A Bind that fails for that reason says so itself.
@@ -355,10 +355,13 @@ func (c *Cached) probe(ctx context.Context, p *phase) error {
 		return nil
 	}
 	c.unready.Store(nil)
-	c.proof.Store(n)
+	first := c.proof.Swap(n) == 0
 	c.mu.Lock()
 	c.intact = begun
 	c.mu.Unlock()
+	if first && p.state == Up && c.o.OnState != nil { // else a shift to Up tells of it
+		c.o.OnState(Up, nil)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,8 @@ type part struct {
 	memory *memory
 	count  func(affinity.Outcome)
 	taken  func(refused, node string)
+	state  func(affinity.State, error) // logs it
+	stores *atomic.Int64               // how many there were: what those before the last one say is not told
 
 	store  *affinity.Cached // nil in memory mode
 	losses *losses          // likewise
@@ -42,7 +45,7 @@ type work struct {
 
 // newPart makes a part of a cluster that there was not before.
 func (r *Replica) newPart(cfg config.Cluster, a config.Affinity) *part {
-	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name), looks: new(work)}
+	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name), looks: new(work), state: r.tellState(cfg.Name), stores: new(atomic.Int64)}
 	r.tellNodes(p.nodes)
 	p.taken = r.tellTaken(cfg.Name, p.count)
 	p.memory = newMemory(a.Cache, r.log, p.count, r.metrics.BindingsHeld(cfg.Name))
@@ -62,6 +65,7 @@ func (p *part) next(cfg config.Cluster) *part {
 func (r *Replica) connect(p *part, a config.Affinity) {
 	p.memory.configure(a.Cache, r.log.With("cluster", p.cfg.Name, "store", r.storeName()))
 	p.store, p.losses, p.bindings = nil, nil, new(work)
+	this := p.stores.Add(1)
 	if r.redis == nil {
 		return
 	}
@@ -77,8 +81,12 @@ func (r *Replica) connect(p *part, a config.Affinity) {
 	p.store = affinity.NewCached(p.memory.Memory, back, affinity.CachedOptions{
 		Ready:     r.running != nil && r.ready() == nil, // a replica that serves is told of no outage by the next store's first moment
 		OnOutcome: p.count,
-		OnState:   r.tellState(p.cfg.Name),
-		OnTaken:   p.taken,
+		OnState: func(s affinity.State, cause error) {
+			if p.stores.Load() == this {
+				p.state(s, cause)
+			}
+		},
+		OnTaken: p.taken,
 	})
 }
 

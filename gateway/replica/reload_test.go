@@ -213,6 +213,23 @@ func TestReloadToABadRedis(t *testing.T) {
 	open(t, r.running)
 }
 
+// An outage is over when a reload names a Redis that answers, and the log says so. It also says what a reload changes.
+func TestReloadEndsAnOutage(t *testing.T) {
+	gone, good := affinitytest.StartRedis(t), affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = gone.URL()
+	r := startReloading(t, cfg)
+	logged := func(want string) {
+		t.Helper()
+		affinitytest.Eventually(t, "the log says "+want, func() bool { return strings.Count(r.log.String(), want) == 1 })
+	}
+	gone.Kill()
+	logged("so new bindings are kept here")
+	r.must(func(c *config.Config) { c.Affinity.Redis, c.Limits.Queue = good.URL(), c.Limits.Queue+1 })
+	logged(`msg="configuration reloaded" by="a test" changed="affinity.redis, limits.queue"`)
+	logged(`msg="redis is used again" cluster=chat`)
+}
+
 // A thousand reloads under load end no connection, and leave nothing behind.
 func TestReloadsUnderLoad(t *testing.T) {
 	a, b := engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})
