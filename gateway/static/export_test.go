@@ -3,4 +3,6 @@ package static
 import "net/http"
 
 // Handler serves one directory.
-func Handler(d Dir) http.Handler { return files{d} }
+func Handler(d Dir) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { files{d}.serve(w, r, func(*Dir, error) {}) })
+}

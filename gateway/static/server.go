@@ -38,6 +38,8 @@ type Options struct {
 type Server struct {
 	addr    string
 	files   atomic.Pointer[files]
+	gone    sync.Map // the directories, by their names, that a request found gone
+	log     *slog.Logger
 	bounded *bounded // nil: there may be any number of connections
 	http    http.Server
 	ended   chan struct{} // Serve has returned
@@ -45,7 +47,7 @@ type Server struct {
 
 // Serve begins to serve. Close ends it.
 func Serve(o Options) (*Server, error) {
-	s := &Server{ended: make(chan struct{})}
+	s := &Server{ended: make(chan struct{}), log: o.Log}
 	if err := s.Update(o.Dirs); err != nil {
 		return nil, err
 	}
@@ -106,7 +108,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if s.bounded.isHalfFull() {
 		w.Header().Set("Connection", "close")
 	}
-	s.files.Load().ServeHTTP(w, r)
+	s.files.Load().serve(w, r, s.tell)
+}
+
+// tell logs that a directory is gone, or there again, once each. A want of descriptors says nothing of it.
+func (s *Server) tell(d *Dir, err error) {
+	if err == nil {
+		if _, was := s.gone.LoadAndDelete(d.Dir); was {
+			s.log.Info("files are served again, their directory is back", "prefix", d.Prefix, "directory", d.Dir)
+		}
+	} else if statusOf(err) != http.StatusServiceUnavailable {
+		if _, known := s.gone.LoadOrStore(d.Dir, true); !known {
+			s.log.Error("files cannot be served, their directory is not to be had", "prefix", d.Prefix, "error", err)
+		}
+	}
 }
 
 // Close serves no further request, and returns when those in hand are answered; when ctx is done it cuts them.

@@ -199,3 +199,35 @@ func TestCloseInTime(t *testing.T) {
 		t.Error("all of it came")
 	}
 }
+
+// A directory that is gone is told of once, however many ask for its files, and once when it is back.
+func TestDirectoryThatIsGone(t *testing.T) {
+	t.Parallel()
+	var said lines
+	dir := tree(t, map[string]string{"a": "x"})
+	s, err := static.Serve(static.Options{Dirs: []static.Dir{{Prefix: "/", Dir: dir}}, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	for n := 1; n <= 2; n++ {
+		for _, step := range []struct {
+			from, to string
+			status   int
+			gone     int
+			back     int
+		}{{dir, dir + "-away", 404, n, n - 1}, {dir + "-away", dir, 200, n, n}} {
+			if err := os.Rename(step.from, step.to); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if r := get(t, s, "/a"); r.StatusCode != step.status {
+					t.Errorf("got %d", r.StatusCode)
+				}
+			}
+			if gone, back := strings.Count(said.String(), "not to be had"), strings.Count(said.String(), "is back"); gone != step.gone || back != step.back {
+				t.Errorf("told %d times that it is gone, and %d times that it is back:\n%s", gone, back, said.String())
+			}
+		}
+	}
+}

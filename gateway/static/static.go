@@ -45,10 +45,11 @@ func (d *Dir) check() error {
 	return root.Close()
 }
 
-// files is the handler: the first directory whose prefix begins the path has the file.
+// files are the directories: the first whose prefix begins the path has the file.
 type files []Dir
 
-func (all files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// serve answers a request. opened is told of each directory that was opened, or could not be.
+func (all files) serve(w http.ResponseWriter, r *http.Request, opened func(*Dir, error)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		fail(w, http.StatusMethodNotAllowed)
@@ -56,7 +57,7 @@ func (all files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for i := range all {
 		if rest, ok := strings.CutPrefix(r.URL.Path, all[i].Prefix); ok {
-			all[i].serve(w, r, rest)
+			all[i].serve(w, r, rest, opened)
 			return
 		}
 	}
@@ -64,13 +65,14 @@ func (all files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers a request for what rest names below the directory.
-func (d *Dir) serve(w http.ResponseWriter, r *http.Request, rest string) {
+func (d *Dir) serve(w http.ResponseWriter, r *http.Request, rest string, opened func(*Dir, error)) {
 	name, ok := fileName(rest)
 	if !ok {
 		fail(w, http.StatusNotFound)
 		return
 	}
 	root, err := os.OpenRoot(d.Dir)
+	opened(d, err)
 	if err != nil {
 		fail(w, statusOf(err))
 		return
