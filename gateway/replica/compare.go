@@ -32,7 +32,8 @@ type comparison struct {
 }
 
 // comparisons are what must be the same in all replicas: the nodes of those that share a cluster's bindings, and where the
-// bindings are of those that share the nodes. The second key cannot stand below the prefix, which may be what differs.
+// bindings are of those that share the nodes, unless those are found by a name that means others elsewhere. The second key cannot
+// stand below the prefix, which may be what differs.
 func comparisons(cfg *config.Config) []*comparison {
 	var all []*comparison
 	byNodes := map[string]*comparison{} // one replica may have several clusters of the same nodes
@@ -42,6 +43,9 @@ func comparisons(cfg *config.Config) []*comparison {
 			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
 			key: prefix + "!nodes", value: nodes,
 		})
+		if c.Discover != nil && isBare(*c.Discover) {
+			continue
+		}
 		if other := byNodes[nodes]; other != nil {
 			other.value += "," + prefix
 			continue
@@ -55,13 +59,31 @@ func comparisons(cfg *config.Config) []*comparison {
 	return all
 }
 
-// fingerprint is the same for lists of the same nodes, in whatever order.
+// isBare reports whether a source of nodes is named by what each network or namespace may have for itself.
+func isBare(d config.Discover) bool {
+	if d.Kubernetes != nil {
+		return d.Kubernetes.Namespace == ""
+	}
+	host, _, _ := strings.Cut(d.DNS+d.SRV, ":")
+	for strings.HasPrefix(host, "_") { // _sio._tcp
+		_, host, _ = strings.Cut(host, ".")
+	}
+	return !strings.Contains(host, ".")
+}
+
+// fingerprint is the same for lists of the same nodes, in whatever order, that are found in the same place.
 func fingerprint(c config.Cluster) string {
 	var nodes []string
 	for _, n := range c.Nodes {
 		nodes = append(nodes, n.Name+" "+n.URL)
 	}
 	slices.Sort(nodes)
+	if d := c.Discover; d != nil {
+		nodes = append(nodes, d.DNS, d.SRV)
+		if k := d.Kubernetes; k != nil {
+			nodes = append(nodes, k.API, k.Namespace, k.Service, k.Port)
+		}
+	}
 	sum := sha256.Sum256([]byte(strings.Join(nodes, "\n")))
 	return hex.EncodeToString(sum[:8])
 }

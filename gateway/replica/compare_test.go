@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
@@ -91,5 +92,48 @@ func TestTwoClustersOfTheSameNodesAreComparedOnce(t *testing.T) {
 	}
 	if err := r.Run(stopped(t)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Fleets whose nodes are found in different places differ in nothing that matters, and so do those whose places have one name, which
+// means something else to each. Of others the place says that they have the same nodes.
+func TestFleetsThatFindTheirNodesElsewhere(t *testing.T) {
+	keys := func(d *config.Discover) (all []string) {
+		cfg := settings()
+		cfg.Clusters[0].Nodes, cfg.Clusters[0].Discover = nil, d
+		r, err := replica.New(cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for _, key := range r.ComparedKeys() {
+			if strings.Contains(key, "!prefix:") {
+				all = append(all, key)
+			}
+		}
+		return all
+	}
+	seen := map[string]bool{}
+	for _, d := range []config.Discover{
+		{DNS: "chat.a.example:3000"},
+		{DNS: "chat.b.example:3000"},
+		{DNS: "chat.a.example:3001"},
+		{SRV: "_sio._tcp.chat.a.example"},
+		{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "a"}},
+		{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "b"}},
+		{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "a", Port: "ws"}},
+	} {
+		again := d
+		again.Interval = time.Minute
+		k := keys(&d)
+		if len(k) != 1 || seen[k[0]] || !slices.Equal(k, keys(&again)) {
+			t.Errorf("%+v: %q", d, k)
+		}
+		seen[strings.Join(k, "")] = true
+	}
+	for _, d := range []config.Discover{{DNS: "chat:3000"}, {SRV: "_sio._tcp.chat"}, {Kubernetes: &config.Kubernetes{Service: "chat"}}} {
+		if k := keys(&d); len(k) > 0 {
+			t.Errorf("%+v: %q", d, k)
+		}
 	}
 }
