@@ -83,8 +83,13 @@ type Binding struct {
 // TTL returns how long the binding lives after it was bound: pingInterval + pingTimeout and a margin of half of that,
 // but at least 15 s. So two thirds of it outlive one silent poll.
 func (b Binding) TTL() time.Duration {
-	silence := known(b.PingInterval, defaultPingInterval) + known(b.PingTimeout, defaultPingTimeout)
+	silence := b.Silence()
 	return silence + max(minMargin, silence/2)
+}
+
+// Silence returns how long nothing may be heard of the session before it has ended: pingInterval + pingTimeout.
+func (b Binding) Silence() time.Duration {
+	return known(b.PingInterval, defaultPingInterval) + known(b.PingTimeout, defaultPingTimeout)
 }
 
 // known returns d where it is usable and otherwise what it most likely is. The upper bound keeps a node that

@@ -138,6 +138,6 @@ func RunSessions(ctx context.Context, r *Route) error {
 		case err != nil: // the store cannot say; ask again later
 			return time.Now().Add(affinity.Binding{}.TTL())
 		}
-		return b.Expires
+		return r.Cluster.Sessions.Gone(sid, b.Expires.Add(-b.TTL()), b.Silence(), b.Expires)
 	})
 }

@@ -269,6 +269,9 @@ func (c *clientConn) inSession() {
 		x.ready, x.heldAt = c.d.loop.Clock(), time.Time{}
 	}
 	x.route.Cluster.Sessions.Used(x.Query.SID)
+	if x.Node.Drains() {
+		x.route.Cluster.Sessions.Heard(x.Query.SID, x.Node)
+	}
 	if cause, ok := x.Admissible(); !ok {
 		c.fail(cause)
 		return

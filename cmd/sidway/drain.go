@@ -138,6 +138,8 @@ func progress(n api.Node, most int) string {
 	line := fmt.Sprintf("%s [%s%s] %d of %d sessions left", n.Name, strings.Repeat("#", done), strings.Repeat(".", barWidth-done), n.Total, most)
 	switch d := n.Drain; {
 	case n.Total == 0 || d == nil:
+	case d.Silent >= n.Total:
+		line += silence(d)
 	case d.Rate > 0:
 		line += fmt.Sprintf(", %.0f/s, done at %s", d.Rate, d.Done.Local().Format(time.TimeOnly))
 	case d.Deadline != nil && d.Deadline.Before(time.Now()):
@@ -148,6 +150,20 @@ func progress(n api.Node, most int) string {
 		line += ", which end by themselves"
 	}
 	return line
+}
+
+// silence says of a drain that it waits for sessions that poll. Times are told to ten seconds, so that not each second is a line.
+func silence(d *api.Drain) string {
+	heard := d.Since
+	if d.Heard != nil {
+		heard = *d.Heard
+	}
+	ago := max(0, time.Since(heard)).Truncate(10 * time.Second)
+	line := fmt.Sprintf(": %d poll and have no request here now; ", d.Silent)
+	if ago == 0 {
+		return line + "one was heard here a moment ago"
+	}
+	return line + fmt.Sprintf("none was heard here for %v", ago)
 }
 
 // isTerminal reports whether somebody looks at w.

@@ -132,7 +132,9 @@ type Drain struct {
 	Since    time.Time  `json:"since"`
 	Deadline *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
 	Rate     float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
-	Done     *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate"`
+	Done     *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate, of those that are not silent"`
+	Silent   int        `json:"silent,omitempty" doc:"sessions without a request in flight. They poll, and are ended when they do so again, or given up when nothing has been heard of them for pingInterval + pingTimeout"`
+	Heard    *time.Time `json:"heard,omitempty" doc:"when a request of one of its sessions came to this replica last; none: not since the drain began"`
 }
 
 // Probe is what a probe of a node has found.

@@ -23,6 +23,8 @@ func (c *Cluster) SetDraining(n *Node, draining bool) {
 	defer c.mu.Unlock()
 	if n.draining != draining {
 		n.draining = draining
+		n.drains.Store(draining)
+		n.heardAt.Store(0)
 		c.learned(n.state)
 	}
 }

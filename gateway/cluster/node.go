@@ -37,6 +37,9 @@ type state struct {
 
 	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
 
+	drains  atomic.Bool  // as draining, without the lock
+	heardAt atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
+
 	// Guarded by the cluster's mu.
 	node      *Node   // as it is now; nil: the cluster has it no more
 	hash      uint64  // of its name

@@ -37,6 +37,7 @@ type session struct {
 	began   int32 // the second in which it did, or was first met here
 	tunnels int32 // that hold it: more than one where somebody else tries the sid too
 	bound   bool  // by this replica
+	heard   int32 // the second of its last request here, as far as its node was drained then
 	lasts   bool  // it has polled here when it was old
 }
 

@@ -254,3 +254,49 @@ func TestSessionsAreRechecked(t *testing.T) {
 		<-done
 	})
 }
+
+// A drained node's sessions are given up when they were silent for as long as the protocol allows; others when their bindings expire.
+func TestSilentSessionsOfADrainedNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const silence, ttl = 45 * time.Second, 70 * time.Second
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+		began := time.Now()
+		ends := map[string]time.Duration{}
+		expires := func(sid string) time.Time { return c.Sessions.Gone(sid, began, silence, began.Add(ttl)) }
+		for _, sid := range []string{"stays", "vanishes"} {
+			for _, n := range c.Nodes() {
+				c.Join(n)
+				c.Sessions.Open(n.Name+sid, n, began.Add(ttl))
+			}
+		}
+		n1 := c.Node("n1")
+		c.SetDraining(n1, true)
+		c.Sessions.Recheck(n1)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		var mu sync.Mutex
+		go func() {
+			done <- c.Sessions.Run(ctx, func(_ context.Context, sid string) time.Time {
+				end := expires(sid)
+				mu.Lock()
+				defer mu.Unlock()
+				if end.IsZero() || !end.After(time.Now()) {
+					ends[sid], end = time.Since(began).Round(5*time.Second), time.Time{}
+				}
+				return end
+			})
+		}()
+		time.Sleep(20 * time.Second)
+		c.Sessions.Heard("n1stays", n1)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		want := map[string]time.Duration{"n1vanishes": silence, "n1stays": 20*time.Second + silence, "n2vanishes": ttl, "n2stays": ttl}
+		if fmt.Sprint(ends) != fmt.Sprint(want) {
+			t.Errorf("they ended after %v, want %v", ends, want)
+		}
+	})
+}

@@ -27,7 +27,9 @@ type Draining struct {
 	Drain
 	Sessions int           // of all replicas
 	Rate     float64       // sessions per second that all replicas end together; 0 before the deadline, and while no other node takes any
-	Left     time.Duration // that it takes to end them all at that rate
+	Left     time.Duration // that it takes to end at that rate those that can be
+	Silent   int           // sessions without a request in flight: they poll, and cannot be ended before they do so again
+	Heard    time.Time     // when a request of one of them has come to this replica last; zero: none has since the drain began
 }
 
 // ended is what has been done of a drain whose deadline is over.
@@ -49,10 +51,11 @@ func (n *Nodes) Draining() map[string]Draining {
 		if !drains {
 			continue
 		}
-		now := Draining{Drain: d, Sessions: s.Sessions + s.Others}
+		now := Draining{Drain: d, Sessions: s.Sessions + s.Others, Heard: s.Heard}
+		now.Silent = max(0, now.Sessions-int(s.Leases)-n.others[s.Node.Name].leases)
 		if n.isOver(d, time.Now()) {
 			if now.Rate = n.rate(statuses); now.Rate > 0 {
-				now.Left = time.Duration(float64(now.Sessions) / now.Rate * float64(time.Second))
+				now.Left = time.Duration(float64(now.Sessions-now.Silent) / now.Rate * float64(time.Second))
 			}
 		}
 		all[s.Node.Name] = now

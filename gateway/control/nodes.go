@@ -172,7 +172,10 @@ func (n *Nodes) drainedComers(before []*cluster.Node) map[string]time.Time {
 func (n *Nodes) setDraining() {
 	for _, node := range n.Cluster.Nodes() {
 		_, drains := n.drains(node.Name)
-		n.Cluster.SetDraining(node, drains)
+		if was := node.Drains(); was != drains {
+			n.Cluster.SetDraining(node, drains)
+			n.Cluster.Sessions.Recheck(node) // they end sooner while it is drained
+		}
 	}
 }
 

@@ -110,6 +110,7 @@ function progressOf(n, now) {
   const d = n.drain ?? {};
   const left = `${count(n.total, "session")} left`;
   if (n.total === 0) return "Drained, and empty: it may be stopped.";
+  if (d.silent >= n.total) return `${left}, which poll and have no request here now. Those that stay silent are given up.`;
   if (d.rate > 0) return `${left}, ${rate(d.rate)} a second end, done at ${clock(d.done)}.`;
   if (!d.deadline) return `${left}, which end when their clients leave.`;
   const in_ = (new Date(d.deadline) - now) / 1000;

@@ -118,7 +118,10 @@ func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 }
 
 func statusOfDrain(d control.Draining) *api.Drain {
-	s := &api.Drain{Since: d.Since, Rate: d.Rate}
+	s := &api.Drain{Since: d.Since, Rate: d.Rate, Silent: d.Silent}
+	if !d.Heard.IsZero() {
+		s.Heard = &d.Heard
+	}
 	if !d.Deadline.IsZero() {
 		s.Deadline = &d.Deadline
 	}
