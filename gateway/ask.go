@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -209,21 +208,6 @@ func (c *clientConn) sent() {
 	}
 }
 
-// dialError sorts what a dial may say: only a refusal is a fact about the node. A shortage of our own is no fault of
-// the node, and a time-out may be a node that is slow, stopped or behind a broken network.
-func dialError(err error) error {
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return request.ErrRefused
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return request.ErrNoPort
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
-		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-		return request.ErrShortage
-	}
-	return request.ErrSilent
-}
-
 // waitsOn reports whether the node is waited for although nothing came within answerTime. A node that answers others is
 // slow, and what a slow node was sent is not sent to another one: each would make a session of it, and a busy cluster would
 // drown in them. Only a node that has answered nothing at all is given up, once for each request.
@@ -237,7 +221,7 @@ func (c *clientConn) waitsOn() bool {
 	silent := false
 	if !talks && x.Node.Heard.Load() == x.heard {
 		x.tellFault(faultSilent, x.Node.Name, "a node accepts handshakes and answers nothing", "node", x.Node.Name, "address", x.Node.Address)
-		silent = x.route.Cluster.Suspect(x.Node, x.heard)
+		silent = x.route.Cluster.Suspect(x.Node, x.heard, cluster.ReasonSilent)
 	}
 	x.heard, x.talked = x.Node.Heard.Load(), x.Node.Talked.Load()
 	return !silent || x.Resent
@@ -360,8 +344,12 @@ func (x *exchange) blame(err error) {
 	switch c := x.Cluster(); {
 	case errors.Is(err, request.ErrRefused):
 		c.Failed(x.Node)
+	case errors.Is(err, request.ErrUnreachable):
+		c.Suspect(x.Node, x.heard, cluster.ReasonUnreachable)
+	case errors.Is(err, request.ErrNoConnect):
+		c.Suspect(x.Node, x.heard, cluster.ReasonNoConnect)
 	case errors.Is(err, request.ErrSilent) && x.SentAt.IsZero():
-		c.Suspect(x.Node, x.heard)
+		c.Suspect(x.Node, x.heard, cluster.ReasonSilent)
 	case errors.Is(err, request.ErrCut) && x.Kind.MakesSession():
 		if c.Cut(x.Node) {
 			x.tellCutHandshakes()

@@ -295,6 +295,10 @@ func (c *clientConn) expired() {
 			c.within(c.x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
 			return
 		}
+		if c.x.SentAt.IsZero() {
+			c.lost(request.ErrNoConnect)
+			return
+		}
 		c.lost(request.ErrSilent)
 	case collecting:
 		switch {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"os"
@@ -10,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
@@ -298,4 +302,55 @@ func TestDrainAwaitsTheNextPoll(t *testing.T) {
 		t.Errorf("the poll got %d, Connection: close %v", r.StatusCode, r.Close)
 	}
 	<-drained
+}
+
+// A node whose backlog is full is told from one that takes connections and answers nothing, and from one to which there is no way.
+func TestWhyANodeIsEjected(t *testing.T) {
+	t.Parallel()
+	full, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(full) })
+	if err := errors.Join(unix.Bind(full, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(full, 1)); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(at.(*unix.SockaddrInet4).Port))
+	for range 8 {
+		fd, err := sock.Dial(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { sock.Close(fd) })
+	}
+	good := startNode(t, "good", numbered("sid"))
+	far := netip.MustParseAddrPort("127.0.0.1:1")
+	s := startGateway(t, withNodes(good), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 200 * time.Millisecond }),
+		withDial(func(to netip.AddrPort) (int, error) {
+			if to == far {
+				return -1, os.NewSyscallError("connect", syscall.EHOSTUNREACH)
+			}
+			return sock.Dial(to)
+		}))
+	for why, n := range map[string]*scriptedNode{
+		"connect_timeout": {name: "full", addr: address.String()},
+		"unreachable":     {name: "far", addr: far.String()},
+		"silent":          startNode(t, "silent", silent),
+	} {
+		c := s.clusters[0]
+		c.Update(cluster.Settings{Nodes: configOf(good, n)})
+		eventually(t, n.name+" is ejected", func() bool {
+			dial(t, s.addr).handshake(handshakeTarget)
+			return s.metric("sidway_node_ejected", n.name) == 1
+		})
+		for _, status := range c.Statuses() {
+			if status.Node.Name == n.name && string(status.Why) != why {
+				t.Errorf("%s was ejected for %s, want %s", n.name, status.Why, why)
+			}
+		}
+	}
 }

@@ -61,10 +61,12 @@ var responseWords = map[string]string{
 
 // ejectedWords say why a node is ejected.
 var ejectedWords = map[string]string{
-	"refused":    "it accepts no connection",
-	"silent":     "it answers nothing",
-	"cut":        "it cuts the connection when it is asked for a session",
-	"no_session": "it answers handshakes with something else than a session",
+	"refused":         "it accepts no connection",
+	"connect_timeout": "it does not take connections in time",
+	"unreachable":     "there is no way to it",
+	"silent":          "it answers nothing",
+	"cut":             "it cuts the connection when it is asked for a session",
+	"no_session":      "it answers handshakes with something else than a session",
 }
 
 // findings collects problems.

@@ -230,13 +230,13 @@ func TestSuspicionNeedsSilence(t *testing.T) {
 		n, other := c.Node("n1"), c.Node("n2")
 		heard := n.Heard.Load()
 		c.Answered(n, time.Now().Add(1))
-		if c.Suspect(n, heard) {
+		if c.Suspect(n, heard, cluster.ReasonSilent) {
 			t.Error("ejected although it answered another request meanwhile")
 		}
-		if !c.Suspect(n, n.Heard.Load()) {
+		if !c.Suspect(n, n.Heard.Load(), cluster.ReasonSilent) {
 			t.Error("not ejected although it has said nothing since the request was sent")
 		}
-		if c.Suspect(other, other.Heard.Load()) {
+		if c.Suspect(other, other.Heard.Load(), cluster.ReasonSilent) {
 			t.Error("the last node is ejected for its silence")
 		}
 		for range 4 {

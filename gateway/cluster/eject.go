@@ -12,10 +12,12 @@ type Reason string
 
 // The reasons for an ejection.
 const (
-	ReasonRefused   Reason = "refused"    // it accepts no connection
-	ReasonSilent    Reason = "silent"     // it answered nothing for too long
-	ReasonCut       Reason = "cut"        // it cut several handshakes in a row
-	ReasonNoSession Reason = "no_session" // it answered several handshakes in a row with something else
+	ReasonRefused     Reason = "refused"         // it accepts no connection
+	ReasonNoConnect   Reason = "connect_timeout" // a connection to it was not made in time: it is stopped, its backlog is full, or packets are dropped
+	ReasonUnreachable Reason = "unreachable"     // there is no way to it, or its name is not known
+	ReasonSilent      Reason = "silent"          // it answered nothing for too long
+	ReasonCut         Reason = "cut"             // it cut several handshakes in a row
+	ReasonNoSession   Reason = "no_session"      // it answered several handshakes in a row with something else
 )
 
 // An ejected node is tried again after ejectFor, which doubles with each failure up to ejectMost; while no node is left, after
@@ -95,16 +97,16 @@ func (c *Cluster) hurry() {
 	}
 }
 
-// Suspect tells that n has left a request waiting for long, and reports whether n is ejected for that: only if nothing else has
+// Suspect tells that n has left a request waiting for long, or a connection to it, and reports whether n is ejected for that: only if nothing else has
 // been heard of it since Heard had the given value, so that slowness is no failure and nobody can eject a node by asking it
 // for what takes long, and only while another node may be picked.
-func (c *Cluster) Suspect(n *Node, heard uint64) bool {
+func (c *Cluster) Suspect(n *Node, heard uint64, why Reason) bool {
 	if n.Heard.Load() != heard {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ejectUnlessLast(n.state, ReasonSilent)
+	c.ejectUnlessLast(n.state, why)
 	return c.pickable() > 0 && n.until.After(time.Now())
 }
 

@@ -68,7 +68,7 @@ func TestNodeThatIsRemoved(t *testing.T) {
 	// What it had in hand ends as it may.
 	c.Failed(gone)
 	c.Answered(gone, time.Now())
-	c.Suspect(gone, 0)
+	c.Suspect(gone, 0, cluster.ReasonSilent)
 	c.Refuses(gone)
 	c.Made(gone, time.Now())
 	for range 5 {

@@ -2,6 +2,7 @@ package request
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -17,6 +18,10 @@ var (
 	ErrCut       = errors.New("request: the node cut the connection")
 	ErrUnsent    = errors.New("request: the node's connection was closed before the request was read")
 	ErrBadAnswer = errors.New("request: the node's answer is not HTTP")
+
+	// Two kinds of ErrSilent, of a connection that was not made.
+	ErrNoConnect   = fmt.Errorf("%w: it accepted no connection", ErrSilent)
+	ErrUnreachable = fmt.Errorf("%w: it cannot be reached", ErrSilent)
 )
 
 const (
