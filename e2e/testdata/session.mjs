@@ -61,8 +61,9 @@ export class Session {
     if (this.driver.stopping) return;
     this.counts.disconnects++;
     this.note(`disconnect: ${reason}`);
-    this.counts.cut += this.life.waiting.size;
-    for (const release of this.life.waiting.values()) release();
+    const waiting = this.life?.waiting ?? new Map(); // some ends come when the session has been closed already
+    this.counts.cut += waiting.size;
+    for (const release of waiting.values()) release();
     this.close();
   }
 
