@@ -34,7 +34,11 @@ var (
 	// be mended. The error's text says which.
 	ErrDenied error = unavailable("Redis refuses this replica")
 	// ErrLate is an ErrUnavailable of a store that did not answer within its time limit, 100 ms: it is gone, or busy, or we are.
-	ErrLate error = unavailable("Redis is slow or hangs: no answer within " + opTimeout.String())
+	ErrLate error = unavailable("Redis gave no answer within " + opTimeout.String())
+	// ErrSlow is an ErrLate of a store that does answer, but too late.
+	ErrSlow error = late("Redis is slow: it answers, but not within " + opTimeout.String())
+	// ErrHangs is an ErrLate of a store that takes connections and answers nothing.
+	ErrHangs error = late("Redis hangs: it takes a connection, and answers nothing within " + answerTime.String())
 	// ErrBusy is an ErrUnavailable of our own making: so many operations wait that this one was not sent in time. It says
 	// nothing about the store.
 	ErrBusy error = unavailable("too many operations wait for Redis")

@@ -37,8 +37,8 @@ func (o Outcome) String() string {
 // CachedOptions are the hooks of a Cached. They may be nil; they are called concurrently and must not block.
 type CachedOptions struct {
 	OnOutcome func(Outcome)
-	// OnState: a new state has begun, because of an error or without one. It is called again in Down for an ErrDenied that
-	// shows itself only then, and in Up when the store has answered for the first time.
+	// OnState: a new state has begun, because of an error or without one. It is called again in Down for an ErrDenied, ErrSlow or
+	// ErrHangs that shows itself only then, and in Up when the store has answered for the first time.
 	OnState func(State, error)
 	// OnTaken: a binding to the node refused, which was kept while the store could not be written, is given up because
 	// another replica has bound the sid to node. A Bind that fails for that reason says so itself.

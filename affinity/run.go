@@ -27,11 +27,12 @@ const (
 // runner is the state of one Run.
 type runner struct {
 	*Cached
-	next    time.Time     // no probe before
-	backoff time.Duration // between probes while it is down; 0 otherwise
-	todo    *republication
-	rested  time.Time // no batch of todo before
-	clear   time.Time // when doubt ends, once todo is nil
+	next      time.Time     // no probe before
+	explained bool          // why it is down, as far as that can be found out
+	backoff   time.Duration // between probes while it is down; 0 otherwise
+	todo      *republication
+	rested    time.Time // no batch of todo before
+	clear     time.Time // when doubt ends, once todo is nil
 }
 
 // Run watches the store behind: it probes it, writes what was kept, and publishes again what was lost. It blocks until
@@ -57,7 +58,7 @@ func (r *runner) step(ctx context.Context) time.Duration {
 	if !p.state.writes() || p.state == WriteOnly {
 		return r.recall(ctx, p)
 	}
-	r.backoff = 0
+	r.backoff, r.explained = 0, false
 	if p.late.Load() && !r.prove(ctx, p) {
 		return minRest
 	}
@@ -94,7 +95,8 @@ func (r *runner) recall(ctx context.Context, p *phase) time.Duration {
 	r.mu.Lock()
 	since := r.intact
 	r.mu.Unlock()
-	if r.check(ctx, p) != nil {
+	if err := r.check(ctx, p); err != nil {
+		r.explain(ctx, p, err)
 		return r.backoff
 	}
 	if !r.shift(p, WriteOnly, nil) {

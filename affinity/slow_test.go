@@ -1,6 +1,8 @@
 package affinity_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -85,6 +87,25 @@ func TestASlowRedisIsUp(t *testing.T) {
 	affinitytest.Eventually(t, "it is down", func() bool { return r.Fault() != nil })
 	server.Restart()
 	affinitytest.Eventually(t, "it is used again", func() bool { return r.State() == affinity.Up })
+}
+
+// A Redis whose answers come too late is told from one that answers nothing, and from one that cannot be connected to.
+func TestASlowRedisIsToldFromOneThatHangs(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	hangs, slow := newReplica(t, server.URL()), newReplica(t, detour(t, server.Addr(), 250*time.Millisecond))
+	affinitytest.Eventually(t, "one is ready", func() bool { return hangs.Ready() == nil })
+	affinitytest.Eventually(t, "one is slow", func() bool {
+		return errors.Is(slow.Fault(), affinity.ErrSlow) && strings.Contains(slow.Fault().Error(), "not within 100ms: a PING took 2")
+	})
+	server.Pause()
+	affinitytest.Eventually(t, "one hangs", func() bool {
+		return errors.Is(hangs.Fault(), affinity.ErrHangs) && errors.Is(hangs.Fault(), affinity.ErrLate)
+	})
+	server.Resume()
+	affinitytest.Eventually(t, "one is used again", func() bool { return hangs.State() == affinity.Up })
+	server.Kill()
+	affinitytest.Eventually(t, "one is refused", func() bool { return strings.Contains(fmt.Sprint(hangs.Fault()), "connection refused") })
 }
 
 // hungUp is a connection whose other end has said something and gone.

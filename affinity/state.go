@@ -101,7 +101,7 @@ func (c *Cached) fail(p *phase, err error) error {
 		c.rouse()
 		return err
 	}
-	if p.state != Down || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) {
+	if p.state != Down || errors.Is(err, ErrDenied) && !errors.Is(p.cause, ErrDenied) || tellsMore(err, p.cause) {
 		c.shift(p, Down, err)
 	}
 	return err

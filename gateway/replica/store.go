@@ -11,16 +11,19 @@ import (
 // tellState returns what logs an outage of the store once, however often it seems to be over, and once that somebody has to mend
 // it.
 func (r *Replica) tellState(cluster string) func(affinity.State, error) {
-	var down, denied atomic.Bool
+	var down, denied, late atomic.Bool
 	return func(s affinity.State, cause error) {
 		switch {
 		case s == affinity.Up && down.Swap(false):
 			denied.Store(false)
+			late.Store(false)
 			r.log.Info("redis is used again", "cluster", cluster)
 		case errors.Is(cause, affinity.ErrDenied) && !denied.Swap(true): // whatever the outage began with
 			down.Store(true)
 			r.log.Error("redis refuses this replica, so new bindings are kept here until that is mended", "cluster", cluster, "error", cause)
-		case cause != nil && !down.Swap(true):
+		case isLate(cause) && !late.Swap(true), // which is found out a moment after the outage has begun
+			cause != nil && !down.Swap(true):
+			down.Store(true)
 			r.log.Warn(trouble(cause)+", so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
 		default:
 			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
@@ -28,11 +31,20 @@ func (r *Replica) tellState(cluster string) func(affinity.State, error) {
 	}
 }
 
+// isLate reports whether it is known what is the matter with a Redis that is late.
+func isLate(cause error) bool {
+	return errors.Is(cause, affinity.ErrSlow) || errors.Is(cause, affinity.ErrHangs)
+}
+
 // trouble says in a word what is wrong with Redis.
 func trouble(cause error) string {
 	switch {
+	case errors.Is(cause, affinity.ErrSlow):
+		return "redis is slow"
+	case errors.Is(cause, affinity.ErrHangs):
+		return "redis hangs"
 	case errors.Is(cause, affinity.ErrLate):
-		return "redis is slow or hangs"
+		return "redis does not answer in time"
 	case errors.Is(cause, affinity.ErrReadOnly):
 		return "redis refuses writes"
 	}
