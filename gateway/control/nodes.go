@@ -71,8 +71,10 @@ func NewNodes(cfg config.Cluster, changed func()) *Nodes {
 }
 
 // Configure gives the cluster another configuration. What operators have changed stays, and what was found; where it is looked for
-// elsewhere now, all nodes stay until that source has told what it knows.
+// elsewhere now, all nodes stay until that source has told what it knows. An operator's node goes before that of the configuration,
+// also before a later one: replicas read theirs at different times, and what one reads must not take back what holds for all.
 func (n *Nodes) Configure(cfg config.Cluster) {
+	var hidden []string
 	n.update(func() {
 		if !reflect.DeepEqual(n.cfg.Discover, cfg.Discover) {
 			n.kept, n.listed, n.trouble = n.base(), false, nil
@@ -84,8 +86,17 @@ func (n *Nodes) Configure(cfg config.Cluster) {
 			default:
 			}
 		}
+		for _, node := range cfg.Nodes {
+			_, hides := n.changes.Nodes[node.Name]
+			if hides && !slices.ContainsFunc(n.cfg.Nodes, func(old config.Node) bool { return reflect.DeepEqual(old, node) }) {
+				hidden = append(hidden, node.Name)
+			}
+		}
 		n.cfg = cfg
 	})
+	for _, name := range hidden {
+		n.OnEvent("node", name, "the configuration has another node of this name now, which is not used: an operator has replaced it or taken it away, until it is put by the API as the configuration has it")
+	}
 }
 
 // SetChanges gives the cluster what operators have changed, in place of what they had changed before.

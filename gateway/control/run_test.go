@@ -147,3 +147,43 @@ func TestNodesBeforeTheFirstAnswer(t *testing.T) {
 		t.Errorf("after it: %s", got)
 	}
 }
+
+// An operator's node goes before the configuration's, also before one that is written later. That is told, and it can be taken back.
+func TestLaterEditsOfANodeThatAnOperatorHasReplaced(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil, "n1", "n2")
+	var told []string
+	r.Nodes.OnEvent = func(kind, node, text string) { told = append(told, kind+" "+node+" "+text) }
+	put := func(url string) {
+		t.Helper()
+		if err := r.PutNode(t.Context(), "chat", config.Node{Name: "n2", URL: url, Weight: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(address string, lines int) {
+		t.Helper()
+		if n := r.Cluster.Node("n2"); n == nil || n.Address != address || len(told) != lines {
+			t.Errorf("%+v, told %q", n, told)
+		}
+	}
+	put("http://operator:1")
+	cfg := chat("n1", "n2")
+	r.Configure(cfg) // as before
+	cfg.Nodes[0].Weight = 2
+	r.Configure(cfg)
+	expect("operator:1", 0)
+	edited := chat("n1", "n2")
+	edited.Nodes[1].URL = "http://file:1"
+	r.Configure(edited)
+	r.Configure(edited)
+	expect("operator:1", 1)
+	if !strings.HasPrefix(told[0], "node n2 the configuration has another node of this name now, which is not used") {
+		t.Error(told[0])
+	}
+	put("http://file:1")
+	expect("file:1", 1)
+	edited = chat("n1", "n2")
+	edited.Nodes[1].URL = "http://file:2"
+	r.Configure(edited)
+	expect("file:2", 1)
+}

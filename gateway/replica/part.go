@@ -172,7 +172,7 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 	log := r.log.With("cluster", c.Name)
 	nodes.OnEvent = func(kind, node, text string) {
 		level := slog.LevelInfo
-		if kind == "unhealthy" || kind == "discovery" {
+		if kind == "unhealthy" || kind == "discovery" || kind == "node" {
 			level = slog.LevelWarn
 		}
 		l := log
