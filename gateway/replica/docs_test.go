@@ -3,6 +3,7 @@ package replica_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 	"github.com/sidway/sidway/gateway/tunnel"
@@ -33,6 +35,8 @@ var (
 	faulty  = regexp.MustCompile(`\bfault[A-Z]\w* *= "(\w+)"`) // constants of package gateway
 	differs = regexp.MustCompile(`\breason: "(\w+)"`)          // what replicas compare
 	theWord = regexp.MustCompile("`([a-z_]+)`")
+	happens = regexp.MustCompile(`\b(?:event|OnEvent|tell)\("(\w+)"`)          // what is told by its kind
+	changed = regexp.MustCompile(`\bfield(?:Node|Drain|Release) += "(\w+) ?"`) // and by that of a change
 )
 
 func (r *recorder) Register(c prometheus.Collector) error {
@@ -102,6 +106,24 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 		faults = append(faults, matches(faulty, text(t, f))...)
 	}
 	same(t, "faults", tabled(t, "reason: what seems to be set up wrongly"), faults)
+}
+
+// Each kind of event that there is stands in the API's document, and no other.
+func TestKindsOfEventsAreDocumented(t *testing.T) {
+	var kinds []string
+	for _, pattern := range []string{"*.go", "../control/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if !strings.HasSuffix(f, "_test.go") {
+				kinds = append(append(kinds, matches(happens, text(t, f))...), matches(changed, text(t, f))...)
+			}
+		}
+	}
+	kind, _ := reflect.TypeFor[api.Event]().FieldByName("Kind")
+	same(t, "kinds", strings.Split(kind.Tag.Get("doc"), ", "), kinds)
 }
 
 func text(t *testing.T, file string) string {

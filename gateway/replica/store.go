@@ -18,13 +18,18 @@ func (r *Replica) tellState(cluster string) func(affinity.State, error) {
 			denied.Store(false)
 			late.Store(false)
 			r.log.Info("redis is used again", "cluster", cluster)
+			r.event("store", cluster, "", "redis is used again")
 		case errors.Is(cause, affinity.ErrDenied) && !denied.Swap(true): // whatever the outage began with
 			down.Store(true)
-			r.log.Error("redis refuses this replica, so new bindings are kept here until that is mended", "cluster", cluster, "error", cause)
+			const text = "redis refuses this replica, so new bindings are kept here until that is mended"
+			r.log.Error(text, "cluster", cluster, "error", cause)
+			r.event("store", cluster, "", text)
 		case isLate(cause) && !late.Swap(true), // which is found out a moment after the outage has begun
 			cause != nil && !down.Swap(true):
 			down.Store(true)
-			r.log.Warn(trouble(cause)+", so new bindings are kept here", "cluster", cluster, "state", s.String(), "error", cause)
+			text := trouble(cause) + ", so new bindings are kept here"
+			r.log.Warn(text, "cluster", cluster, "state", s.String(), "error", cause)
+			r.event("store", cluster, "", text)
 		default:
 			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
 		}
