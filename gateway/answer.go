@@ -277,7 +277,7 @@ func (c *clientConn) broken(err error) {
 		c.fail(engineio.BadNode)
 		return
 	}
-	x.route.Cluster.Sessions.End(x.Query.SID)
+	x.over(x.Query.SID, "its node broke off an answer")
 	x.tellLost(err)
 	c.fail(engineio.SessionGone)
 }
@@ -296,7 +296,7 @@ func (c *clientConn) cut() {
 // forgetSession ends a session that the client never learned of.
 func (x *exchange) forgetSession() {
 	if x.Open.SID != "" {
-		x.route.Cluster.Sessions.End(x.Open.SID)
+		x.over(x.Open.SID, "its client left before it learned of it")
 	}
 }
 
@@ -313,14 +313,16 @@ func (c *clientConn) closes() bool { return c.x.Req.Close || c.surplus || c.g.dr
 func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.Resp.Status == 200; {
 	case !x.MayEnd():
-	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer, false),
-		ok && x.Kind == request.Post && x.Upload.AtOnce() && engineio.HasClose(x.Query, x.Upload.Body, true):
+	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer, false):
 		x.route.ended.Add(x.Query.SID)
-		x.route.Cluster.Sessions.End(x.Query.SID)
+		x.over(x.Query.SID, "its node closed it")
+	case ok && x.Kind == request.Post && x.Upload.AtOnce() && engineio.HasClose(x.Query, x.Upload.Body, true):
+		x.route.ended.Add(x.Query.SID)
+		x.over(x.Query.SID, "its client closed it")
 	case engineio.IsUnknownSID(x.Resp.Status, answer):
 		x.tellForgotten()
 		x.route.unbound.Add(x.Query.SID)
-		x.route.Cluster.Sessions.End(x.Query.SID)
+		x.over(x.Query.SID, "its node did not know it any more")
 		return true
 	}
 	return false

@@ -307,7 +307,7 @@ func (c *clientConn) lostSession(err error) {
 		x.route.Cluster.Failed(x.Node)
 	}
 	if errors.Is(err, request.ErrRefused) || x.Kind == request.Poll || x.Kind == request.Post { // an upgrade that fails costs the session nothing
-		x.route.Cluster.Sessions.End(x.Query.SID)
+		x.over(x.Query.SID, "its node could not be reached")
 		x.tellLost(err)
 	}
 	c.fail(engineio.SessionGone)

@@ -38,6 +38,6 @@ func (c *clientConn) endSession() {
 	x := c.x
 	sid := x.Query.SID
 	c.dropNode()
-	x.route.Cluster.Sessions.End(sid)
+	x.over(sid, "its node was drained")
 	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(engineio.Drained) }, nil)
 }

@@ -93,6 +93,7 @@ func (c *clientConn) endRequest() {
 	x.waited()
 	x.leaveTurn()
 	x.leave()
+	c.remember()
 	x.logAccess()
 	x.endTrace()
 	x.recycle()

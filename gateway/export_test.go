@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // Allowance is how long an upload may take.
@@ -69,3 +71,21 @@ func SetPaceTime(g *Gateway, d time.Duration) { g.paceTime = d }
 
 // FaultsAt are the faults that were noted within an hour before a time.
 func (m *Metrics) FaultsAt(now time.Time) []Fault { return m.seen.list(now) }
+
+// TrailSlots is how many sessions a trail remembers at most.
+const TrailSlots = trailSlots
+
+// NewTrail returns what notes a poll of a session in a trail, and what reads that.
+func NewTrail() (polled func(sid string, status uint16), read func(sid string) (Trail, bool)) {
+	t := newTrail()
+	polled = func(sid string, status uint16) {
+		if p := t.lock(sid, status < 400); p != nil {
+			p.add(step{at: 1, status: status, kind: request.Poll})
+			p.mu.Unlock()
+		}
+	}
+	return polled, func(sid string) (Trail, bool) {
+		p, known := t.read(sid)
+		return p.trail(), known
+	}
+}

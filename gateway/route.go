@@ -55,6 +55,7 @@ type tally struct {
 
 	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile
+	trail *trail
 }
 
 // knower is a Store that can tell what it knows without asking anybody.
@@ -97,6 +98,7 @@ func (g *Gateway) Update(s Settings) {
 		t := kept[r.Cluster]
 		if t == nil {
 			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound), ended: cluster.NewSIDs(mostUnbound)}
+			t.trail = newTrail()
 			t.turns.cluster, t.turns.waits = r.Cluster, t.metrics.waits
 			g.metrics.nodes.add(t)
 		}

@@ -87,7 +87,7 @@ func (c *clientConn) tunnel() {
 // requests by then.
 func (x *exchange) tunnelEnd() func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
-	log, watch := x.tunnelLog(), x.tunnelWatch()
+	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd()
 	c, sid, reserved, ttl, began := route.Cluster, "", x.Reserved, x.Binding.TTL(), int32(0)
 	if k == request.Upgrade {
 		sid = strings.Clone(x.Query.SID)
@@ -114,6 +114,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		}
 		node.Release()
 		watch(r.Cause)
+		trail(r)
 		if log != nil {
 			log(r)
 		}

@@ -1,0 +1,255 @@
+package gateway
+
+import (
+	"cmp"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+const (
+	// trailSlots is how many sessions of a cluster are remembered at most, a power of two. One takes another's place where their
+	// hashes want it, so that memory is fixed and a session that is in use comes back with its next request.
+	trailSlots = 1 << 13
+	// trailLength is how many requests are remembered of each.
+	trailLength = 8
+	// longestSID is how much of a sid is kept, to find it by its beginning. Those that engine.io makes have 20 characters.
+	longestSID = 32
+	// tunnelCauses is what causes of tunnels are counted from where they stand beside those of answers.
+	tunnelCauses = 128
+)
+
+// trail remembers the last requests of sessions, and how sessions ended. Its methods may be called concurrently, wait for a few
+// words at most, and allocate nothing but for those who read.
+type trail struct {
+	seed  maphash.Seed
+	slots [trailSlots]place
+}
+
+// place is where one session is remembered.
+type place struct {
+	mu sync.Mutex
+	footprint
+}
+
+// footprint is what is remembered of one session.
+type footprint struct {
+	hash    uint64
+	sid     [longestSID]byte
+	length  uint8 // of the sid; 0: none is remembered
+	tunnels int8
+	node    string
+	ttl     time.Duration // of its binding
+	made    int64         // in ms since 1970, as all that follow; 0 where another replica did, or before this was remembered
+	tunnel  int64         // when the last one began
+	ended   int64
+	end     string
+	count   uint32 // of requests
+	last    [trailLength]step
+}
+
+// step is a request that has been answered, or a tunnel that has ended.
+type step struct {
+	at     int64
+	took   uint32 // ms
+	status uint16
+	kind   request.Kind // Kinds: a tunnel
+	cause  uint8        // 0: none; engineio.Cause + 1; tunnelCauses + tunnel.Cause
+}
+
+func newTrail() *trail { return &trail{seed: maphash.MakeSeed()} }
+
+// lock returns where sid is remembered, with its mutex locked. Where it is not, it returns nil unless it may begin now.
+func (t *trail) lock(sid string, begin bool) *place {
+	hash := maphash.String(t.seed, sid)
+	p := &t.slots[hash%trailSlots]
+	p.mu.Lock()
+	if p.length > 0 && p.hash == hash {
+		return p
+	}
+	if !begin {
+		p.mu.Unlock()
+		return nil
+	}
+	p.footprint = footprint{hash: hash}
+	p.length = uint8(copy(p.sid[:], sid))
+	return p
+}
+
+// read returns what is remembered of sid.
+func (t *trail) read(sid string) (footprint, bool) {
+	p := t.lock(sid, false)
+	if p == nil {
+		return footprint{}, false
+	}
+	defer p.mu.Unlock()
+	return p.footprint, true
+}
+
+// end notes why a session has ended.
+func (t *trail) end(sid, why string) {
+	now := time.Now().UnixMilli()
+	p := t.lock(sid, true)
+	p.ended, p.end = now, why
+	p.mu.Unlock()
+}
+
+func (p *footprint) add(s step) {
+	p.last[p.count%trailLength] = s
+	p.count++
+}
+
+// remember notes the request in hand, if it is of a session. A sid that nobody knows is not remembered, so that clients that guess
+// push nothing out.
+func (c *clientConn) remember() {
+	x := c.x
+	sid := cmp.Or(x.Query.SID, x.Open.SID)
+	if sid == "" || x.route == nil || !x.Kind.SocketIO() {
+		return
+	}
+	now := c.d.loop.Clock()
+	s := step{at: now.UnixMilli(), took: millis(now.Sub(x.Began)), status: uint16(cmp.Or(x.status, statusLeft)), kind: x.Kind}
+	if x.Refused {
+		s.cause = uint8(x.Cause) + 1
+	}
+	p := x.route.trail.lock(sid, x.Node != nil || x.Binding.Node != "")
+	if p == nil {
+		return
+	}
+	defer p.mu.Unlock()
+	p.add(s)
+	if x.Node != nil {
+		p.node = x.Node.Name
+	}
+	if p.ttl == 0 {
+		p.ttl = x.Binding.TTL()
+	}
+	if x.Open.SID != "" {
+		p.made, p.ttl = x.Began.UnixMilli(), x.NewBinding(x.Open).TTL()
+	}
+	if s.status == 101 {
+		p.tunnels++
+		p.tunnel = s.at
+	}
+}
+
+func millis(d time.Duration) uint32 { return uint32(min(max(d.Milliseconds(), 0), 1<<32-1)) }
+
+// over ends a session here and notes why.
+func (x *exchange) over(sid, why string) {
+	x.route.Cluster.Sessions.End(sid)
+	x.route.trail.end(sid, why)
+}
+
+// trailEnd returns what notes the end of the request's tunnel.
+func (x *exchange) trailEnd() func(tunnel.Result) {
+	t, began, node := x.route.trail, time.Now(), x.Node.Name
+	sid, opened := strings.Clone(cmp.Or(x.Query.SID, x.Open.SID)), x.Kind == request.DirectConnect
+	if sid == "" {
+		return func(tunnel.Result) {}
+	}
+	return func(r tunnel.Result) {
+		now := time.Now()
+		p := t.lock(sid, true)
+		defer p.mu.Unlock()
+		p.add(step{at: now.UnixMilli(), took: millis(now.Sub(began)), kind: request.Kinds, cause: tunnelCauses + uint8(r.Cause)})
+		p.tunnels, p.node = max(p.tunnels-1, 0), node
+		if p.tunnels == 0 && (opened || r.FromClient > probeBytes) {
+			p.ended, p.end = now.UnixMilli(), tunnelEnds[r.Cause]
+		}
+	}
+}
+
+// tunnelEnds are why a session ended with its tunnel.
+var tunnelEnds = [...]string{
+	tunnel.ClientClosed: "its client closed the WebSocket, or vanished",
+	tunnel.NodeClosed:   "its node closed the WebSocket",
+	tunnel.ClientIdle:   "nothing came from its client for too long",
+	tunnel.Blocked:      "its client or its node took nothing for too long",
+	tunnel.Shutdown:     "this replica was stopped",
+	tunnel.Drained:      "its node was drained",
+	tunnel.Failed:       "its WebSocket failed",
+}
+
+// Trail is what a Gateway remembers of a session: of the last ones that were in use, most.
+type Trail struct {
+	Node     string
+	TTL      time.Duration // of its binding
+	Made     time.Time     // zero: not here, or it is not remembered
+	Tunnel   time.Time     // when its WebSocket here began; zero: it has none
+	Ended    time.Time     // zero: its end was not seen here
+	End      string        // why
+	Requests []TrailRequest
+}
+
+// TrailRequest is a request that was answered, or a WebSocket that ended, of kind "websocket" and without a status.
+type TrailRequest struct {
+	At     time.Time // when it ended
+	Kind   string
+	Status int
+	Took   time.Duration
+	Cause  string // why it was answered here, or what ended the WebSocket; else empty
+}
+
+// Trail returns what is remembered of a session of a cluster.
+func (g *Gateway) Trail(cluster, sid string) (Trail, bool) {
+	for _, r := range g.topology.Load().all {
+		if r.Cluster.Name != cluster {
+			continue
+		}
+		if p, known := r.trail.read(sid); known {
+			return p.trail(), true
+		}
+	}
+	return Trail{}, false
+}
+
+// TrailsOf returns the sids that begin so of the sessions that are remembered, of all clusters.
+func (g *Gateway) TrailsOf(beginning string) (sids []string) {
+	for _, r := range g.topology.Load().all {
+		for i := range r.trail.slots {
+			s := &r.trail.slots[i]
+			s.mu.Lock()
+			if sid := s.sid[:s.length]; len(sid) < longestSID && strings.HasPrefix(string(sid), beginning) { // a longer one is not known whole
+				sids = append(sids, string(sid))
+			}
+			s.mu.Unlock()
+		}
+	}
+	return sids
+}
+
+func (p *footprint) trail() Trail {
+	t := Trail{Node: p.node, TTL: p.ttl, Made: moment(p.made), Ended: moment(p.ended), End: p.end}
+	if p.tunnels > 0 {
+		t.Tunnel = moment(p.tunnel)
+	}
+	for i := range min(p.count, trailLength) {
+		s := p.last[(p.count-min(p.count, trailLength)+i)%trailLength]
+		r := TrailRequest{At: moment(s.at), Kind: "websocket", Status: int(s.status), Took: time.Duration(s.took) * time.Millisecond}
+		if s.kind < request.Kinds {
+			r.Kind = s.kind.String()
+		}
+		switch {
+		case s.cause >= tunnelCauses:
+			r.Cause = tunnel.Cause(s.cause - tunnelCauses).String()
+		case s.cause > 0:
+			r.Cause = engineio.Cause(s.cause - 1).String()
+		}
+		t.Requests = append(t.Requests, r)
+	}
+	return t
+}
+
+// moment is a time of a footprint.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
