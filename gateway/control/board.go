@@ -45,17 +45,22 @@ type Board struct {
 	OnEvent func(kind, cluster, node, text string)
 	// Self, if set before Run, tells what other replicas are to know of this one.
 	Self func() Self
+	// Answer, if set before Run, says in some form what is known here of a session that another replica asks about.
+	Answer func(sid string) string
 
 	log    *slog.Logger
 	told   notice.Limiter[string]
 	id     string // of this replica among those that share counts
 	number uint64 // of the counts it told last; Run's own
 
+	answered map[string]struct{} // questions of other replicas; Run's own
+
 	mu     sync.Mutex
 	redis  redis.UniversalClient // nil: in this process
 	prefix string
 	posts  map[string]*post
 	peers  map[string]*heard[Self] // other replicas, by their id
+	asked  map[string]struct{}     // questions of this one
 }
 
 // post is the record of one cluster.
@@ -73,6 +78,7 @@ func NewBoard(log *slog.Logger) *Board {
 	return &Board{
 		OnEvent: func(string, string, string, string) {},
 		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{}, peers: map[string]*heard[Self]{},
+		answered: map[string]struct{}{}, asked: map[string]struct{}{},
 	}
 }
 
@@ -158,11 +164,12 @@ func (b *Board) tell(kind, cluster, node, text string) {
 func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post) {
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
-	found := map[string]*redis.MapStringStringCmd{}
+	found, questions := map[string]*redis.MapStringStringCmd{}, (*redis.MapStringStringCmd)(nil)
 	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
 		for name := range posts {
 			found[name] = p.HGetAll(ctx, prefix+name+changesKey)
 		}
+		questions = p.HGetAll(ctx, prefix+questionsKey)
 		return nil
 	})
 	for name, cmd := range found {
@@ -174,6 +181,9 @@ func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix s
 		if errors.As(err, &refused) && b.told.Due("read") {
 			b.log.Warn("what operators have changed cannot be read from Redis: drains and changes of nodes go on as they are known here", "cluster", name, "error", err)
 		}
+	}
+	if asked, err := questions.Result(); err == nil {
+		b.answer(ctx, client, prefix, asked)
 	}
 }
 

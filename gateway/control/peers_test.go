@@ -21,6 +21,7 @@ func peered(t *testing.T, client redis.UniversalClient, name string) (*control.B
 	b.Self = func() control.Self {
 		return control.Self{Name: name, Version: "v1", Started: time.Unix(1, 0), Sessions: 7, Stopping: name == "b"}
 	}
+	b.Answer = func(sid string) string { return name + " of " + sid }
 	b.Use(client, "sidway:")
 	b.Add(control.NewNodes(chat("n1"), func() {}))
 	ctx, cancel := context.WithCancel(t.Context())
