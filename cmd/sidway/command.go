@@ -44,6 +44,7 @@ func init() { // help and completion tell of verbs
 		{"check", func(c command, _ context.Context, args []string) error { return c.check(args) }, is(checkHelp)},
 		{"health", command.health, is(healthHelp)},
 		{"status", command.status, is(statusHelp)},
+		{"trace", command.trace, is(traceHelp)},
 		{"drain", command.drain, is(drainHelp)},
 		{"undrain", command.undrain, is(drainHelp)},
 		{"release", command.release, is(releaseHelp)},

@@ -18,6 +18,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway check --config sidway.yaml   say whether the file is good, and what it comes to
   sidway health                       ask the replica on this machine whether it is ready
   sidway status --watch               show what is wrong, if anything, the nodes and their sessions, and the replicas
+  sidway trace SID                    show where a session lives and its last requests, or why it lives no more
   sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
   sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
   sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
@@ -59,6 +60,17 @@ second, since rates are made of two looks.
   --json     print what /api/status answers
 
 Sessions are those of all replicas; connections and rates are those of the replica that is asked.
+`
+
+const traceHelp = `sidway trace SID [--json] [--config FILE] [--admin ADDRESS]
+
+Shows what all replicas that share the Redis know of a session: its cluster and node, since when it lives, which replica has its
+WebSocket, and its last requests; or why it lives no more. Then the exit status is 1. The four characters that the access log tells
+of a sid will do where the replica that is asked remembers only one session whose sid begins so.
+
+  --json     print what /api/sessions/SID/trace answers
+
+Each replica remembers the last eight requests of up to 8,192 sessions of a cluster, until it is restarted.
 `
 
 const drainHelp = `sidway drain NODE [--cluster NAME] [--deadline TIME] [--wait] [--config FILE] [--admin ADDRESS]

@@ -11,6 +11,7 @@
 //	DELETE /api/clusters/{cluster}/release
 //	POST   /api/reload
 //	GET    /api/sessions/{sid}
+//	GET    /api/sessions/{sid}/trace                     what all replicas know of it, or why nobody does
 //	GET    /api/events                                   server-sent events
 //	GET    /api/openapi.json
 //
@@ -43,6 +44,7 @@ type Options struct {
 	Board   *control.Board
 	Status  func() Status
 	Session func(ctx context.Context, sid string) (Session, error) // ErrNoSession: nobody knows it
+	Trace   func(ctx context.Context, sid string) Trace            // or of a session whose sid begins so
 	Reload  func(by string) error
 	Events  *Events
 	Token   string // for changes; "" allows them from this machine alone
@@ -308,6 +310,10 @@ func (a *api) reload(q *http.Request) (any, error) {
 
 func (a *api) session(q *http.Request) (any, error) {
 	return a.Options.Session(q.Context(), q.PathValue("sid"))
+}
+
+func (a *api) trace(q *http.Request) (any, error) {
+	return a.Trace(q.Context(), q.PathValue("sid")), nil
 }
 
 func (a *api) document(*http.Request) (any, error) { return Document(), nil }

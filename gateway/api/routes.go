@@ -35,6 +35,7 @@ func init() { // document tells of routes
 		{"DELETE", "/api/clusters/{cluster}/release", "Have the configuration's release hold again", nil, Cluster{}, (*api).removeRelease, nil},
 		{"POST", "/api/reload", "Read the configuration again", nil, Done{}, (*api).reload, nil},
 		{"GET", "/api/sessions/{sid}", "Where a session lives", nil, Session{}, (*api).session, nil},
+		{"GET", "/api/sessions/{sid}/trace", "What all replicas know of a session, or why nobody does; also by the beginning of its sid, if this replica remembers it", nil, Trace{}, (*api).trace, nil},
 		{"GET", "/api/events", "What happens, as server-sent events; those that have just happened come first", nil, Event{}, nil, (*api).events},
 		{"GET", "/api/openapi.json", "This document", nil, nil, (*api).document, nil},
 	}
@@ -131,7 +132,7 @@ func schema(t reflect.Type, schemas object) object {
 			s["description"] = doc
 		}
 		properties[name] = s
-		if !strings.Contains(options, "omitempty") {
+		if !strings.Contains(options, "omit") {
 			required = append(required, name)
 		}
 	}

@@ -155,6 +155,36 @@ type Session struct {
 	Expires   time.Time `json:"expires" doc:"of the binding, unless it is renewed"`
 }
 
+// Trace is what replicas know of a session.
+type Trace struct {
+	SID         string          `json:"sid" doc:"its beginning: a sid is a secret"`
+	Live        bool            `json:"live"`
+	Why         string          `json:"why,omitempty" doc:"it is not live"`
+	Cluster     string          `json:"cluster,omitempty"`
+	Node        string          `json:"node,omitempty"`
+	NodeState   string          `json:"node_state,omitempty" doc:"ready, draining, ejected, unhealthy or gone"`
+	EIO         int             `json:"eio,omitempty"`
+	Transport   string          `json:"transport,omitempty" doc:"polling or websocket"`
+	Since       time.Time       `json:"since,omitzero" doc:"when it was made; left out where nobody remembers"`
+	Expires     time.Time       `json:"expires,omitzero" doc:"of the binding, unless it is renewed"`
+	Tunnel      string          `json:"tunnel,omitempty" doc:"the replica that has its WebSocket"`
+	TunnelSince time.Time       `json:"tunnel_since,omitzero" doc:"left out where it is not remembered"`
+	Requests    []TracedRequest `json:"requests" doc:"the last ones that are remembered, the latest last"`
+	Replicas    int             `json:"replicas" doc:"that were asked"`
+	Answered    int             `json:"answered" doc:"replicas of these that did"`
+	Note        string          `json:"note,omitempty" doc:"what else is to be known"`
+}
+
+// TracedRequest is a request of a session, or its WebSocket that has ended.
+type TracedRequest struct {
+	At      time.Time `json:"at" doc:"when it ended"`
+	Replica string    `json:"replica"`
+	Kind    string    `json:"kind" doc:"as in the access log; websocket: one that has ended"`
+	Status  int       `json:"status,omitempty" doc:"none of a WebSocket; 499: the client left before it was answered"`
+	Took    float64   `json:"took" doc:"seconds"`
+	Cause   string    `json:"cause,omitempty" doc:"why a replica answered itself, as in sidway_local_responses_total, or what ended the WebSocket"`
+}
+
 // NodeSettings are what a node is put with.
 type NodeSettings struct {
 	URL    string            `json:"url" doc:"http://host:port or https://host:port"`

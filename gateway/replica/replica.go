@@ -111,7 +111,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		}, []string{"outcome"}),
 		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
-	r.board.OnEvent, r.board.Self = r.event, r.self
+	r.board.OnEvent, r.board.Self, r.board.Answer = r.event, r.self, r.answer
 	r.good.Store(r.started.UnixMilli())
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase

@@ -1,15 +1,12 @@
 package replica
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
-	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
@@ -19,7 +16,7 @@ import (
 // api returns the handler of /api/.
 func (r *Replica) api() http.Handler {
 	return api.New(api.Options{
-		Board: r.board, Status: r.status, Session: r.session, Reload: r.Reload, Events: &r.events,
+		Board: r.board, Status: r.status, Session: r.session, Trace: r.trace, Reload: r.Reload, Events: &r.events,
 		Token: r.cfg.Load().Admin.Token, Log: r.log,
 	})
 }
@@ -127,42 +124,6 @@ func statusOfDrain(d control.Draining) *api.Drain {
 	}
 	if d.Rate > 0 {
 		s.Done = new(time.Now().UTC().Add(d.Left))
-	}
-	return s
-}
-
-// session tells where a session lives: by what is known here, else by what Redis says at the first word.
-func (r *Replica) session(ctx context.Context, sid string) (api.Session, error) {
-	if !engineio.ValidSID(sid) {
-		return api.Session{}, fmt.Errorf("%w: that is no sid", api.ErrNoSession)
-	}
-	var failed error
-	for _, p := range r.parts() {
-		b, known := p.memory.Known(sid)
-		if !known && p.store != nil {
-			var err error
-			if b, err = p.store.Glance(ctx, sid); err != nil && !errors.Is(err, affinity.ErrNotFound) {
-				failed = err
-			}
-			known = err == nil
-		}
-		if known {
-			return sessionOf(p.nodes.Cluster, sid, b), nil
-		}
-	}
-	if failed != nil {
-		return api.Session{}, failed
-	}
-	return api.Session{}, fmt.Errorf("%w: no binding of it is known; it has ended, or never was", api.ErrNoSession)
-}
-
-func sessionOf(c *cluster.Cluster, sid string, b affinity.Binding) api.Session {
-	s := api.Session{
-		SID: engineio.ShortSID(sid), Cluster: c.Name, Node: b.Node, Known: c.Node(b.Node) != nil,
-		EIO: b.Version, Transport: "polling", Expires: b.Expires,
-	}
-	if c.Sessions.HasTunnel(sid) {
-		s.Transport = "websocket"
 	}
 	return s
 }
