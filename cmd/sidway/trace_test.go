@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+)
+
+// A session that was made at one replica is traced at another one that shares its Redis.
+func TestTracing(t *testing.T) {
+	node, rdb := engineiotest.Start(t, engineiotest.Options{}), affinitytest.StartRedis(t)
+	var replicas []*process
+	var operators []operator
+	var listens []string
+	for i := range 2 {
+		o := operator{t, filepath.Join(t.TempDir(), fmt.Sprint("sidway", i, ".yaml"))}
+		listen := free(t)
+		text := fmt.Sprintf("listen: %s\nadmin: {listen: %q}\naffinity: {redis: %q}\nclusters:\n  - name: chat\n    nodes: [{name: n1, url: %q}]\n", listen, free(t), rdb.URL(), node.URL())
+		if err := os.WriteFile(o.file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", o.file)
+		p.expect(t, "msg=serving")
+		replicas, operators, listens = append(replicas, p), append(operators, o), append(listens, listen)
+	}
+	affinitytest.Eventually(t, "the replicas know of each other", func() bool {
+		_, out := operators[1].run("status")
+		return strings.Contains(out, "heard")
+	})
+	url := "http://" + listens[0] + "/socket.io/?EIO=4&transport=polling"
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	_, sid, _ := strings.Cut(string(said), `"sid":"`)
+	sid, _, _ = strings.Cut(sid, `"`)
+	here, elsewhere := operators[0], operators[1]
+	affinitytest.Eventually(t, "the handshake is remembered", func() bool {
+		status, out := elsewhere.run("trace", sid)
+		return status == 0 && strings.HasPrefix(out, sid+"  live\n") && strings.Contains(out, "node       n1, ready\n") && strings.Contains(out, "2 of 2 answered") && strings.Contains(out, "  handshake     200  ")
+	})
+	here.expect(0, sid[:4]+"  live\n", "trace", sid[:4])
+	here.expect(0, `"kind":"handshake"`, "trace", sid, "--json")
+	if res, err = http.Post(url+"&sid="+sid, "text/plain", strings.NewReader("1")); err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	affinitytest.Eventually(t, "its end is known", func() bool {
+		status, out := elsewhere.run("trace", sid)
+		return status == 1 && strings.Contains(out, "sidway: no session is live by that sid: it ended at ") && strings.Contains(out, ": its client closed it (seen by ")
+	})
+	here.expect(1, "it was never seen", "trace", "nobodyknowsthissession")
+	here.expect(1, "it was never seen", "trace", "-nobodyknowsthissession")
+	here.expect(2, "say which session, as sidway trace ", "trace")
+	here.expect(2, "unknown flag --jso; did you mean --json?", "trace", sid, "--jso")
+	here.expect(2, "unknown flag --jso; did you mean --json?", "trace", "--jso")
+	for _, p := range replicas {
+		p.signal(t, syscall.SIGTERM)
+		p.end(t)
+	}
+}
