@@ -201,7 +201,8 @@ func (o *operated) find(b *browser) {
 		s := found[transport]
 		search(s.SID)
 		text := eval[string](b, `document.querySelector("#session").innerText`)
-		if s.SID == "" || !strings.Contains(text, s.Node) || !strings.Contains(text, transport) || strings.Contains(text, s.SID) {
+		if s.SID == "" || !strings.Contains(text, s.Node) || !strings.Contains(text, transport) || strings.Contains(text, s.SID) ||
+			eval[int](b, `document.querySelectorAll("#session .requests tbody tr").length`) == 0 || transport == "websocket" && !strings.Contains(text, "WebSocket at") {
 			o.t.Errorf("%+v: %s", s, text)
 		}
 		b.shoot("real-6-session-" + transport)
@@ -210,6 +211,7 @@ func (o *operated) find(b *browser) {
 	}
 	search("nobodyknowsthissession")
 	b.until(`document.querySelector("#session").textContent.includes("No such session")`)
+	b.until(`document.querySelector("#session").textContent.includes("It was never seen")`)
 	b.do(chromedp.KeyEvent(kb.Escape))
 	b.until(`!document.querySelector("#session").open`)
 }
