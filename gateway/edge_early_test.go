@@ -32,7 +32,7 @@ func TestEarlyAnswer(t *testing.T) {
 	g := startGateway(t, withNodes(n))
 	g.bind(aSID, n)
 	for _, target := range []string{"/waits", "/closes", "/reads", "/piecewise", pollTarget(aSID)} {
-		for name, framing := range map[string]string{"length": "Content-Length: 10000000", "chunks": chunked} {
+		for name, framing := range map[string]string{"length": "Content-Length: 20000000", "chunks": chunked} {
 			t.Run(target[:4]+" "+name+" stalled", func(t *testing.T) {
 				for range 20 {
 					stall(t, g, target, framing)

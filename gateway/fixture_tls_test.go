@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,13 +64,13 @@ func nodeTLS() *tls.Config {
 // wire is a connection to the gateway, or from it, as this run has them.
 type wire struct {
 	*net.TCPConn
-	tls    *tls.Conn // nil: as it is
-	resets bool      // its close is no orderly one
+	tls    *tls.Conn   // nil: as it is
+	resets atomic.Bool // its close is no orderly one
 }
 
 // SetLinger makes the close a reset.
 func (w *wire) SetLinger(seconds int) error {
-	w.resets = seconds == 0
+	w.resets.Store(seconds == 0)
 	return w.TCPConn.SetLinger(seconds)
 }
 
@@ -126,7 +127,7 @@ func (w *wire) CloseWrite() error {
 
 // Close closes the socket, orderly as far as it can be.
 func (w *wire) Close() error {
-	if w.tls != nil && !w.resets {
+	if w.tls != nil && !w.resets.Load() {
 		w.tls.SetWriteDeadline(time.Now()) // nobody waits for a peer that takes nothing
 		w.tls.CloseWrite()
 	}

@@ -49,7 +49,7 @@ func TestWhatProbesFind(t *testing.T) {
 		"closes":             {get, says(t, ""), health.Cut, "closed without an answer; TLS?"},
 		"closes in the head": {get, says(t, "HTTP/1.1 200 OK\r\n"), health.Cut, "closed before its answer was whole"},
 		"closes in the body": {get, says(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"), health.Cut, "closed before its answer was whole"},
-		"TLS":                {get, says(t, "\x15\x03\x01\x00\x02\x02\x46"), health.BadAnswer, "TLS? it answers in TLS, and probes speak plain HTTP"},
+		"TLS":                {get, says(t, "\x15\x03\x01\x00\x02\x02\x46"), health.BadAnswer, "TLS? it answers in TLS; write its URL with https://"},
 		"another protocol":   {get, says(t, "SSH-2.0-OpenSSH_9.2\r\n"), health.BadAnswer, `no HTTP: malformed HTTP response "SSH-2.0-OpenSSH_9.2"`},
 		"an odd one":         {get, says(t, "\x00\xff"+strings.Repeat("é", 100)+"\n"), health.BadAnswer, `no HTTP: malformed HTTP response "\x00\xff` + strings.Repeat("?", 58)},
 		"bad chunks":         {get, says(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), health.BadAnswer, "no HTTP: invalid byte in chunk length"},

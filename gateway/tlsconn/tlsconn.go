@@ -120,6 +120,7 @@ func (s *stream) Event(e loop.Events) loop.Events {
 	case waits:
 		s.begin()
 	case asks:
+		_ = s.flush() // likewise
 		if s.receive() {
 			s.resume()
 		}

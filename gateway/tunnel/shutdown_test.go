@@ -207,9 +207,7 @@ func TestEndSome(t *testing.T) {
 		for _, x := range all {
 			x.endsBy(tunnel.Drained)
 		}
-		if n, one := e.LenOf("n1"), e.LenOf("n2"); n != 0 || one != 1 || e.Len() != 1 {
-			t.Errorf("%d, %d and in all %d tunnels left", n, one, e.Len())
-		}
+		eventually(t, "the other tunnel alone is left", func() bool { return e.LenOf("n1") == 0 && e.LenOf("n2") == 1 && e.Len() == 1 })
 		send(t, other.node, "still here")
 		receive(t, other.client, "still here")
 		again := join(t, e, tunnel.Options{Node: "n1"})
