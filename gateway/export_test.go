@@ -89,3 +89,15 @@ func NewTrail() (polled func(sid string, status uint16), read func(sid string) (
 		return p.trail(), known
 	}
 }
+
+// ForgetTrails forgets what is remembered of sessions.
+func ForgetTrails(g *Gateway) {
+	for _, r := range g.topology.Load().all {
+		for i := range r.trail.slots {
+			s := &r.trail.slots[i]
+			s.mu.Lock()
+			s.footprint = footprint{}
+			s.mu.Unlock()
+		}
+	}
+}

@@ -3,11 +3,13 @@ package gateway
 import (
 	"cmp"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -147,9 +149,9 @@ func (x *exchange) over(sid, why string) {
 }
 
 // trailEnd returns what notes the end of the request's tunnel.
-func (x *exchange) trailEnd() func(tunnel.Result) {
+func (x *exchange) trailEnd(sid string) func(tunnel.Result) {
 	t, began, node := x.route.trail, time.Now(), x.Node.Name
-	sid, opened := strings.Clone(cmp.Or(x.Query.SID, x.Open.SID)), x.Kind == request.DirectConnect
+	opened := x.Kind == request.DirectConnect
 	if sid == "" {
 		return func(tunnel.Result) {}
 	}
@@ -196,14 +198,19 @@ type TrailRequest struct {
 	Cause  string // why it was answered here, or what ended the WebSocket; else empty
 }
 
-// Trail returns what is remembered of a session of a cluster.
-func (g *Gateway) Trail(cluster, sid string) (Trail, bool) {
+// Trail returns what is remembered of a session of the cluster of that name.
+func (g *Gateway) Trail(of, sid string) (Trail, bool) {
 	for _, r := range g.topology.Load().all {
-		if r.Cluster.Name != cluster {
+		if r.Cluster.Name != of {
 			continue
 		}
 		if p, known := r.trail.read(sid); known {
 			return p.trail(), true
+		}
+		if node, began, found := g.tunnels.Find(sid); found { // others have taken its place
+			if i := slices.IndexFunc(r.Cluster.Nodes(), func(n *cluster.Node) bool { return n.Key() == node }); i >= 0 {
+				return Trail{Node: r.Cluster.Nodes()[i].Name, Tunnel: began}, true
+			}
 		}
 	}
 	return Trail{}, false

@@ -73,3 +73,26 @@ func BenchmarkTrail(b *testing.B) {
 		polled("lv_VI97HAXpY6yYWAAAC", 200)
 	}
 }
+
+// A WebSocket whose place others have taken is found as long as it lives.
+func TestTrailOfALiveWebSocket(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(node))
+	c := raw(t, s.addr, get("/socket.io/?EIO=4&transport=websocket", asksWebSocket...))
+	c.start("GET")
+	eventually(t, "its opening is remembered", func() bool {
+		of, known := s.Trail("c1", aSID)
+		return known && of.Node == "n1" && !of.Tunnel.IsZero() && len(of.Requests) == 1
+	})
+	gateway.ForgetTrails(s.Gateway)
+	if of, known := s.Trail("c1", aSID); !known || of.Node != "n1" || of.Tunnel.IsZero() || len(of.Requests) != 0 {
+		t.Errorf("forgotten: %v %+v", known, of)
+	}
+	c.Close()
+	eventually(t, "it is gone", func() bool { return s.metric("sidway_tunnels") == 0 })
+	gateway.ForgetTrails(s.Gateway)
+	if of, known := s.Trail("c1", aSID); known {
+		t.Errorf("it has ended, and %+v", of)
+	}
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -65,13 +66,15 @@ func (c *clientConn) tunnel() {
 		c.depart()
 		return
 	}
+	sid := strings.Clone(cmp.Or(x.Query.SID, x.Open.SID))
 	o := tunnel.Options{
 		Node:     x.Node.Key(),
+		ID:       sid,
 		ToClient: bytes.Clone(c.unsent.b),
 		ToNode:   bytes.Clone(c.in.b),
 		Block:    c.g.limits().WriteTime,
 		Heard:    &x.Node.Talked,
-		Done:     x.tunnelEnd(),
+		Done:     x.tunnelEnd(sid),
 	}
 	if x.Query.Version == 4 { // 0 where it is not Socket.IO's
 		o.Pong = x.route.metrics.pong
@@ -83,14 +86,13 @@ func (c *clientConn) tunnel() {
 	c.g.tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
 }
 
-// tunnelEnd counts the tunnel and returns what is to be done when it ends. The exchange itself is used for other
+// tunnelEnd counts the tunnel of a session and returns what is to be done when it ends. The exchange itself is used for other
 // requests by then.
-func (x *exchange) tunnelEnd() func(tunnel.Result) {
+func (x *exchange) tunnelEnd(sid string) func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
-	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd()
-	c, sid, reserved, ttl, began := route.Cluster, "", x.Reserved, x.Binding.TTL(), int32(0)
+	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid)
+	c, reserved, ttl, began := route.Cluster, x.Reserved, x.Binding.TTL(), int32(0)
 	if k == request.Upgrade {
-		sid = strings.Clone(x.Query.SID)
 		c.Sessions.Upgraded(sid, node)
 	}
 	if reserved {
@@ -106,7 +108,7 @@ func (x *exchange) tunnelEnd() func(tunnel.Result) {
 		switch {
 		case reserved:
 			c.Sessions.Disconnected(node, began)
-		case sid == "":
+		case k != request.Upgrade:
 		case r.FromClient <= probeBytes:
 			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
 		default:

@@ -20,6 +20,8 @@ type tunnel struct {
 	roster     *roster
 	buffers    *buffers
 	node       any
+	id         string
+	began      time.Time
 	fds        [2]int // of the client and of the node
 	tokens     [2]loop.Token
 	directions [2]direction // from the client to the node, and back
@@ -56,7 +58,7 @@ const orderCut = 1 << 8
 
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
-		loop: on, node: o.Node, roster: e.roster, buffers: e.buffers,
+		loop: on, node: o.Node, id: o.ID, began: on.Clock(), roster: e.roster, buffers: e.buffers,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, done: o.Done,
 		closes: endsInClose(o.ToClient),
 	}

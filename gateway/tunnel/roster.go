@@ -71,6 +71,18 @@ func (r *roster) LenOf(node any) int {
 	return len(r.nodes[node])
 }
 
+// Find looks for a tunnel by its ID among all that there are, and returns its node and when it began.
+func (r *roster) Find(id string) (node any, began time.Time, found bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for t := range r.all {
+		if t.id == id && id != "" {
+			return t.node, t.began, true
+		}
+	}
+	return nil, time.Time{}, false
+}
+
 // EndSome ends up to n tunnels to a node as Shutdown does, in no particular order, and returns how many it has told to end. It does
 // not wait for them.
 func (r *roster) EndSome(node any, n int, why Cause) int {

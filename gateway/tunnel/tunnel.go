@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// Node is what LenOf and EndSome know the tunnel's node by: any value that can be compared.
 	Node any
+	// ID is what Find knows the tunnel by, empty for nothing.
+	ID string
 	// ToClient and ToNode are bytes that came early. They go out first. The tunnel owns them.
 	ToClient, ToNode []byte
 	// Idle limits the time between bytes from the client; what the node sends does not prolong it.
