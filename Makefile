@@ -22,7 +22,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo gateway/discover/apitest deploy/metricstest deploy/test
+MODULES := . adapter demo gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
 .PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts compose-test
 build:

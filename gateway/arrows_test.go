@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"gateway/notice":    {},
 	"gateway/admin":     {"gateway/notice"},
 	"gateway/config":    {"affinity/redisurl", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
-	"gateway/certs":     {"gateway/config", "gateway/keyfile", "gateway/notice"},
+	"gateway/certs":     {"gateway/config", "gateway/keyfile", "gateway/notice", "gateway/pace"},
 	"gateway/keyfile":   {},
 	"gateway/discover":  {"gateway/nodename"},
 	"gateway/limits":    {},

@@ -156,6 +156,14 @@ tls.min_version        1.2
 tls.client_ca          none
 tls.client_auth        none
 tls.tickets            redis
+tls.acme.domains       none
+tls.acme.email         none
+tls.acme.directory     https://acme-v02.api.letsencrypt.org/directory
+tls.acme.ca            the system's
+tls.acme.storage       none
+tls.acme.challenges    http-01, tls-alpn-01
+tls.acme.eab_kid       none
+tls.acme.eab_hmac      none
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
 limits.body_time       10s

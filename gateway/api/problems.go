@@ -161,6 +161,13 @@ func (f *findings) ofReplicas() {
 func (f *findings) ofCertificates() {
 	for _, c := range f.now.Certificates {
 		p, left := Problem{Level: warn}, c.Ends.Sub(f.now.At)
+		if c.Ends.IsZero() {
+			if p.Level = bad; c.Error == "" {
+				p.Level = info
+			}
+			f.add(p, "There is no certificate of %s yet: %s", c.Name, cmp.Or(c.Error, "it is being obtained"))
+			continue
+		}
 		if left <= 0 {
 			p.Level = bad
 			f.add(p, "The certificate of %s has ended on %s: clients refuse it", c.Name, c.Ends.Format(time.DateOnly))

@@ -43,6 +43,9 @@ func TestProblems(t *testing.T) {
 		"certificate late": {func(s *api.Status) {
 			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon.AddDate(0, 0, 13), Late: true}, {Name: "b.example.com", Ends: noon.AddDate(0, 0, 13)}}
 		}, false, "warn The certificate of a.example.com ends in 13 days, on 2026-12-11: does nobody renew it?", ""},
+		"no certificate": {func(s *api.Status) {
+			s.Certificates = []api.Certificate{{Name: "a.example.com", Error: "no answer"}, {Name: "b.example.com"}}
+		}, false, "bad There is no certificate of a.example.com yet: no answer; info There is no certificate of b.example.com yet: it is being obtained", "There is no certificate of a.example.com yet: no answer"},
 		"certificate ended": {func(s *api.Status) {
 			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon, Late: true, Error: "no such file"}}
 		}, false, "bad The certificate of a.example.com has ended on 2026-11-28: clients refuse it; warn The certificate of a.example.com is not renewed: no such file", ""},

@@ -53,7 +53,7 @@ type Store struct {
 // Certificate is one that clients are shown.
 type Certificate struct {
 	Name  string    `json:"name" doc:"the first name that it is for"`
-	Ends  time.Time `json:"ends"`
+	Ends  time.Time `json:"ends,omitzero" doc:"left out where there is none yet"`
 	Late  bool      `json:"late" doc:"it should have been renewed: 14 days before its end, or a quarter of its time, if that is less"`
 	Error string    `json:"error,omitempty" doc:"why what should take its place does not"`
 }

@@ -1,5 +1,5 @@
-// Package certs has the certificates of listeners with TLS: from files, which it reads again when they change; and the keys of their
-// session tickets, which replicas share.
+// Package certs has the certificates of listeners with TLS: from files, which it reads again when they change, and by ACME, where
+// replicas share them; and the keys of their session tickets, which replicas share too.
 //
 //	c, err := certs.New(cfg.TLS, certs.Store{}, certs.Options{Log: log})
 //	…
@@ -67,6 +67,8 @@ type Certificates struct {
 	mu   sync.Mutex // guards what follows, and has shown written by one at a time
 	held            // by the configuration
 	keys []ticketKey
+	// running is of Run; nil: it has not begun, or has ended.
+	running context.Context
 }
 
 // held is what one configuration names, as it is now.
@@ -76,12 +78,14 @@ type held struct {
 	ca      *source[*x509.CertPool] // nil: clients are not asked for certificates
 	tickets *source[[]ticketKey]    // nil: keys are in no files
 	ring    *ring                   // nil: nor in Redis. What is in it belongs to Run
+	acme    *acme                   // nil: no domain is named
 }
 
 // shown is what clients get, as it is at one moment.
 type shown struct {
 	tls   *tls.Config
 	index index
+	acme  *acme
 }
 
 // New reads what cfg names.
@@ -97,7 +101,13 @@ func New(cfg config.TLS, s Store, o Options) (*Certificates, error) {
 		c.now = time.Now
 	}
 	// Where the inner configuration has no keys of tickets, this one's are used, which crypto/tls makes and which last as long as c.
-	c.outer = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.shown.Load().tls, nil }}
+	c.outer = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		s := c.shown.Load()
+		if challenge := s.acme.challenge(hello); challenge != nil {
+			return challenge, nil
+		}
+		return s.tls, nil
+	}}
 	use, err := c.Prepare(cfg, s)
 	if err != nil {
 		return nil, err
@@ -133,13 +143,23 @@ func (c *Certificates) Prepare(cfg config.TLS, s Store) (use func(), err error) 
 	if slices.Contains(cfg.Tickets, config.TicketsOfRedis) && s.Redis != nil {
 		h.ring = &ring{Store: s, keys: map[int64]ticketKey{}}
 	}
+	if h.acme, err = newACME(cfg.ACME, s, c); err != nil {
+		return nil, fmt.Errorf("tls.acme: %w", err)
+	}
 	return func() { c.use(h) }, nil
 }
 
-// use has h hold from now on.
+// use has h hold from now on. It is called by one at a time.
 func (c *Certificates) use(h held) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	before, running := c.acme, c.running
+	c.mu.Unlock()
+	if h.acme.same(before) {
+		h.acme = before
+	} else if running != nil {
+		c.start(running, h.acme)
+	}
+	c.mu.Lock()
 	if h.ring != nil && c.ring != nil && h.ring.Store == c.ring.Store {
 		h.ring = c.ring
 	} else {
@@ -150,11 +170,25 @@ func (c *Certificates) use(h held) {
 	}
 	c.held = h
 	c.show()
+	c.mu.Unlock()
+	if h.acme != before {
+		before.stop()
+	}
+}
+
+// start has certificates obtained.
+func (c *Certificates) start(ctx context.Context, a *acme) {
+	if a == nil {
+		return
+	}
+	if err := a.start(ctx); err != nil {
+		c.say(slog.LevelError, "no certificates are obtained", "error", err)
+	}
 }
 
 // show gives clients what holds now. It needs mu.
 func (c *Certificates) show() {
-	s := &shown{}
+	s := &shown{acme: c.acme, index: index{managed: c.acme.certificate}}
 	for _, p := range c.pairs {
 		s.index.add(p.value)
 	}
@@ -185,8 +219,14 @@ func (c *Certificates) setTickets(keys []ticketKey) {
 	}
 }
 
-// Run follows changes until ctx is done.
+// Run obtains certificates and follows changes until ctx is done.
 func (c *Certificates) Run(ctx context.Context) error {
+	c.mu.Lock()
+	c.running = ctx
+	a := c.acme
+	c.mu.Unlock()
+	c.start(ctx, a)
+	defer c.end()
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for {
@@ -198,6 +238,15 @@ func (c *Certificates) Run(ctx context.Context) error {
 			c.look()
 		}
 	}
+}
+
+// end has nothing obtained any more.
+func (c *Certificates) end() {
+	c.mu.Lock()
+	a := c.acme
+	c.running = nil
+	c.mu.Unlock()
+	a.stop()
 }
 
 // look reads the files again.

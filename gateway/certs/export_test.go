@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+
 	"github.com/sidway/sidway/gateway/config"
 )
 
@@ -36,3 +38,6 @@ func (c *Certificates) Update(cfg config.TLS, s Store) error {
 	}
 	return err
 }
+
+// NewStorage returns where ACME keeps what it has in Redis.
+func NewStorage(s Store) certmagic.Storage { return newStorage(s) }

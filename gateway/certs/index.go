@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"strings"
@@ -10,8 +11,9 @@ import (
 
 // index finds certificates by the names that clients ask for.
 type index struct {
-	all   []*tls.Certificate
-	names map[string][]*tls.Certificate // exact, or *.example.com
+	managed func(ctx context.Context, name string) *tls.Certificate // one that was obtained by exactly this name, or any; nil: there is none
+	all     []*tls.Certificate
+	names   map[string][]*tls.Certificate // exact, or *.example.com
 }
 
 var errNone = errors.New("certs: there is no certificate yet")
@@ -36,11 +38,21 @@ func (x *index) add(c *tls.Certificate) {
 func (x *index) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	found := x.names[name]
+	if len(found) == 0 && name != "" {
+		if c := x.managed(hello.Context(), name); c != nil {
+			return c, nil
+		}
+	}
 	if _, parent, ok := strings.Cut(name, "."); ok && len(found) == 0 {
 		found = x.names["*."+parent]
 	}
 	if len(found) == 0 {
 		found = x.all
+	}
+	if len(found) == 0 {
+		if c := x.managed(hello.Context(), ""); c != nil {
+			return c, nil
+		}
 	}
 	switch len(found) {
 	case 0:

@@ -9,20 +9,21 @@ import (
 
 // Status is how a certificate is, for people.
 type Status struct {
-	Name string // the first name that it is for
-	Ends time.Time
-	Late bool  // it should have been renewed
-	Err  error // why its files are not taken as they are now; nil: they are
+	Name string    // the first name that it is for
+	Ends time.Time // zero: there is none yet
+	Late bool      // it should have been renewed
+	Err  error     // why its files are not taken as they are now, or it was not obtained
 }
 
 // All returns how all certificates are, in the order of the configuration.
 func (c *Certificates) All() (all []Status) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, p := range c.pairs {
 		all = append(all, statusOf(p.value.Leaf, p.err))
 	}
-	return all
+	a := c.acme
+	c.mu.Unlock()
+	return append(all, a.statuses()...)
 }
 
 func statusOf(leaf *x509.Certificate, err error) Status {

@@ -40,6 +40,14 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TLS_CLIENT_CA":         ssl + "/clients.pem",
 		"SIDWAY_TLS_CLIENT_AUTH":       "optional",
 		"SIDWAY_TLS_TICKETS":           "off",
+		"SIDWAY_TLS_ACME_DOMAINS":      "A.example.com,b.example.com",
+		"SIDWAY_TLS_ACME_EMAIL":        "me@example.com",
+		"SIDWAY_TLS_ACME_DIRECTORY":    "https://ca:14000/dir",
+		"SIDWAY_TLS_ACME_CA":           ssl + "/clients.pem",
+		"SIDWAY_TLS_ACME_STORAGE":      ssl,
+		"SIDWAY_TLS_ACME_CHALLENGES":   "http-01",
+		"SIDWAY_TLS_ACME_EAB_KID":      "kid",
+		"SIDWAY_TLS_ACME_EAB_HMAC":     "c2VjcmV0",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
 		"SIDWAY_LIMITS_BODY_TIME":      "6ms",
@@ -70,6 +78,10 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		TLS: config.TLS{
 			Certificates: []config.Certificate{{Cert: ssl + "/a.pem", Key: ssl + "/a.key"}}, MinVersion: "1.3",
 			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"},
+			ACME: config.ACME{
+				Domains: []string{"a.example.com", "b.example.com"}, Email: "me@example.com", Directory: "https://ca:14000/dir", CA: ssl + "/clients.pem",
+				Storage: ssl, Challenges: []string{"http-01"}, EABKid: "kid", EABHMAC: "c2VjcmV0",
+			},
 		},
 		Limits: limits.Limits{
 			Connections: 4, HeaderTime: 5 * time.Millisecond, BodyTime: 6 * time.Millisecond, BodyRate: 7000,

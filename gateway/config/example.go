@@ -11,7 +11,7 @@ func Example() string {
 	b.WriteString("# Every setting of sidway. Those outside clusters stand here with their defaults, so all of them may be left out.\n#\n")
 	b.WriteString("#   sidway check --config sidway.example.yaml\n#   sidway serve --config sidway.example.yaml\n#\n")
 	comment(&b, "", rules)
-	last := ""
+	last, lastInner := "", ""
 	for _, f := range settings {
 		section, key, nested := strings.Cut(f.key, ".")
 		indent := "  "
@@ -26,6 +26,14 @@ func Example() string {
 			b.WriteString(section + ":\n")
 		}
 		last = section
+		inner, rest, deeper := strings.Cut(key, ".")
+		if deeper {
+			if inner != lastInner {
+				comment(&b, indent, sections[section+"."+inner])
+				b.WriteString(indent + inner + ":\n")
+			}
+			indent, key, lastInner = indent+"  ", rest, inner
+		}
 		f.write(&b, indent, indent+f.line(key), 25)
 	}
 	b.WriteString("\n")
@@ -103,6 +111,7 @@ localhost and loopback addresses; else every IP address (kubelet and Prometheus 
 dot (a container's, a Service's) and the host in listen.`,
 	"affinity": "Where it is kept which node has which session.",
 	"tls":      "What listeners with TLS show to clients, and ask of them.",
+	"tls.acme": "Certificates that are obtained and renewed by themselves. The authority asks at ports 80 or 443 whether each host is ours.",
 	"limits":   "What clients may take.",
 	"trace":    "Traces of requests, by OpenTelemetry.",
 	"runtime": `How the replica uses processors: one event loop for each that the system and the quotas of its cgroups leave it at start, or

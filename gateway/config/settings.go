@@ -85,6 +85,25 @@ ask for no name, or another, get the first. Files are read again when they chang
 		withSample("redis", "by whose keys clients resume sessions: redis, own, off, or a list of files").
 		withComment(`Left out: of keys in Redis, where affinity.redis is set, so that clients resume sessions at every replica; else own, which is keys in
 the memory of each replica. A file has at least 32 random bytes, by: openssl rand -out ticket.key 80. New tickets are made by the first.`),
+	many("tls.acme.domains", func(c *Config) *[]string { return &c.TLS.ACME.Domains }, parseDomain).
+		withSample("chat.example.com", "hosts to obtain certificates for, as [chat.example.com]; with it you agree to the authority's terms"),
+	one("tls.acme.email", func(c *Config) *string { return &c.TLS.ACME.Email }, parseEmail).withShow(func(c *Config) string { return cmp.Or(c.TLS.ACME.Email, "none") }).
+		withSample("ops@example.com", "where the authority writes to, if it does"),
+	one("tls.acme.directory", func(c *Config) *string { return &c.TLS.ACME.Directory }, parseDirectory).
+		withDefault("https://acme-v02.api.letsencrypt.org/directory", "the authority"),
+	one("tls.acme.ca", func(c *Config) *string { return &c.TLS.ACME.CA }, parseAuthorities).withShow(func(c *Config) string { return cmp.Or(c.TLS.ACME.CA, "the system's") }).
+		withSample("/etc/ssl/acme-ca.pem", "who has signed the directory's own certificate, PEM; left out, the system knows"),
+	one("tls.acme.storage", func(c *Config) *string { return &c.TLS.ACME.Storage }, parseStorage).withShow(func(c *Config) string { return cmp.Or(c.TLS.ACME.Storage, "none") }).
+		withSample("redis", "redis, or a directory as /var/lib/sidway/acme; left out, redis, where affinity.redis is set"),
+	many("tls.acme.challenges", func(c *Config) *[]string { return &c.TLS.ACME.Challenges }, oneOf(HTTP01, TLSALPN01)).
+		withShow(func(c *Config) string {
+			return cmp.Or(strings.Join(c.TLS.ACME.Challenges, ", "), HTTP01+", "+TLSALPN01)
+		}).
+		withSample("tls-alpn-01", "by which a host is proved to be ours, http-01 or tls-alpn-01; left out, by either"),
+	one("tls.acme.eab_kid", func(c *Config) *string { return &c.TLS.ACME.EABKid }, parseEABKid).withShow(func(c *Config) string { return cmp.Or(c.TLS.ACME.EABKid, "none") }).
+		withSample("kid-1", "of an account that the authority knows already (external account binding)"),
+	one("tls.acme.eab_hmac", func(c *Config) *string { return &c.TLS.ACME.EABHMAC }, parseEABHMAC).withShow(func(c *Config) string { return isSet(c.TLS.ACME.EABHMAC) }).
+		withSample("key-in-base64url", "its key. Never shown; write it as ${EAB_HMAC}"),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).withZero("what the limit of file descriptors allows").
 		withDefault("0", "of clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
 	limit("header_time", func(l *limits.Limits) *time.Duration { return &l.HeaderTime }).

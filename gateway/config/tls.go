@@ -22,7 +22,32 @@ type TLS struct {
 	// Tickets says by what clients resume sessions: Redis or Off alone, or files with keys, the first of which is used for new
 	// tickets; empty: keys of this process, in its memory.
 	Tickets []string
+	ACME    ACME
 }
+
+// ACME says how certificates are obtained (RFC 8555).
+type ACME struct {
+	Domains    []string // none: they are not
+	Email      string
+	Directory  string   // URL
+	CA         string   // a file of those who have signed the directory's own certificate; empty: the system knows them
+	Storage    string   // StorageRedis or a directory
+	Challenges []string // HTTP01, TLSALPN01
+	EABKid     string   // of an account that the authority knows already; empty: there is none
+	EABHMAC    string   // its key. Never log it.
+}
+
+// String shows all but the key.
+func (a ACME) String() string {
+	return fmt.Sprintf("{%v %s %s %s %s %v}", a.Domains, a.Email, a.Directory, a.CA, a.Storage, a.Challenges)
+}
+
+// What ACME knows to be words.
+const (
+	StorageRedis = "redis"
+	HTTP01       = "http-01"
+	TLSALPN01    = "tls-alpn-01"
+)
 
 // What TLS.Tickets can be instead of files.
 const (
@@ -187,6 +212,7 @@ func (l *loader) checkTLS() {
 		l.checkCurrent(t.Certificates[i], fmt.Sprintf("tls.certificates[%d]", i))
 	}
 	l.checkTickets()
+	l.checkACME()
 	switch {
 	case t.ClientCA != "" && t.ClientAuth == "":
 		t.ClientAuth = "require"

@@ -24,6 +24,7 @@ func sslFiles(t testing.TB) string {
 	a.Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}}).Write(t, dir, "a")
 	keyfiletest.File(t, dir, "clients.pem", a.PEM)
 	keyfiletest.File(t, dir, "nodes.pem", a.PEM)
+	keyfiletest.File(t, dir, "acme-ca.pem", a.PEM)
 	return dir
 }
 
@@ -41,7 +42,7 @@ tls:
 		t.Fatal(err)
 	}
 	one, other := config.Certificate{Cert: cert, Key: key}, config.Certificate{Cert: both, Key: both}
-	want := config.TLS{Certificates: []config.Certificate{one, other, other, one}, MinVersion: "1.3", ClientCA: cert, ClientAuth: "require"}
+	want := config.TLS{Certificates: []config.Certificate{one, other, other, one}, MinVersion: "1.3", ClientCA: cert, ClientAuth: "require", ACME: config.Default().TLS.ACME}
 	if !reflect.DeepEqual(got.TLS, want) {
 		t.Errorf("got  %+v\nwant %+v", got.TLS, want)
 	}
@@ -114,13 +115,27 @@ func TestTLSProblems(t *testing.T) {
 		"certificates: [a.key, {cert: old.pem, key: old.key}]":  `2: tls.certificates[0]: "a.key" holds a key, and no certificate; are the two exchanged?`,
 		"certificates:\n  - {cert: old.pem, key: old.key}":      `serves; 3: tls.certificates[0].cert: "old.pem" has ended on 2026-01-02 03:04 UTC, so clients refuse it; renew the certificate of old.example.com`,
 		"certificates:\n  - {cert: new.pem, key: new.key}":      `serves; 3: tls.certificates[0].cert: "new.pem" begins only on 2126-01-02 03:04 UTC, so clients refuse it: is the clock right?`,
-		"tickets: off":                                          "",
-		"tickets: own":                                          "",
-		"tickets: [ticket, ticket]":                             "",
-		"tickets: [ticket, off]":                                "2: tls.tickets: off stands alone; take it out, or all others",
-		"tickets: redis":                                        "2: tls.tickets: there is no Redis; write affinity.redis too, or own, or files",
-		"tickets: on":                                           `2: tls.tickets: "on" ` + absent,
-		"tickets: empty":                                        `2: tls.tickets: "empty" has 0 bytes, and a key is made of at least 32 that nobody can guess; make one by: openssl rand -out FILE 80`,
+		"acme: {domains: [a.example.com], storage: .}":          "",
+		"acme: {domains: [a.example.com]}":                      "2: tls.acme.storage: this is missing; write a directory, as /var/lib/sidway/acme: authorities give only a few certificates a week for the same name",
+		"acme: {domains: [a.example.com], storage: redis}":      "2: tls.acme.storage: there is no Redis; write affinity.redis too, or a directory",
+		"acme: {domains: [a.example.com], storage: a.pem}":      `2: tls.acme.storage: "a.pem" is a file, not a directory`,
+		"acme: {domains: [a.example.com], storage: /none/acme}": `2: tls.acme.storage: "/none" cannot be read: no such file or directory`,
+		"acme: {domains: ['*.example.com'], storage: .}":        `2: tls.acme.domains: "*.example.com": for a name with * authorities ask the DNS (DNS-01), which sidway does not do; name each host, or obtain it otherwise and write its files in certificates`,
+		"acme: {domains: [10.0.0.1, ''], storage: .}":           `2: tls.acme.domains[0]: "10.0.0.1" is an address; write a host's name 2: tls.acme.domains[1]: the name is empty; write a host, as chat.example.com`,
+		"acme: {email: ops@example.com}":                        "2: tls.acme.domains: there are none, so that nothing is obtained; write the hosts, as [chat.example.com]",
+		"acme: {email: ops}":                                    `2: tls.acme.email: "ops" is no address for mail; write it as ops@example.com`,
+		"acme: {directory: 'http://ca'}":                        `2: tls.acme.directory: "http://ca" is not an ACME directory's URL; write it as https://acme-v02.api.letsencrypt.org/directory`,
+		"acme: {directory: 'https://me:secret@ca'}":             "2: tls.acme.directory: a directory takes no user and password; write eab_kid and eab_hmac for an account",
+		"acme: {challenges: [dns-01]}":                          `2: tls.acme.challenges: "dns-01" is unknown; write one of http-01, tls-alpn-01`,
+		"acme: {eab_kid: k}":                                    "2: tls.acme: eab_kid and eab_hmac belong together; write both, or none",
+		"acme: {eab_kid: 'k k', eab_hmac: 'sec ret'}":           "2: tls.acme.eab_kid: this is no key's name; write it as the authority tells it 2: tls.acme.eab_hmac: this is no key in base64url; write it as the authority tells it",
+		"tickets: off":              "",
+		"tickets: own":              "",
+		"tickets: [ticket, ticket]": "",
+		"tickets: [ticket, off]":    "2: tls.tickets: off stands alone; take it out, or all others",
+		"tickets: redis":            "2: tls.tickets: there is no Redis; write affinity.redis too, or own, or files",
+		"tickets: on":               `2: tls.tickets: "on" ` + absent,
+		"tickets: empty":            `2: tls.tickets: "empty" has 0 bytes, and a key is made of at least 32 that nobody can guess; make one by: openssl rand -out FILE 80`,
 		"certificates:\n  - {cert: a.pem, key: a.key, ca: b}\n": "3: tls.certificates[0].ca: unknown key; the keys here are cert, key",
 	} {
 		file := write(t, "tls:\n  "+strings.ReplaceAll(settings, "\n", "\n  ")+"\n"+good)

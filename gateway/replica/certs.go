@@ -37,6 +37,9 @@ func (r *Replica) statusOfCertificates() []api.Certificate {
 func (r *Replica) eachEnd(f func(name string, ends time.Time)) {
 	ends := map[string]time.Time{}
 	for _, c := range r.certs.All() {
+		if c.Ends.IsZero() {
+			continue
+		}
 		if e, known := ends[c.Name]; !known || c.Ends.Before(e) {
 			ends[c.Name] = c.Ends
 		}
