@@ -20,6 +20,10 @@ const (
 	tlsPlain   = "plain" // it spoke HTTP
 )
 
+// protocolACME is what a certificate authority speaks who looks whether a host is ours (RFC 8737): it has seen by then, and since nobody
+// has asked it for a client certificate, it must not get any further.
+const protocolACME = "acme-tls/1"
+
 // secure has the client spoken to by TLS.
 func (c *clientConn) secure() {
 	c.d.loop.SetStream(c.token, tlsconn.Server(tlsconn.Socket{Loop: c.d.loop, Token: c.token, FD: c.fd}, c.tls, tlsconn.Options{
@@ -36,8 +40,11 @@ func (c *clientConn) secured(state tls.ConnectionState, err error) {
 	c.g.metrics.tls.WithLabelValues("client", outcome).Inc()
 	switch outcome {
 	case tlsFull, tlsResumed:
-		if state.NegotiatedProtocol == "h2" {
+		switch state.NegotiatedProtocol {
+		case "h2":
 			c.serveHTTP2()
+		case protocolACME:
+			c.depart()
 		}
 	case tlsPlain:
 		_, _ = c.d.loop.WriteSocket(c.token, c.fd, plainAnswer)

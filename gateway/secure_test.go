@@ -48,6 +48,22 @@ func TestTLSIsCounted(t *testing.T) {
 	}
 }
 
+// An authority that looks whether a host is ours gets no answer to requests: it need not have a client's certificate.
+func TestAnAuthorityIsServedNothing(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	config := serverTLS.Clone()
+	config.NextProtos = []string{"acme-tls/1"}
+	s := startGateway(t, withNodes(node), func(o *siteOptions) { o.listen.TLS = config })
+	asks := clientTLS.Clone()
+	asks.NextProtos = config.NextProtos
+	conn := secureClient(t, s.addr, asks)
+	io.WriteString(conn, get(handshakeTarget, "Connection: close"))
+	if b, err := io.ReadAll(conn); len(b) > 0 {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 // Whoever speaks HTTP to a port for TLS is told so in HTTP.
 func TestPlainHTTPOnAPortForTLS(t *testing.T) {
 	t.Parallel()
