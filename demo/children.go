@@ -84,7 +84,7 @@ func runNode(ctx context.Context, s settings, log *slog.Logger) error {
 // runReplica is one sidway replica, the same that cmd/sidway runs, until ctx is done.
 func runReplica(ctx context.Context, s settings, log *slog.Logger) error {
 	cfg := config.Default()
-	cfg.Listen = []string{s.listen}
+	cfg.Listen = []config.Listener{{Address: s.listen}}
 	cfg.Admin.Listen = "off"
 	cfg.Affinity.Redis = s.redis
 	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 3 * time.Second, Waves: 3}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,7 +30,7 @@ type ListenOptions struct {
 }
 
 // Listen takes l over, a TCP or Unix socket, and serves the connections that come by it until Stop or Close closes it. The error
-// says that no descriptor is left.
+// says that no descriptor is left. l is closed at once, so the file of a Unix socket must not go with that (SetUnlinkOnClose).
 func (g *Gateway) Listen(l net.Listener, o ListenOptions) error {
 	defer l.Close()
 	fd, err := descriptor(l)
@@ -37,11 +38,26 @@ func (g *Gateway) Listen(l net.Listener, o ListenOptions) error {
 		return err
 	}
 	sock.PrepareListener(fd)
-	a := &acceptor{ListenOptions: o, g: g, d: g.drivers[0], fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
+	a := &acceptor{ListenOptions: o, g: g, d: g.drivers[0], listener: l, fd: fd, spare: -1, port: addrPort(l.Addr()).Port()}
 	a.warned.Pause = acceptQuiet
 	a.Init(a)
 	a.d.do(func() { err = a.open() })
 	return err
+}
+
+// StopListening closes the socket of a listener that Listen took over. Connections that have come by it, and those that wait to be
+// accepted, go on.
+func (g *Gateway) StopListening(l net.Listener) {
+	d := g.drivers[0]
+	d.do(func() {
+		d.acceptors = slices.DeleteFunc(d.acceptors, func(a *acceptor) bool {
+			if a.listener != l {
+				return false
+			}
+			a.close()
+			return true
+		})
+	})
 }
 
 // descriptor returns a descriptor for a loop of the socket that c has. c is to be closed then.
@@ -70,16 +86,17 @@ func addrPort(a net.Addr) netip.AddrPort {
 type acceptor struct {
 	loop.Timer
 	ListenOptions
-	g       *Gateway
-	d       *driver
-	fd      int
-	spare   int // a descriptor for a connection that finds no other; -1: there is none
-	token   loop.Token
-	watched bool // the loop watches it
-	port    uint16
-	next    int
-	pause   time.Duration
-	warned  notice.Limiter[struct{}]
+	g        *Gateway
+	d        *driver
+	listener net.Listener // that it was, for its owner to name it by
+	fd       int
+	spare    int // a descriptor for a connection that finds no other; -1: there is none
+	token    loop.Token
+	watched  bool // the loop watches it
+	port     uint16
+	next     int
+	pause    time.Duration
+	warned   notice.Limiter[struct{}]
 }
 
 // acceptsAtOnce is how many connections are accepted before other sockets are served.

@@ -20,16 +20,15 @@ func inherited() (s replica.Sockets, err error) {
 	if err != nil {
 		return s, fmt.Errorf("the sockets of systemd: %w", err)
 	}
-	for name, all := range named {
-		switch {
-		case name != "admin":
-			s.Listen = append(s.Listen, all...)
-		case len(all) > 1:
-			return s, errors.New("systemd has opened several sockets called admin, and there is one admin address")
-		default:
-			s.Admin = all[0]
-		}
+	all := named["admin"]
+	if len(all) > 1 {
+		return s, errors.New("systemd has opened several sockets called admin, and there is one admin address")
 	}
+	if len(all) == 1 {
+		s.Admin = all[0]
+	}
+	delete(named, "admin")
+	s.Listen = named
 	return s, nil
 }
 

@@ -42,7 +42,7 @@ type series map[string][]string
 func live(t *testing.T) series {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops = []string{"127.0.0.1:0"}, "127.0.0.1:0", false
+	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops = []config.Listener{{Address: "127.0.0.1:0"}}, "127.0.0.1:0", false
 	cfg.Shutdown = config.Shutdown{Deadline: time.Second, Waves: 1}
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"chat.example.com"}}).Write(t, t.TempDir(), "a")

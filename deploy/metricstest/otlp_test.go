@@ -144,7 +144,7 @@ func (l *log) String() string {
 func serve(t *testing.T, n *node, o config.Trace, out io.Writer) (url string, reload func(config.Trace), stop func()) {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops, cfg.Trace, cfg.AccessLog = []string{"127.0.0.1:0"}, "off", false, o, true
+	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops, cfg.Trace, cfg.AccessLog = []config.Listener{{Address: "127.0.0.1:0"}}, "off", false, o, true
 	cfg.Shutdown = config.Shutdown{Waves: 1}
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cfg.Clusters = []config.Cluster{{

@@ -139,12 +139,15 @@ func (l *loader) checkNodes(c *Cluster, base string) {
 func (l *loader) checkAddresses() {
 	for i, a := range l.cfg.Listen {
 		for _, b := range l.cfg.Listen[:i] {
-			if clash(a, b) {
-				l.addAt("listen", fmt.Sprintf("%s and %s are the same port of the same host", b, a))
+			switch {
+			case !a.isTCP() && a.Address == b.Address:
+				l.addAt("listen", fmt.Sprintf("%s is written twice", a.Address))
+			case a.isTCP() && b.isTCP() && clash(a.Address, b.Address):
+				l.addAt("listen", fmt.Sprintf("%s and %s are the same port of the same host", b.Address, a.Address))
 			}
 		}
-		if clash(a, l.cfg.Admin.Listen) {
-			l.addAt("admin.listen", fmt.Sprintf("%s is taken by listen %s; use another port", l.cfg.Admin.Listen, a))
+		if a.isTCP() && clash(a.Address, l.cfg.Admin.Listen) {
+			l.addAt("admin.listen", fmt.Sprintf("%s is taken by listen %s; use another port", l.cfg.Admin.Listen, a.Address))
 		}
 	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {

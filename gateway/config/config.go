@@ -37,7 +37,7 @@ import (
 
 // Config is all that a replica is told. Load and FromNodes return it valid, with every default filled in.
 type Config struct {
-	Listen         []string // addresses for clients, "host:port"; the host may be empty
+	Listen         []Listener // where clients connect, at least one
 	Admin          Admin
 	Affinity       Affinity
 	AccessLog      bool // one log line for each request

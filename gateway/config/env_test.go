@@ -19,7 +19,7 @@ import (
 func TestEveryVariableSetsItsSetting(t *testing.T) {
 	ssl := sslFiles(t)
 	got, err := config.Load("", env(map[string]string{
-		"SIDWAY_LISTEN":                ":1, [::1]:2",
+		"SIDWAY_LISTEN":                ":1, [::1]:2, unix:/run/S;mode=600, fd:web",
 		"SIDWAY_ADMIN_LISTEN":          "off",
 		"SIDWAY_ADMIN_HOSTS":           "ops.example.com,*.Local",
 		"SIDWAY_ADMIN_PPROF":           "true",
@@ -68,7 +68,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Listen:         []string{":1", "[::1]:2"},
+		Listen:         []config.Listener{{Address: ":1"}, {Address: "[::1]:2"}, {Address: "unix:/run/S", Mode: 0o600}, {Address: "fd:web"}},
 		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, Token: "t0ken=="},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
@@ -117,7 +117,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Listen, want.Admin.Listen, want.Log.Level = []string{":5", ":6"}, ":4", "debug"
+	want.Listen, want.Admin.Listen, want.Log.Level = []config.Listener{{Address: ":5"}, {Address: ":6"}}, ":4", "debug"
 	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime, want.TLS.Tickets = "redis://r", true, 3*time.Minute, []string{"redis"}
 	want.Clusters = []config.Cluster{{
 		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},

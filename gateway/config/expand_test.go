@@ -28,7 +28,7 @@ clusters:
 		t.Fatal(err)
 	}
 	for _, v := range []struct{ got, want any }{
-		{c.Listen[0] + c.Listen[1], "a:80a:81"},
+		{c.Listen[0].Address + c.Listen[1].Address, "a:80a:81"},
 		{c.Admin.Listen, "127.0.0.1:9"},
 		{c.Affinity.Redis, "redis://:p${HOST}, x: y ${HOST}$$@r:1"},
 		{c.AccessLog, true},

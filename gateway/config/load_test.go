@@ -56,7 +56,7 @@ func TestLoadReadsTheDocumentedShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Listen = []string{"0.0.0.0:8080"}
+	want.Listen = []config.Listener{{Address: "0.0.0.0:8080"}}
 	want.Affinity.Redis, want.TLS.Tickets = "redis://127.0.0.1:6379/0", []string{"redis"}
 	want.Clusters = []config.Cluster{{
 		Name:    "chat",
@@ -105,5 +105,25 @@ func TestAnAccessLogOfItsOwn(t *testing.T) {
 	file := write(t, "log: {level: warn, access: "+lines+", access_format: combined}\nclusters: [{name: a, nodes: [\"http://h:1\"]}]\n")
 	if c, err := config.Load(file, nil); err != nil || !c.HasAccess() || c.Log.Access != lines {
 		t.Errorf("got %+v and %v", c, err)
+	}
+}
+
+// Each way to write where clients connect, in a file and as String writes it again.
+func TestListeners(t *testing.T) {
+	for text, want := range map[string][]string{
+		"listen: h:80": {"h:80"},
+		"listen: {address: 'unix:/run/S', mode: 600}":                                                            {"unix:/run/S;mode=0600"},
+		"listen:\n  - :80\n  - unix:/run/S;mode=0666\n  - {address: unix:/run/T}\n  - fd:web\n  - address: H:81": {":80", "unix:/run/S;mode=0666", "unix:/run/T", "fd:web", "h:81"},
+	} {
+		c, err := config.Load(write(t, good+text+"\n"), nil)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for i, l := range c.Listen {
+			if i >= len(want) || l.String() != want[i] {
+				t.Errorf("%s: got %s, want %s", text, c.Listen, want)
+			}
+		}
 	}
 }

@@ -41,7 +41,7 @@ var problems = []problem{
 		"4: keys are plain words here; aliases, merges, tags and numbers are not understood",
 	}},
 	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof, token"}},
-	{"value is a section", "listen: {a: b}\n" + good, []string{"1: listen: this takes a plain value, not keys or a list below it"}},
+	{"value is a section", "access_log: {a: b}\n" + good, []string{"1: access_log: this takes a plain value, not keys or a list below it"}},
 	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
 	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out where it has a default"}},
 	{"access log below its level", "access_log: true\nlog: {level: warn}\n" + good, []string{
@@ -97,6 +97,29 @@ var problems = []problem{
 		`1: listen[3]: "h h:1" has no valid host; write an IP address, a host name, or nothing for all addresses`,
 		`1: listen[4]: "h:99999" has no valid port; write a number from 0 (any free port) to 65535`,
 		`1: listen[5]: "h:http" has no valid port; write a number from 0 (any free port) to 65535`,
+	}},
+	{"listen, Unix sockets", "listen:\n  - unix:run/s\n  - unix:/run/\n  - 'unix:/" + long[:103] + "'\n  - {address: unix:/run/s, mode: 8}\n  - unix:/run/s;mod=0660\n" +
+		"  - {address: ':80', mode: 0660}\n  - :81;mode=660\n  - {address: 'unix:/s', mode: 1777}\n" + good, []string{
+		`2: listen[0]: "unix:run/s" names no file by its whole path; write it as unix:/run/sidway.sock`,
+		`3: listen[1]: "unix:/run/" names no file by its whole path; write it as unix:/run/sidway.sock`,
+		`4: listen[2]: the path has 104 bytes, and a Unix socket's may have 103; write a shorter one`,
+		`5: listen[3].mode: "8" is no mode of a file; write it as chmod takes it, as 0660`,
+		`6: listen[4]: "mod" is unknown; did you mean mode?`,
+		"7: listen[5].mode: only a Unix socket has one; write unix:/path for the address, or take it out",
+		"8: listen[6]: mode: only a Unix socket has one; write unix:/path for the address, or take it out",
+		`9: listen[7].mode: "1777" is no mode of a file; write it as chmod takes it, as 0660`,
+	}},
+	{"listen, objects", "listen:\n  - {mode: 0660}\n  - {adress: ':1'}\n  - [':1']\n  - {address: [':1']}\n" + good, []string{
+		"2: listen[0].address: this is missing; write host:port, unix:/path or fd:NAME",
+		"3: listen[1].adress: unknown key; did you mean address?",
+		"3: listen[1].address: this is missing; write host:port, unix:/path or fd:NAME",
+		"4: listen[2]: this takes a plain value, not keys or a list below it",
+		"5: listen[3].address: this takes one value, not a list",
+	}},
+	{"listen, sockets of systemd", "listen: ['fd:', 'fd:admin', fd:a, fd:a, fd:8080, ':8080']\n" + good, []string{
+		`1: listen[0]: "fd:" names no socket; write the FileDescriptorName of systemd's socket unit, as fd:sidway.socket`,
+		"1: listen[1]: the socket called admin is for the admin address; call this one otherwise",
+		"1: listen: fd:a is written twice",
 	}},
 	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
 	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{

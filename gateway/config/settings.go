@@ -21,9 +21,14 @@ const longestAge = 365 * 24 * time.Hour
 // the help, sidway.example.yaml and docs/configuration.md are made of it, so a new setting is a line here and its field in Config;
 // go test ./gateway/config -update writes both files.
 var settings = []field[Config]{
-	many("listen", func(c *Config) *[]string { return &c.Listen }, parseListen).withDefault(":8080", "").
-		withComment("Where clients connect: host:port, or a list of them. No host means all addresses.").
-		withHelp("", "ADDRESS", "where clients connect, more than once if need be"),
+	listenField.withDefault(":8080", "").
+		withComment(`Where clients connect, one or a list of them. A list that changes while sidway runs is followed: what is new is opened, what is
+gone is closed, and the others go on. Flags and the variable take the keys behind a semicolon: unix:/run/sidway.sock;mode=0660.
+  :8080                     host:port; no host means all addresses
+  unix:/run/sidway.sock     a Unix socket; whoever may open it is trusted as one of trusted_proxies
+  fd:NAME                   sockets that systemd has opened and called so by FileDescriptorName
+  {address: "unix:/run/sidway.sock", mode: 0660}`).
+		withHelp("", "ADDRESS", "where clients connect, more than once if need be:\nhost:port, unix:/path or fd:NAME"),
 	one("admin.listen", func(c *Config) *string { return &c.Admin.Listen }, parseAdmin).withDefault("127.0.0.1:9090", "host:port, or off").
 		withHelp("admin", "ADDRESS", "/healthz, /readyz and /metrics; off for none"),
 	many("admin.hosts", func(c *Config) *[]string { return &c.Admin.Hosts }, parseAdminHost).

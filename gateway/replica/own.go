@@ -13,9 +13,8 @@ import (
 // nameTime is how long the name of a node may take to be resolved at start.
 const nameTime = time.Second
 
-// refuseOwn returns an error where a node's address is one that this process listens on: each request would come back here.
-func (r *Replica) refuseOwn(cfg *config.Config) error {
-	listens := r.addrs
+// refuseOwn returns an error where a node's address is one of those that clients are served on, or the admin address: each request would come back here.
+func (r *Replica) refuseOwn(cfg *config.Config, listens []net.Addr) error {
 	if r.adminAt != nil {
 		listens = append(listens[:len(listens):len(listens)], r.adminAt.Addr())
 	}

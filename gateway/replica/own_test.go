@@ -54,7 +54,7 @@ func withItselfAsNode(t *testing.T, listen, node string) (r *replica.Replica, po
 		}
 		_, port, _ = net.SplitHostPort(free.Addr().String())
 		free.Close()
-		cfg.Listen = []string{listen + ":" + port}
+		cfg.Listen = []config.Listener{{Address: listen + ":" + port}}
 		cfg.Clusters[0].Nodes[1].URL = "http://" + node + ":" + port
 		// Another process may have taken the port meanwhile.
 		if r, err = replica.New(cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {

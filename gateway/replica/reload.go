@@ -66,56 +66,63 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 	switch {
 	case reflect.DeepEqual(old, cfg):
 		return false, nil
-	case !slices.Equal(old.Listen, cfg.Listen):
-		return false, errors.New("listen changes only with a restart")
 	case old.Admin.Listen != cfg.Admin.Listen:
 		return false, errors.New("admin.listen changes only with a restart")
 	case r.stopping.Load():
 		return false, errors.New("the replica is stopping")
 	}
-	if err := r.refuseOwn(cfg); err != nil {
+	listen, err := r.nextListeners(cfg.Listen)
+	if err != nil {
 		return false, err
 	}
 	before := r.redis
-	if old.Affinity.Redis != cfg.Affinity.Redis {
-		if r.redis, err = openRedis(cfg.Affinity); err == nil {
-			err = greet(r.redis)
+	defer func() {
+		if changed {
+			return
 		}
-		if err != nil {
-			if r.redis != nil {
-				r.redis.Close()
-			}
-			r.redis = before
+		listen.giveUp()
+		if r.redis != before && r.redis != nil {
+			r.redis.Close()
+		}
+		r.redis = before
+	}()
+	if err := r.refuseOwn(cfg, listen.addrs()); err != nil {
+		return false, err
+	}
+	if old.Affinity.Redis != cfg.Affinity.Redis {
+		if r.redis, err = openGreeted(cfg.Affinity); err != nil {
 			return false, err
 		}
 	}
 	useCertificates, err := r.certs.Prepare(cfg.TLS, r.certsStore(cfg))
-	var next []*part
-	if err == nil {
-		next, err = r.nextParts(cfg, old.Affinity == cfg.Affinity)
-	}
 	if err != nil {
-		if before != r.redis && r.redis != nil {
-			r.redis.Close()
-		}
-		r.redis = before
 		return false, err
 	}
-	r.cfg.Store(cfg)
+	next, err := r.nextParts(cfg, old.Affinity == cfg.Affinity)
+	if err != nil {
+		return false, err
+	}
 	useCertificates()
-	r.setTrace(old.Trace)
-	r.setParts(cfg, next)
+	r.follow(cfg, next, listen)
 	if before != nil && before != r.redis {
 		time.Sleep(redisGrace)
 		before.Close()
 	}
+	return true, nil
+}
+
+// follow has everything be as cfg says, of which nothing can fail any more.
+func (r *Replica) follow(cfg *config.Config, next []*part, listen *listening) {
+	old := r.cfg.Swap(cfg)
+	r.setTrace(old.Trace)
+	r.setParts(cfg, next)
+	r.setListeners(listen)
 	r.setConnections()
 	r.shareProcessors()
 	r.setAdmin()
 	if r.Applied != nil {
 		r.Applied(cfg)
 	}
-	return true, nil
 }
 
 func openRedis(a config.Affinity) (redis.UniversalClient, error) {
@@ -127,6 +134,15 @@ func openRedis(a config.Affinity) (redis.UniversalClient, error) {
 		return nil, fmt.Errorf("affinity.redis: %w", err)
 	}
 	return client, nil
+}
+
+// openGreeted opens a Redis that answers. What it returns beside an error is to be closed, unless it is nil.
+func openGreeted(a config.Affinity) (redis.UniversalClient, error) {
+	client, err := openRedis(a)
+	if err == nil {
+		err = greet(client)
+	}
+	return client, err
 }
 
 // greet has a Redis answer once: one that does not is no use to a replica that works.

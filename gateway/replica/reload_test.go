@@ -123,7 +123,7 @@ func TestReloadOfABadConfiguration(t *testing.T) {
 	node := engineiotest.Start(t, engineiotest.Options{})
 	r := startReloading(t, settings(node))
 	for want, change := range map[string]func(*config.Config){
-		"listen changes only with a restart":       func(c *config.Config) { c.Listen = []string{"127.0.0.1:1"} },
+		"listen: listen tcp":                       func(c *config.Config) { c.Listen = []config.Listener{{Address: "192.0.2.1:0"}} },
 		"admin.listen changes only with a restart": func(c *config.Config) { c.Admin.Listen = "127.0.0.1:1" },
 		"is an address of sidway itself":           func(c *config.Config) { c.Clusters[0].Nodes = []config.Node{{Name: "own", URL: r.url("")}} },
 		"affinity.redis":                           func(c *config.Config) { c.Affinity.Redis = "redis://:1:2" },

@@ -74,20 +74,22 @@ type Replica struct {
 	started  time.Time
 	compared notice.Limiter[*comparison] // differences that the log tells of
 
-	listeners   []net.Listener // until the gateway takes them
-	addrs       []net.Addr     // theirs
+	addrs       atomic.Pointer[[]net.Addr] // of the listeners
 	admin       *http.Server
 	adminAt     net.Listener
+	begun       string                       // the first of addrs at the start
 	adminListen string                       // what was asked for, by the configuration or by whoever opened it
 	handler     atomic.Pointer[http.Handler] // of the admin address
 	stopping    atomic.Bool
 	paused      atomic.Int64 // nanoseconds; see watch
 
-	reloading sync.Mutex            // guards what follows
+	reloading sync.Mutex // guards what follows
+	listeners []*listener
 	redis     redis.UniversalClient // nil in memory mode
 	running   context.Context       // of what goes on all the time; nil before Run
 
-	descriptors uint64 // that the process may open
+	given       map[string][]net.Listener // sockets by name, see Sockets
+	descriptors uint64                    // that the process may open
 
 	system     fs.FS // the root of the filesystem
 	processors int   // that the process may use
@@ -102,7 +104,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 // NewOn is New with sockets that are open already. They are the replica's from now on.
 func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
-		listeners: s.Listen, adminAt: s.Admin,
+		given: s.Listen, adminAt: s.Admin,
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
@@ -121,6 +123,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		r.reloads, collector{r})
 	r.cfg.Store(cfg)
 	r.all.Store(new([]*part))
+	r.addrs.Store(new([]net.Addr))
 	if err := r.open(cfg); err != nil {
 		r.close()
 		return nil, err
@@ -136,15 +139,18 @@ func (r *Replica) open(cfg *config.Config) error {
 	if err := r.openCertificates(cfg); err != nil {
 		return err
 	}
-	if err := r.openListeners(cfg.Listen); err != nil {
+	listen, err := r.nextListeners(cfg.Listen)
+	if err != nil {
 		return err
 	}
+	r.setListeners(listen)
+	r.begun = r.Addrs()[0].String()
 	if r.adminAt != nil || !cfg.Admin.Off() {
 		if err := r.openAdmin(cfg.Admin); err != nil {
 			return err
 		}
 	}
-	if err := r.refuseOwn(cfg); err != nil {
+	if err := r.refuseOwn(cfg, r.Addrs()); err != nil {
 		return err
 	}
 	if r.loops, err = loop.Start(r.countProcessors()); err != nil {
@@ -199,9 +205,7 @@ func (r *Replica) setAdmin() {
 }
 
 // Addrs returns the addresses that clients are served on.
-func (r *Replica) Addrs() []net.Addr {
-	return r.addrs
-}
+func (r *Replica) Addrs() []net.Addr { return *r.addrs.Load() }
 
 // AdminAddr returns the admin address, nil where there is none.
 func (r *Replica) AdminAddr() net.Addr {
@@ -243,24 +247,21 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.setTrace(config.Trace{})
 	r.updateGateway()
 	n, _, _ := r.connections()
+	err := r.serve()
 	r.reloading.Unlock()
+	if err != nil {
+		return err
+	}
 	work, failed := errgroup.WithContext(running)
 	work.Go(func() error { return r.sweep(running) })
 	work.Go(func() error { return r.certs.Run(running) })
 	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
-	for i, l := range r.listeners {
-		if err := r.gateway.Listen(l, gateway.ListenOptions{}); err != nil {
-			r.listeners = r.listeners[i:]
-			return fmt.Errorf("listen: %w", err)
-		}
-	}
-	r.listeners = nil
 	if r.admin != nil {
 		work.Go(r.serveAdmin)
 	}
-	r.log.Info("serving", "listen", r.addrs, "admin", r.adminName(), "clusters", len(r.parts()),
+	r.log.Info("serving", "listen", r.Addrs(), "admin", r.adminName(), "clusters", len(r.parts()),
 		"store", r.storeName(), "connections", n)
 	r.tellServing("started")
 	if r.Watchdog > 0 {
@@ -304,7 +305,7 @@ func (r *Replica) close() {
 		p.end(nil)
 	}
 	for _, l := range r.listeners {
-		l.Close()
+		l.close()
 	}
 	if r.adminAt != nil {
 		r.adminAt.Close()

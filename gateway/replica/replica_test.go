@@ -34,7 +34,7 @@ type running struct {
 // settings returns a configuration for these nodes on free ports, with a quick end.
 func settings(nodes ...*engineiotest.Node) *config.Config {
 	cfg := config.Default()
-	cfg.Listen = []string{"127.0.0.1:0", "[::1]:0"}
+	cfg.Listen = []config.Listener{{Address: "127.0.0.1:0"}, {Address: "[::1]:0"}}
 	cfg.Admin.Listen = "127.0.0.1:0"
 	cfg.Runtime.BusyLoops = false // a test has several replicas in its process
 	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 5 * time.Second, Waves: 2}
@@ -311,7 +311,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	}
 	defer taken.Close()
 	for want, change := range map[string]func(*config.Config){
-		"listen: ":       func(c *config.Config) { c.Listen = []string{taken.Addr().String()} },
+		"listen: ":       func(c *config.Config) { c.Listen = []config.Listener{{Address: taken.Addr().String()}} },
 		"admin.listen: ": func(c *config.Config) { c.Admin.Listen = taken.Addr().String() },
 		"affinity.redis: ": func(c *config.Config) {
 			c.Affinity.Redis = "rediss://127.0.0.1:1/?ca=" + filepath.Join(t.TempDir(), "none.pem")

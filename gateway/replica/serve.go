@@ -25,6 +25,7 @@ func (r *Replica) end(atOnce bool) {
 
 	deadline, cancel := context.WithTimeout(context.Background(), s.Deadline)
 	defer cancel()
+	r.removeSockets()
 	r.gateway.Stop()
 	// Half of the deadline for the waves leaves clients of the last one as long to take their leave.
 	if err := r.tunnels.Shutdown(deadline, s.Waves, s.Deadline/2); err != nil {

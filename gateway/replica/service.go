@@ -9,30 +9,6 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 )
 
-// Sockets are listening sockets that somebody else has opened, in place of addresses of the configuration: systemd, which keeps them
-// while a replica is restarted, so that clients wait and none is refused.
-type Sockets struct {
-	Listen []net.Listener // all that clients are served on; empty: those of listen
-	Admin  net.Listener   // nil: admin.listen
-}
-
-// openListeners takes the sockets over that were given, and opens the others.
-func (r *Replica) openListeners(addresses []string) error {
-	if len(r.listeners) == 0 {
-		for _, address := range addresses {
-			l, err := net.Listen("tcp", address)
-			if err != nil {
-				return fmt.Errorf("listen: %w", err)
-			}
-			r.listeners = append(r.listeners, l)
-		}
-	}
-	for _, l := range r.listeners {
-		r.addrs = append(r.addrs, l.Addr())
-	}
-	return nil
-}
-
 // openAdminListener takes the admin address's socket over, or opens it.
 func (r *Replica) openAdminListener(address string) (err error) {
 	r.adminListen = address
@@ -63,7 +39,7 @@ func (r *Replica) tellServing(how string) {
 	if r.stopping.Load() {
 		return
 	}
-	r.tell("READY=1\nSTATUS=serving on %v, admin on %s; %s at %s", r.addrs, r.adminName(), how, time.Now().Format(time.TimeOnly))
+	r.tell("READY=1\nSTATUS=serving on %v, admin on %s; %s at %s", r.Addrs(), r.adminName(), how, time.Now().Format(time.TimeOnly))
 }
 
 // watchdog tells the service manager again and again that all loops go round, until ctx is done. Who is not told for long ends

@@ -128,11 +128,11 @@ func statusOfDrain(d control.Draining) *api.Drain {
 	return s
 }
 
-// name is what people know this replica by.
+// name is what people know this replica by, as long as it runs: the address is the one that it began with.
 func (r *Replica) name() string {
 	host, _ := os.Hostname()
-	if len(r.addrs) > 0 {
-		host += "/" + r.addrs[0].String()
+	if r.begun != "" {
+		host += "/" + r.begun
 	}
 	return host
 }

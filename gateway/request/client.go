@@ -12,10 +12,14 @@ type Client struct {
 	HasIDs       bool           // its requests have ids, see ID
 }
 
-// NewClient returns the client at addr, which has connected to that port of ours.
+// unknown stands for a client without an address: the one on the other side of a Unix socket. It is trusted, since the socket's
+// permissions say who may connect.
+const unknown = "unknown"
+
+// NewClient returns the client at addr, which has connected to that port of ours. An invalid address is that of a Unix socket.
 func NewClient(addr netip.Addr, port uint16, proxies []netip.Prefix) Client {
 	addr = addr.Unmap()
-	c := Client{Port: port, ForwardedFor: "for=unknown", Proxies: proxies}
+	c := Client{Port: port, ForwardedFor: "for=" + unknown, Proxies: proxies}
 	quotes := 0
 	switch {
 	case addr.Is4():
@@ -25,7 +29,7 @@ func NewClient(addr netip.Addr, port uint16, proxies []netip.Prefix) Client {
 		quotes = 2
 	}
 	c.IP = c.ForwardedFor[len("for=")+quotes : len(c.ForwardedFor)-quotes]
-	c.Trusted = c.trusts(addr)
+	c.Trusted = !addr.IsValid() || c.trusts(addr)
 	return c
 }
 

@@ -88,11 +88,16 @@ func isForwarded(name string) bool {
 func (x *Request) appendForwarded(dst []byte) []byte {
 	c, o := x.Client, x.Origin()
 	dst = append(dst, "X-Forwarded-For: "...)
+	list := len(dst)
 	if o.IP != c.IP && !x.Req.Has(http1.XForwardedFor) {
 		dst = append(append(dst, o.IP...), ", "...)
 	}
 	dst = x.appendEarlier(dst, http1.XForwardedFor)
-	dst = append(append(dst, c.IP...), "\r\n"...)
+	if c.IP == unknown && len(dst) > list { // it is no hop of a network
+		dst = append(dst[:len(dst)-len(", ")], "\r\n"...)
+	} else {
+		dst = append(append(dst, c.IP...), "\r\n"...)
+	}
 	host := x.publicHost()
 	dst = x.appendForwardedElements(dst, o, host)
 	dst = http1.AppendField(dst, "X-Real-IP", o.IP)
