@@ -24,9 +24,12 @@ const (
 	acceptQuiet = 10 * time.Second
 )
 
-// ListenOptions say what a listener speaks.
+// ListenOptions say what is spoken at a listener, and by whom.
 type ListenOptions struct {
 	TLS *tls.Config // nil: plain HTTP
+	// ProxyProtocol has each connection begin with a header of the PROXY protocol, in front of TLS, which must come from a trusted proxy or
+	// by a Unix socket.
+	ProxyProtocol bool
 }
 
 // Listen takes l over, a TCP or Unix socket, and serves the connections that come by it until Stop or Close closes it. The error
@@ -43,6 +46,18 @@ func (g *Gateway) Listen(l net.Listener, o ListenOptions) error {
 	a.Init(a)
 	a.d.do(func() { err = a.open() })
 	return err
+}
+
+// SetListenOptions has connections that come from now on by a listener that Listen took over follow other options.
+func (g *Gateway) SetListenOptions(l net.Listener, o ListenOptions) {
+	d := g.drivers[0]
+	d.do(func() {
+		for _, a := range d.acceptors {
+			if a.listener == l {
+				a.ListenOptions = o
+			}
+		}
+	})
 }
 
 // StopListening closes the socket of a listener that Listen took over. Connections that have come by it, and those that wait to be
@@ -201,9 +216,15 @@ func (a *acceptor) Expire() {
 }
 
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
+	client := request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted)
+	if a.ProxyProtocol && !client.Trusted {
+		a.g.refuseHeader(client.IP)
+		sock.Close(fd)
+		return
+	}
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{Client: request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted), g: a.g, d: d, fd: fd, tls: a.TLS, fresh: true}
+	c := &clientConn{Client: client, g: a.g, d: d, fd: fd, tls: a.TLS, introduced: a.ProxyProtocol, fresh: true}
 	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)

@@ -23,6 +23,8 @@ type clientConn struct {
 	tls    *tls.Config // nil: it is not encrypted
 	waiter waiter
 
+	introduced bool // by a header of the PROXY protocol, which has not come yet
+
 	surplus bool // above the limit of connections: only what belongs to a session is served
 	crowded bool // even above the overflow: only what belongs to a session that is known here is
 	fresh   bool // it has not sent a request yet
@@ -54,6 +56,7 @@ type state uint8
 
 const (
 	idle       state = iota // for a request, or the rest of its head
+	meeting                 // for the header of the PROXY protocol, in front of all else
 	receiving               // for the rest of the body, before any of it is forwarded
 	awaiting                // for a goroutine: the store, or a name that is looked up
 	holding                 // for some time to pass
@@ -88,7 +91,7 @@ func (c *clientConn) arrive() {
 		return
 	}
 	c.d.clients[c] = struct{}{}
-	if c.tls != nil {
+	if c.tls != nil && !c.introduced {
 		c.secure()
 	}
 	if c.surplus && c.d.makeRoom() {
@@ -96,6 +99,10 @@ func (c *clientConn) arrive() {
 	}
 	if c.crowded && !c.g.hasRoomForStrangers() {
 		c.d.makeRoomForSessions()
+	}
+	if c.introduced {
+		c.meet()
+		return
 	}
 	c.awaitRequest()
 }
@@ -129,6 +136,8 @@ func (c *clientConn) Fail() {
 func (c *clientConn) advance() {
 	for range readsAtOnce {
 		switch n := c.n; {
+		case c.state == meeting && c.readable:
+			c.readHeader()
 		case c.wants() && len(c.in.b) > c.looked:
 			c.use()
 		case n != nil && c.hears() && len(n.in.b) > n.looked:
@@ -280,6 +289,8 @@ func (c *clientConn) Expire() {
 // expired ends a state whose time is over.
 func (c *clientConn) expired() {
 	switch c.state {
+	case meeting:
+		c.unmet(headerLate)
 	case idle:
 		if len(c.in.b) > 0 {
 			c.refuse(http1.ErrHeadTime)

@@ -6,7 +6,7 @@
 // tunnel.
 //
 //	g, err := gateway.New(gateway.Options{Routes: routes, …})
-//	g.Listen(listener)
+//	g.Listen(listener, gateway.ListenOptions{})
 //	…
 //	g.Drain(ctx)
 //	g.Close()

@@ -30,6 +30,7 @@ type Metrics struct {
 	faults      *prometheus.CounterVec
 	panics      prometheus.Counter
 	tls         *prometheus.CounterVec
+	headers     *prometheus.CounterVec
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	made        *prometheus.HistogramVec
@@ -86,6 +87,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "sidway_panics_total", Help: "Panics, each of which has ended one connection.",
 		}),
 		tls:   counter("sidway_tls_handshakes_total", "TLS handshakes that were begun, with clients and with nodes, by what became of them.", "side", "outcome"),
+		headers: counter("sidway_proxy_headers_total", "Connections to listeners with proxy_protocol, by what their header said, or why there was none.",
+			"outcome"),
 		nodes: newNodeCollector(),
 		nodeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sidway_node_seconds",
@@ -109,7 +112,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
 	r.MustRegister(m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.tls, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
+		m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
 	return m
 }
 

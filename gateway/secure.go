@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tlsconn"
 )
@@ -25,10 +26,12 @@ const (
 const protocolACME = "acme-tls/1"
 
 // secure has the client spoken to by TLS.
-func (c *clientConn) secure() {
-	c.d.loop.SetStream(c.token, tlsconn.Server(tlsconn.Socket{Loop: c.d.loop, Token: c.token, FD: c.fd}, c.tls, tlsconn.Options{
+func (c *clientConn) secure() loop.Stream {
+	s := tlsconn.Server(tlsconn.Socket{Loop: c.d.loop, Token: c.token, FD: c.fd}, c.tls, tlsconn.Options{
 		Work: &c.g.serving, Done: c.secured,
-	}))
+	})
+	c.d.loop.SetStream(c.token, s)
+	return s
 }
 
 // plainAnswer is for a client that speaks HTTP where TLS is expected.

@@ -12,6 +12,7 @@ import (
 // Whoever may open a Unix socket is trusted to say where requests come from. It is no hop of a network, so that the addresses which
 // nodes see are those that they would see without it.
 func TestClientBehindUnixSocket(t *testing.T) {
+	plainOnly(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

@@ -150,6 +150,10 @@ func (l *loader) checkAddresses() {
 			l.addAt("admin.listen", fmt.Sprintf("%s is taken by listen %s; use another port", l.cfg.Admin.Listen, a.Address))
 		}
 	}
+	if i := slices.IndexFunc(l.cfg.Listen, func(a Listener) bool { return a.ProxyProtocol && a.isTCP() }); i >= 0 && len(l.cfg.TrustedProxies) == 0 && l.clean("trusted_proxies") {
+		l.addAt("listen", fmt.Sprintf("%s would serve nobody, since the PROXY protocol is taken from trusted_proxies alone; write the balancers' addresses there",
+			l.cfg.Listen[i].Address))
+	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {
 		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")
 	}

@@ -14,6 +14,8 @@ import (
 type Listener struct {
 	Address string      // host:port, whose host may be empty, unix:/path or fd:NAME
 	Mode    fs.FileMode // of a Unix socket; 0: as the umask has it
+	// ProxyProtocol has each connection begin with the header of the PROXY protocol, which trusted proxies alone may send.
+	ProxyProtocol bool
 }
 
 const (
@@ -67,6 +69,8 @@ var listenerFields = []field[Listener]{
 		withSample(":8080", "host:port, unix:/path or fd:NAME"),
 	one("mode", func(l *Listener) *fs.FileMode { return &l.Mode }, parseMode).withShow(func(l *Listener) string { return shownMode(l.Mode) }).
 		withSample("0660", "who may open a Unix socket; left out, as the umask has it"),
+	one("proxy_protocol", func(l *Listener) *bool { return &l.ProxyProtocol }, parseBool).
+		withDefault("false", "connections begin with the PROXY protocol's header, version 1 or 2, within 2s; from trusted_proxies alone, or by a Unix socket"),
 }
 
 // listeners reads the list, of texts and objects, or the only one.

@@ -121,6 +121,11 @@ var problems = []problem{
 		"1: listen[1]: the socket called admin is for the admin address; call this one otherwise",
 		"1: listen: fd:a is written twice",
 	}},
+	{"listen, PROXY protocol", "listen: [':80', {address: 'unix:/s', proxy_protocol: 1}, ':81;proxy_protocol=yes', ':82;proxy_protocol']\n" + good, []string{
+		`1: listen[1].proxy_protocol: "1" is neither true nor false`,
+		`1: listen[2]: proxy_protocol: "yes" is neither true nor false`,
+		"1: listen: :82 would serve nobody, since the PROXY protocol is taken from trusted_proxies alone; write the balancers' addresses there",
+	}},
 	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
 	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{
 		"1: listen: :80 and 0.0.0.0:80 are the same port of the same host",

@@ -36,7 +36,10 @@ type wanted struct {
 }
 
 // listening is a change of listeners, until setListeners makes it.
-type listening struct{ all, opened, gone []*listener }
+type listening struct {
+	all, opened, gone []*listener
+	want              []config.Listener // what is said of all
+}
 
 // addrs are those of all listeners after the change.
 func (l *listening) addrs() (all []net.Addr) {
@@ -61,7 +64,8 @@ func (r *Replica) nextListeners(listen []config.Listener) (*listening, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	for _, w := range want {
-		if i := slices.IndexFunc(next.gone, func(l *listener) bool { return l.Listener == w.Listener }); i >= 0 {
+		next.want = append(next.want, w.Listener)
+		if i := slices.IndexFunc(next.gone, func(l *listener) bool { return l.Address == w.Address }); i >= 0 {
 			next.all = append(next.all, next.gone[i])
 			next.gone = slices.Delete(next.gone, i, i+1)
 			continue
@@ -131,6 +135,15 @@ func (r *Replica) setListeners(next *listening) {
 	r.listeners = next.all
 	addrs := next.addrs()
 	r.addrs.Store(&addrs)
+	for i, l := range r.listeners {
+		if want := next.want[i]; l.Listener != want {
+			l.Listener = want
+			l.file.setMode(want.Mode)
+			if l.served {
+				r.gateway.SetListenOptions(l.socket, l.options())
+			}
+		}
+	}
 	if r.running != nil {
 		if err := r.serve(); err != nil {
 			r.log.Error("nobody is served on an address of listen", "error", err)
@@ -151,12 +164,17 @@ func (r *Replica) serve() error {
 		if l.served {
 			continue
 		}
-		if err := r.gateway.Listen(l.socket, gateway.ListenOptions{}); err != nil {
+		if err := r.gateway.Listen(l.socket, l.options()); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 		l.served = true
 	}
 	return nil
+}
+
+// options are what the gateway is told of a listener.
+func (l *listener) options() gateway.ListenOptions {
+	return gateway.ListenOptions{ProxyProtocol: l.ProxyProtocol}
 }
 
 // close closes a listener that the gateway does not have.

@@ -76,6 +76,14 @@ func TestListenersFollowTheConfiguration(t *testing.T) {
 	if _, err := os.Lstat(a); !os.IsNotExist(err) {
 		t.Errorf("the file of the socket that went: %v", err)
 	}
+	second.ProxyProtocol, second.Mode = true, 0o640
+	r.must(func(c *config.Config) { c.Listen = []config.Listener{second, tcp} })
+	if got := ask(t, "unix", b); got != 0 {
+		t.Errorf("a socket that wants a header now, without one: %d", got)
+	}
+	if info, err := os.Stat(b); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v %v", info, err)
+	}
 	io.WriteString(kept, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 	if said, err := io.ReadAll(kept); err != nil || !strings.Contains(string(said), "200") {
 		t.Errorf("a connection that came by the socket that went: %q %v", said, err)

@@ -29,6 +29,13 @@ func (f *socketFile) remove() {
 	}
 }
 
+// setMode changes who may open the socket. It leaves it where the mode is not said any more.
+func (f *socketFile) setMode(mode fs.FileMode) {
+	if f != nil && mode != 0 {
+		_ = os.Chmod(f.path, mode) // it is ours
+	}
+}
+
 // listenUnix listens on a Unix socket. A file that a dead process has left there is replaced.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, *socketFile, error) {
 	l, err := bindUnix(path, mode)
