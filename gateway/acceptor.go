@@ -224,7 +224,7 @@ func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	}
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{Client: client, g: a.g, d: d, fd: fd, tls: a.TLS, introduced: a.ProxyProtocol, fresh: true}
+	c := &clientConn{Client: client, g: a.g, d: d, fd: fd, from: from, tls: a.TLS, introduced: a.ProxyProtocol, fresh: true}
 	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)

@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
 	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
-	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice"},
+	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice", "gateway/proxyheader"},
 	"gateway": {
 		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
 	},

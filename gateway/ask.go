@@ -122,7 +122,7 @@ func (c *clientConn) ask() {
 	x.acquire(d.loop.Clock())
 	x.SentAt = time.Time{}
 	if !x.Kind.WantsTunnel() && !x.redialed {
-		if n := d.take(x.Node); n != nil {
+		if n := c.take(); n != nil {
 			c.send(n)
 			return
 		}
@@ -173,7 +173,7 @@ func (c *clientConn) send(n *nodeConn) {
 	if x.span != nil {
 		x.forwards()
 	}
-	d.out = x.AppendRequest(d.out[:0], x.Node.Address)
+	d.out = x.AppendRequest(c.begin(d.out[:0], n), x.Node.Address)
 	if u := &x.Upload; x.Req.Chunked && !u.Complete {
 		d.out = http1.AppendChunk(d.out, u.Body)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/sidway/sidway/gateway/http1"
@@ -20,7 +21,9 @@ type clientConn struct {
 	d      *driver
 	fd     int
 	token  loop.Token
-	tls    *tls.Config // nil: it is not encrypted
+	tls    *tls.Config    // nil: it is not encrypted
+	from   netip.AddrPort // the client, as it stands in IP
+	to     netip.AddrPort // what it connected to; invalid: what the socket says
 	waiter waiter
 
 	introduced bool // by a header of the PROXY protocol, which has not come yet
@@ -47,8 +50,9 @@ type clientConn struct {
 	scan   http1.Scan
 	unsent queued // of the answer
 
-	x *exchange // the request in hand
-	n *nodeConn // that it was sent on
+	x    *exchange // the request in hand
+	n    *nodeConn // that it was sent on
+	kept *nodeConn // an idle one that no other client may use; nil: there is none
 }
 
 // state is what a client's connection waits for.

@@ -137,12 +137,17 @@ func (d *driver) take(n *cluster.Node) *nodeConn {
 		idle = idle[:len(idle)-1]
 		d.idle[n] = idle
 		d.idling--
-		if d.loop.Now() < c.until && d.loop.Quiet(c.token, c.fd) {
+		if d.isUsable(c) {
 			return c
 		}
 		c.close()
 	}
 	return nil
+}
+
+// isUsable reports whether an idle connection may still carry a request.
+func (d *driver) isUsable(c *nodeConn) bool {
+	return d.loop.Now() < c.until && d.loop.Quiet(c.token, c.fd)
 }
 
 // peer returns the address of a node, false where its name has to be looked up.
@@ -198,8 +203,5 @@ func (d *driver) adopt(n *cluster.Node, fd int) (*nodeConn, error) {
 		return nil, err
 	}
 	d.g.toNodes.Add(1)
-	if n.TLS != nil {
-		c.secure()
-	}
 	return c, nil
 }

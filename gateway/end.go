@@ -129,6 +129,7 @@ func (c *clientConn) getOff() {
 	c.waiter.leave()
 	c.in.free()
 	c.unsent.free()
+	c.keepNode(nil)
 	c.d.loop.StopTimer(&c.Timer)
 	delete(c.d.clients, c)
 }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sidway/sidway/gateway/loop"
@@ -9,7 +11,7 @@ import (
 	"github.com/sidway/sidway/gateway/sock"
 )
 
-// This file learns from the header of the PROXY protocol who the client of a connection is.
+// This file learns from the header of the PROXY protocol who the client of a connection is, and tells nodes.
 
 // proxyTime is how long the header may take. Proxies send it with the first segment.
 const proxyTime = 2 * time.Second
@@ -89,6 +91,7 @@ func (c *clientConn) met(header []byte) {
 	outcome := headerLocal
 	if h.From.IsValid() {
 		outcome = headerClient
+		c.from, c.to = h.From, h.To
 		c.Client = request.NewClient(h.From.Addr(), h.To.Port(), c.Proxies)
 	}
 	c.g.metrics.headers.WithLabelValues(outcome).Inc()
@@ -113,4 +116,68 @@ func (c *clientConn) unmet(why string) {
 			"proxy", c.IP, "header", why)
 	}
 	c.depart()
+}
+
+// introduces returns the version of the header with which a connection that the request is sent on has to begin, 0 where it has none.
+func (x *exchange) introduces() byte {
+	if x.Kind == request.Static {
+		return 0
+	}
+	return x.route.ProxyProtocol
+}
+
+// begin begins a fresh connection to the request's node: with the header that names the client, for whom it is kept then, and with TLS.
+// It returns dst with what goes in front of the request.
+func (c *clientConn) begin(dst []byte, n *nodeConn) []byte {
+	if n.reused {
+		return dst
+	}
+	var header []byte
+	if version := c.x.introduces(); version > 0 {
+		header = c.header(version, n)
+	}
+	if n.node.TLS != nil {
+		n.secure(header)
+		return dst
+	}
+	return append(dst, header...)
+}
+
+// header returns the header that names the request's client, and notes that n is for that client.
+func (c *clientConn) header(version byte, n *nodeConn) []byte {
+	n.owner, n.tells = c, c.x.Origin().IP
+	from := c.from
+	if n.tells != c.IP { // another proxy says that it is somebody else, of whom no port is known
+		n.tells = strings.Clone(n.tells)
+		addr, _ := netip.ParseAddr(n.tells)
+		from = netip.AddrPortFrom(addr, 0)
+	}
+	if !c.to.IsValid() {
+		c.to = sock.LocalAddr(c.fd)
+	}
+	return proxyheader.Append(nil, version, from, c.to)
+}
+
+// take returns an idle connection on which the request may be sent, nil where there is none. One that began with a header carries
+// requests of whom that names.
+func (c *clientConn) take() *nodeConn {
+	x := c.x
+	if x.introduces() == 0 {
+		return c.d.take(x.Node)
+	}
+	n := c.kept
+	c.kept = nil
+	if n == nil || n.node == x.Node && n.tells == x.Origin().IP && c.d.isUsable(n) {
+		return n
+	}
+	n.close()
+	return nil
+}
+
+// keepNode keeps an idle connection that is this client's alone, and closes the one that it had; nil for none.
+func (c *clientConn) keepNode(n *nodeConn) {
+	if c.kept != nil {
+		c.kept.close()
+	}
+	c.kept = n
 }

@@ -86,7 +86,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sidway_panics_total", Help: "Panics, each of which has ended one connection.",
 		}),
-		tls:   counter("sidway_tls_handshakes_total", "TLS handshakes that were begun, with clients and with nodes, by what became of them.", "side", "outcome"),
+		tls: counter("sidway_tls_handshakes_total", "TLS handshakes that were begun, with clients and with nodes, by what became of them.", "side", "outcome"),
 		headers: counter("sidway_proxy_headers_total", "Connections to listeners with proxy_protocol, by what their header said, or why there was none.",
 			"outcome"),
 		nodes: newNodeCollector(),

@@ -18,6 +18,8 @@ type nodeConn struct {
 	d        *driver
 	node     *cluster.Node
 	client   *clientConn // nil: idle
+	owner    *clientConn // that alone may use it, since it began with a header that names tells; nil: each may
+	tells    string
 	fd       int
 	token    loop.Token
 	unsent   queued // of the request
@@ -156,8 +158,12 @@ func (n *nodeConn) free(keep time.Duration, again bool) {
 	}
 	n.reused, n.readable, n.looked = true, false, 0
 	n.until = n.d.loop.Now() + keep
-	n.d.idle[n.node] = append(n.d.idle[n.node], n)
-	n.d.idling++
+	if n.owner != nil {
+		n.owner.keepNode(n)
+	} else {
+		n.d.idle[n.node] = append(n.d.idle[n.node], n)
+		n.d.idling++
+	}
 	if _, set := n.Due(); !set {
 		n.d.loop.SetTimer(&n.Timer, n.until)
 	}
@@ -176,6 +182,10 @@ func (n *nodeConn) Expire() {
 
 // drop closes an idle connection.
 func (n *nodeConn) drop() {
+	if n.owner != nil {
+		n.owner.keepNode(nil)
+		return
+	}
 	idle := n.d.idle[n.node]
 	if i := slices.Index(idle, n); i >= 0 {
 		if idle = slices.Delete(idle, i, i+1); len(idle) > 0 {

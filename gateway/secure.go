@@ -61,10 +61,10 @@ func (c *clientConn) secured(state tls.ConnectionState, err error) {
 	}
 }
 
-// secure has the node spoken to by TLS.
-func (n *nodeConn) secure() {
+// secure has the node spoken to by TLS, behind these bytes.
+func (n *nodeConn) secure(first []byte) {
 	n.d.loop.SetStream(n.token, tlsconn.Client(tlsconn.Socket{Loop: n.d.loop, Token: n.token, FD: n.fd}, n.node.TLS, tlsconn.Options{
-		Work: &n.d.g.serving, Done: n.secured,
+		Work: &n.d.g.serving, Done: n.secured, First: first,
 	}))
 }
 

@@ -26,6 +26,7 @@ type Cluster struct {
 	// DisableKeepAlive has each connection to a node carry one request, for nodes behind something that routes connections,
 	// and not requests, by their first request.
 	DisableKeepAlive bool
+	ProxyProtocol    string  // v1 or v2: connections to nodes begin with its header; empty: with the request
 	MaxBody          int64   // bytes of one request's body; 0 means what the node's open packet says for Socket.IO, else no limit
 	Health           *Health // nil: no probes
 	Pace             Pace
@@ -36,6 +37,11 @@ type Cluster struct {
 	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none
 	NodeTLS          *NodeTLS // nil: nodes with https:// have certificates that the system trusts
 	Nodes            []Node   // at least one unless Discover is there
+}
+
+// ProxyVersion is the number of ProxyProtocol, 0 where there is none.
+func (c *Cluster) ProxyVersion() byte {
+	return map[string]byte{"v1": 1, "v2": 2}[c.ProxyProtocol]
 }
 
 // Node is one Socket.IO server process. Its name is what bindings hold, so it must outlive a change of address.

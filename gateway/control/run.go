@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/discover"
 	"github.com/sidway/sidway/gateway/health"
+	"github.com/sidway/sidway/gateway/proxyheader"
 )
 
 // probed is a node with what became of a probe of it.
@@ -100,9 +102,13 @@ func (n *Nodes) probe() {
 		}
 		return
 	}
+	header := ""
+	if v := n.cfg.ProxyVersion(); v > 0 {
+		header = string(proxyheader.Append(nil, v, netip.AddrPort{}, netip.AddrPort{}))
+	}
 	var nodes []health.Node
 	for _, node := range n.Cluster.Nodes() {
-		nodes = append(nodes, health.Node{Name: node.Name, Address: node.Address, TLS: node.TLS})
+		nodes = append(nodes, health.Node{Name: node.Name, Address: node.Address, TLS: node.TLS, First: header})
 	}
 	n.prober.Update(health.Settings{
 		Path: h.Path, Status: h.Status, Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,

@@ -56,6 +56,9 @@ func (p *Prober) find(ctx context.Context, s Settings, n Node) finding {
 // dial connects to a node, by TLS if it speaks that.
 func (p *Prober) dial(ctx context.Context, n Node) (net.Conn, error) {
 	conn, err := p.o.Dial(ctx, "tcp", n.Address)
+	if err == nil && n.First != "" {
+		_, _ = io.WriteString(conn, n.First) // a node that has gone is found out by what follows
+	}
 	if err != nil || n.TLS == nil {
 		return conn, err
 	}

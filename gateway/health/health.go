@@ -54,6 +54,7 @@ type Node struct {
 	Name    string
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain
+	First   string      // written in front of all else on each connection: a header of the PROXY protocol
 }
 
 // Verdict is what is known of a node after a probe of it. An agent's words (Drain, Weight) stand until a good probe says something

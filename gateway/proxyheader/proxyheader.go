@@ -1,11 +1,11 @@
-// Package proxyheader reads the header of the PROXY protocol, versions 1 and 2, with which a balancer of connections tells who the
-// client is. It does no I/O: Size tells from what has come how long the header is, so that its bytes alone are taken off a socket.
+// Package proxyheader reads and writes the header of the PROXY protocol, versions 1 and 2, with which a balancer of connections tells
+// who the client is. It does no I/O: Size tells from what has come how long the header is, so that its bytes alone are taken off a socket.
 //
 //	n, err := proxyheader.Size(b) // 0: more has to come
 //	…
 //	h, err := proxyheader.Parse(b[:n])
 //
-// The header is parsed by github.com/pires/go-proxyproto.
+// Headers are parsed and written by github.com/pires/go-proxyproto.
 package proxyheader
 
 import (
@@ -97,4 +97,15 @@ func Parse(b []byte) (h Header, err error) {
 func addrPort(a *net.TCPAddr) netip.AddrPort {
 	p := a.AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}
+
+// Append writes a header of that version: that the client is from and has connected to to, or, where one of them is invalid, that the
+// connection is the writer's own (LOCAL) or version 1's UNKNOWN.
+func Append(dst []byte, version byte, from, to netip.AddrPort) []byte {
+	h := proxyproto.HeaderProxyFromAddrs(version, nil, nil)
+	if from.IsValid() && to.IsValid() {
+		h = proxyproto.HeaderProxyFromAddrs(version, net.TCPAddrFromAddrPort(from), net.TCPAddrFromAddrPort(to))
+	}
+	b, _ := h.Format() // it fails for what is no address alone
+	return append(dst, b...)
 }

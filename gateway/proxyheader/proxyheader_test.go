@@ -106,6 +106,34 @@ func TestBadHeaders(t *testing.T) {
 	}
 }
 
+// What Append writes, Parse reads.
+func TestAppend(t *testing.T) {
+	four, other, six := netip.MustParseAddrPort("9.9.9.9:12345"), netip.MustParseAddrPort("10.0.0.1:443"), netip.MustParseAddrPort("[2001:db8::7]:80")
+	for _, c := range []struct {
+		from, to netip.AddrPort
+		v1       string
+	}{
+		{four, other, "PROXY TCP4 9.9.9.9 10.0.0.1 12345 443\r\n"},
+		{six, six, "PROXY TCP6 2001:db8::7 2001:db8::7 80 80\r\n"},
+		{four, six, "PROXY TCP6 ::ffff:9.9.9.9 2001:db8::7 12345 80\r\n"},
+		{netip.AddrPort{}, four, "PROXY UNKNOWN\r\n"},
+		{four, netip.AddrPort{}, "PROXY UNKNOWN\r\n"},
+	} {
+		if got := string(proxyheader.Append([]byte("x"), 1, c.from, c.to)); got != "x"+c.v1 {
+			t.Errorf("got %q, want %q", got, c.v1)
+		}
+		b := proxyheader.Append(nil, 2, c.from, c.to)
+		n, err := proxyheader.Size(b)
+		h, failed := proxyheader.Parse(b)
+		if n != len(b) || err != nil || failed != nil || c.from.IsValid() && c.to.IsValid() && (h.From != c.from || h.To != c.to) {
+			t.Errorf("%q is %+v, %v %v", b, h, err, failed)
+		}
+		if strings.Contains(c.v1, "UNKNOWN") && string(b) != signature+"\x20\x00\x00\x00" {
+			t.Errorf("%q is not LOCAL", b)
+		}
+	}
+}
+
 // FuzzHeader holds Size and Parse to each other, and to the library as it reads a connection.
 func FuzzHeader(f *testing.F) {
 	for _, seed := range []string{

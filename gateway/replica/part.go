@@ -98,6 +98,7 @@ func (p *part) route() gateway.Route {
 		Path:             p.cfg.Path,
 		MaxBody:          p.cfg.MaxBody,
 		DisableKeepAlive: p.cfg.DisableKeepAlive,
+		ProxyProtocol:    p.cfg.ProxyVersion(),
 		HashBy:           by,
 		Static:           p.extras.route.Static,
 		Files:            p.extras.route.Files,

@@ -23,7 +23,9 @@ type Route struct {
 	// DisableKeepAlive has each connection to a node carry one request: for nodes behind something that routes connections, and
 	// not requests, by what comes first on them.
 	DisableKeepAlive bool
-	Cluster          *cluster.Cluster
+	// ProxyProtocol is the version, 1 or 2, of the PROXY protocol's header with which each connection to a node begins; 0: none does.
+	ProxyProtocol byte
+	Cluster       *cluster.Cluster
 	// HashBy is what of a request settles its node, where the cluster picks by cluster.Hash.
 	HashBy HashBy
 	// Static are the prefixes of the paths of files, which Files has in place of Cluster: a cluster of one node, the server of

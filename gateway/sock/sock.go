@@ -61,6 +61,18 @@ func Failed(fd int) error {
 	return nil
 }
 
+// LocalAddr returns the address that a connected socket has here, an invalid one where it has none.
+func LocalAddr(fd int) netip.AddrPort {
+	name, _ := unix.Getsockname(fd)
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), uint16(name.Port))
+	}
+	return netip.AddrPort{}
+}
+
 // Abort has the close that follows reset the connection and drop what the peer has not taken, rather than leave it to the system
 // for minutes.
 func Abort(fd int) {

@@ -77,6 +77,9 @@ func TestDialAndAccept(t *testing.T) {
 				t.Errorf("%s: descriptor flags %x, %v", address, flags, err)
 			}
 		}
+		if got := sock.LocalAddr(server); got != addr {
+			t.Errorf("%s: accepted at %v", address, got)
+		}
 		if v, err := unix.GetsockoptInt(client, unix.IPPROTO_TCP, unix.TCP_NODELAY); err != nil || v == 0 {
 			t.Errorf("%s: no TCP_NODELAY: %v", address, err)
 		}

@@ -43,6 +43,8 @@ type Options struct {
 	// Done, if set, is called on the loop when the handshake is over, before the handler hears of it. A handshake that the peer's end
 	// has broken off has a state that is not HandshakeComplete, and no error.
 	Done func(tls.ConnectionState, error)
+	// First is written in front of TLS, by the client's side.
+	First []byte
 }
 
 // Server returns the server's side of TLS on a socket. The client speaks first.
@@ -155,6 +157,10 @@ func (s *stream) begin() {
 // start has a goroutine do the handshake.
 func (s *stream) start() {
 	s.phase, s.turn = works, make(chan struct{}, 1)
+	if len(s.o.First) > 0 {
+		_, _ = wire{s}.Write(s.o.First)
+		s.o.First = nil
+	}
 	s.o.Work.Add(1)
 	go func() {
 		defer s.o.Work.Done()
