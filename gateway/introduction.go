@@ -93,6 +93,7 @@ func (c *clientConn) met(header []byte) {
 		outcome = headerClient
 		c.from, c.to = h.From, h.To
 		c.Client = request.NewClient(h.From.Addr(), h.To.Port(), c.Proxies)
+		c.Secure = h.Secure
 	}
 	c.g.metrics.headers.WithLabelValues(outcome).Inc()
 	c.in.free()

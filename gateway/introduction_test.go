@@ -21,6 +21,7 @@ func introduced(o *siteOptions) { o.listen.ProxyProtocol = true }
 const (
 	headerV1      = "PROXY TCP4 9.9.9.9 10.0.0.1 12345 443\r\n"
 	headerOfSeven = headerSign + "\x21\x21\x00\x24\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x08\x30\x39\x01\xbb"
+	headerOfTLS   = headerSign + "\x21\x11\x00\x14\x09\x09\x09\x09\x0a\x00\x00\x01\x30\x39\x01\xbb\x20\x00\x05\x01\x00\x00\x00\x00"
 	headerLocal   = headerSign + "\x20\x00\x00\x00"
 	headerSign    = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
 )
@@ -93,6 +94,32 @@ func TestClientByProxyHeader(t *testing.T) {
 			}
 			client.Close()
 		}
+	}
+}
+
+// A header may say that the client speaks TLS with the proxy. Then that is what nodes are told, whatever a stranger says, but for what a
+// proxy says that is trusted.
+func TestSchemeByProxyHeader(t *testing.T) {
+	t.Parallel()
+	_, send := echoed(t, withTrusted("127.0.0.0/8", "10.0.0.0/8"), introduced)
+	trusted := strings.Replace(headerOfTLS, "\x09\x09\x09\x09", "\x0a\x00\x00\x07", 1)
+	for name, c := range map[string]struct{ header, line, proto, port, forwarded string }{
+		"TLS":              {headerOfTLS, "A: b", "https", "443", `for=9.9.9.9;host="chat.example.com";proto=https`},
+		"a stranger's lie": {headerOfTLS, "X-Forwarded-Proto: http", "https", "443", `for=9.9.9.9;host="chat.example.com";proto=https`},
+		"a proxy's word":   {trusted, "X-Forwarded-Proto: http", "http", "80", `for=10.0.0.7;host="chat.example.com";proto=http`},
+		"a proxy's client": {
+			trusted, "Forwarded: for=8.8.8.8;proto=http", "http", "80", `for=8.8.8.8;proto=http, for=10.0.0.7;host="chat.example.com";proto=https`,
+		},
+		"a proxy that does not say": {
+			trusted, "X-Forwarded-For: 8.8.8.8", "https", "443", `for=8.8.8.8;host="chat.example.com";proto=https, for=10.0.0.7`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := send(c.header + get("/", c.line))
+			hasOnly(t, h, "X-Forwarded-Proto", c.proto)
+			hasOnly(t, h, "X-Forwarded-Port", c.port)
+			hasOnly(t, h, "Forwarded", c.forwarded)
+		})
 	}
 }
 

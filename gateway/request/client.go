@@ -7,6 +7,7 @@ type Client struct {
 	IP           string         // its address
 	ForwardedFor string         // that, as RFC 7239, section 6, writes it
 	Port         uint16         // ours, that it connected to
+	Secure       bool           // the connection is encrypted
 	Trusted      bool           // it is a proxy whose word on where requests come from is taken
 	Proxies      []netip.Prefix // the networks of all such proxies
 	HasIDs       bool           // its requests have ids, see ID
@@ -31,6 +32,14 @@ func NewClient(addr netip.Addr, port uint16, proxies []netip.Prefix) Client {
 	c.IP = c.ForwardedFor[len("for=")+quotes : len(c.ForwardedFor)-quotes]
 	c.Trusted = !addr.IsValid() || c.trusts(addr)
 	return c
+}
+
+// scheme is what the connection speaks.
+func (c *Client) scheme() string {
+	if c.Secure {
+		return "https"
+	}
+	return "http"
 }
 
 // trusts reports whether addr is a proxy's whose word on where requests come from is taken.

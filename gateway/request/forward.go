@@ -101,7 +101,7 @@ func (x *Request) appendForwarded(dst []byte) []byte {
 	host := x.publicHost()
 	dst = x.appendForwardedElements(dst, o, host)
 	dst = http1.AppendField(dst, "X-Real-IP", o.IP)
-	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", cmp.Or(o.Proto, "http"))
+	dst = x.appendFirst(dst, http1.XForwardedProto, "X-Forwarded-Proto", cmp.Or(o.Proto, c.scheme()))
 	if x.Req.Host != "" {
 		dst = x.appendFirst(dst, http1.XForwardedHost, "X-Forwarded-Host", x.Req.Host)
 	}
@@ -118,11 +118,11 @@ func (x *Request) appendForwarded(dst []byte) []byte {
 // appendForwardedElements writes Forwarded. Its first element says what the X- fields say.
 func (x *Request) appendForwardedElements(dst []byte, o Origin, host string) []byte {
 	dst = append(dst, "Forwarded: "...)
-	proto, behind := cmp.Or(o.Proto, "http"), !o.kept && o.IP != x.Client.IP
+	proto, behind := cmp.Or(o.Proto, x.Client.scheme()), !o.kept && o.IP != x.Client.IP
 	switch {
 	case o.kept:
 		dst = x.appendEarlier(dst, http1.Forwarded)
-		proto, host = "http", x.Req.Host
+		proto, host = x.Client.scheme(), x.Req.Host
 		fallthrough
 	case !behind:
 		dst = append(dst, x.Client.ForwardedFor...)
