@@ -58,7 +58,8 @@ type Answer struct {
 	Status      int
 	ContentType string // "" for none, which goes with an empty body
 	Body        string
-	RetryAfter  int // seconds after which the client may come again, 0 for no word of it
+	RetryAfter  int    // seconds after which the client may come again, 0 for no word of it
+	Location    string // where the client is to go instead, "" for nowhere
 }
 
 // The content types that Node's engine.io gives its payloads, its errors, and its refusals of WebSockets.

@@ -39,6 +39,7 @@ func (a Answer) Append(dst []byte, c CORS, close bool) []byte {
 		dst = strconv.AppendInt(dst, int64(a.RetryAfter), 10)
 		dst = append(dst, "\r\n"...)
 	}
+	dst = appendField(dst, "Location", a.Location)
 	dst = c.append(dst, a.Status == 204)
 	if close {
 		dst = append(dst, "Connection: close\r\n"...)

@@ -30,6 +30,7 @@ type ListenOptions struct {
 	// ProxyProtocol has each connection begin with a header of the PROXY protocol, in front of TLS, which must come from a trusted proxy or
 	// by a Unix socket.
 	ProxyProtocol bool
+	Redirect      *Redirect // nil: clients are served here
 }
 
 // Listen takes l over, a TCP or Unix socket, and serves the connections that come by it until Stop or Close closes it. The error
@@ -224,7 +225,9 @@ func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	}
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{Client: client, g: a.g, d: d, fd: fd, from: from, tls: a.TLS, introduced: a.ProxyProtocol, fresh: true}
+	c := &clientConn{
+		Client: client, g: a.g, d: d, fd: fd, from: from, tls: a.TLS, introduced: a.ProxyProtocol, redirect: a.Redirect, fresh: true,
+	}
 	c.Init(c)
 	c.waiter.c = c
 	a.g.admit(c)

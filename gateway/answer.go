@@ -329,9 +329,9 @@ func (x *exchange) observe(answer []byte) bool {
 }
 
 // countReply counts an answer made here.
-func (x *exchange) countReply() {
+func (x *exchange) countReply(a engineio.Answer) {
 	if !x.Refused {
-		x.g.metrics.refused("bad_request")
+		x.g.metrics.refused(reasonOf(a))
 		return
 	}
 	x.g.metrics.answered(x.route.Cluster, x.Cause, x.Node)

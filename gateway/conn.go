@@ -26,7 +26,8 @@ type clientConn struct {
 	to     netip.AddrPort // what it connected to; invalid: what the socket says
 	waiter waiter
 
-	introduced bool // by a header of the PROXY protocol, which has not come yet
+	redirect   *Redirect // nil: requests go to nodes
+	introduced bool      // by a header of the PROXY protocol, which has not come yet
 
 	surplus bool // above the limit of connections: only what belongs to a session is served
 	crowded bool // even above the overflow: only what belongs to a session that is known here is

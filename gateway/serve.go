@@ -56,6 +56,10 @@ func (c *clientConn) readHead() {
 	c.x, c.last, c.lingers = x, false, false
 	c.g.active.Add(1)
 	x.Began = c.d.loop.Clock() // so that the time spent here includes the wait for those that came in the same batch
+	if c.redirect != nil {
+		c.redirected()
+		return
+	}
 	c.decode()
 }
 
@@ -291,7 +295,7 @@ func (c *clientConn) reply(a engineio.Answer) {
 	if x.Req.Method == "HEAD" {
 		a.Body = ""
 	}
-	x.countReply()
+	x.countReply(a)
 	body := x.Req.ContentLength > 0 || x.Req.Chunked
 	// Behind a request for an upgrade there may be bytes of another protocol.
 	c.last = c.closes() || x.unread || x.Req.Minor == 0 || x.Req.Upgrade || body && !x.Upload.Complete

@@ -154,6 +154,9 @@ func (l *loader) checkAddresses() {
 		l.addAt("listen", fmt.Sprintf("%s would serve nobody, since the PROXY protocol is taken from trusted_proxies alone; write the balancers' addresses there",
 			l.cfg.Listen[i].Address))
 	}
+	if !slices.ContainsFunc(l.cfg.Listen, func(a Listener) bool { return a.Redirect == "" }) && len(l.cfg.Listen) > 0 && l.clean("listen") {
+		l.addAt("listen", "all of them redirect, and nobody would be served; write one without redirect, too")
+	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {
 		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")
 	}

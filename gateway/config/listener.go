@@ -16,6 +16,7 @@ type Listener struct {
 	Mode    fs.FileMode // of a Unix socket; 0: as the umask has it
 	// ProxyProtocol has each connection begin with the header of the PROXY protocol, which trusted proxies alone may send.
 	ProxyProtocol bool
+	Redirect      string // https or https:PORT, where every client is sent to; empty: clients are served
 }
 
 const (
@@ -71,6 +72,8 @@ var listenerFields = []field[Listener]{
 		withSample("0660", "who may open a Unix socket; left out, as the umask has it"),
 	one("proxy_protocol", func(l *Listener) *bool { return &l.ProxyProtocol }, parseBool).
 		withDefault("false", "connections begin with the PROXY protocol's header, version 1 or 2, within 2s; from trusted_proxies alone, or by a Unix socket"),
+	one("redirect", func(l *Listener) *string { return &l.Redirect }, parseRedirect).
+		withSample("https", "or https:8443; serves nobody, and sends all to the same host and path there by 308"),
 }
 
 // listeners reads the list, of texts and objects, or the only one.
@@ -197,4 +200,21 @@ func shownMode(m fs.FileMode) string {
 		return ""
 	}
 	return fmt.Sprintf("%04o", m)
+}
+
+// parseRedirect parses where clients are sent to.
+func parseRedirect(text string) (string, error) {
+	scheme, port, ported := strings.Cut(text, ":")
+	_, err := whole(1, 65535)(port)
+	if scheme != "https" || ported && err != nil {
+		return "", fmt.Errorf("%s is unknown; write https, or https:8443 where clients are served at another port than 443", quote(text))
+	}
+	return text, nil
+}
+
+// RedirectPort is the port of Redirect, 0 where it is the usual one.
+func (l Listener) RedirectPort() uint16 {
+	_, port, _ := strings.Cut(l.Redirect, ":")
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return uint16(n)
 }

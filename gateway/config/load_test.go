@@ -113,6 +113,7 @@ func TestListeners(t *testing.T) {
 	for text, want := range map[string][]string{
 		"listen: h:80": {"h:80"},
 		"listen: {address: 'unix:/run/S', mode: 600}":                                                            {"unix:/run/S;mode=0600"},
+		"listen: [':80', {address: ':81', redirect: 'https:8443'}]":                                              {":80", ":81;redirect=https:8443"},
 		"trusted_proxies: ::/0\nlisten: [':80;proxy_protocol=false', {address: ':81', proxy_protocol: true}]":    {":80", ":81;proxy_protocol"},
 		"listen:\n  - :80\n  - unix:/run/S;mode=0666\n  - {address: unix:/run/T}\n  - fd:web\n  - address: H:81": {":80", "unix:/run/S;mode=0666", "unix:/run/T", "fd:web", "h:81"},
 	} {

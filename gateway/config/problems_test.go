@@ -126,6 +126,14 @@ var problems = []problem{
 		`1: listen[2]: proxy_protocol: "yes" is neither true nor false`,
 		"1: listen: :82 would serve nobody, since the PROXY protocol is taken from trusted_proxies alone; write the balancers' addresses there",
 	}},
+	{"listen, redirects", "listen: [':80;redirect=http', {address: ':81', redirect: 'https:0'}, ':82;redirect', ':83;redirect=https:443']\n" + good, []string{
+		`1: listen[0]: redirect: "http" is unknown; write https, or https:8443 where clients are served at another port than 443`,
+		`1: listen[1].redirect: "https:0" is unknown; write https, or https:8443 where clients are served at another port than 443`,
+		`1: listen[2]: redirect: "true" is unknown; write https, or https:8443 where clients are served at another port than 443`,
+	}},
+	{"listen, nothing but redirects", "listen: [':80;redirect=https', ':81;redirect=https:8443']\n" + good, []string{
+		"1: listen: all of them redirect, and nobody would be served; write one without redirect, too",
+	}},
 	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
 	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{
 		"1: listen: :80 and 0.0.0.0:80 are the same port of the same host",

@@ -28,7 +28,8 @@ gone is closed, and the others go on. Flags and the variable take the keys behin
   unix:/run/sidway.sock     a Unix socket; whoever may open it is trusted as one of trusted_proxies
   fd:NAME                   sockets that systemd has opened and called so by FileDescriptorName
   {address: "unix:/run/sidway.sock", mode: 0660}
-  {address: ":8081", proxy_protocol: true}`).
+  {address: ":8081", proxy_protocol: true}
+  {address: ":80", redirect: https}`).
 		withHelp("", "ADDRESS", "where clients connect, more than once if need be:\nhost:port, unix:/path or fd:NAME"),
 	one("admin.listen", func(c *Config) *string { return &c.Admin.Listen }, parseAdmin).withDefault("127.0.0.1:9090", "host:port, or off").
 		withHelp("admin", "ADDRESS", "/healthz, /readyz and /metrics; off for none"),

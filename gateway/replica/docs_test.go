@@ -92,7 +92,7 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 	for c := engineio.SessionGone; c <= engineio.Internal; c++ {
 		reasons = append(reasons, c.String())
 	}
-	reasons = append(reasons, "bad_head") // a head that could not be read has no Cause
+	reasons = append(reasons, "bad_head", "redirect", "challenge") // which have no Cause
 	same(t, "outcomes", tabled(t, "outcome: what became of a binding"), outcomes)
 	same(t, "causes", tabled(t, "cause: what ended a tunnel"), causes)
 	same(t, "reasons", tabled(t, "reason: why a request was answered here"), reasons)

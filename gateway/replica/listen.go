@@ -174,7 +174,11 @@ func (r *Replica) serve() error {
 
 // options are what the gateway is told of a listener.
 func (l *listener) options() gateway.ListenOptions {
-	return gateway.ListenOptions{ProxyProtocol: l.ProxyProtocol}
+	o := gateway.ListenOptions{ProxyProtocol: l.ProxyProtocol}
+	if l.Redirect != "" {
+		o.Redirect = &gateway.Redirect{Port: l.RedirectPort()}
+	}
+	return o
 }
 
 // close closes a listener that the gateway does not have.
