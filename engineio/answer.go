@@ -59,6 +59,7 @@ type Answer struct {
 	ContentType string // "" for none, which goes with an empty body
 	Body        string
 	RetryAfter  int    // seconds after which the client may come again, 0 for no word of it
+	Strict      string // Strict-Transport-Security, "" for none
 	Location    string // where the client is to go instead, "" for nowhere
 }
 

@@ -40,6 +40,7 @@ func (a Answer) Append(dst []byte, c CORS, close bool) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	dst = appendField(dst, "Location", a.Location)
+	dst = appendField(dst, "Strict-Transport-Security", a.Strict)
 	dst = c.append(dst, a.Status == 204)
 	if close {
 		dst = append(dst, "Connection: close\r\n"...)

@@ -218,6 +218,7 @@ func (a *acceptor) Expire() {
 
 func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	client := request.NewClient(from.Addr(), a.port, a.g.topology.Load().Trusted)
+	client.Secure = a.TLS != nil
 	if a.ProxyProtocol && !client.Trusted {
 		a.g.refuseHeader(client.IP)
 		sock.Close(fd)

@@ -44,6 +44,7 @@ type Settings struct {
 	Routes  []Route
 	Limits  Limits
 	Trusted []netip.Prefix // proxies whose forwarded headers are kept and appended to
+	HSTS    time.Duration  // for which browsers are told to come by https alone, where they have (RFC 6797); 0: they are not
 	Trace   *trace.Tracer  // nil: none
 	Access  *slog.Logger   // of a line for each request; nil: none
 }

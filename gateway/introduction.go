@@ -92,8 +92,9 @@ func (c *clientConn) met(header []byte) {
 	if h.From.IsValid() {
 		outcome = headerClient
 		c.from, c.to = h.From, h.To
+		secure := c.Secure || h.Secure
 		c.Client = request.NewClient(h.From.Addr(), h.To.Port(), c.Proxies)
-		c.Secure = h.Secure
+		c.Secure = secure
 	}
 	c.g.metrics.headers.WithLabelValues(outcome).Inc()
 	c.in.free()

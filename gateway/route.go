@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ type topology struct {
 	Settings
 	routes request.Routes
 	all    []*route // the same
+	strict string   // what Strict-Transport-Security says; "": there is none
 }
 
 func (g *Gateway) limits() *Limits { return &g.topology.Load().Limits }
@@ -93,6 +95,9 @@ func (g *Gateway) Update(s Settings) {
 		kept[r.Cluster] = r.tally
 	}
 	next := &topology{Settings: s}
+	if s.HSTS > 0 {
+		next.strict = "max-age=" + strconv.Itoa(int(s.HSTS.Seconds()))
+	}
 	current := map[*cluster.Node]bool{}
 	for _, r := range s.Routes {
 		t := kept[r.Cluster]

@@ -100,6 +100,9 @@ func (c *clientConn) refuse(err error) {
 func (c *clientConn) decode() {
 	x, top := c.x, c.g.topology.Load()
 	c.HasIDs = top.Access != nil
+	if c.Strict = ""; c.Secure {
+		c.Strict = top.strict
+	}
 	refusal, ok := x.Decode(top.routes)
 	x.route = top.of(x.Route)
 	x.traced(top.Trace)
@@ -291,7 +294,7 @@ func (c *clientConn) reply(a engineio.Answer) {
 	x := c.x
 	c.waiter.leave()
 	x.leave()
-	x.status = a.Status
+	x.status, a.Strict = a.Status, c.Strict
 	if x.Req.Method == "HEAD" {
 		a.Body = ""
 	}

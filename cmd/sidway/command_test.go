@@ -164,6 +164,7 @@ tls.acme.storage       none
 tls.acme.challenges    http-01, tls-alpn-01
 tls.acme.eab_kid       none
 tls.acme.eab_hmac      none
+tls.hsts               0s
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
 limits.body_time       10s

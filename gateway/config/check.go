@@ -157,6 +157,9 @@ func (l *loader) checkAddresses() {
 	if !slices.ContainsFunc(l.cfg.Listen, func(a Listener) bool { return a.Redirect == "" }) && len(l.cfg.Listen) > 0 && l.clean("listen") {
 		l.addAt("listen", "all of them redirect, and nobody would be served; write one without redirect, too")
 	}
+	if i := slices.IndexFunc(l.cfg.Listen, func(a Listener) bool { return a.TLS }); i >= 0 && len(l.cfg.TLS.Certificates) == 0 && l.clean("tls") {
+		l.addAt("listen", fmt.Sprintf("%s is to speak TLS, and there is no certificate; write tls.certificates", l.cfg.Listen[i].Address))
+	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {
 		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")
 	}

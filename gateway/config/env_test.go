@@ -48,6 +48,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TLS_ACME_CHALLENGES":   "http-01",
 		"SIDWAY_TLS_ACME_EAB_KID":      "kid",
 		"SIDWAY_TLS_ACME_EAB_HMAC":     "c2VjcmV0",
+		"SIDWAY_TLS_HSTS":              "24h",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
 		"SIDWAY_LIMITS_BODY_TIME":      "6ms",
@@ -77,7 +78,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		TLS: config.TLS{
 			Certificates: []config.Certificate{{Cert: ssl + "/a.pem", Key: ssl + "/a.key"}}, MinVersion: "1.3",
-			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"},
+			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"}, HSTS: 24 * time.Hour,
 			ACME: config.ACME{
 				Domains: []string{"a.example.com", "b.example.com"}, Email: "me@example.com", Directory: "https://ca:14000/dir", CA: ssl + "/clients.pem",
 				Storage: ssl, Challenges: []string{"http-01"}, EABKid: "kid", EABHMAC: "c2VjcmV0",

@@ -14,6 +14,7 @@ import (
 type Listener struct {
 	Address string      // host:port, whose host may be empty, unix:/path or fd:NAME
 	Mode    fs.FileMode // of a Unix socket; 0: as the umask has it
+	TLS     bool        // clients speak TLS, with the certificates of Config.TLS
 	// ProxyProtocol has each connection begin with the header of the PROXY protocol, which trusted proxies alone may send.
 	ProxyProtocol bool
 	Redirect      string // https or https:PORT, where every client is sent to; empty: clients are served
@@ -70,6 +71,7 @@ var listenerFields = []field[Listener]{
 		withSample(":8080", "host:port, unix:/path or fd:NAME"),
 	one("mode", func(l *Listener) *fs.FileMode { return &l.Mode }, parseMode).withShow(func(l *Listener) string { return shownMode(l.Mode) }).
 		withSample("0660", "who may open a Unix socket; left out, as the umask has it"),
+	one("tls", func(l *Listener) *bool { return &l.TLS }, parseBool).withDefault("false", "clients speak TLS, by the section tls"),
 	one("proxy_protocol", func(l *Listener) *bool { return &l.ProxyProtocol }, parseBool).
 		withDefault("false", "connections begin with the PROXY protocol's header, version 1 or 2, within 2s; from trusted_proxies alone, or by a Unix socket"),
 	one("redirect", func(l *Listener) *string { return &l.Redirect }, parseRedirect).
@@ -157,6 +159,9 @@ func optionsOfListeners() (names []string) {
 func (l Listener) fault() (key string, err error) {
 	if _, ok := l.Path(); !ok && l.Mode != 0 {
 		return "mode", errors.New("only a Unix socket has one; write unix:/path for the address, or take it out")
+	}
+	if l.TLS && l.Redirect != "" {
+		return "redirect", errors.New("clients that speak TLS are where they are to be sent to; take it out, or tls")
 	}
 	return "", nil
 }

@@ -134,6 +134,13 @@ var problems = []problem{
 	{"listen, nothing but redirects", "listen: [':80;redirect=https', ':81;redirect=https:8443']\n" + good, []string{
 		"1: listen: all of them redirect, and nobody would be served; write one without redirect, too",
 	}},
+	{"listen, TLS", "listen: [':443;tls', {address: ':80', tls: true, redirect: https}]\ntls: {hsts: 31536000}\n" + good, []string{
+		"1: listen[1].redirect: clients that speak TLS are where they are to be sent to; take it out, or tls",
+		`2: tls.hsts: "31536000" has no unit; write 31536000s or 31536000ms`,
+	}},
+	{"listen, TLS without certificates", "listen: [':80', ':443;tls']\n" + good, []string{
+		"1: listen: :443 is to speak TLS, and there is no certificate; write tls.certificates",
+	}},
 	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
 	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{
 		"1: listen: :80 and 0.0.0.0:80 are the same port of the same host",

@@ -17,6 +17,9 @@ const longest = time.Hour
 // The longest that caches may keep a file: a year is for ever to them.
 const longestAge = 365 * 24 * time.Hour
 
+// longestHSTS is two years, more than any list of such hosts asks for.
+const longestHSTS = 2 * longestAge
+
 // settings is every setting outside clusters, in the order of the example file. The file, the environment, the flags, the defaults,
 // the help, sidway.example.yaml and docs/configuration.md are made of it, so a new setting is a line here and its field in Config;
 // go test ./gateway/config -update writes both files.
@@ -28,7 +31,7 @@ gone is closed, and the others go on. Flags and the variable take the keys behin
   unix:/run/sidway.sock     a Unix socket; whoever may open it is trusted as one of trusted_proxies
   fd:NAME                   sockets that systemd has opened and called so by FileDescriptorName
   {address: "unix:/run/sidway.sock", mode: 0660}
-  {address: ":8081", proxy_protocol: true}
+  {address: ":443", tls: true, proxy_protocol: true}
   {address: ":80", redirect: https}`).
 		withHelp("", "ADDRESS", "where clients connect, more than once if need be:\nhost:port, unix:/path or fd:NAME"),
 	one("admin.listen", func(c *Config) *string { return &c.Admin.Listen }, parseAdmin).withDefault("127.0.0.1:9090", "host:port, or off").
@@ -111,6 +114,8 @@ the memory of each replica. A file has at least 32 random bytes, by: openssl ran
 		withSample("kid-1", "of an account that the authority knows already (external account binding)"),
 	one("tls.acme.eab_hmac", func(c *Config) *string { return &c.TLS.ACME.EABHMAC }, parseEABHMAC).withShow(func(c *Config) string { return isSet(c.TLS.ACME.EABHMAC) }).
 		withSample("key-in-base64url", "its key. Never shown; write it as ${EAB_HMAC}"),
+	one("tls.hsts", func(c *Config) *time.Duration { return &c.TLS.HSTS }, between(0, longestHSTS)).
+		withDefault("0s", "browsers take no other way than https to this host for so long, as 8760h, once they came by it; 0s for no word of it"),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).withZero("what the limit of file descriptors allows").
 		withDefault("0", "of clients, in all; 0 means what the limit of file descriptors allows. At the limit idle ones give way"),
 	limit("header_time", func(l *limits.Limits) *time.Duration { return &l.HeaderTime }).

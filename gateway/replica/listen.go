@@ -140,7 +140,7 @@ func (r *Replica) setListeners(next *listening) {
 			l.Listener = want
 			l.file.setMode(want.Mode)
 			if l.served {
-				r.gateway.SetListenOptions(l.socket, l.options())
+				r.gateway.SetListenOptions(l.socket, r.options(l))
 			}
 		}
 	}
@@ -164,7 +164,7 @@ func (r *Replica) serve() error {
 		if l.served {
 			continue
 		}
-		if err := r.gateway.Listen(l.socket, l.options()); err != nil {
+		if err := r.gateway.Listen(l.socket, r.options(l)); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 		l.served = true
@@ -173,10 +173,13 @@ func (r *Replica) serve() error {
 }
 
 // options are what the gateway is told of a listener.
-func (l *listener) options() gateway.ListenOptions {
+func (r *Replica) options(l *listener) gateway.ListenOptions {
 	o := gateway.ListenOptions{ProxyProtocol: l.ProxyProtocol}
 	if l.Redirect != "" {
 		o.Redirect = &gateway.Redirect{Port: l.RedirectPort()}
+	}
+	if l.TLS {
+		o.TLS = r.certs.TLS()
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -10,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 	"github.com/sidway/sidway/gateway/replica"
 )
 
@@ -216,5 +219,40 @@ func TestSocketsByName(t *testing.T) {
 		if got := ask(t, "tcp", l.Addr().String()); got != 200 {
 			t.Errorf("%s: %d", l.Addr(), got)
 		}
+	}
+}
+
+// A listener speaks TLS with the certificates of the configuration, from the first connection on that comes after it was told to.
+func TestListenerWithTLS(t *testing.T) {
+	a, l := keyfiletest.NewAuthority(t, "a"), config.Listener{Address: "127.0.0.1:0"}
+	now := time.Now()
+	cert, key := a.Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}, From: now.AddDate(0, -1, 0), To: now.AddDate(0, 1, 0)}).Write(t, t.TempDir(), "a")
+	cfg := pageSettings(t, l)
+	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}
+	cfg.TLS.HSTS = time.Hour
+	r := startReloading(t, cfg)
+	address := r.Addrs()[0].String()
+	secure := func() (header http.Header, err error) {
+		client := &http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{ServerName: "a.example.com", InsecureSkipVerify: true},
+		}}
+		resp, err := client.Get("https://" + address)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.Header, nil
+	}
+	if got := ask(t, "tcp", address); got != 200 {
+		t.Errorf("in the clear: %d", got)
+	}
+	l.TLS = true
+	r.must(func(c *config.Config) { c.Listen = []config.Listener{l} })
+	if h, err := secure(); err != nil || h.Get("Strict-Transport-Security") != "max-age=3600" {
+		t.Errorf("by TLS: %v %v", h, err)
+	}
+	if got := ask(t, "tcp", address); got != 400 {
+		t.Errorf("in the clear, to a port for TLS: %d", got)
 	}
 }

@@ -224,7 +224,7 @@ func (r *Replica) updateGateway() {
 // settings are the gateway's.
 func (r *Replica) settings() gateway.Settings {
 	cfg := r.cfg.Load()
-	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies, Trace: r.tracer.Load()}
+	s := gateway.Settings{Limits: cfg.Limits, Trusted: cfg.TrustedProxies, HSTS: cfg.TLS.HSTS, Trace: r.tracer.Load()}
 	if cfg.HasAccess() {
 		s.Access = cmp.Or(r.Access, r.log)
 	}

@@ -3,6 +3,8 @@ package request
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
@@ -52,6 +54,9 @@ func (x *Request) AppendAnswer(dst []byte, f Framing, last bool) []byte {
 		// As the node wrote it: an answer to HEAD, and a 304, have a length without a body.
 		dst = http1.AppendField(dst, "Content-Length", x.Resp.Get(http1.ContentLength))
 	}
+	if x.Client.Strict != "" && !x.isStrict() {
+		dst = http1.AppendField(dst, strictTransport, x.Client.Strict)
+	}
 	switch {
 	case last:
 		dst = append(dst, "Connection: close\r\n"...)
@@ -59,6 +64,13 @@ func (x *Request) AppendAnswer(dst []byte, f Framing, last bool) []byte {
 		dst = append(dst, "Connection: keep-alive\r\n"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+const strictTransport = "Strict-Transport-Security"
+
+// isStrict reports whether the node says so itself, which then holds.
+func (x *Request) isStrict() bool {
+	return slices.ContainsFunc(x.Resp.Fields, func(f http1.Field) bool { return strings.EqualFold(f.Name, strictTransport) })
 }
 
 // AppendStatus writes the status line and the fields that go from end to end.

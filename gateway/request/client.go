@@ -11,6 +11,7 @@ type Client struct {
 	Trusted      bool           // it is a proxy whose word on where requests come from is taken
 	Proxies      []netip.Prefix // the networks of all such proxies
 	HasIDs       bool           // its requests have ids, see ID
+	Strict       string         // Strict-Transport-Security of what it is answered; "": none
 }
 
 // unknown stands for a client without an address: the one on the other side of a Unix socket. It is trusted, since the socket's
