@@ -377,34 +377,6 @@ func (c *clientConn) lookBehind() {
 	}
 }
 
-// await has a worker do work that may block, and then goes on, if the client is still there; if not, drop is called.
-func (c *clientConn) await(work, then, drop func()) {
-	c.setState(awaiting, forever)
-	c.g.serving.Add(1)
-	c.g.crew.do(&awaited{c, work, then, drop})
-}
-
-// awaited is a connection for which a worker does its work, or has done it.
-type awaited struct {
-	*clientConn
-	work, then, drop func()
-}
-
-// Receive implements loop.Receiver.
-func (a *awaited) Receive() {
-	defer a.g.serving.Done()
-	if a.state == gone {
-		if a.drop != nil {
-			a.drop()
-		}
-		a.endRequest()
-		return
-	}
-	a.state = holding
-	a.then()
-	a.advance()
-}
-
 // hold goes on with then after d.
 func (c *clientConn) hold(d time.Duration, then func()) {
 	c.then = then
