@@ -25,15 +25,21 @@ func startHAProxy(t *testing.T, address, config string) {
 // config is what stands inside http.
 func startNginx(t *testing.T, address, config string) {
 	t.Helper()
+	http := "http {\naccess_log off;\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		http += kind + "_temp_path " + kind + ";\n"
+	}
+	runNginx(t, address, http+config+"}\n")
+}
+
+// runNginx takes what stands beside events.
+func runNginx(t *testing.T, address, config string) {
+	t.Helper()
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root;\n" // the worker writes to the test's own directory
 	}
-	whole := user + "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp {\naccess_log off;\n"
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		whole += kind + "_temp_path " + kind + ";\n"
-	}
-	file := writeFile(t, "nginx.conf", whole+config+"}\n")
+	file := writeFile(t, "nginx.conf", user+"daemon off; master_process off; pid nginx.pid; error_log stderr;\n"+config+"events {}\n")
 	start(t, command{name: "nginx", argv: []string{"nginx", "-p", filepath.Dir(file), "-e", "stderr", "-c", file}}).listens(t, address)
 }
 
@@ -132,7 +138,14 @@ func readGuide(t *testing.T, redisURL string, nodes []*node) *guide {
 // snippet returns the block of a language.
 func (g *guide) snippet(t *testing.T, language string) string {
 	t.Helper()
-	_, after, _ := strings.Cut(g.text, "```"+language+"\n")
+	return g.snippetOf(t, "", language)
+}
+
+// snippetOf returns the first block of a language behind a heading.
+func (g *guide) snippetOf(t *testing.T, heading, language string) string {
+	t.Helper()
+	_, section, _ := strings.Cut(g.text, heading)
+	_, after, _ := strings.Cut(section, "```"+language+"\n")
 	text, _, found := strings.Cut(after, "```")
 	if !found {
 		t.Fatalf("docs/behind.md has no block of %s", language)

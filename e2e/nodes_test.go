@@ -77,7 +77,8 @@ type stats struct {
 	Reordered  int
 	Corrupt    int
 	Closes     map[string]int
-	Broken     []string // sids of the sessions that the node's library broke by itself; see barenode
+	Clients    map[string]int // requests and upgrades, by X-Real-IP
+	Broken     []string       // sids of the sessions that the node's library broke by itself; see barenode
 }
 
 func (n *node) stats(t *testing.T) stats {

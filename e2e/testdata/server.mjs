@@ -15,6 +15,7 @@ const name = env.NODE_NAME ?? "node";
 const stats = {
   node: name, sessions: 0, live: 0, upgraded: 0, websockets: 0, sockets: 0, events: 0,
   received: 0, lost: 0, doubled: 0, reordered: 0, corrupt: 0, closes: {},
+  clients: {}, // requests and upgrades, by the address that they come from
 };
 const ledgers = new Set();
 
@@ -73,6 +74,13 @@ io.on("connection", (socket) => {
   });
   socket.emit("hello", { node: name });
 });
+
+for (const kind of ["request", "upgrade"]) {
+  server.on(kind, (req) => {
+    const client = `${kind} ${req.headers["x-real-ip"]}`;
+    stats.clients[client] = (stats.clients[client] ?? 0) + 1;
+  });
+}
 
 // A WebSocket that is no Socket.IO, on a path beside it.
 const plain = new (require("ws").WebSocketServer)({ noServer: true });
