@@ -164,6 +164,7 @@ tls.acme.storage       none
 tls.acme.challenges    http-01, tls-alpn-01
 tls.acme.eab_kid       none
 tls.acme.eab_hmac      none
+tls.http2              false
 tls.hsts               0s
 limits.connections     0: what the limit of file descriptors allows
 limits.header_time     5s
@@ -228,7 +229,7 @@ func TestCheckTellsEveryProblem(t *testing.T) {
 func TestCheckTellsOfACertificateThatHasEnded(t *testing.T) {
 	ended := time.Now().Add(-time.Hour)
 	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{From: ended.Add(-time.Hour), To: ended}).Write(t, t.TempDir(), "a")
-	file := write(t, "tls: {certificates: [{cert: "+cert+", key: "+key+"}]}\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+	file := write(t, "tls: {certificates: [{cert: "+cert+", key: "+key+"}]}\nlisten: ':443;tls'\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
 	status, stdout, stderr := call(t, none, "check", "--config", file)
 	if want := file + ":1: tls.certificates[0].cert: \"" + cert + "\" has ended on "; status != 1 || stdout != "" || !strings.Contains(stderr, want) {
 		t.Errorf("got %d\n%s%s\nwant\n%s", status, stdout, stderr, want)

@@ -199,6 +199,9 @@ func (c *Certificates) show() {
 		GetCertificate:              s.index.pick,
 		SessionTicketsDisabled:      slices.Contains(c.cfg.Tickets, config.TicketsOff),
 	}
+	if c.cfg.HTTP2 {
+		s.tls.NextProtos = []string{"h2", "http/1.1"}
+	}
 	if c.ca != nil {
 		s.tls.ClientCAs, s.tls.ClientAuth = c.ca.value, tls.RequireAndVerifyClientCert
 		if c.cfg.ClientAuth == "optional" {

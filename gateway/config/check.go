@@ -157,8 +157,15 @@ func (l *loader) checkAddresses() {
 	if !slices.ContainsFunc(l.cfg.Listen, func(a Listener) bool { return a.Redirect == "" }) && len(l.cfg.Listen) > 0 && l.clean("listen") {
 		l.addAt("listen", "all of them redirect, and nobody would be served; write one without redirect, too")
 	}
-	if i := slices.IndexFunc(l.cfg.Listen, func(a Listener) bool { return a.TLS }); i >= 0 && len(l.cfg.TLS.Certificates) == 0 && l.clean("tls") {
-		l.addAt("listen", fmt.Sprintf("%s is to speak TLS, and there is no certificate; write tls.certificates", l.cfg.Listen[i].Address))
+	secure := slices.IndexFunc(l.cfg.Listen, func(a Listener) bool { return a.TLS })
+	switch files, obtained := len(l.cfg.TLS.Certificates) > 0, len(l.cfg.TLS.ACME.Domains) > 0; {
+	case !l.clean("tls"):
+	case secure >= 0 && !files && !obtained:
+		l.addAt("listen", fmt.Sprintf("%s is to speak TLS, and there is no certificate; write tls.certificates or tls.acme.domains", l.cfg.Listen[secure].Address))
+	case secure < 0 && files:
+		l.addAt("tls.certificates", "nobody is shown them, since no listener speaks TLS; write listen: [{address: \":443\", tls: true}]")
+	case secure < 0 && obtained:
+		l.addAt("tls.acme.domains", "nobody is shown their certificates, since no listener speaks TLS; write listen: [{address: \":443\", tls: true}]")
 	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {
 		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")

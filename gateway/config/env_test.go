@@ -19,7 +19,7 @@ import (
 func TestEveryVariableSetsItsSetting(t *testing.T) {
 	ssl := sslFiles(t)
 	got, err := config.Load("", env(map[string]string{
-		"SIDWAY_LISTEN":                ":1, [::1]:2, unix:/run/S;mode=600, fd:web",
+		"SIDWAY_LISTEN":                ":1;tls, [::1]:2, unix:/run/S;mode=600, fd:web",
 		"SIDWAY_ADMIN_LISTEN":          "off",
 		"SIDWAY_ADMIN_HOSTS":           "ops.example.com,*.Local",
 		"SIDWAY_ADMIN_PPROF":           "true",
@@ -48,6 +48,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TLS_ACME_CHALLENGES":   "http-01",
 		"SIDWAY_TLS_ACME_EAB_KID":      "kid",
 		"SIDWAY_TLS_ACME_EAB_HMAC":     "c2VjcmV0",
+		"SIDWAY_TLS_HTTP2":             "true",
 		"SIDWAY_TLS_HSTS":              "24h",
 		"SIDWAY_LIMITS_CONNECTIONS":    "4",
 		"SIDWAY_LIMITS_HEADER_TIME":    "5ms",
@@ -69,7 +70,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Listen:         []config.Listener{{Address: ":1"}, {Address: "[::1]:2"}, {Address: "unix:/run/S", Mode: 0o600}, {Address: "fd:web"}},
+		Listen:         []config.Listener{{Address: ":1", TLS: true}, {Address: "[::1]:2"}, {Address: "unix:/run/S", Mode: 0o600}, {Address: "fd:web"}},
 		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, Token: "t0ken=="},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
@@ -78,7 +79,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		TLS: config.TLS{
 			Certificates: []config.Certificate{{Cert: ssl + "/a.pem", Key: ssl + "/a.key"}}, MinVersion: "1.3",
-			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"}, HSTS: 24 * time.Hour,
+			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"}, HTTP2: true, HSTS: 24 * time.Hour,
 			ACME: config.ACME{
 				Domains: []string{"a.example.com", "b.example.com"}, Email: "me@example.com", Directory: "https://ca:14000/dir", CA: ssl + "/clients.pem",
 				Storage: ssl, Challenges: []string{"http-01"}, EABKid: "kid", EABHMAC: "c2VjcmV0",
@@ -254,6 +255,9 @@ func TestEverySettingIsShownWithAValue(t *testing.T) {
 	ssl := sslFiles(t)
 	for _, s := range config.Settings() {
 		value := strings.ReplaceAll(s.Default+s.Sample, "/etc/ssl", ssl)
+		if s.Key == "listen" {
+			value += ";tls" // as certificates want it
+		}
 		vars[s.Variable], flags[s.Flag] = value, strings.Split(value, ",")
 		if (s.Default == "") == (s.Sample == "") {
 			t.Errorf("%s needs a default or a sample, and not both", s.Key)

@@ -139,7 +139,10 @@ var problems = []problem{
 		`2: tls.hsts: "31536000" has no unit; write 31536000s or 31536000ms`,
 	}},
 	{"listen, TLS without certificates", "listen: [':80', ':443;tls']\n" + good, []string{
-		"1: listen: :443 is to speak TLS, and there is no certificate; write tls.certificates",
+		"1: listen: :443 is to speak TLS, and there is no certificate; write tls.certificates or tls.acme.domains",
+	}},
+	{"listen, certificates without TLS", "tls: {acme: {domains: [a.example.com], storage: /tmp}}\n" + good, []string{
+		`1: tls.acme.domains: nobody is shown their certificates, since no listener speaks TLS; write listen: [{address: ":443", tls: true}]`,
 	}},
 	{"listen, empty", "listen: []\n" + good, []string{"1: listen: the list is empty; write at least one address, as 0.0.0.0:8080"}},
 	{"same port", "listen: [':80', '0.0.0.0:80', '[::1]:81', '127.0.0.1:81']\nadmin: {listen: '127.0.0.1:81'}\n" + good, []string{

@@ -23,6 +23,7 @@ type TLS struct {
 	// tickets; empty: keys of this process, in its memory.
 	Tickets []string
 	ACME    ACME
+	HTTP2   bool          // it is offered to clients
 	HSTS    time.Duration // for which browsers are told to come by https alone; 0: they are not
 }
 

@@ -37,7 +37,7 @@ tls:
   certificates: [{cert: %s, key: %s}, {cert: %s}, %s, "%s;key=%s"]
   min_version: "1.3"
   client_ca: %s
-`, cert, key, both, both, cert, key, cert)+good), none)
+`, cert, key, both, both, cert, key, cert)+good+"listen: ':443;tls'\n"), none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +139,9 @@ func TestTLSProblems(t *testing.T) {
 		"certificates:\n  - {cert: a.pem, key: a.key, ca: b}\n": "3: tls.certificates[0].ca: unknown key; the keys here are cert, key",
 	} {
 		file := write(t, "tls:\n  "+strings.ReplaceAll(settings, "\n", "\n  ")+"\n"+good)
+		if strings.Contains(settings, "certificates:") && !strings.Contains(settings, "[]") || strings.Contains(settings, "domains:") {
+			file = write(t, "tls:\n  "+strings.ReplaceAll(settings, "\n", "\n  ")+"\n"+good+"listen: ':443;tls'\n")
+		}
 		_, err := config.CheckWith(file, none, nil)
 		var got string
 		if err != nil {
@@ -173,7 +176,7 @@ func TestTLSOfTheEnvironment(t *testing.T) {
 	dir := sslFiles(t)
 	ended := time.Now().Add(-time.Hour)
 	keyfiletest.NewAuthority(t, "x").Issue(t, keyfiletest.Request{To: ended, From: ended.Add(-time.Hour)}).Write(t, dir, "old")
-	file := write(t, "tls: {certificates: ["+filepath.Join(dir, "a.pem")+";key="+filepath.Join(dir, "a.key")+"]}\n"+good)
+	file := write(t, "tls: {certificates: ["+filepath.Join(dir, "a.pem")+";key="+filepath.Join(dir, "a.key")+"]}\n"+good+"listen: ':443;tls'\n")
 	_, err := config.CheckWith(file, env(map[string]string{"SIDWAY_TLS_CERTIFICATES": dir + "/old.pem;key=" + dir + "/old.key"}), nil)
 	if !regexp.MustCompile(`^SIDWAY_TLS_CERTIFICATES: tls.certificates\[0\].cert: ".*/old.pem" has ended on `).MatchString(fmt.Sprint(err)) {
 		t.Error(err)

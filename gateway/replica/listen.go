@@ -176,7 +176,7 @@ func (r *Replica) serve() error {
 func (r *Replica) options(l *listener) gateway.ListenOptions {
 	o := gateway.ListenOptions{ProxyProtocol: l.ProxyProtocol}
 	if l.Redirect != "" {
-		o.Redirect = &gateway.Redirect{Port: l.RedirectPort()}
+		o.Redirect = &gateway.Redirect{Port: l.RedirectPort(), Challenge: r.certs.Challenge}
 	}
 	if l.TLS {
 		o.TLS = r.certs.TLS()
