@@ -52,6 +52,24 @@ func Parse(raw string) (*URL, error) {
 	return u, nil
 }
 
+// WithPassword returns the URL raw with a password, which it must not have already.
+func WithPassword(raw, password string) (string, error) {
+	u, err := Parse(raw)
+	switch {
+	case err != nil:
+		return raw, err
+	case u.Password != "":
+		return raw, errors.New("the URL has a password too; take one of the two out")
+	}
+	scheme, rest, _ := strings.Cut(raw, "://")
+	authority, more, _ := strings.Cut(rest, "@")
+	if authority, more = strings.TrimSuffix(authority, ":"), "@"+more; more == "@" { // there is no user
+		authority, more = "", "@"+rest
+	}
+	password = strings.ReplaceAll(url.QueryEscape(password), "+", "%20")
+	return scheme + "://" + authority + ":" + password + more, nil
+}
+
 func (u *URL) setAuthority(authority string) error {
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		user, password, _ := strings.Cut(authority[:at], ":")

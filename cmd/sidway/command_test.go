@@ -141,6 +141,7 @@ admin.hosts            none
 admin.pprof            false
 admin.token            set
 affinity.redis         redis://127.0.0.1:6379/1
+affinity.password      none
 affinity.prefix        chat:
 affinity.cache         1000000
 access_log             true

@@ -12,6 +12,7 @@ import (
 func (l *loader) check() {
 	l.checkAddresses()
 	l.checkTLS()
+	l.checkPassword()
 	switch {
 	case len(l.cfg.Clusters) > 0 || !l.clean("clusters") || l.broken:
 	case !l.said("clusters"):

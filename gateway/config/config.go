@@ -12,6 +12,9 @@
 // was parsed, so a variable can be part of a value but never a key, a list or a second value. $${ stands for a literal ${.
 // Variables and flags of sidway's own are not expanded: shells and orchestrators do that.
 //
+// A secret may be written as file:/run/secrets/name, which stands for what that file holds, without one line break at its end. It
+// is read with the configuration, and again with each reload.
+//
 // # Environment
 //
 // Defaults come first, then the file, then the environment, then the flags of the command line; the later one wins.
@@ -67,9 +70,10 @@ func (a Admin) Off() bool { return a.Listen == "off" }
 
 // Affinity says where bindings are kept.
 type Affinity struct {
-	Redis  string // URL; empty means in memory, for one replica. It may hold a password: never log it.
-	Prefix string // what every key in Redis starts with
-	Cache  int    // bindings kept in memory, at most
+	Redis    string // URL; empty means in memory, for one replica. It may hold a password: never log it.
+	Password string // for Redis, which is in the URL too; never log it
+	Prefix   string // what every key in Redis starts with
+	Cache    int    // bindings kept in memory, at most
 }
 
 // String names the store without user, password and options, for people and logs.

@@ -127,6 +127,7 @@ const rules = `The environment wins over the file, the command line over both. E
 SIDWAY_ and its path in upper case, as SIDWAY_LIMITS_HEADER_TIME, and -- and its path with - for _, as --limits.header-time.
 Only affinity.redis is SIDWAY_REDIS and --redis for short, and admin.listen --admin.
 ${NAME} in a value of the file stands for a variable of any name, which must be set: redis://:${PASSWORD}@host:6379/0. Inside
-[ ] and { } it needs quotes. $${ stands for a literal ${. A password in a URL has its / ? # @ % written as %2F %3F %23 %40 %25.
+[ ] and { } it needs quotes. $${ stands for a literal ${. Secrets may be written as file:/run/secrets/name, which stands for what the
+file holds, without a line break at its end; it is read again at each reload. A password in a URL has its / ? # @ % written as %2F %3F %23 %40 %25.
 Durations are written as 500ms, 5s or 1m30s, sizes as 1000000, 1MB or 1MiB, rates as 200/s or 12000/m, shares as 10% or 0.1.
 `

@@ -40,11 +40,11 @@ gone is closed, and the others go on. Flags and the variable take the keys behin
 		withSample("ops.example.com,*.svc.cluster.local", `more names to be asked by: [ops.example.com, "*.svc.cluster.local"]`),
 	one("admin.pprof", func(c *Config) *bool { return &c.Admin.Pprof }, parseBool).
 		withDefault("false", "/debug/pprof/, profiles of up to 60 s of the running process"),
-	one("admin.token", func(c *Config) *string { return &c.Admin.Token }, parseToken).
+	one("admin.token", func(c *Config) *string { return &c.Admin.Token }, parseToken).asSecret().
 		withSample("output-of-openssl-rand-hex-16", `what requests that change something must bear, as "Authorization: Bearer …"`).
 		withShow(func(c *Config) string { return isSet(c.Admin.Token) }).
-		withComment("Never shown. Write it as ${ADMIN_TOKEN} or set SIDWAY_ADMIN_TOKEN; the flag would show it in the list of processes."),
-	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis).withSample("redis://127.0.0.1:6379/0", "").
+		withComment("Never shown. Write it as ${ADMIN_TOKEN} or file:/run/secrets/token, or set SIDWAY_ADMIN_TOKEN; the flag would show it in the list of processes."),
+	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis).asSecret().withSample("redis://127.0.0.1:6379/0", "").
 		withComment(`One Redis for all replicas. Left out: in memory, which is enough for a single replica.
   redis://:password@host:6379/0            one server; rediss:// with TLS
   redis+sentinel://h1,h2,h3/mymaster/0     Sentinel;   rediss+sentinel:// with TLS
@@ -52,6 +52,9 @@ gone is closed, and the others go on. Flags and the variable take the keys behin
 		withHelp("redis", "URL", `keep in Redis which node has which session, so that several replicas share it:
 redis://:password@host:6379/0, redis+sentinel://…, redis+cluster://…, rediss for TLS
 left out: in memory, for a single replica`),
+	one("affinity.password", func(c *Config) *string { return &c.Affinity.Password }, parsePassword).asSecret().
+		withSample("a-password", "of Redis, where its URL has none: ${REDIS_PASSWORD} or file:/run/secrets/redis; never shown").
+		withShow(func(c *Config) string { return isSet(c.Affinity.Password) }),
 	one("affinity.prefix", func(c *Config) *string { return &c.Affinity.Prefix }, parsePrefix).
 		withDefault("sidway:", "what every key in Redis starts with; the cluster's name follows"),
 	one("affinity.cache", func(c *Config) *int { return &c.Affinity.Cache }, whole(1, 1_000_000_000)).
@@ -191,7 +194,7 @@ for itself alone.`),
 	object("discover", func(c *Cluster) **Discover { return &c.Discover }, discoverFields).
 		withSample("", "finds nodes, beside those that are listed; one of dns, srv and kubernetes"),
 	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }, func(c *Cluster) any { return c.Headers.Set }).
-		withSample("{X-Env: prod}", "replaces what the client sent; values are not shown by check"),
+		withSample("{X-Env: prod}", "replaces what the client sent; values may be file:/run/secrets/name, and are not shown by check"),
 	many("request_headers.remove", func(c *Cluster) *[]string { return &c.Headers.Remove }, parseHeaderName).
 		withSample("X-Debug", "names of headers that nodes do not get, as [X-Debug]"),
 	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }, func(c *Cluster) any { return c.Static }).

@@ -64,6 +64,9 @@ func (r *reader) setHeader(c *Cluster, p pair) {
 		_, err = parseHeaderName(p.key)
 	}
 	if err == nil {
+		text, err = fromFile(text)
+	}
+	if err == nil {
 		err = checkHeaderValue(text)
 	}
 	if err != nil {
