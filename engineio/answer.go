@@ -44,6 +44,7 @@ const (
 	NoNode                          // no node is to be had
 	Paced                           // the nodes have got as many new sessions as their pace allows, and others are before it
 	Full                            // this replica has no room: connections or descriptors are used up
+	AuthAway                        // whether the client may come in cannot be asked
 	StoreAway                       // the session may be known, but the store cannot be asked
 	SlowClient                      // a head or body did not come in time
 	SilentNode                      // the node did not answer in time
@@ -98,6 +99,7 @@ var replies = [causes]reply{
 	NoNode:             failure("no_node", 503, "No node available", 5),
 	Paced:              failure("paced", 503, "Too many new sessions", 5),
 	Full:               failure("full", 503, "No room", 5),
+	AuthAway:           failure("auth_away", 503, "Authentication not available", 5),
 	StoreAway:          failure("store_away", 503, "Session store not available", 5),
 	SlowClient:         failure("slow_client", 408, "Request timed out", 0),
 	SilentNode:         failure("silent_node", 504, "Node timed out", 0),

@@ -38,6 +38,7 @@ var table = []struct {
 	{engineio.NoNode, "no_node", 503, `{"message":"No node available"}`, "No node available", true},
 	{engineio.Paced, "paced", 503, `{"message":"Too many new sessions"}`, "Too many new sessions", true},
 	{engineio.Full, "full", 503, `{"message":"No room"}`, "No room", true},
+	{engineio.AuthAway, "auth_away", 503, `{"message":"Authentication not available"}`, "Authentication not available", true},
 	{engineio.StoreAway, "store_away", 503, `{"message":"Session store not available"}`, "Session store not available", true},
 	{engineio.SlowClient, "slow_client", 408, `{"message":"Request timed out"}`, "Request timed out", false},
 	{engineio.SilentNode, "silent_node", 504, `{"message":"Node timed out"}`, "Node timed out", false},

@@ -18,13 +18,15 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/auth", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice", "gateway/proxyheader"},
 	"gateway": {
-		"affinity", "engineio", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
+		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
 	},
-	"gateway/request":     {"affinity", "engineio", "gateway/cluster", "gateway/http1"},
+	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1"},
+	"gateway/auth":        {"gateway/jwk"},
+	"gateway/jwk":         {},
 	"gateway/static":      {"gateway/notice"},
 	"gateway/trace":       {"gateway/notice"},
 	"gateway/tunnel":      {"gateway/loop", "gateway/sock"},
@@ -33,12 +35,11 @@ var arrows = map[string][]string{
 	"gateway/health":      {"engineio"},
 	"gateway/cluster":     {"gateway/notice", "gateway/pace"},
 	"gateway/pace":        {},
-	"gateway/proxyheader": {},
 	"gateway/sock":        {},
 	"gateway/http1":       {},
 	"gateway/notice":      {},
 	"gateway/admin":       {"gateway/notice"},
-	"gateway/config":      {"affinity/redisurl", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
+	"gateway/config":      {"affinity/redisurl", "gateway/jwk", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
 	"gateway/certs":       {"gateway/config", "gateway/keyfile", "gateway/notice", "gateway/pace"},
 	"gateway/keyfile":     {},
 	"gateway/discover":    {"gateway/nodename"},
@@ -49,6 +50,7 @@ var arrows = map[string][]string{
 	"affinity":            {"affinity/redisurl", "engineio"},
 	"affinity/redisurl":   {},
 	"engineio":            {},
+	"gateway/proxyheader": {},
 }
 
 // rawCalls are the packages that may make system calls on sockets.

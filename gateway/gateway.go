@@ -39,6 +39,15 @@ type Route = request.Route
 // Limits bound what clients may take; see package limits.
 type Limits = limits.Limits
 
+// Auth is who may have a session of a Route; see request.Auth.
+type Auth = request.Auth
+
+// TokenPlace is where a request may have a token.
+type TokenPlace = request.TokenPlace
+
+// ParseTokenPlace reads header:NAME, query:NAME, cookie:NAME or protocol.
+func ParseTokenPlace(s string) (TokenPlace, error) { return request.ParseTokenPlace(s) }
+
 // Settings are what of a Gateway may change while it runs.
 type Settings struct {
 	Routes  []Route

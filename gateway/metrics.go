@@ -25,6 +25,7 @@ type Metrics struct {
 	aborted     *prometheus.CounterVec
 	answers     *prometheus.CounterVec
 	added       *prometheus.HistogramVec
+	verdicts    *prometheus.CounterVec
 	bindings    *prometheus.CounterVec
 	held        *prometheus.GaugeVec
 	faults      *prometheus.CounterVec
@@ -78,6 +79,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help:    "Time that a request spent in this replica, without the wait for the client's body and the node's answer.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}, []string{"cluster"}),
+		verdicts: counter("sidway_auth_verdicts_total", "Requests for a session, and upgrades with a token, by what the cluster's auth said of them.", "cluster", "outcome"),
 		bindings: counter("sidway_bindings_total", "Operations on bindings, by outcome.", "cluster", "outcome"),
 		faults:   counter("sidway_setup_faults_total", "Signs that clients, nodes or replicas are set up wrongly, by reason.", "cluster", "reason"),
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -111,8 +113,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help:    "Time from a node's ping on a WebSocket to its client's pong, as they pass here.",
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
-	r.MustRegister(m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added,
-		m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits)
+	r.MustRegister(m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
 	return m
 }
 
@@ -194,7 +195,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.aborted, m.waits, m.made, m.heartbeats,
+		m.tunnelTime, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
 	} {
 		v.DeletePartialMatch(label)
 	}

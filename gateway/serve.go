@@ -230,6 +230,16 @@ func (c *clientConn) proceed() {
 	if x.Upload.Complete {
 		c.lookBehind()
 	}
+	if x.Judged() {
+		c.judge()
+		return
+	}
+	c.goOn()
+}
+
+// goOn brings a request that may pass to a node.
+func (c *clientConn) goOn() {
+	x := c.x
 	switch limit := x.route.MaxBody; {
 	case x.Query.SID != "":
 		c.resolve()

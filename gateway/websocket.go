@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -60,7 +61,11 @@ func (c *clientConn) learn() {
 // last as long as the tunnel.
 func (c *clientConn) tunnel() {
 	x, d, n := c.x, c.d, c.n
-	d.out = append(x.AppendStatus(d.out[:0]), switching...)
+	d.out = x.AppendStatus(d.out[:0])
+	if p := x.AgreedProtocol(); p != "" {
+		d.out = http1.AppendField(d.out, "Sec-WebSocket-Protocol", p)
+	}
+	d.out = append(d.out, switching...)
 	d.out = append(d.out, x.Early...)
 	if !c.write(d.out) {
 		c.depart()

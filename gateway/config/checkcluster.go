@@ -33,6 +33,7 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 			l.addAt(key+".insecure", "with it nobody looks at the nodes' certificates; take it out, or ca and name")
 		}
 	}
+	l.checkAuth(c, base+".auth")
 	l.checkHeaders(c.Headers, base+".request_headers")
 	l.checkRelease(c, base)
 	for _, s := range c.Static {

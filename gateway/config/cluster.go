@@ -32,6 +32,7 @@ type Cluster struct {
 	Pace             Pace
 	Release          Release
 	Discover         *Discover // nil: the nodes are listed
+	Auth             Auth
 	Headers          Headers
 	Static           []Static // the longest prefix first
 	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none

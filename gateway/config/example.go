@@ -118,6 +118,7 @@ dot (a container's, a Service's) and the host in listen.`,
 as many as the variable GOMAXPROCS says. It follows quotas that change.`,
 	"shutdown":                 "How SIGTERM ends a replica.",
 	"clusters.pace":            "How fast a node gets new sessions.",
+	"clusters.auth":            "Who may have a session; left out, anybody. Requests on other paths than Socket.IO's are not asked.",
 	"clusters.request_headers": "What is changed in the headers of a request before a node gets it.",
 	"clusters":                 "A cluster is the nodes that serve one route: a host and a path. The first that fits serves.",
 }

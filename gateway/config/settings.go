@@ -193,6 +193,8 @@ for itself alone.`),
 		withComment("Sends a share (10% or 0.1) of the new sessions to the nodes with a label, here version: v2. The others get the rest."),
 	object("discover", func(c *Cluster) **Discover { return &c.Discover }, discoverFields).
 		withSample("", "finds nodes, beside those that are listed; one of dns, srv and kubernetes"),
+	object("auth.jwt", func(c *Cluster) **JWT { return &c.Auth.JWT }, jwtFields).
+		withSample("", "lets in whoever brings a JSON Web Token; see docs/auth.md"),
 	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }, func(c *Cluster) any { return c.Headers.Set }).
 		withSample("{X-Env: prod}", "replaces what the client sent; values may be file:/run/secrets/name, and are not shown by check"),
 	many("request_headers.remove", func(c *Cluster) *[]string { return &c.Headers.Remove }, parseHeaderName).

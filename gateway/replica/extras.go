@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sidway/sidway/gateway"
@@ -18,7 +19,7 @@ type extras struct {
 	files *static.Server // nil: none
 	dirs  []static.Dir
 	node  *cluster.Cluster
-	route gateway.Route // Static, Files, Maintenance and Headers
+	route gateway.Route // Static, Files, Maintenance, Headers and Auth
 	tls   *nodeTLS      // with nodes; nil: as the system has it
 }
 
@@ -54,6 +55,11 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 	if x.tls, err = newNodeTLS(cfg.NodeTLS, known); err != nil {
 		return x, fmt.Errorf("clusters: %s: node_tls: %w", cfg.Name, err)
 	}
+	defer func() {
+		if err == nil {
+			x.route.Auth = r.newAuth(cfg, before)
+		}
+	}()
 	if len(cfg.Static) == 0 {
 		return x, nil
 	}
@@ -85,8 +91,11 @@ func (x extras) use(log *slog.Logger) {
 	}
 }
 
-// close ends the server of files, unless it is another's too.
+// close ends the server of files and the gate, unless they are another's too.
 func (x extras) close(others []*part) {
+	if a := x.route.Auth; a != nil && !slices.ContainsFunc(others, func(p *part) bool { return p.extras.route.Auth == a }) {
+		a.Gate.Close()
+	}
 	for _, p := range others {
 		if p.extras.files == x.files {
 			return

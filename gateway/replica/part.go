@@ -104,6 +104,7 @@ func (p *part) route() gateway.Route {
 		Files:            p.extras.route.Files,
 		Maintenance:      p.extras.route.Maintenance,
 		Headers:          p.extras.route.Headers,
+		Auth:             p.extras.route.Auth,
 		Cluster:          p.nodes.Cluster,
 		Store:            p.memory.Memory,
 		OnTaken:          p.taken,

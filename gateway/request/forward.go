@@ -12,7 +12,7 @@ import (
 // with where it came from, and with the route's own changes. address stands in for the Host that an HTTP/1.0 client may leave out.
 func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	q := &x.Req
-	dst = http1.AppendRequestLine(dst, q.Method, q.Target)
+	dst = x.appendLine(dst)
 	start := len(dst)
 	host := q.Host
 	if host == "" {
@@ -20,7 +20,11 @@ func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	}
 	dst = http1.AppendField(dst, "Host", host)
 	for i := range q.Fields {
-		if f := &q.Fields[i]; x.passes(f) {
+		switch f := &q.Fields[i]; {
+		case !x.passes(f):
+		case f.ID == http1.SecWebSocketProtocol && x.stripsProtocol():
+			dst = x.appendProtocol(dst, f)
+		default:
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}
@@ -47,6 +51,9 @@ func (x *Request) AppendRequest(dst []byte, address string) []byte {
 			dst = http1.AppendField(dst, "tracestate", x.Tracestate)
 		}
 	}
+	for _, f := range x.Granted.Fields {
+		dst = http1.AppendField(dst, f.Name, f.Value)
+	}
 	dst = append(dst, "CDN-Loop: "+loopMark+"\r\n"...)
 	dst = x.appendForwarded(dst)
 	if h := x.Route.Headers; h != nil {
@@ -65,7 +72,7 @@ var (
 // passes reports whether a field of the request goes on to the node as it is.
 func (x *Request) passes(f *http1.Field) bool {
 	switch {
-	case f.Hop || rewritten.Has(f.ID):
+	case f.Hop || rewritten.Has(f.ID) || x.Route.Auth.owns(f):
 		return false
 	case f.ID == http1.XRequestID:
 		return x.passesID()

@@ -21,6 +21,7 @@ const (
 	fromQuery
 	fromHeader
 	fromCookie
+	fromProtocol // of a WebSocket; for tokens alone
 )
 
 // ParseHashBy reads client (or nothing), query:NAME, header:NAME or cookie:NAME. The name of a query parameter is compared with what

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/auth"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 )
@@ -47,6 +48,8 @@ type Request struct {
 
 	Began  time.Time // its head was read
 	SentAt time.Time // when Node may have begun to read it; zero before
+
+	Granted auth.Verdict // of the route's Auth
 
 	// What the node is told of the trace, in place of what the client said; "" passes that on.
 	Traceparent, Tracestate string

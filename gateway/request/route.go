@@ -37,6 +37,8 @@ type Route struct {
 	Maintenance string
 	// Headers is what is changed in the requests that nodes get; nil: nothing.
 	Headers *Headers
+	// Auth is who may have a session; nil: anybody.
+	Auth *Auth
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be

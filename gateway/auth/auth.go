@@ -1,0 +1,92 @@
+// Package auth decides whether a client may have a session: by a token that it brings (JWT), or by asking a server (Forward).
+//
+//	g, err := auth.NewJWT(auth.JWTOptions{Keys: keys, Issuer: "https://id.example.com", Required: true})
+//	verdict, later := g.Judge(&auth.Ask{Token: token})
+//	if later != nil {
+//		verdict = later() // on a goroutine that may block
+//	}
+//
+// Where a token stands in a request, and what of it a node gets, is package request's business. No error and no verdict holds a token.
+package auth
+
+import (
+	"runtime"
+	"sync/atomic"
+)
+
+// Outcome is what a Gate says of a request. It is a closed set, fit for a metric's label.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Granted     Outcome = iota
+	Missing             // there is no token
+	Expired             // its time is over
+	Signature           // it is no token, its signature is wrong, or no key fits it
+	Claims              // it is not valid yet, or for somebody else, or by somebody else
+	Denied              // the server that was asked says no
+	Unreachable         // keys or the server cannot be asked, or not in time
+	Outcomes            // how many there are
+)
+
+var outcomes = [Outcomes]string{"granted", "missing", "expired", "signature", "claims", "denied", "unreachable"}
+
+// String returns the metric label.
+func (o Outcome) String() string { return outcomes[o] }
+
+// Field is a field of a head, for the node.
+type Field struct{ Name, Value string }
+
+// Verdict is what becomes of a request.
+type Verdict struct {
+	Outcome Outcome
+	Fields  []Field // that the node gets of the client, in place of any that the client has sent under these names
+	Ends    int64   // when the session ends, in seconds since 1970; 0: by itself
+}
+
+// Ask is what a Gate is told of a request. It must stay as it is until there is a verdict.
+type Ask struct {
+	Token  string // empty where there is none
+	Method string
+	Host   string
+	URI    string
+	Proto  string // http or https
+	For    string // the client's address
+	Header func(name string) string
+}
+
+// Gate lets clients in, or not. Its methods may be called concurrently.
+type Gate interface {
+	// Judge returns a verdict, or what gives it, to be called once: that may block for as long as the gate's own time limit. Judge
+	// itself does not block.
+	Judge(a *Ask) (Verdict, func() Verdict)
+	// Close ends what the gate does in the background, and waits for it. It asks nobody any more.
+	Close()
+}
+
+var _ Gate = (*JWT)(nil)
+
+// mostWaiting bounds the requests that wait for their verdict at a gate, each with a goroutine.
+const mostWaiting = 4096
+
+// turns bounds how many verdicts are worked for at a time.
+type turns struct {
+	waiting atomic.Int64
+	free    chan struct{}
+}
+
+func newTurns(n int) *turns { return &turns{free: make(chan struct{}, n)} }
+
+// enter takes a place among those that wait, and reports whether there was one.
+func (t *turns) enter() bool {
+	if t.waiting.Add(1) > mostWaiting {
+		t.waiting.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (t *turns) leave() { t.waiting.Add(-1) }
+
+// halfOfProcessors leaves the event loops the others, however many tokens wait to be verified.
+func halfOfProcessors() int { return max(1, runtime.NumCPU()/2) }

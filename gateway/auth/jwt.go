@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sidway/sidway/gateway/jwk"
+)
+
+const (
+	// longestToken bounds what is decoded.
+	longestToken = 16 << 10
+	// mostTried bounds the keys that a token without kid is verified by.
+	mostTried = 8
+	// latest is the last second that a token's end is taken for one: 9999-12-31.
+	latest = 253402300799
+)
+
+// Claim is a claim of the token that nodes get as a header.
+type Claim struct{ Name, Header string }
+
+// JWTOptions are what a JWT gate is made of.
+type JWTOptions struct {
+	Keys       []jwk.Key
+	JWKS       string   // URL of more keys; empty: there are none
+	Algorithms []string // that are taken; none: all that the keys fit
+	Issuer     string   // iss must be this; empty: it may be any
+	Audience   []string // aud must have one of these; none: it may be any
+	Leeway     time.Duration
+	Claims     []Claim
+	Required   bool // a client without a token is not let in
+	// OnFault is told once that the keys at JWKS cannot be had, and with nil that they can again. It may be nil.
+	OnFault func(error)
+	// Now is the clock; nil: the system's.
+	Now func() time.Time
+}
+
+// JWT is a Gate by JSON Web Tokens (RFC 7519) that are signed (RFC 7515). A token is taken if its algorithm fits a key that it may
+// name by kid, and is one of those that are allowed; "none" never is.
+type JWT struct {
+	o         JWTOptions
+	parser    *jwt.Parser
+	validator *jwt.Validator
+	set       *set // nil: there is no JWKS
+	turns     *turns
+}
+
+// NewJWT returns a gate. With a JWKS it begins to fetch the keys.
+func NewJWT(o JWTOptions) *JWT {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	rules := []jwt.ParserOption{jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now)}
+	if o.Issuer != "" {
+		rules = append(rules, jwt.WithIssuer(o.Issuer))
+	}
+	if len(o.Audience) > 0 {
+		rules = append(rules, jwt.WithAudience(o.Audience...))
+	}
+	g := &JWT{o: o, parser: jwt.NewParser(jwt.WithJSONNumber()), validator: jwt.NewValidator(rules...), turns: newTurns(halfOfProcessors())}
+	if o.JWKS != "" {
+		g.set = newSet(o.JWKS, o.OnFault)
+	}
+	return g
+}
+
+// Close implements Gate.
+func (g *JWT) Close() {
+	if g.set != nil {
+		g.set.close()
+	}
+}
+
+// Judge implements Gate. Claims come first: they cost less than a signature, and clients whose tokens are over come back again and
+// again. By a shared secret the verdict is there at once, since that takes microseconds; other signatures are verified later.
+func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
+	switch {
+	case a.Token == "" && g.o.Required:
+		return Verdict{Outcome: Missing}, nil
+	case a.Token == "":
+		return Verdict{}, nil
+	case len(a.Token) > longestToken:
+		return Verdict{Outcome: Signature}, nil
+	}
+	claims := jwt.MapClaims{}
+	t, parts, err := g.parser.ParseUnverified(a.Token, claims)
+	if err != nil || t.Header["crit"] != nil { // it must be understood, and nothing of it is (RFC 7515, 4.1.11)
+		return Verdict{Outcome: Signature}, nil
+	}
+	signature, err := g.parser.DecodeSegment(parts[2])
+	if err != nil {
+		return Verdict{Outcome: Signature}, nil
+	}
+	v := g.judgeClaims(claims)
+	if v.Outcome != Granted {
+		return v, nil
+	}
+	kid, _ := t.Header["kid"].(string)
+	keys, coming := g.find(kid, t.Method.Alg())
+	switch {
+	case len(keys) == 0 && coming:
+		return Verdict{Outcome: Unreachable}, nil
+	case len(keys) == 0:
+		return Verdict{Outcome: Signature}, nil
+	}
+	signed := a.Token[:len(parts[0])+1+len(parts[1])]
+	verify := func() Verdict {
+		for _, k := range keys {
+			if t.Method.Verify(signed, signature, k.Material) == nil {
+				return v
+			}
+		}
+		return Verdict{Outcome: Signature}
+	}
+	if keys[0].Shared() {
+		return verify(), nil
+	}
+	return g.later(verify)
+}
+
+// later has verify run when it is its turn.
+func (g *JWT) later(verify func() Verdict) (Verdict, func() Verdict) {
+	if !g.turns.enter() {
+		return Verdict{Outcome: Unreachable}, nil
+	}
+	return Verdict{}, func() Verdict {
+		g.turns.free <- struct{}{}
+		defer func() { <-g.turns.free; g.turns.leave() }()
+		return verify()
+	}
+}
+
+// find returns the keys that a token may be signed by. coming reports that there may soon be more.
+func (g *JWT) find(kid, algorithm string) (keys []jwk.Key, coming bool) {
+	if len(g.o.Algorithms) > 0 && !contains(g.o.Algorithms, algorithm) || !contains(jwk.Algorithms, algorithm) {
+		return nil, false
+	}
+	keys = fitting(g.o.Keys, kid, algorithm)
+	if g.set == nil {
+		return keys, false
+	}
+	fetched := g.set.load()
+	if keys = append(keys, fitting(fetched, kid, algorithm)...); len(keys) == 0 {
+		coming = g.set.again()
+	}
+	return keys, coming
+}
+
+// fitting returns the keys that have this kid and fit the algorithm. A key without kid may be any, and so may the key of a token
+// without.
+func fitting(keys []jwk.Key, kid, algorithm string) (fit []jwk.Key) {
+	for _, k := range keys {
+		if (k.ID == kid || k.ID == "" || kid == "") && k.Fits(algorithm) && len(fit) < mostTried {
+			fit = append(fit, k)
+		}
+	}
+	return fit
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeClaims says what becomes of a token if its signature is right.
+func (g *JWT) judgeClaims(claims jwt.MapClaims) (v Verdict) {
+	switch err := g.validator.Validate(claims); {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return Verdict{Outcome: Expired}
+	case err != nil:
+		return Verdict{Outcome: Claims}
+	}
+	if end, _ := claims.GetExpirationTime(); end != nil {
+		v.Ends = min(end.Unix()+int64(g.o.Leeway/time.Second), latest)
+	}
+	for _, c := range g.o.Claims {
+		value, ok := text(claims[c.Name])
+		if !ok {
+			return Verdict{Outcome: Claims}
+		}
+		if value != "" {
+			v.Fields = append(v.Fields, Field{c.Header, value})
+		}
+	}
+	return v
+}
+
+// text returns a claim as a header has it: text and numbers as they are, lists and objects as JSON, nothing for none. What a reader
+// of the header would take for another text is none: ok is false.
+func text(claim any) (s string, ok bool) {
+	switch c := claim.(type) {
+	case nil:
+		return "", true
+	case string:
+		s = c
+	case json.Number:
+		s = c.String()
+	default:
+		b, err := json.Marshal(c)
+		if err != nil {
+			return "", false
+		}
+		s = string(b)
+	}
+	return s, s == strings.TrimSpace(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}

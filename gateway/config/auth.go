@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/gateway/jwk"
+)
+
+// Auth says who may have a session. At most one of the two is set; neither: anybody may.
+type Auth struct {
+	JWT *JWT
+}
+
+// Secret is a text that no message, log or page may show.
+type Secret string
+
+// String shows nothing of it.
+func (Secret) String() string { return "secret" }
+
+// GoString does so for %#v.
+func (Secret) GoString() string { return "secret" }
+
+// JWT lets in whoever brings a token that is signed by one of the keys.
+type JWT struct {
+	Keys       []string // each as jwk.Parse takes it
+	Secrets    []Secret
+	JWKS       string   // URL; empty: none
+	Algorithms []string // none: all that the keys fit
+	Issuer     string
+	Audience   []string
+	From       []string // header:NAME, query:NAME, cookie:NAME or protocol
+	Strip      bool     // tokens are taken out of the query and of Sec-WebSocket-Protocol
+	Claims     []Claim
+	Leeway     time.Duration
+	Required   bool
+}
+
+// Claim is a claim of a token that nodes get as a header.
+type Claim struct{ Name, Header string }
+
+var jwtFields = []field[JWT]{
+	many("keys", func(j *JWT) *[]string { return &j.Keys }, parseKeys).asSecret().
+		withSample("[]", "public keys, in PEM or as a JWK or JWKS, as [file:/etc/sidway/jwt.pem]").
+		withShow(func(j *JWT) string { return counted(len(j.Keys)) }),
+	many("secret", func(j *JWT) *[]Secret { return &j.Secrets }, parseShared).asSecret().
+		withSample("output-of-openssl-rand-hex-32", "for HS256 and its like, 32 bytes or more: file:/run/secrets/jwt, or a list").
+		withShow(func(j *JWT) string { return counted(len(j.Secrets)) }),
+	one("jwks", func(j *JWT) *string { return &j.JWKS }, parseKeysURL).
+		withSample("https://id.example.com/.well-known/jwks.json", "a URL with more keys, fetched again every 10m and for a kid that is unknown"),
+	many("algorithms", func(j *JWT) *[]string { return &j.Algorithms }, oneOf(jwk.Algorithms...)).
+		withSample("[HS256, RS256, ES256, EdDSA]", "that are taken; left out, all that fit the keys; none never is"),
+	one("issuer", func(j *JWT) *string { return &j.Issuer }, parseClaimText).withSample("https://id.example.com", "that iss must name"),
+	many("audience", func(j *JWT) *[]string { return &j.Audience }, parseClaimText).withSample("chat", "one of these must be in aud"),
+	many("from", func(j *JWT) *[]string { return &j.From }, parseTokenPlace).withDefault("header:Authorization", "or query:NAME, cookie:NAME, header:NAME, protocol; a list is tried in its order"),
+	one("strip", func(j *JWT) *bool { return &j.Strip }, parseBool).withDefault("true", "nodes get no token in the query and in Sec-WebSocket-Protocol"),
+	pairs("claims", (*reader).claim, func(j *JWT) []InForce { return j.claims() }, func(j *JWT) any { return j.Claims }).
+		withSample("{sub: X-User}", "that nodes get as headers; clients' own of these names never reach a node"),
+	one("leeway", func(j *JWT) *time.Duration { return &j.Leeway }, between(0, 5*time.Minute)).withDefault("5s", "that clocks may differ; sessions end so long after exp"),
+	one("required", func(j *JWT) *bool { return &j.Required }, parseBool).withDefault("true", "false lets in clients without a token, but none with a bad one"),
+}
+
+func counted(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
+}
+
+func parseKeys(text string) (string, error) {
+	_, err := jwk.Parse(text)
+	return text, err
+}
+
+func parseShared(text string) (Secret, error) {
+	_, err := jwk.Secret(text)
+	return Secret(text), err
+}
+
+// parseKeysURL parses where keys, or a verdict, are asked for. No message shows it while it may hold a password.
+func parseKeysURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case strings.Contains(text, "@"):
+		return "", errors.New("the URL may have no user and password")
+	case isAddress(text):
+		return "", fmt.Errorf("%s has no scheme; write http://%s", quote(text), text)
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || !isHost(u.Hostname()) || u.Port() != "" && !isAddress(u.Host):
+		return "", fmt.Errorf("%s is not a URL; write it as https://id.example.com/path", quote(text))
+	case u.Fragment != "":
+		return "", fmt.Errorf("%s has a #, which no server gets; take it out", quote(text))
+	}
+	return text, nil
+}
+
+func parseClaimText(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("the text is empty; write what the claim must be, or leave the key out")
+	}
+	return text, checkHeaderValue(text)
+}
+
+// parseTokenPlace parses where a token stands.
+func parseTokenPlace(text string) (string, error) {
+	kind, name, _ := strings.Cut(text, ":")
+	switch _, err := parseHashBy(text); {
+	case text == "protocol":
+		return text, nil
+	case kind == "protocol":
+		return "", fmt.Errorf("%s is unknown; the token is an entry of Sec-WebSocket-Protocol by itself; write protocol", quote(text))
+	case !slices.Contains([]string{"query", "header", "cookie"}, kind):
+		return "", fmt.Errorf("%s is unknown; write header:NAME, query:NAME, cookie:NAME or protocol", quote(text))
+	case err != nil:
+		return "", err
+	case kind == "query" && slices.Contains([]string{"EIO", "transport", "sid", "t", "j", "b64"}, name):
+		return "", fmt.Errorf("%s is a parameter of Engine.IO's own; write another, as query:token", quote(text))
+	}
+	return text, nil
+}
+
+// claim reads a claim with the header that it becomes.
+func (r *reader) claim(j *JWT, p pair) {
+	text, err := r.text(p.value)
+	if err == nil {
+		_, err = parseHeaderName(text)
+	}
+	if err != nil {
+		r.add(p.path, r.place(p.value), err.Error())
+		return
+	}
+	j.Claims = append(j.Claims, Claim{p.key, text})
+}
+
+func (j *JWT) claims() (all []InForce) {
+	for _, c := range j.Claims {
+		all = append(all, InForce{c.Name, c.Header})
+	}
+	return all
+}
+
+// checkAuth finds what is only wrong beside something else.
+func (l *loader) checkAuth(c *Cluster, base string) {
+	if !l.clean(base) {
+		return
+	}
+	if j := c.Auth.JWT; j != nil {
+		l.checkJWT(j, base+".jwt")
+		var names []string
+		for _, claim := range j.Claims {
+			names = append(names, claim.Header)
+		}
+		l.checkOwned(c, names, base+".jwt.claims")
+	}
+}
+
+func (l *loader) checkJWT(j *JWT, base string) {
+	if len(j.Keys)+len(j.Secrets) == 0 && j.JWKS == "" {
+		l.addAt(base, "it does not say by which key tokens are signed; write keys, secret or jwks")
+		return
+	}
+	fits := func(algorithm string) bool {
+		for _, k := range j.JWK() {
+			if k.Fits(algorithm) {
+				return true
+			}
+		}
+		return j.JWKS != "" && !strings.HasPrefix(algorithm, "HS")
+	}
+	for _, a := range j.Algorithms {
+		switch {
+		case fits(a):
+		case strings.HasPrefix(a, "HS"):
+			l.addAt(base+".algorithms", fmt.Sprintf("no secret is for %s, which needs one of %s bytes or more; write secret, or take it out", a, map[string]string{"HS256": "32", "HS384": "48", "HS512": "64"}[a]))
+		default:
+			l.addAt(base+".algorithms", fmt.Sprintf("no key is for %s; write one in keys, or take it out", a))
+		}
+	}
+}
+
+// checkOwned refuses a header that the gate gives to nodes and that something else is to change as well.
+func (l *loader) checkOwned(c *Cluster, names []string, key string) {
+	seen := map[string]bool{}
+	for _, name := range names {
+		lower := strings.ToLower(name)
+		others := slices.ContainsFunc(c.Headers.Set, func(h Header) bool { return strings.EqualFold(h.Name, name) }) ||
+			slices.ContainsFunc(c.Headers.Remove, func(h string) bool { return strings.EqualFold(h, name) })
+		switch {
+		case seen[lower]:
+			l.addAt(key, name+" is written twice; give each a header of its own")
+		case others:
+			l.addAt(key, name+" is in request_headers too; take one of the two out")
+		}
+		seen[lower] = true
+	}
+}
+
+// JWK returns the keys and secrets.
+func (j *JWT) JWK() (keys []jwk.Key) {
+	for _, text := range j.Keys {
+		some, _ := jwk.Parse(text) // which has been checked
+		keys = append(keys, some...)
+	}
+	for _, text := range j.Secrets {
+		if k, err := jwk.Secret(string(text)); err == nil {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
