@@ -56,6 +56,7 @@ type list = simplelru.LRU[string, held]
 // held is what is kept per sid. The sessions of one node share one fact, so a million of them cost a million words.
 type held struct {
 	fact    unique.Handle[Binding]
+	ends    int64         // Binding.Ends, which they do not share
 	expires time.Duration // since Memory.start
 }
 
@@ -128,8 +129,9 @@ func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 
 // put keeps b until expires. It fails only with a TakenError.
 func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
-	b.Expires = time.Time{}
-	h, now := held{unique.Make(b), expires}, time.Since(m.start)
+	ends := b.Ends
+	b.Ends, b.Expires = 0, time.Time{}
+	h, now := held{unique.Make(b), ends, expires}, time.Since(m.start)
 	s := m.shard(sid)
 	s.mu.Lock()
 	in, old, known := s.find(sid)
@@ -274,7 +276,7 @@ func (m *Memory) find(sid string, use bool) (Binding, bool) {
 	}
 	s.mu.Unlock()
 	b := h.fact.Value()
-	b.Expires = m.start.Add(h.expires)
+	b.Ends, b.Expires = h.ends, m.start.Add(h.expires)
 	return b, true
 }
 

@@ -12,8 +12,11 @@ import (
 // the fields it has must change their meaning.
 const valueForm = "1"
 
-// encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node. It is
-// text, so that an operator can read it: "1 4 25000 20000 1000000 n1".
+// endField begins the field of a session's end. It has a name, so that others can follow.
+const endField = "end="
+
+// encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and the session's
+// end where it has one. It is text, so that an operator can read it: "1 4 25000 20000 1000000 n1 end=1800000000".
 func encode(b Binding) string {
 	dst := make([]byte, 0, 48+len(b.Node))
 	dst = append(dst, valueForm...)
@@ -23,6 +26,10 @@ func encode(b Binding) string {
 	}
 	dst = append(dst, ' ')
 	dst = append(dst, url.QueryEscape(b.Node)...)
+	if b.Ends != 0 {
+		dst = append(append(dst, ' '), endField...)
+		dst = strconv.AppendInt(dst, b.Ends, 10)
+	}
 	return string(dst)
 }
 
@@ -41,10 +48,18 @@ func decode(value string) (Binding, error) {
 		}
 		n[i], rest = v, after
 	}
-	field, _, _ := strings.Cut(rest, " ")
+	field, rest, _ := strings.Cut(rest, " ")
 	node, err := url.QueryUnescape(field)
 	if err != nil || node == "" {
 		return Binding{}, fmt.Errorf("value with a bad node")
+	}
+	var ends int64
+	for field := range strings.SplitSeq(rest, " ") {
+		if text, ok := strings.CutPrefix(field, endField); ok {
+			if ends, err = strconv.ParseInt(text, 10, 64); err != nil || ends < 0 {
+				return Binding{}, fmt.Errorf("value with a bad end")
+			}
+		}
 	}
 	limit := maxPing.Milliseconds()
 	if n[0] > 1<<31-1 || n[1] > limit || n[2] > limit {
@@ -56,5 +71,6 @@ func decode(value string) (Binding, error) {
 		PingInterval: time.Duration(n[1]) * time.Millisecond,
 		PingTimeout:  time.Duration(n[2]) * time.Millisecond,
 		MaxPayload:   n[3],
+		Ends:         ends,
 	}, nil
 }

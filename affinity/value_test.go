@@ -13,20 +13,25 @@ func TestEncode(t *testing.T) {
 	if got := affinity.Encode(affinitytest.Example); got != "1 4 25000 20000 1000000 n1" {
 		t.Errorf("encoded as %q: an older replica must read it", got)
 	}
+	b := affinitytest.Example
+	b.Ends = 1800000000
+	if got := affinity.Encode(b); got != "1 4 25000 20000 1000000 n1 end=1800000000" {
+		t.Errorf("encoded as %q: an older replica ignores what is at the end", got)
+	}
 }
 
 // What is encoded is read back the same.
 func FuzzEncode(f *testing.F) {
-	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000))
-	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64))
-	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload int64) {
+	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000), int64(0))
+	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64), int64(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload, ends int64) {
 		const day = 24 * 60 * 60 * 1000
 		b := affinity.Binding{
-			Node: node, Version: version, MaxPayload: payload,
+			Node: node, Version: version, MaxPayload: payload, Ends: ends,
 			PingInterval: time.Duration(interval%day) * time.Millisecond, PingTimeout: time.Duration(timeout%day) * time.Millisecond,
 		}
 		got, err := affinity.Decode(affinity.Encode(b))
-		if valid := node != "" && version >= 0 && version <= math.MaxInt32 && payload >= 0; (err == nil) != valid {
+		if valid := node != "" && version >= 0 && version <= math.MaxInt32 && payload >= 0 && ends >= 0; (err == nil) != valid {
 			t.Errorf("%+v: %v", b, err)
 		}
 		if err == nil && got != b {
@@ -39,7 +44,7 @@ func FuzzEncode(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		"1 4 25000 20000 1000000 n1", "1 3 0 0 0 a+b%2F later", "1", "", "2 4 1 1 1 n", "1 4 -1 1 1 n",
-		"1 4 1 1 1 ", "1 4 9223372036854775807 1 1 n", "1  4 1 1 1 n", "1 4 +1 1 1 n",
+		"1 4 1 1 1 n more end=1800000000 more", "1 4 1 1 1 n end=-1", "1 4 1 1 1 ", "1 4 9223372036854775807 1 1 n", "1  4 1 1 1 n", "1 4 +1 1 1 n",
 	} {
 		f.Add(s)
 	}

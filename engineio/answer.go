@@ -32,6 +32,7 @@ type Cause uint8
 const (
 	SessionGone        Cause = iota // the session was known here and its node is gone
 	Drained                         // its node is drained, and its sessions are ended
+	TokenExpired                    // the token that let the session in is over
 	SIDUnknown                      // nobody knows the session
 	TransportUnknown                // neither polling nor websocket
 	BadMethod                       // a handshake by another method than GET
@@ -87,6 +88,7 @@ type reply struct {
 var replies = [causes]reply{
 	SessionGone:        refusal("session_gone", ErrSIDUnknown),
 	Drained:            refusal("drained", ErrSIDUnknown),
+	TokenExpired:       refusal("token_expired", ErrSIDUnknown),
 	SIDUnknown:         refusal("sid_unknown", ErrSIDUnknown),
 	TransportUnknown:   refusal("transport_unknown", ErrTransportUnknown),
 	BadMethod:          refusal("bad_method", ErrBadHandshakeMethod),
@@ -131,7 +133,7 @@ func (c Cause) String() string {
 
 // AnswerFor returns the gateway's own answer to a request of kind k with query q. Errors are never wrapped for JSONP,
 // as they are not by nodes: a script element does not look into an answer with an error status. A session whose node is
-// gone gets the close packet in answer to its poll, which brings the reference client back soonest. A preflight is
+// gone, or that is ended here, gets the close packet in answer to its poll, which brings the reference client back soonest. A preflight is
 // granted whatever the cause: refused, the browser would hide the answer to the request that follows.
 //
 // It allocates only for a close packet that is wrapped for JSONP.
@@ -143,7 +145,7 @@ func AnswerFor(k Kind, q Query, c Cause) Answer {
 	case WebSocketGET:
 		return Answer{Status: r.wsStatus, ContentType: typeText, Body: r.text, RetryAfter: r.retry}
 	case PollGET:
-		if c == SessionGone || c == Drained {
+		if c <= TokenExpired {
 			return Answer{Status: 200, ContentType: typePayload, Body: closePayload(q)}
 		}
 	}

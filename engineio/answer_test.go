@@ -90,8 +90,10 @@ func TestAnswerToASessionThatIsGone(t *testing.T) {
 		{engineio.WebSocketGET, v4, engineio.Answer{Status: 400, ContentType: htmlText, Body: "Session ID unknown"}},
 		{engineio.Preflight, v4, engineio.Answer{Status: 204}},
 	} {
-		if a := engineio.AnswerFor(c.k, c.q, engineio.SessionGone); a != c.want {
-			t.Errorf("%v, %+v: %+v", c.k, c.q, a)
+		for _, cause := range []engineio.Cause{engineio.SessionGone, engineio.Drained, engineio.TokenExpired} {
+			if a := engineio.AnswerFor(c.k, c.q, cause); a != c.want {
+				t.Errorf("%v, %+v, %v: %+v", c.k, c.q, cause, a)
+			}
 		}
 	}
 }

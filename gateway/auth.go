@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/auth"
+	"github.com/sidway/sidway/gateway/request"
 )
 
 // judge has the route's gate say whether the client may have its session.
@@ -33,4 +36,12 @@ func (c *clientConn) judged(v auth.Verdict) {
 		return
 	}
 	c.fail(engineio.Forbidden)
+}
+
+// overAt reports whether a session that ends at that second is at its end, and else has a poll that waits end then. A preflight is
+// granted whatever the cause.
+func (c *clientConn) overAt(ends int64) bool {
+	left := time.Until(time.Unix(ends, 0))
+	c.x.ends = c.d.loop.Now() + max(left, 1)
+	return left <= 0 && c.x.Kind != request.Preflight
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
-	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -25,19 +24,23 @@ func (d *driver) endPolls(n *cluster.Node, count int) (ended int) {
 		if ended == count {
 			break
 		}
-		if c.state == asking && c.x.Kind == request.Poll && c.x.Node.Key() == n.Key() {
-			c.endSession()
+		if c.pollWaits() && c.x.Node.Key() == n.Key() {
+			c.endSession(engineio.Drained)
 			ended++
 		}
 	}
 	return ended
 }
 
-// endSession ends the session whose poll waits at its node. The node takes the end of the poll's connection for the session's.
-func (c *clientConn) endSession() {
+// endSession ends the request's session. A node whose poll waits takes the end of the poll's connection for the session's.
+func (c *clientConn) endSession(why engineio.Cause) {
 	x := c.x
 	sid := x.Query.SID
 	c.dropNode()
-	x.over(sid, "its node was drained")
-	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(engineio.Drained) }, nil)
+	text := "its node was drained"
+	if why == engineio.TokenExpired {
+		text = tunnelEnds[tunnel.Expired]
+	}
+	x.over(sid, text)
+	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(why) }, nil)
 }

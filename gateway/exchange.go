@@ -35,6 +35,7 @@ type exchange struct {
 	queuedAt time.Time     // when it began to wait because no node was left; zero before
 	pacedAt  time.Time     // when it first came to the turnstile
 	turn     *turn         // while it waits there
+	ends     time.Duration // when the session has to end, on the loop's clock; 0: whenever it does
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	span     *trace.Span   // of the trace; nil: there is none
 	attempt  *trace.Span   // below it, while Node is asked

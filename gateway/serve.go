@@ -278,6 +278,10 @@ func (c *clientConn) renew() {
 // inSession sends the request to the session's node.
 func (c *clientConn) inSession() {
 	x := c.x
+	if x.Binding.Ends != 0 && c.overAt(x.Binding.Ends) {
+		c.endSession(engineio.TokenExpired)
+		return
+	}
 	if x.Node = x.route.Cluster.Node(x.Binding.Node); x.Node == nil {
 		c.awaitNode()
 		return

@@ -85,6 +85,9 @@ func (c *clientConn) tunnel() {
 		o.Pong = x.route.metrics.pong
 	}
 	o.Idle, o.Grace = x.TunnelIdle()
+	if ends := x.Ends(); ends != 0 {
+		o.Life = max(time.Until(time.Unix(ends, 0)), 1)
+	}
 	x.status = 101
 	c.endRequest()
 	c.n = nil

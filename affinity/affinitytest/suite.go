@@ -156,6 +156,8 @@ func odd(t *testing.T, s affinity.Store) {
 		{Node: "knoten 1;ä=%25+/\x00\n", Version: 3},
 		{Node: strings.Repeat("n", 300), Version: 4, MaxPayload: 1<<63 - 1},
 		{Node: "n", Version: 4, PingInterval: time.Millisecond, PingTimeout: 24 * time.Hour},
+		{Node: "n", Version: 4, Ends: 1<<63 - 1},
+		{Node: "n", Version: 4, Ends: 1800000000},
 	} {
 		sid := fmt.Sprint(strings.Repeat("s", 120), i)
 		bind(t, s, sid, b)

@@ -24,6 +24,7 @@ func (x *Request) NewBinding(o engineio.Open) affinity.Binding {
 		PingInterval: o.PingInterval,
 		PingTimeout:  o.PingTimeout,
 		MaxPayload:   o.MaxPayload,
+		Ends:         x.Granted.Ends,
 	}
 }
 
@@ -51,4 +52,17 @@ func (x *Request) TunnelIdle() (idle, grace time.Duration) {
 		return b.PingInterval + b.PingTimeout + tunnelMargin, 0
 	}
 	return otherTunnelIdle, 0
+}
+
+// Ends is when the request's session has to end, in seconds since 1970: with the token that let it in, or with the one that the upgrade
+// brought, whichever is over first. 0: whenever it does.
+func (x *Request) Ends() int64 {
+	switch before, now := x.Binding.Ends, x.Granted.Ends; {
+	case before == 0:
+		return now
+	case now == 0:
+		return before
+	default:
+		return min(before, now)
+	}
 }

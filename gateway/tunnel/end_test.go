@@ -134,6 +134,35 @@ func TestSilentClientIsIdle(t *testing.T) {
 	})
 }
 
+// A tunnel whose time is over ends behind what is on its way, and what the client says then still reaches the node.
+func TestLifeEnds(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		for _, idle := range []time.Duration{0, time.Hour} {
+			began := time.Now()
+			x := join(t, e, tunnel.Options{Life: 200 * time.Millisecond, Idle: idle})
+			send(t, x.node, "hello")
+			receive(t, x.client, "hello")
+			receiveEnd(t, x.client)
+			notBefore(t, began, 200*time.Millisecond)
+			send(t, x.client, "last words")
+			receive(t, x.node, "last words")
+			closeWrite(t, x.client)
+			receiveEnd(t, x.node)
+			x.node.Close()
+			x.endsBy(tunnel.Expired)
+		}
+	})
+}
+
+// One whose client takes nothing still ends for that.
+func TestLifeEndsOfABlockedClient(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		x := join(t, e, tunnel.Options{Life: 50 * time.Millisecond, Block: 300 * time.Millisecond})
+		flood(x.node)
+		x.endsBy(tunnel.Expired)
+	})
+}
+
 func TestSpeakingClientIsNotIdle(t *testing.T) {
 	with(t, func(t *testing.T, e engine) {
 		const idle = time.Second
@@ -239,7 +268,7 @@ func TestQuietIsNotBlocked(t *testing.T) {
 func TestCauseNames(t *testing.T) {
 	names := map[tunnel.Cause]string{
 		tunnel.ClientClosed: "client_closed", tunnel.NodeClosed: "node_closed", tunnel.ClientIdle: "client_idle",
-		tunnel.Blocked: "blocked", tunnel.Shutdown: "shutdown", tunnel.Failed: "error", 0: "none", 99: "none",
+		tunnel.Blocked: "blocked", tunnel.Shutdown: "shutdown", tunnel.Expired: "token_expired", tunnel.Failed: "error", 0: "none", 99: "none",
 	}
 	for c, want := range names {
 		if got := c.String(); got != want {

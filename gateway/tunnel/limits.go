@@ -20,6 +20,9 @@ func (t *tunnel) first() (time.Duration, func()) {
 	if t.lingers > 0 {
 		when, act = t.lingers, func() { t.because(Failed); t.close() }
 	}
+	if t.ends > 0 && t.ends < when {
+		when, act = t.ends, t.expire
+	}
 	for i := range t.directions {
 		w := &t.directions[i]
 		if end := w.blocked + t.block; t.block > 0 && len(w.waiting) > 0 && end < when {
@@ -39,6 +42,16 @@ func (t *tunnel) Expire() {
 		act()
 	case when < math.MaxInt64:
 		t.loop.SetTimer(&t.Timer, when)
+	}
+}
+
+// expire ends the tunnel as stop does, because its time is over.
+func (t *tunnel) expire() {
+	t.ends = 0
+	t.because(Expired)
+	t.directions[1].eof = true
+	if t.pump(); !t.gone {
+		t.arm()
 	}
 }
 

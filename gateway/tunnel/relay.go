@@ -30,6 +30,7 @@ type tunnel struct {
 
 	idle, block, linger time.Duration
 	heard               time.Duration // when the client was last heard, or its grace allows to think so
+	ends                time.Duration // when it has to end; 0: whenever it does
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
 	cause  Cause
@@ -68,6 +69,9 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	}
 	t.directions[0].waiting, t.directions[1].waiting = o.ToNode, o.ToClient
 	t.heard = on.Since() + o.Grace
+	if o.Life > 0 {
+		t.ends = on.Since() + o.Life
+	}
 	return t
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	Block time.Duration
 	// Linger limits how long one direction goes on after the other has ended; 0 means DefaultLinger.
 	Linger time.Duration
+	// Life is how long after Adopt the tunnel ends, as one of Shutdown's does.
+	Life time.Duration
 	// Heard, if not nil, counts the reads that brought something from the node.
 	Heard *atomic.Uint64
 	// Pong, if not nil, is told how long the client took to answer a ping of its session's node, where both are a frame that came by
@@ -68,12 +70,13 @@ const (
 	Blocked    // one side took no bytes for Block
 	Shutdown   // the engine was shut down
 	Drained    // the node's sessions are ended: see EndSome
+	Expired    // its Life is over
 	Failed     // any other failure of a connection
 )
 
-var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "error"}
+var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "token_expired", "error"}
 
-// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained or error.
+// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained, token_expired or error.
 func (c Cause) String() string {
 	if int(c) >= len(causes) {
 		return causes[0]
