@@ -6,13 +6,15 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/auth"
@@ -235,95 +237,95 @@ func TestASessionIsNotJudgedAgain(t *testing.T) {
 	}
 }
 
-// untilGate lets everybody in, for so many seconds.
-type untilGate int64
-
-func (u untilGate) Judge(*auth.Ask) (auth.Verdict, func() auth.Verdict) {
-	return auth.Verdict{Ends: time.Now().Unix() + int64(u)}, nil
-}
-
-func (untilGate) Close() {}
-
-// A session ends with its token, whatever it does then, and at each replica: the waiting poll gets the close packet, so do later
-// ones, and a WebSocket ends as by a drain.
-func TestASessionEndsWithItsToken(t *testing.T) {
+// A server that is asked decides, and what it says of a client goes to the node. Sessions go on while it hangs.
+func TestAServerDecides(t *testing.T) {
 	t.Parallel()
-	store := affinity.NewMemory(100)
-	replica := func(node *engineiotest.Node) *site {
-		return startGateway(t, withEngines(node), withStore(store), withAuth(&gateway.Auth{Gate: untilGate(2)}))
-	}
-	node := engineiotest.Start(t, engineiotest.Options{})
-	one, two := replica(node), replica(node)
-	for version, packet := range map[string]string{"EIO=4": "1", "EIO=3": "1:1"} {
-		polling, socket := "/socket.io/?"+version+"&transport=polling", "/socket.io/?"+version+"&transport=websocket"
-		direct := dial(t, one.addr)
-		direct.websocket(socket)
-		direct.message()
-		made := dial(t, one.addr)
-		moved := made.handshake(polling)
-		upgraded := dial(t, two.addr)
-		upgraded.websocket(socket + "&sid=" + moved)
-		upgraded.send(masked("2probe"))
-		upgraded.message()
-		sid := made.handshake(polling)
-		began := time.Now()
-		dial(t, two.addr).expect(get(polling+"&sid="+sid), 200, packet)
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the poll was answered after %v", took)
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		switch q.Header.Get("Authorization") {
+		case "Bearer good":
+			w.Header().Set("X-User", "me")
+		case "Bearer slow":
+			<-hang
+			w.WriteHeader(500)
+		default:
+			w.WriteHeader(401)
 		}
-		node.WaitUntil("the node has ended the session", func() bool { return node.Ended(sid) != "" })
-		direct.ended()
-		upgraded.ended()
-		eventually(t, "the binding is gone", func() bool {
-			_, err := store.Lookup(t.Context(), sid)
-			return err != nil
-		})
-		// of the session that moved, the binding is still there
-		c := dial(t, one.addr)
-		c.expect(request("OPTIONS", polling+"&sid="+moved, "", "Access-Control-Request-Method: GET", "Origin: https://a.example.com"), 204, "")
-		w := dial(t, one.addr)
-		w.send(get(socket+"&sid="+moved, asksWebSocket...))
-		if r := w.answer(); r.StatusCode != 400 || r.Text != "Session ID unknown" {
-			t.Errorf("an upgrade got %d %s", r.StatusCode, r.Text)
-		}
-	}
-	eventually(t, "the tunnels are told of", func() bool {
-		return one.metric("sidway_tunnels_ended_total", "token_expired") == 2 && two.metric("sidway_tunnels_ended_total", "token_expired") == 2
-	})
-	if n := two.metric("sidway_local_responses_total", "token_expired"); n != 2 {
-		t.Errorf("%v polls were ended", n)
-	}
-}
-
-// A POST after the end gets what nodes say of a session that is no more, and so does a poll after that.
-func TestAPostAfterTheEnd(t *testing.T) {
-	t.Parallel()
+	}))
+	t.Cleanup(server.Close)
+	gate := auth.NewForward(auth.ForwardOptions{URL: server.URL, Headers: []string{"Authorization"}, Copy: []string{"X-User"}, Timeout: patience})
+	t.Cleanup(gate.Close)
 	node := engineiotest.Start(t, engineiotest.Options{})
-	s := startGateway(t, withEngines(node))
+	s := startGateway(t, withEngines(node), withAuth(&gateway.Auth{Gate: gate, Fields: []string{"X-User"}}))
 	c := dial(t, s.addr)
-	for _, ended := range []bool{false, true} {
-		sid := c.handshake(handshakeTarget)
-		b, err := s.store.Lookup(t.Context(), sid)
-		if err != nil {
-			t.Fatal(err)
+	c.send(get(handshakeTarget, "Authorization: Bearer good", "X-User: root"))
+	r := c.answer()
+	sid := sidInPacket.FindStringSubmatch(r.Text)
+	if sid == nil {
+		t.Fatalf("%d %s", r.StatusCode, r.Text)
+	}
+	direct := dial(t, s.addr)
+	direct.send(get(directTarget, append([]string{"Authorization: Bearer good"}, asksWebSocket...)...))
+	if r := direct.start("GET"); r.StatusCode != 101 {
+		t.Fatalf("the WebSocket got %d", r.StatusCode)
+	}
+	direct.message()
+	for _, q := range node.Requests() {
+		if got := q.Header.Values("X-User"); len(got) != 1 || got[0] != "me" {
+			t.Errorf("the node got %q", got)
 		}
-		if b.Ends = time.Now().Unix() + 3600; ended {
-			b.Ends = time.Now().Unix()
+	}
+	dial(t, s.addr).expect(get(handshakeTarget, "Authorization: Bearer bad"), 403, `{"code":4,"message":"Forbidden"}`)
+	var waiting []*rawClient
+	for n := range 100 {
+		w := dial(t, s.addr)
+		w.send(get(handshakeTarget+"&n="+strconv.Itoa(n), "Authorization: Bearer slow", "Origin: https://page.example.com"))
+		waiting = append(waiting, w)
+	}
+	dial(t, s.addr).expect(get("/profile", "Authorization: Bearer slow"), 200, "GET /profile\n")
+	c.expect(post(sid[1], "4hi"), 200, "ok")
+	c.expect(get(pollTarget(sid[1])), 200, "4hi")
+	direct.send(masked("4hi"))
+	if got := direct.message(); got != "4hi" {
+		t.Errorf("a WebSocket: %q", got)
+	}
+	upgrade := dial(t, s.addr)
+	upgrade.websocket(upgradeTarget(sid[1])) // with no credentials
+	upgrade.send(masked("2probe"))
+	if got := upgrade.message(); got != "3probe" {
+		t.Errorf("the probe got %q", got)
+	}
+	close(hang)
+	for _, w := range waiting {
+		r := w.answer()
+		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") == "" {
+			t.Fatalf("got %d %v", r.StatusCode, r.Header)
 		}
-		s.bindAs(sid, b)
-		if !ended {
-			c.expect(post(sid, "4hi"), 200, "ok")
-			c.expect(get(pollTarget(sid)), 200, "4hi")
-			continue
+	}
+	for outcome, want := range map[string]float64{"granted": 2, "denied": 1, "unreachable": 100} {
+		if n := s.metric("sidway_auth_verdicts_total", "c1", outcome); n != want {
+			t.Errorf("%v %s, want %v", n, outcome, want)
 		}
-		before := len(node.Requests())
-		c.expect(post(sid, "4hi"), 400, `{"code":1,"message":"Session ID unknown"}`)
-		if n := len(node.Requests()); n != before {
-			t.Error("the node got a POST of a session that is over")
-		}
-		if n := s.sessions()["n1"]; n != 1 {
-			t.Errorf("%d sessions are counted, one lives", n)
-		}
-		c.expect(get(pollTarget(sid)), 400, `{"code":1,"message":"Session ID unknown"}`)
+	}
+}
+
+// A client that leaves while it is judged leaves nothing behind.
+func TestAClientLeavesWhileItIsJudged(t *testing.T) {
+	t.Parallel()
+	asked, hang := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{}; <-hang }))
+	t.Cleanup(server.Close)
+	gate := auth.NewForward(auth.ForwardOptions{URL: server.URL, Timeout: patience})
+	t.Cleanup(gate.Close)
+	node := engineiotest.Start(t, engineiotest.Options{})
+	s := startGateway(t, withEngines(node), withAuth(&gateway.Auth{Gate: gate}))
+	c := raw(t, s.addr, get(handshakeTarget))
+	<-asked
+	c.Close()
+	eventually(t, "the connection is gone", func() bool { return s.metric("sidway_connections") == 0 })
+	close(hang)
+	s.Close()
+	if n := len(node.Requests()); n != 0 {
+		t.Errorf("the node got %d requests", n)
 	}
 }

@@ -13,7 +13,8 @@ import (
 
 // Auth says who may have a session. At most one of the two is set; neither: anybody may.
 type Auth struct {
-	JWT *JWT
+	JWT     *JWT
+	Forward *Forward
 }
 
 // Secret is a text that no message, log or page may show.
@@ -147,6 +148,14 @@ func (l *loader) checkAuth(c *Cluster, base string) {
 	if !l.clean(base) {
 		return
 	}
+	if c.Auth.JWT != nil && c.Auth.Forward != nil {
+		l.addAt(base+".forward", "jwt is there too; write one of them")
+		return
+	}
+	if f := c.Auth.Forward; f != nil {
+		l.require(base+".forward.url", "write the server's, as http://127.0.0.1:9000/verify")
+		l.checkOwned(c, f.Copy, base+".forward.copy")
+	}
 	if j := c.Auth.JWT; j != nil {
 		l.checkJWT(j, base+".jwt")
 		var names []string
@@ -210,4 +219,26 @@ func (j *JWT) JWK() (keys []jwk.Key) {
 		}
 	}
 	return keys
+}
+
+// Forward lets in whom a server does.
+type Forward struct {
+	URL            string
+	Headers        []string // of the request that the server gets, beside Authorization and Cookie
+	Copy           []string // of the server's answer that nodes get
+	Timeout, Cache time.Duration
+	FailOpen       bool // let in whom the server cannot be asked about
+}
+
+var forwardFields = []field[Forward]{
+	one("url", func(f *Forward) *string { return &f.URL }, parseKeysURL).isRequired().withSample("http://127.0.0.1:9000/verify", "asked by GET: 2xx lets in, 401 and 403 do not"),
+	many("headers", func(f *Forward) *[]string { return &f.Headers }, parseHeaderName).
+		withSample("[Origin]", "of the request that it gets too, beside Authorization, Cookie and X-Forwarded-Method, -Uri, -Host, -Proto, -For"),
+	many("copy", func(f *Forward) *[]string { return &f.Copy }, parseHeaderName).
+		withSample("[X-User]", "of its answer that nodes get; clients' own of these names never reach a node"),
+	one("timeout", func(f *Forward) *time.Duration { return &f.Timeout }, between(10*time.Millisecond, time.Minute)).
+		withDefault("2s", "for its answer, and for the turn to ask it"),
+	one("cache", func(f *Forward) *time.Duration { return &f.Cache }, between(0, time.Hour)).
+		withDefault("5s", "for which its answer holds for the same credentials and client; 0s for none"),
+	one("fail_open", func(f *Forward) *bool { return &f.FailOpen }, parseBool).withDefault("false", "let in whom it cannot be asked about; else they get 503"),
 }

@@ -96,12 +96,39 @@ clusters:
 	}
 }
 
+func TestEverySettingOfForwardArrives(t *testing.T) {
+	c, err := config.Load(write(t, `
+clusters:
+  - name: a
+    auth: {forward: {url: "https://auth.example.com/verify?x=1", headers: [Origin], copy: [X-User, Authorization], timeout: 1s, cache: 0s, fail_open: true}}
+    nodes: ["http://h:1"]
+  - {name: b, path: /b/, auth: {forward: {url: "http://h/"}}, nodes: ["http://h:2"]}
+`), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []config.Forward{
+		{URL: "https://auth.example.com/verify?x=1", Headers: []string{"Origin"}, Copy: []string{"X-User", "Authorization"}, Timeout: time.Second, FailOpen: true},
+		{URL: "http://h/", Timeout: 2 * time.Second, Cache: 5 * time.Second},
+	} {
+		if got := c.Clusters[i].Auth.Forward; !reflect.DeepEqual(*got, want) {
+			t.Errorf("got  %+v\nwant %+v", *got, want)
+		}
+	}
+}
+
 func TestWhatIsWrongWithAuth(t *testing.T) {
 	private, absent := secretFile(t, "private.pem", privateKey(t)), t.TempDir()+"/none"
 	if err := os.Chmod(private, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
+		"forward: {}": "forward.url: this is missing; write the server's, as http://127.0.0.1:9000/verify",
+		"forward: {url: 'http://h/'}, jwt: {secret: " + shared + "}": "forward: jwt is there too; write one of them",
+		"forward: {url: 'http://u:hidden@h/'}":                       "forward.url: the URL may have no user and password",
+		"forward: {url: 'http://h/', copy: [X-User, x-user]}":        "forward.copy: x-user is written twice; give each a header of its own",
+		"forward: {url: 'http://h/', copy: Content-Length}":          "forward.copy: Content-Length cannot be changed: it must be the length of the body that the client sends",
+		"forward: {url: 'http://h/', timeout: 0s}":                   "forward.timeout: 0s is out of range; write a duration from 10ms to 1m",
 		"jwt: {}":                                                                                 "jwt: it does not say by which key tokens are signed; write keys, secret or jwks",
 		"jwt: {secret: short}":                                                                    "jwt.secret: the secret is shorter than 32 bytes, so it can be guessed (RFC 7518, 3.2); make one by: openssl rand -hex 32",
 		"jwt: {secret: 'file:" + absent + "'}":                                                    fmt.Sprintf("jwt.secret: %q cannot be read: no such file or directory", absent),

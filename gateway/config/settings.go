@@ -195,6 +195,8 @@ for itself alone.`),
 		withSample("", "finds nodes, beside those that are listed; one of dns, srv and kubernetes"),
 	object("auth.jwt", func(c *Cluster) **JWT { return &c.Auth.JWT }, jwtFields).
 		withSample("", "lets in whoever brings a JSON Web Token; see docs/auth.md"),
+	object("auth.forward", func(c *Cluster) **Forward { return &c.Auth.Forward }, forwardFields).
+		withSample("", "instead of jwt: asks a server"),
 	pairs("request_headers.set", (*reader).setHeader, func(c *Cluster) []InForce { return c.Headers.inForce() }, func(c *Cluster) any { return c.Headers.Set }).
 		withSample("{X-Env: prod}", "replaces what the client sent; values may be file:/run/secrets/name, and are not shown by check"),
 	many("request_headers.remove", func(c *Cluster) *[]string { return &c.Headers.Remove }, parseHeaderName).

@@ -14,8 +14,15 @@ func (r *Replica) newAuth(cfg config.Cluster, before *part) *gateway.Auth {
 	if before != nil && reflect.DeepEqual(before.cfg.Auth, cfg.Auth) {
 		return before.extras.route.Auth
 	}
-	if j := cfg.Auth.JWT; j != nil {
-		return r.newJWT(cfg.Name, j)
+	switch {
+	case cfg.Auth.JWT != nil:
+		return r.newJWT(cfg.Name, cfg.Auth.JWT)
+	case cfg.Auth.Forward != nil:
+		f := cfg.Auth.Forward
+		return &gateway.Auth{Fields: f.Copy, Gate: auth.NewForward(auth.ForwardOptions{
+			URL: f.URL, Headers: append([]string{"Authorization", "Cookie"}, f.Headers...), Copy: f.Copy, Timeout: f.Timeout, Cache: f.Cache,
+			FailOpen: f.FailOpen, OnFault: r.tellAuth(cfg.Name, "the server of auth.forward cannot be asked", "the server of auth.forward can be asked again"),
+		})}
 	}
 	return nil
 }
@@ -28,7 +35,7 @@ func (r *Replica) newJWT(cluster string, j *config.JWT) *gateway.Auth {
 	}
 	o := auth.JWTOptions{
 		Keys: j.JWK(), JWKS: j.JWKS, Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience,
-		Leeway: j.Leeway, Required: j.Required, OnFault: r.tellAuth(cluster, "the keys at auth.jwt.jwks"),
+		Leeway: j.Leeway, Required: j.Required, OnFault: r.tellAuth(cluster, "the keys of auth.jwt.jwks cannot be fetched; those that are known stay in use", "the keys of auth.jwt.jwks can be fetched again"),
 	}
 	for _, c := range j.Claims {
 		o.Claims = append(o.Claims, auth.Claim(c))
@@ -38,16 +45,17 @@ func (r *Replica) newJWT(cluster string, j *config.JWT) *gateway.Auth {
 	return a
 }
 
-// tellAuth returns what logs that something cannot be asked, and that it can again.
-func (r *Replica) tellAuth(cluster, what string) func(error) {
+// tellAuth returns what logs that something fails, and that it works again.
+func (r *Replica) tellAuth(cluster, fails, works string) func(error) {
 	log := r.log.With("cluster", cluster)
 	return func(err error) {
-		if err != nil {
-			log.Error(what+" cannot be asked for", "error", err)
-			r.event("auth", cluster, "", what+" cannot be asked for: "+err.Error())
-			return
+		text := works
+		if err == nil {
+			log.Info(works)
+		} else {
+			log.Error(fails, "error", err)
+			text = fails + ": " + err.Error()
 		}
-		log.Info(what + " can be asked for again")
-		r.event("auth", cluster, "", what+" can be asked for again")
+		r.event("auth", cluster, "", text)
 	}
 }
