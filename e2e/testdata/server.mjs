@@ -65,6 +65,11 @@ io.on("connection", (socket) => {
     ack({ seq: head.seq }, data);
     if (head.late) pushLater(head.late);
   });
+  socket.on("whoami", (ack) => ack({
+    user: socket.handshake.headers["x-user"] ?? "",
+    url: socket.request.url,
+    protocols: socket.request.headers["sec-websocket-protocol"] ?? "",
+  }));
   socket.on("settle", (ack) => {
     pushes.settled = () => {
       pushes.settled = null;

@@ -57,7 +57,7 @@ var jwtFields = []field[JWT]{
 		withSample("[HS256, RS256, ES256, EdDSA]", "that are taken; left out, all that fit the keys; none never is"),
 	one("issuer", func(j *JWT) *string { return &j.Issuer }, parseClaimText).withSample("https://id.example.com", "that iss must name"),
 	many("audience", func(j *JWT) *[]string { return &j.Audience }, parseClaimText).withSample("chat", "one of these must be in aud"),
-	many("from", func(j *JWT) *[]string { return &j.From }, parseTokenPlace).withDefault("header:Authorization", "or query:NAME, cookie:NAME, header:NAME, protocol; a list is tried in its order"),
+	many("from", func(j *JWT) *[]string { return &j.From }, parseTokenPlace).withDefault("header:Authorization", "or query:NAME, cookie:NAME, header:NAME, protocol; of a list, each in quotes, the first that has one counts"),
 	one("strip", func(j *JWT) *bool { return &j.Strip }, parseBool).withDefault("true", "nodes get no token in the query and in Sec-WebSocket-Protocol"),
 	pairs("claims", (*reader).claim, func(j *JWT) []InForce { return j.claims() }, func(j *JWT) any { return j.Claims }).
 		withSample("{sub: X-User}", "that nodes get as headers; clients' own of these names never reach a node"),

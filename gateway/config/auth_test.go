@@ -117,6 +117,24 @@ clusters:
 	}
 }
 
+func TestTheExamplesForAuthCanBeUsed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/auth.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, part := range strings.Split(string(page), "```yaml\n")[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		if c, err := config.Load(write(t, text), none); err != nil || c.Clusters[0].Auth == (config.Auth{}) {
+			t.Errorf("%v\n%s", err, text)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d examples", n)
+	}
+}
+
 func TestWhatIsWrongWithAuth(t *testing.T) {
 	private, absent := secretFile(t, "private.pem", privateKey(t)), t.TempDir()+"/none"
 	if err := os.Chmod(private, 0o600); err != nil {
