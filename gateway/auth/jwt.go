@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -137,7 +138,7 @@ func (g *JWT) later(verify func() Verdict) (Verdict, func() Verdict) {
 
 // find returns the keys that a token may be signed by. coming reports that there may soon be more.
 func (g *JWT) find(kid, algorithm string) (keys []jwk.Key, coming bool) {
-	if len(g.o.Algorithms) > 0 && !contains(g.o.Algorithms, algorithm) || !contains(jwk.Algorithms, algorithm) {
+	if len(g.o.Algorithms) > 0 && !slices.Contains(g.o.Algorithms, algorithm) {
 		return nil, false
 	}
 	keys = fitting(g.o.Keys, kid, algorithm)
@@ -160,15 +161,6 @@ func fitting(keys []jwk.Key, kid, algorithm string) (fit []jwk.Key) {
 		}
 	}
 	return fit
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 // judgeClaims says what becomes of a token if its signature is right.

@@ -151,6 +151,32 @@ func TestEveryAlgorithmTakesItsOwnKeyAlone(t *testing.T) {
 	}
 }
 
+// A key that is for one algorithm verifies no other, although it could.
+func TestAKeyMayBeForOneAlgorithm(t *testing.T) {
+	all := signers(t)
+	for good, bad := range map[string]string{"PS384": "RS256", "RS256": "PS256", "HS256": "HS512"} {
+		k := all[good].public
+		k.Algorithms = []string{good}
+		g := newJWT(t, auth.JWTOptions{Keys: []jwk.Key{k}})
+		if v := judge(g, all[good].token(t, jwt.MapClaims{})); v.Outcome != auth.Granted {
+			t.Errorf("%s: %v", good, v.Outcome)
+		}
+		if v := judge(g, all[bad].token(t, jwt.MapClaims{})); v.Outcome != auth.Signature {
+			t.Errorf("a key for %s alone takes %s: %v", good, bad, v.Outcome)
+		}
+	}
+}
+
+// What takes long is left to a goroutine.
+func TestOnlySecretsAreVerifiedAtOnce(t *testing.T) {
+	for name, s := range signers(t) {
+		g := newJWT(t, auth.JWTOptions{Keys: []jwk.Key{s.public}})
+		if _, later := g.Judge(&auth.Ask{Token: s.token(t, jwt.MapClaims{})}); (later == nil) != s.public.Shared() {
+			t.Errorf("%s: later is %v", name, later != nil)
+		}
+	}
+}
+
 // The public key of RSA is known to all, so it must not do as a secret.
 func TestAPublicKeyIsNoSecret(t *testing.T) {
 	rs, _ := rsa.GenerateKey(rand.Reader, 2048)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -74,11 +75,20 @@ func TestASessionEndsAtAnotherReplica(t *testing.T) {
 func TestReloadOfAuth(t *testing.T) {
 	t.Parallel()
 	public, private, _ := ed25519.GenerateKey(rand.Reader)
-	var asked atomic.Int64
-	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	var asked, conns atomic.Int64
+	keys := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
 	}))
+	keys.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			conns.Add(1)
+		case http.StateClosed:
+			conns.Add(-1)
+		}
+	}
+	keys.Start()
 	t.Cleanup(keys.Close)
 	var status atomic.Int64
 	status.Store(401)
@@ -123,6 +133,7 @@ func TestReloadOfAuth(t *testing.T) {
 	})
 	r.must(func(c *config.Config) { c.Clusters[0].Auth = config.Auth{} })
 	come(200)
+	affinitytest.Eventually(t, "nobody is connected for keys", func() bool { return conns.Load() == 0 })
 	if log := r.log.String(); strings.Contains(log, "eyJ") {
 		t.Errorf("a token is in the log: %s", log)
 	}

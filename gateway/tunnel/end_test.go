@@ -157,7 +157,7 @@ func TestLifeEnds(t *testing.T) {
 // One whose client takes nothing still ends for that.
 func TestLifeEndsOfABlockedClient(t *testing.T) {
 	with(t, func(t *testing.T, e engine) {
-		x := join(t, e, tunnel.Options{Life: 50 * time.Millisecond, Block: 300 * time.Millisecond})
+		x := join(t, e, tunnel.Options{Life: 300 * time.Millisecond, Block: time.Second})
 		flood(x.node)
 		x.endsBy(tunnel.Expired)
 	})
