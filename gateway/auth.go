@@ -38,6 +38,19 @@ func (c *clientConn) judged(v auth.Verdict) {
 	c.fail(engineio.Forbidden)
 }
 
+// goOn brings a request that may pass to a node.
+func (c *clientConn) goOn() {
+	x := c.x
+	switch limit := x.route.MaxBody; {
+	case x.Query.SID != "":
+		c.resolve()
+	case limit > 0 && x.Req.ContentLength > limit:
+		c.fail(engineio.BodyTooLarge)
+	default:
+		c.choose()
+	}
+}
+
 // overAt reports whether a session that ends at that second is at its end, and else has a poll that waits end then. A preflight is
 // granted whatever the cause.
 func (c *clientConn) overAt(ends int64) bool {

@@ -262,14 +262,8 @@ func (c *clientConn) first() time.Duration {
 	if c.x != nil && c.x.due > 0 && c.wants() {
 		first = min(first, c.x.due)
 	}
-	if c.x != nil && c.x.ends > 0 && c.pollWaits() {
-		first = min(first, c.x.ends)
-	}
-	return first
+	return min(first, c.sessionEnds())
 }
-
-// pollWaits reports whether a poll waits at its node.
-func (c *clientConn) pollWaits() bool { return c.state == asking && c.x.Kind == request.Poll }
 
 // answering reports whether the client is being sent an answer.
 func (c *clientConn) answering() bool { return c.state == relaying || c.state == flushing }
@@ -290,7 +284,7 @@ func (c *clientConn) Expire() {
 		return
 	case c.ends > 0 && now >= c.ends && !c.sending():
 		c.depart()
-	case c.x != nil && c.x.ends > 0 && now >= c.x.ends && c.pollWaits():
+	case now >= c.sessionEnds():
 		c.endSession(engineio.TokenExpired)
 	case now >= c.limit:
 		c.expired()

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -43,4 +45,15 @@ func (c *clientConn) endSession(why engineio.Cause) {
 	}
 	x.over(sid, text)
 	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(why) }, nil)
+}
+
+// pollWaits reports whether a poll waits at its node.
+func (c *clientConn) pollWaits() bool { return c.state == asking && c.x.Kind == request.Poll }
+
+// sessionEnds is when the session has to end whose poll waits.
+func (c *clientConn) sessionEnds() time.Duration {
+	if c.pollWaits() && c.x.ends > 0 {
+		return c.x.ends
+	}
+	return forever
 }

@@ -237,19 +237,6 @@ func (c *clientConn) proceed() {
 	c.goOn()
 }
 
-// goOn brings a request that may pass to a node.
-func (c *clientConn) goOn() {
-	x := c.x
-	switch limit := x.route.MaxBody; {
-	case x.Query.SID != "":
-		c.resolve()
-	case limit > 0 && x.Req.ContentLength > limit:
-		c.fail(engineio.BodyTooLarge)
-	default:
-		c.choose()
-	}
-}
-
 // resolve finds the session's binding. While the store cannot be asked, a request whose sid is unknown here is held, because a
 // session survives waiting and nothing else.
 func (c *clientConn) resolve() {
