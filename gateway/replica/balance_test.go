@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,10 +56,24 @@ func TestReplicasBalanceTogether(t *testing.T) {
 		status, text := call(t, replicas[0], "GET", "/api/status", "")
 		return status == 200 && strings.Contains(text, `"n4"`) && strings.Count(text, `"total":250`) == 2
 	})
-	for range 15 {
-		handshakes(t, replicas[0], 90)
-		handshakes(t, replicas[1], 5)
-		handshakes(t, replicas[2], 5)
+	for made := 500; made < 2000; {
+		handshakes(t, replicas[0], 180)
+		handshakes(t, replicas[1], 10)
+		handshakes(t, replicas[2], 10)
+		if made += 200; made > 2000-200 {
+			handshakes(t, replicas[0], 2000-made)
+			break
+		}
+		// Counts are shared twice a second, and a fast machine makes all sessions sooner.
+		affinitytest.Eventually(t, "all replicas know what the others have", func() bool {
+			return !slices.ContainsFunc(replicas, func(r *running) bool {
+				all := 0
+				for _, n := range statusOf(t, r).Clusters[0].Nodes {
+					all += n.Total
+				}
+				return all != made
+			})
+		})
 	}
 	for i, n := range nodes {
 		if got := len(n.Sessions()); got < 475 || got > 525 {
