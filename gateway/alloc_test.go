@@ -19,6 +19,11 @@ func TestNoAllocationPerRequest(t *testing.T) {
 			}
 		})
 	}
+	t.Run("poll with limits", func(t *testing.T) {
+		if n := testing.AllocsPerRun(1000, benchLimited(t, []byte(benchPoll), everyLimit, "HTTP/1.1 200")); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
 	t.Run("poll behind a balancer", func(t *testing.T) {
 		lines := "X-Forwarded-For: 6.6.6.6, 2001:db8::7, 127.0.0.2\r\nX-Forwarded-Proto: https\r\nForwarded: for=\"[2001:db8::7]\";proto=https\r\n" +
 			"CDN-Loop: other\r\n\r\n"

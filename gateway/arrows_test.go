@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice", "gateway/proxyheader"},
 	"gateway": {
-		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
+		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/throttle", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
 	},
 	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1"},
 	"gateway/auth":        {"gateway/jwk"},
@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"gateway/static":      {"gateway/notice"},
 	"gateway/trace":       {"gateway/notice"},
 	"gateway/tunnel":      {"gateway/loop", "gateway/sock"},
+	"gateway/throttle":    {},
 	"gateway/tlsconn":     {"gateway/loop", "gateway/sock"},
 	"gateway/loop":        {"gateway/sock"},
 	"gateway/health":      {"engineio"},

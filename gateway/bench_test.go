@@ -63,44 +63,7 @@ var benchRequests = map[string]string{"poll": benchPoll, "post": benchPost}
 
 // benchRoad starts a node and a gateway until b ends, and returns a function that sends the request and reads its answer.
 func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func()) {
-	node := listen(b, answerAll)
-	store := affinity.NewMemory(100)
-	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
-	tunnels, loops := carriers(b)
-	g := gateway.New(gateway.Options{
-		Settings: gateway.Settings{
-			Routes: []gateway.Route{{
-				Path:    "/socket.io/",
-				Cluster: cluster.New("bench", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}}),
-				Store:   store,
-			}},
-			Limits: gateway.Limits{
-				Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
-				WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
-			},
-			Trusted: trusted,
-		},
-		Tunnels: tunnels,
-		Loops:   loops,
-		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),
-		Log:     slog.New(slog.DiscardHandler),
-	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	g.Listen(l, listenOptions())
-	b.Cleanup(func() {
-		g.Close()
-		for _, l := range loops {
-			l.End()
-		}
-	})
-	conn, err := connect(l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
+	conn := benchGateway(b, func(*gateway.Limits) {}, trusted...)
 	answer := make([]byte, 4<<10)
 	return func() {
 		if _, err := conn.Write(request); err != nil {
@@ -110,6 +73,48 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 			b.Fatal(fmt.Errorf("%w: %s", err, answer[:n]))
 		}
 	}
+}
+
+// benchGateway starts a node and a gateway with changed limits until b ends, and returns a connection to it.
+func benchGateway(b testing.TB, change func(*gateway.Limits), trusted ...netip.Prefix) *wire {
+	node := listen(b, answerAll)
+	store := affinity.NewMemory(100)
+	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
+	tunnels, loops := carriers(b)
+	l := gateway.Limits{
+		Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
+		WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
+	}
+	change(&l)
+	g := gateway.New(gateway.Options{
+		Settings: gateway.Settings{
+			Routes: []gateway.Route{{
+				Path:    "/socket.io/",
+				Cluster: cluster.New("bench", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}}),
+				Store:   store,
+			}},
+			Limits:  l,
+			Trusted: trusted,
+		},
+		Tunnels: tunnels,
+		Loops:   loops,
+		Metrics: gateway.NewMetrics(prometheus.NewRegistry()),
+		Log:     slog.New(slog.DiscardHandler),
+	})
+	at := listenLocal(b)
+	g.Listen(at, listenOptions())
+	b.Cleanup(func() {
+		g.Close()
+		for _, l := range loops {
+			l.End()
+		}
+	})
+	conn, err := connect(at.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // listen serves each connection to a loopback address in a goroutine until the benchmark ends.

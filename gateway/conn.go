@@ -12,6 +12,7 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
@@ -26,12 +27,15 @@ type clientConn struct {
 	from   netip.AddrPort // the client, as it stands in IP
 	to     netip.AddrPort // what it connected to; invalid: what the socket says
 	waiter waiter
+	peer   throttle.Client // whom it comes from
+	seat   seat            // counted for it
 
 	redirect   *Redirect // nil: requests go to nodes
 	introduced bool      // by a header of the PROXY protocol, which has not come yet
 
 	surplus bool // above the limit of connections: only what belongs to a session is served
 	crowded bool // even above the overflow: only what belongs to a session that is known here is
+	over    bool // its client has more than it may: likewise
 	fresh   bool // it has not sent a request yet
 
 	state state
@@ -93,7 +97,7 @@ func (c *clientConn) arrive() {
 	if err != nil {
 		c.state = gone
 		sock.Close(c.fd)
-		c.g.closed()
+		c.g.closed(c.seat)
 		return
 	}
 	c.d.clients[c] = struct{}{}

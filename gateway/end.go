@@ -117,7 +117,7 @@ func (c *clientConn) depart() {
 		c.d.loop.Abort(c.token, c.fd)
 	}
 	c.d.loop.Close(c.token, c.fd)
-	c.g.closed()
+	c.g.closed(c.seat)
 	if !awaits { // what a goroutine works for is let go of when that is done
 		c.endRequest()
 	}

@@ -87,15 +87,17 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
-	two     lazyHTTP2
-	quota   quota
-	crew    crew
-	serving sync.WaitGroup // requests that a worker works for
+	two       lazyHTTP2
+	quota     quota
+	throttles throttles
+	crew      crew
+	serving   sync.WaitGroup // requests that a worker works for
 }
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
 	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, dial: sock.Dial, paceTime: paceTime}
+	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/throttle"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -42,6 +43,8 @@ type http2Conn struct {
 	id     string
 	d      *driver // whose loop the client's requests are dealt with on
 	client request.Client
+	peer   throttle.Client
+	over   bool
 }
 
 type http2Key struct{}
@@ -125,7 +128,7 @@ func (h *http2) dial(_ context.Context, _, address string) (net.Conn, error) {
 		return nil, err
 	}
 	c.d.loop.Send(task(func() {
-		n := &clientConn{Client: c.client, g: h.g, d: c.d, fd: inner, fresh: true}
+		n := &clientConn{Client: c.client, g: h.g, d: c.d, fd: inner, fresh: true, peer: c.peer, over: c.over}
 		n.Init(n)
 		n.waiter.c = n
 		h.g.admit(n)
@@ -151,7 +154,7 @@ func connPair() (int, net.Conn, error) {
 
 // serveHTTP2 leaves the client to net/http.
 func (c *clientConn) serveHTTP2() {
-	g, d := c.g, c.d
+	g, d, s := c.g, c.d, c.seat
 	fd, conn, err := connPair()
 	if err != nil {
 		g.log.Warn("a client cannot be served with HTTP/2", "error", err)
@@ -166,7 +169,7 @@ func (c *clientConn) serveHTTP2() {
 		return
 	}
 	h := g.http2()
-	hc := &http2Conn{Conn: conn, id: strconv.FormatUint(h.last.Add(1), 36), d: d, client: c.Client}
+	hc := &http2Conn{Conn: conn, id: strconv.FormatUint(h.last.Add(1), 36), d: d, client: c.Client, peer: c.peer, over: c.over}
 	h.clients.Store(hc.id, hc)
 	g.toNodes.Add(1)
 	g.tunnels.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{
@@ -174,7 +177,7 @@ func (c *clientConn) serveHTTP2() {
 		Done: func(tunnel.Result) {
 			h.clients.Delete(hc.id)
 			g.toNodes.Add(-1)
-			g.closed()
+			g.closed(s)
 		},
 	})
 	g.serving.Go(func() {

@@ -9,6 +9,7 @@ import (
 	"github.com/sidway/sidway/gateway/proxyheader"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
+	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // This file learns from the header of the PROXY protocol who the client of a connection is, and tells nodes.
@@ -95,6 +96,9 @@ func (c *clientConn) met(header []byte) {
 		secure := c.Secure || h.Secure
 		c.Client = request.NewClient(h.From.Addr(), h.To.Port(), c.Proxies)
 		c.Secure = secure
+		c.g.stand(c.seat)
+		c.peer = throttle.Of(h.From.Addr())
+		c.seat, c.over = c.g.sit(c.peer, c.Trusted)
 	}
 	c.g.metrics.headers.WithLabelValues(outcome).Inc()
 	c.in.free()

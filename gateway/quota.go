@@ -75,9 +75,11 @@ func (c *clientConn) lookUp() {
 	if limit := c.g.limits().UnknownSIDs; limit > 0 {
 		switch over, full := c.g.quota.take(client, limit, second); {
 		case over:
+			c.bounded(boundUnknown, 0, false)
 			c.fail(engineio.TooMany)
 			return
 		case full:
+			c.bounded(boundUnknown, retryPause, true)
 			c.holdForStore()
 			return
 		}

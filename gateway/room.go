@@ -69,7 +69,8 @@ func (g *Gateway) SetConnections(n, descriptors int) {
 func (g *Gateway) Connections() (open, limit int64) { return g.open.Load(), g.limit.Load() }
 
 // closed counts a client connection as gone.
-func (g *Gateway) closed() {
+func (g *Gateway) closed(s seat) {
+	g.stand(s)
 	g.open.Add(-1)
 	g.metrics.connections.Dec()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // topology is where requests may go, and what else holds for them. It never changes: Update puts another one in its place.
@@ -120,6 +121,9 @@ func (g *Gateway) Update(s Settings) {
 			}
 		}
 		t.forgetNodes(g.metrics)
+	}
+	if l := &s.Limits; g.throttles.clients == nil && (l.ClientRequests > 0 || l.ClientHandshakes > 0) {
+		g.throttles.clients = throttle.New() // no loop has looked for it before
 	}
 	g.topology.Store(next)
 	for c := range kept {

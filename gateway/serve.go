@@ -22,7 +22,7 @@ func (c *clientConn) awaitRequest() {
 	if c.fresh { // a connection that never carried a request is of no use to anybody
 		d = min(l.HeaderTime, d)
 	}
-	if c.crowded {
+	if c.crowded || c.over {
 		d = min(d, crowdedTime)
 	}
 	c.setState(idle, d)
@@ -132,7 +132,7 @@ func (c *clientConn) decode() {
 		c.fail(engineio.Full)
 		return
 	}
-	c.receive(live)
+	c.pass(live)
 }
 
 // receive reads a short body whole, before any of it is forwarded.

@@ -78,8 +78,10 @@ func (c *clientConn) tunnel() {
 		ToClient: bytes.Clone(c.unsent.b),
 		ToNode:   bytes.Clone(c.in.b),
 		Block:    c.g.limits().WriteTime,
+		Rate:     c.g.limits().TunnelRate,
+		Slowed:   c.g.metrics.bounds[boundTunnel].waited.Inc,
 		Heard:    &x.Node.Talked,
-		Done:     x.tunnelEnd(sid),
+		Done:     x.tunnelEnd(sid, c.seat),
 	}
 	if x.Query.Version == 4 { // 0 where it is not Socket.IO's
 		o.Pong = x.route.metrics.pong
@@ -96,7 +98,7 @@ func (c *clientConn) tunnel() {
 
 // tunnelEnd counts the tunnel of a session and returns what is to be done when it ends. The exchange itself is used for other
 // requests by then.
-func (x *exchange) tunnelEnd(sid string) func(tunnel.Result) {
+func (x *exchange) tunnelEnd(sid string, s seat) func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
 	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid)
 	c, reserved, ttl, began := route.Cluster, x.Reserved, x.Binding.TTL(), int32(0)
@@ -129,6 +131,6 @@ func (x *exchange) tunnelEnd(sid string) func(tunnel.Result) {
 			log(r)
 		}
 		g.toNodes.Add(-1)
-		g.closed()
+		g.closed(s)
 	}
 }

@@ -135,52 +135,57 @@ clusters:
 	status, stdout, stderr := call(t, env, "check", "--config", file, "--limits.queue", "7", "--limits.body-rate", "0", "--runtime.busy-loops=false")
 	want := file + `: ok
 
-listen                 :81
-admin.listen           127.0.0.1:9090
-admin.hosts            none
-admin.pprof            false
-admin.token            set
-affinity.redis         redis://127.0.0.1:6379/1
-affinity.password      none
-affinity.prefix        chat:
-affinity.cache         1000000
-access_log             true
-log.level              info
-log.format             text
-log.access             none
-log.access_format      text
-trace.endpoint         none
-trace.sample           1%
-trusted_proxies        10.0.0.0/8, 192.0.2.7/32
-tls.certificates       none
-tls.min_version        1.2
-tls.client_ca          none
-tls.client_auth        none
-tls.tickets            redis
-tls.acme.domains       none
-tls.acme.email         none
-tls.acme.directory     https://acme-v02.api.letsencrypt.org/directory
-tls.acme.ca            the system's
-tls.acme.storage       none
-tls.acme.challenges    http-01, tls-alpn-01
-tls.acme.eab_kid       none
-tls.acme.eab_hmac      none
-tls.http2              false
-tls.hsts               0s
-limits.connections     0: what the limit of file descriptors allows
-limits.header_time     5s
-limits.body_time       10s
-limits.body_rate       0: none
-limits.idle_time       2m
-limits.write_time      30s
-limits.handshake_time  2.5s
-limits.queue_time      5s
-limits.queue           7
-limits.unknown_sids    4000
-shutdown.notice        8s
-shutdown.deadline      30s
-shutdown.waves         10
-runtime.busy_loops     false
+listen                     :81
+admin.listen               127.0.0.1:9090
+admin.hosts                none
+admin.pprof                false
+admin.token                set
+affinity.redis             redis://127.0.0.1:6379/1
+affinity.password          none
+affinity.prefix            chat:
+affinity.cache             1000000
+access_log                 true
+log.level                  info
+log.format                 text
+log.access                 none
+log.access_format          text
+trace.endpoint             none
+trace.sample               1%
+trusted_proxies            10.0.0.0/8, 192.0.2.7/32
+tls.certificates           none
+tls.min_version            1.2
+tls.client_ca              none
+tls.client_auth            none
+tls.tickets                redis
+tls.acme.domains           none
+tls.acme.email             none
+tls.acme.directory         https://acme-v02.api.letsencrypt.org/directory
+tls.acme.ca                the system's
+tls.acme.storage           none
+tls.acme.challenges        http-01, tls-alpn-01
+tls.acme.eab_kid           none
+tls.acme.eab_hmac          none
+tls.http2                  false
+tls.hsts                   0s
+limits.connections         0: what the limit of file descriptors allows
+limits.header_time         5s
+limits.body_time           10s
+limits.body_rate           0: none
+limits.idle_time           2m
+limits.write_time          30s
+limits.handshake_time      2.5s
+limits.queue_time          5s
+limits.queue               7
+limits.unknown_sids        4000
+limits.client_connections  0: no limit
+limits.client_handshakes   0: no limit
+limits.client_requests     0: no limit
+limits.handshakes          0: no limit
+limits.tunnel_rate         0: no limit
+shutdown.notice            8s
+shutdown.deadline          30s
+shutdown.waves             10
+runtime.busy_loops         false
 
 cluster chat                   chat.example.com, *.example.org /socket.io/  hash
   hash_by                      cookie:user

@@ -140,6 +140,18 @@ the memory of each replica. A file has at least 32 random bytes, by: openssl ran
 		withDefault("10000", "handshakes of one cluster that may wait at a time: so long for a node, and 15s for the pace"),
 	one("limits.unknown_sids", func(c *Config) *int { return &c.Limits.UnknownSIDs }, whole(0, 1_000_000)).
 		withDefault("4000", "unknown sids looked up per second, a quarter of them for one client address (an IPv6 /64); 0 for no limit"),
+	one("limits.client_connections", func(c *Config) *int { return &c.Limits.ClientConnections }, whole(0, 100_000_000)).withZero("no limit").
+		withDefault("0", "connections of one client address (an IPv6 /64) at a time; 0 for no limit").
+		withComment(`What follows bounds one client address, which may be a company, a school or a mobile network: so none of it has a default. docs/operating.md
+says how to choose. A trusted proxy is no client, but those that it names are, and of its connections none is counted.`),
+	rate("limits.client_handshakes", func(c *Config) *float64 { return &c.Limits.ClientHandshakes }).
+		withDefault("0", "new sessions, upgrades and other WebSockets of one client address, as 20/s or 600/m; 0 for no limit"),
+	rate("limits.client_requests", func(c *Config) *float64 { return &c.Limits.ClientRequests }).
+		withDefault("0", "requests of one client address, polls too, as 200/s; 0 for no limit"),
+	rate("limits.handshakes", func(c *Config) *float64 { return &c.Limits.Handshakes }).
+		withDefault("0", "new sessions, upgrades and other WebSockets of all clients of this replica, as 2000/s; 0 for no limit"),
+	one("limits.tunnel_rate", func(c *Config) *int64 { return &c.Limits.TunnelRate }, parseSize).withZero("no limit").
+		withDefault("0", "bytes per second that one WebSocket takes from its client; more waits in the sockets; 0 for no limit"),
 	one("shutdown.notice", func(c *Config) *time.Duration { return &c.Shutdown.Notice }, between(0, longest)).
 		withDefault("8s", "on SIGTERM /readyz says 503 for this long before the listeners close").
 		withComment(`Longer than balancers take to notice: notice > interval of their checks x failures until a server counts as down. HAProxy's
@@ -155,6 +167,10 @@ pod is deleted; docs/behind.md has more. Whoever stops sidway has to wait for no
 
 func limit(key string, at func(*limits.Limits) *time.Duration) field[Config] {
 	return one("limits."+key, func(c *Config) *time.Duration { return at(&c.Limits) }, between(time.Millisecond, longest))
+}
+
+func rate[T any](key string, at func(*T) *float64) field[T] {
+	return one(key, at, parseRate).withShow(func(t *T) string { return shownRate(*at(t)) })
 }
 
 // clusterFields is every setting of a cluster but its nodes.
@@ -182,8 +198,8 @@ for itself alone.`),
 	object("health", func(c *Cluster) **Health { return &c.Health }, healthFields).
 		withSample("", "probes of each node; left out, none").
 		withComment("With path the node must answer it with status, with handshake: true it must open an Engine.IO session; else it must accept a connection."),
-	one("pace.handshakes", func(c *Cluster) *float64 { return &c.Pace.Handshakes }, parseRate).
-		withDefault("0", "new sessions for each node, as 200/s or 12000/m; 0 for no limit").withShow(func(c *Cluster) string { return shownRate(c.Pace.Handshakes) }),
+	rate("pace.handshakes", func(c *Cluster) *float64 { return &c.Pace.Handshakes }).
+		withDefault("0", "new sessions for each node, as 200/s or 12000/m; 0 for no limit"),
 	one("pace.burst", func(c *Cluster) *int { return &c.Pace.Burst }, whole(0, 1_000_000)).
 		withDefault("0", "of these at once; 0 means twice handshakes"),
 	one("pace.slow_start", func(c *Cluster) *time.Duration { return &c.Pace.SlowStart }, between(0, longest)).

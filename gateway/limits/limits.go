@@ -20,4 +20,11 @@ type Limits struct {
 	QueueTime     time.Duration // for a handshake to wait for a node, and a request for its session's binding
 	Queue         int           // requests of one cluster that may wait for a node at a time
 	UnknownSIDs   int           // looked up in a second, a quarter of them for one client address (an IPv6 /64); 0 for no limit
+
+	// What one client address may do, an IPv6 /64 or a trusted proxy's client, and all together; 0 for no limit.
+	ClientConnections int     // open at a time, those of tunnels too
+	ClientRequests    float64 // per second, of any kind
+	ClientHandshakes  float64 // requests for a session, and upgrades, per second
+	Handshakes        float64 // the same for all clients together
+	TunnelRate        int64   // bytes per second from the client of one WebSocket
 }

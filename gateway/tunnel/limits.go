@@ -29,6 +29,12 @@ func (t *tunnel) first() (time.Duration, func()) {
 			when, act = end, func() { t.abandon(1-i, Blocked) }
 		}
 	}
+	if t.meter != nil && t.meter.pause > 0 {
+		if t.meter.pause < when {
+			when, act = t.meter.pause, t.goOn
+		}
+		return when, act
+	}
 	if up := &t.directions[0]; t.idle > 0 && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
 		when, act = t.heard+t.idle, func() { t.abandon(0, ClientIdle) }
 	}

@@ -26,6 +26,8 @@ type tunnel struct {
 	tokens     [2]loop.Token
 	directions [2]direction // from the client to the node, and back
 
+	meter *meter // of what is read from the client; nil: nothing bounds it
+
 	gone bool // the descriptors are closed
 
 	idle, block, linger time.Duration
@@ -63,6 +65,7 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, done: o.Done,
 		closes: endsInClose(o.ToClient),
 	}
+	t.meter = newMeter(o.Rate, o.Slowed)
 	t.Init(t)
 	if t.linger <= 0 {
 		t.linger = DefaultLinger
@@ -170,7 +173,7 @@ func (t *tunnel) move(i int) bool {
 			t.end(i)
 			return false
 		}
-		if !w.readable {
+		if !w.readable || i == 0 && t.pauses() {
 			return false
 		}
 		t.read(i)
@@ -184,6 +187,9 @@ func (t *tunnel) move(i int) bool {
 // read reads once and writes what came.
 func (t *tunnel) read(i int) {
 	w, b := &t.directions[i], t.loop.Shared
+	if i == 0 {
+		b = t.meter.most(b)
+	}
 	n, err := t.loop.Read(t.tokens[i], t.fds[i], b)
 	switch {
 	case n > 0:
@@ -191,6 +197,7 @@ func (t *tunnel) read(i int) {
 		w.readable = n == len(b) || w.hup
 		if i == 0 {
 			t.heard = max(t.heard, t.loop.Now())
+			t.meter.took(n, t.loop.Now())
 			if t.pinged > 0 && isPong(b[:n]) {
 				t.pong(t.loop.Now() - t.pinged)
 				t.pinged = 0

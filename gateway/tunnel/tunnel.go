@@ -38,6 +38,10 @@ type Options struct {
 	Linger time.Duration
 	// Life is how long after Adopt the tunnel ends, as one of Shutdown's does.
 	Life time.Duration
+	// Rate is how many bytes per second are read from the client; beyond that they wait in the sockets. 0 means no limit.
+	Rate int64
+	// Slowed, if not nil, is called each time that the client has to wait for that, on the loop. It must not block.
+	Slowed func()
 	// Heard, if not nil, counts the reads that brought something from the node.
 	Heard *atomic.Uint64
 	// Pong, if not nil, is told how long the client took to answer a ping of its session's node, where both are a frame that came by

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/request"
+	"github.com/sidway/sidway/gateway/throttle"
+)
+
+// strangerWait is how long a request beyond a rate waits for its turn before it is refused. That of a live session waits for QueueTime:
+// it is not many at a time, and refusing it costs the session.
+const strangerWait = time.Second
+
+// bound is one of the limits of what clients do, by the name of its setting.
+type bound uint8
+
+const (
+	boundConnections bound = iota
+	boundRequests          // and the next one, in the order of throttle.Kind
+	boundHandshakes
+	boundAll
+	boundTunnel
+	boundUnknown
+	bounds
+)
+
+var boundNames = [bounds]string{"client_connections", "client_requests", "client_handshakes", "handshakes", "tunnel_rate", "unknown_sids"}
+
+// throttles bound what clients do: each address, and all together.
+type throttles struct {
+	began   time.Time
+	clients *throttle.Table
+	seats   throttle.Counts // connections
+
+	mu  sync.Mutex
+	all throttle.Bucket // handshakes
+}
+
+// boundMetrics count what came up against a bound.
+type boundMetrics [bounds]struct{ waited, refused prometheus.Counter }
+
+func newBoundMetrics(limited *prometheus.CounterVec) (m boundMetrics) {
+	for b, name := range boundNames {
+		m[b].waited = limited.WithLabelValues(name, "waited")
+		m[b].refused = limited.WithLabelValues(name, "refused")
+	}
+	return m
+}
+
+// seat is a client's share of limits.client_connections: nobody's where it is not counted.
+type seat struct{ throttle.Client }
+
+// sit counts a connection for its client, and reports whether there are too many. A proxy's are those of its clients, whom it bounds
+// itself, if anybody does.
+func (g *Gateway) sit(c throttle.Client, trusted bool) (s seat, over bool) {
+	limit := g.limits().ClientConnections
+	if limit == 0 || trusted || !c.Known() {
+		return seat{}, false
+	}
+	return seat{c}, g.throttles.seats.Add(c) > limit
+}
+
+// stand is the end of a sit.
+func (g *Gateway) stand(s seat) {
+	if s.Known() {
+		g.throttles.seats.Remove(s.Client)
+	}
+}
+
+// pass goes on with a request, at once or in its turn, or refuses it. Live is a session that is known here.
+func (c *clientConn) pass(live bool) {
+	if c.over && c.x.Query.SID == "" {
+		c.bounded(boundConnections, 0, false)
+		c.fail(engineio.TooMany)
+		return
+	}
+	switch wait, ok := c.takeTurns(live); {
+	case !ok:
+		c.fail(engineio.TooMany)
+	case wait > 0:
+		c.hold(wait, func() { c.receive(live) })
+	default:
+		c.receive(live)
+	}
+}
+
+// takeTurns returns how long a request has to wait, and false where that is too long.
+func (c *clientConn) takeTurns(live bool) (wait time.Duration, ok bool) {
+	l, t := c.g.limits(), &c.g.throttles
+	opens := c.x.Kind == request.Handshake || c.x.Kind.WantsTunnel()
+	if l.ClientRequests == 0 && (!opens || l.ClientHandshakes == 0 && l.Handshakes == 0) {
+		return 0, true
+	}
+	now, client := c.d.loop.Clock().Sub(t.began), c.throttled()
+	r := throttle.Rate{PerSecond: l.ClientRequests, Wait: strangerWait}
+	if live {
+		r.Wait = l.QueueTime
+	}
+	if wait, ok = c.takeTurn(client, throttle.Requests, now, r); !ok || !opens {
+		return wait, ok
+	}
+	more, ok := c.takeTurn(client, throttle.Handshakes, now, throttle.Rate{PerSecond: l.ClientHandshakes, Wait: strangerWait})
+	if wait = max(wait, more); !ok || l.Handshakes == 0 {
+		return wait, ok
+	}
+	t.mu.Lock()
+	more, ok = t.all.Take(now, throttle.Rate{PerSecond: l.Handshakes, Wait: strangerWait})
+	t.mu.Unlock()
+	c.bounded(boundAll, more, ok)
+	return max(wait, more), ok
+}
+
+// takeTurn is takeTurns for one of what the client's address is bounded in.
+func (c *clientConn) takeTurn(client throttle.Client, k throttle.Kind, now time.Duration, r throttle.Rate) (time.Duration, bool) {
+	if r.PerSecond == 0 || !client.Known() {
+		return 0, true
+	}
+	wait, ok := c.g.throttles.clients.Take(client, k, now, r)
+	c.bounded(boundRequests+bound(k), wait, ok)
+	return wait, ok
+}
+
+// throttled is the client that the request comes from.
+func (c *clientConn) throttled() throttle.Client {
+	if !c.Trusted {
+		return c.peer
+	}
+	addr, _ := netip.ParseAddr(c.x.Origin().IP)
+	return throttle.Of(addr)
+}
+
+// bounded counts a request that came up against a bound, and tells of it once in a while if it is refused.
+func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
+	if ok {
+		if wait > 0 {
+			c.g.metrics.bounds[b].waited.Inc()
+		}
+		return
+	}
+	c.g.metrics.bounds[b].refused.Inc()
+	if c.g.notices.due("limit", boundNames[b], "") {
+		c.g.log.Warn("requests are refused, since a limit is reached: if the client is a proxy that hides who the clients are, name it in trusted_proxies",
+			"limit", "limits."+boundNames[b], "client", c.x.Origin().IP)
+	}
+}
