@@ -51,6 +51,7 @@ const (
 	SilentNode                      // the node did not answer in time
 	BadNode                         // the node broke off or answered what is no HTTP
 	Loop                            // the request has passed here before, again and again
+	Preflighted                     // a preflight that is answered for the nodes, which is no fault
 	Internal                        // our own fault
 	causes                          // how many there are
 )
@@ -107,6 +108,7 @@ var replies = [causes]reply{
 	SilentNode:         failure("silent_node", 504, "Node timed out", 0),
 	BadNode:            failure("bad_node", 502, "Node failed", 0),
 	Loop:               failure("loop", 508, "Loop detected", 0),
+	Preflighted:        failure("preflight", 204, "", 0),
 	Internal:           failure("internal", 500, "Internal error", 0),
 }
 

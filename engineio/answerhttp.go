@@ -3,6 +3,7 @@ package engineio
 import (
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // CORS is what a browser says of the page that makes a request: the values of the headers Origin,
@@ -11,6 +12,8 @@ type CORS struct {
 	Origin  string
 	Method  string
 	Headers string
+	Strict  bool          // the page may not send credentials
+	MaxAge  time.Duration // for which a preflight need not be repeated; 0: the browser decides
 }
 
 // Append appends the answer to dst as HTTP/1.1: with its length, with Connection: close if the connection ends after
@@ -53,10 +56,16 @@ func (a Answer) Append(dst []byte, c CORS, close bool) []byte {
 func (c CORS) append(dst []byte, preflight bool) []byte {
 	if c.Origin != "" && fieldValue(c.Origin) {
 		dst = appendField(dst, "Access-Control-Allow-Origin", c.Origin)
-		dst = append(dst, "Access-Control-Allow-Credentials: true\r\n"...)
+		if !c.Strict {
+			dst = append(dst, "Access-Control-Allow-Credentials: true\r\n"...)
+		}
 	}
 	if !preflight || c.Method == "" {
 		return append(dst, "Vary: Origin\r\n"...)
+	}
+	if c.MaxAge > 0 {
+		dst = append(dst, "Access-Control-Max-Age: "...)
+		dst = append(strconv.AppendInt(dst, int64(c.MaxAge/time.Second), 10), "\r\n"...)
 	}
 	if fieldValue(c.Method) {
 		dst = appendField(dst, "Access-Control-Allow-Methods", c.Method)

@@ -36,6 +36,9 @@ import (
 // Route is a cluster and the requests that belong to it.
 type Route = request.Route
 
+// CORS is what pages are told in place of nodes; see package request.
+type CORS = request.CORS
+
 // Limits bound what clients may take; see package limits.
 type Limits = limits.Limits
 

@@ -304,11 +304,7 @@ func (c *clientConn) reply(a engineio.Answer) {
 	// Behind a request for an upgrade there may be bytes of another protocol.
 	c.last = c.closes() || x.unread || x.Req.Minor == 0 || x.Req.Upgrade || body && !x.Upload.Complete
 	c.lingers = c.last && (body || x.unread || x.Req.Upgrade)
-	c.d.out = a.Append(c.d.out[:0], engineio.CORS{
-		Origin:  x.Req.Get(http1.Origin),
-		Method:  x.Req.Get(http1.AccessControlRequestMethod),
-		Headers: x.Req.Get(http1.AccessControlRequestHeaders),
-	}, c.last)
+	c.d.out = a.Append(c.d.out[:0], x.CORS(), c.last)
 	x.streams = false
 	if !c.write(c.d.out) {
 		c.depart()

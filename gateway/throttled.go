@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/throttle"
 )
@@ -74,7 +75,15 @@ func (g *Gateway) stand(s seat) {
 
 // pass goes on with a request, at once or in its turn, or refuses it. Live is a session that is known here.
 func (c *clientConn) pass(live bool) {
-	if c.over && c.x.Query.SID == "" {
+	switch {
+	case c.x.ForeignPage():
+		c.tellForeignPage()
+		c.fail(engineio.Forbidden)
+		return
+	case c.x.Preflights():
+		c.fail(engineio.Preflighted)
+		return
+	case c.over && c.x.Query.SID == "":
 		c.bounded(boundConnections, 0, false)
 		c.fail(engineio.TooMany)
 		return
@@ -132,6 +141,14 @@ func (c *clientConn) throttled() throttle.Client {
 	}
 	addr, _ := netip.ParseAddr(c.x.Origin().IP)
 	return throttle.Of(addr)
+}
+
+// tellForeignPage tells once in a while of pages that are kept out.
+func (c *clientConn) tellForeignPage() {
+	if cluster := c.x.route.Cluster.Name; c.g.notices.due("origin", cluster, "") {
+		c.g.log.Warn("a page is refused, since its origin is none of the cluster's origins", "cluster", cluster,
+			"origin", request.Shortened(c.x.Req.Get(http1.Origin), longestLogged), "client", c.x.Origin().IP)
+	}
 }
 
 // bounded counts a request that came up against a bound, and tells of it once in a while if it is refused.

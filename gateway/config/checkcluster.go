@@ -34,6 +34,12 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 		}
 	}
 	l.checkAuth(c, base+".auth")
+	if s := c.CORS; s != nil && l.clean(base+".cors") {
+		l.require(base+".cors.origins", "write the pages' origins, as [\"https://chat.example.com\"]")
+		if s.Credentials && slices.Contains(s.Origins, "*") {
+			l.addAt(base+".cors.credentials", "any page on the internet could act with a user's cookies; take it out, or name the origins")
+		}
+	}
 	l.checkHeaders(c.Headers, base+".request_headers")
 	l.checkRelease(c, base)
 	for _, s := range c.Static {

@@ -36,6 +36,8 @@ type Cluster struct {
 	Headers          Headers
 	Static           []Static // the longest prefix first
 	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none
+	Origins          []string // of pages that may use Socket.IO; none: any
+	CORS             *CORS    // nil: nodes see to it
 	NodeTLS          *NodeTLS // nil: nodes with https:// have certificates that the system trusts
 	Nodes            []Node   // at least one unless Discover is there
 }
@@ -61,6 +63,13 @@ func (n Node) Address() string {
 
 // TLS reports whether the node is spoken to by TLS.
 func (n Node) TLS() bool { return strings.HasPrefix(n.URL, "https:") }
+
+// CORS is what pages are told for the nodes.
+type CORS struct {
+	Origins     []string // as Cluster.Origins
+	Credentials bool
+	MaxAge      time.Duration
+}
 
 // NodeTLS is what sidway and the nodes that it speaks TLS with show each other.
 type NodeTLS struct {

@@ -220,6 +220,11 @@ for itself alone.`),
 	pairs("static", (*reader).static, func(c *Cluster) []InForce { return staticInForce(c.Static) }, func(c *Cluster) any { return c.Static }).
 		withSample("{/assets/: {dir: ./public, max_age: 1h}}", "").
 		withComment("Files of a directory (a relative one is seen from the working directory), served below a prefix beside path; max_age is for caches, 0s by default."),
+	many("origins", func(c *Cluster) *[]string { return &c.Origins }, parseOrigin).
+		withSample("https://chat.example.com", `of pages that may use Socket.IO, as ["https://chat.example.com", "*.example.org"]; none means any`).
+		withComment("A page of another origin gets 403, Engine.IO's code 4, for polls and WebSockets alike. Who is no page passes."),
+	object("cors", func(c *Cluster) **CORS { return &c.CORS }, corsFields).
+		withSample("", "CORS is seen to here, in place of the nodes"),
 	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
 		withSample("", "TLS to nodes with https://").
 		withComment("Files that have changed are read with the next reload."),
@@ -238,6 +243,14 @@ var healthFields = []field[Health]{
 	one("rise", func(h *Health) *int { return &h.Rise }, whole(1, 100)).withDefault("2", "good probes in a row until a node counts as healthy again"),
 	one("fall", func(h *Health) *int { return &h.Fall }, whole(1, 100)).withDefault("3", "failed probes in a row until it gets no new sessions"),
 	one("handshake", func(h *Health) *bool { return &h.Handshake }, parseBool).withDefault("false", "instead of path: open an Engine.IO session and close it"),
+}
+
+var corsFields = []field[CORS]{
+	many("origins", func(c *CORS) *[]string { return &c.Origins }, parseOrigin).isRequired().
+		withSample("https://example.com", `of pages that may read answers, as ["https://example.com", "*.example.org"]; "*" for any`),
+	one("credentials", func(c *CORS) *bool { return &c.Credentials }, parseBool).withDefault("false", "they may send cookies"),
+	one("max_age", func(c *CORS) *time.Duration { return &c.MaxAge }, between(0, longestAge)).
+		withDefault("0s", "a browser asks again after this; 0s for its own time, 5 s as a rule"),
 }
 
 var discoverFields = []field[Discover]{

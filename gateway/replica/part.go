@@ -105,6 +105,8 @@ func (p *part) route() gateway.Route {
 		Maintenance:      p.extras.route.Maintenance,
 		Headers:          p.extras.route.Headers,
 		Auth:             p.extras.route.Auth,
+		Origins:          p.cfg.Origins,
+		CORS:             corsOf(p.cfg.CORS),
 		Cluster:          p.nodes.Cluster,
 		Store:            p.memory.Memory,
 		OnTaken:          p.taken,
@@ -113,6 +115,13 @@ func (p *part) route() gateway.Route {
 		r.Store = p.store
 	}
 	return r
+}
+
+func corsOf(c *config.CORS) *gateway.CORS {
+	if c == nil {
+		return nil
+	}
+	return &gateway.CORS{Origins: c.Origins, Credentials: c.Credentials, MaxAge: c.MaxAge}
 }
 
 // start begins what p does all the time, unless it goes on already: the store is watched, sessions whose bindings expire are ended,

@@ -76,6 +76,9 @@ func (x *Request) isStrict() bool {
 // AppendStatus writes the status line and the fields that go from end to end.
 func (x *Request) AppendStatus(dst []byte) []byte {
 	dst = http1.AppendStatus(dst, x.Resp.Status, x.Resp.Reason)
+	if x.setsCORS() {
+		return x.appendCORS(x.Resp.AppendEndToEnd(dst, corsFields))
+	}
 	return x.Resp.AppendEndToEnd(dst, framingFields)
 }
 

@@ -42,6 +42,9 @@ const longestOrigin = 256
 func (x *Request) RefusedPage() string {
 	origin := x.Req.Get(http1.Origin)
 	_, host, _ := strings.Cut(origin, "://")
+	if x.setsCORS() && x.Route.CORS.Origins.Has(origin) {
+		return ""
+	}
 	if allowed := x.Resp.Get(http1.AccessControlAllowOrigin); allowed == "*" || allowed == origin || strings.EqualFold(host, x.publicHost()) {
 		return ""
 	}

@@ -39,6 +39,10 @@ type Route struct {
 	Headers *Headers
 	// Auth is who may have a session; nil: anybody.
 	Auth *Auth
+	// Origins are those of pages that may use Socket.IO and WebSockets; nil: any may.
+	Origins Origins
+	// CORS is told to pages in place of what nodes say of it; nil: they are asked.
+	CORS *CORS
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
