@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -169,4 +170,26 @@ func TestTunnelRate(t *testing.T) {
 	if took := time.Since(began); took < 900*time.Millisecond || s.metric("sidway_limited_total", "tunnel_rate", "waited") == 0 {
 		t.Errorf("30 kB at 10 kB a second took %v", took)
 	}
+}
+
+// Clients behind a proxy that names them by the PROXY protocol are counted each for itself, and one that leaves is counted no more.
+func TestConnectionsBehindAProxyHeader(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n), introduced, withTrusted("127.0.0.0/8"), withLimits(func(l *gateway.Limits) { l.ClientConnections = 1 }))
+	other := strings.Replace(headerV1, "9.9.9.9", "9.9.9.8", 1)
+	first := introduce(t, s.addr, headerV1, get(handshakeTarget), false)
+	if r := first.answer(); r.StatusCode != 200 {
+		t.Errorf("the first: %d", r.StatusCode)
+	}
+	if r := introduce(t, s.addr, headerV1, get(handshakeTarget, fromPage), false).answer(); r.StatusCode == 200 {
+		t.Errorf("the second of the same client: %d", r.StatusCode)
+	}
+	if r := introduce(t, s.addr, other, get(handshakeTarget), false).answer(); r.StatusCode != 200 {
+		t.Errorf("another client: %d", r.StatusCode)
+	}
+	first.Close()
+	eventually(t, "its place is free", func() bool {
+		return introduce(t, s.addr, headerV1, get(handshakeTarget, "Connection: close"), false).answer().StatusCode == 200
+	})
 }
