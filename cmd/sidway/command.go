@@ -178,6 +178,23 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 	return false, nil
 }
 
+// wordsOf takes up to so many arguments that stand for themselves out of args, whether flags come before or behind them.
+func wordsOf(fs *flag.FlagSet, args []string, most int) (words, rest []string) {
+	for i := 0; i < len(args); i++ {
+		f := fs.Lookup(strings.TrimLeft(args[i], "-"))
+		switch {
+		case isWord(args[i]) && len(words) < most:
+			words = append(words, args[i])
+		case isFlag(fs, args[i]) && !isSwitch(f) && i+1 < len(args):
+			rest = append(rest, args[i], args[i+1])
+			i++
+		default:
+			rest = append(rest, args[i])
+		}
+	}
+	return words, rest
+}
+
 // isWord reports whether an argument stands for itself.
 func isWord(arg string) bool { return arg != askFlags && !strings.HasPrefix(arg, "-") }
 

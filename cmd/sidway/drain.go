@@ -35,10 +35,8 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 		fs.StringVar(&deadline, "deadline", "", "5m")
 		fs.BoolVar(&wait, "wait", false, "")
 	}
-	node := ""
-	if len(args) > 0 && isWord(args[0]) {
-		node, args = args[0], args[1:]
-	}
+	words, args := wordsOf(fs, args, 1)
+	node := strings.Join(words, "")
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, name)
 	}

@@ -18,10 +18,7 @@ func (c command) release(ctx context.Context, args []string) error {
 	s.addRemote(fs)
 	fs.StringVar(&cluster, "cluster", "", "chat")
 	fs.StringVar(&label, "label", "version", "version")
-	var words []string
-	for len(args) > 0 && isWord(args[0]) {
-		words, args = append(words, args[0]), args[1:]
-	}
+	words, args := wordsOf(fs, args, 2)
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "release")
 	}

@@ -100,6 +100,7 @@ clusters:
 		open()
 	}
 	o.expect(0, "n2 of chat gets no new sessions; it has 3\n", "drain", "n2")
+	o.expect(0, "n2 of chat gets no new sessions; it has 3\n", "drain", "--cluster", "chat", "n2")
 	o.expect(0, "n2    draining       1         3", "status")
 	o.expect(0, `"name":"n2"`, "status", "--json")
 	o.watches("n2    draining       1         3")

@@ -22,8 +22,9 @@ func (c command) trace(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("trace", flag.ContinueOnError)
 	s.addRemote(fs)
 	fs.BoolVar(&asJSON, "json", false, "")
-	sid := ""
-	if len(args) > 0 && (isWord(args[0]) || sidWithDash(fs, args[0])) {
+	words, args := wordsOf(fs, args, 1)
+	sid := strings.Join(words, "")
+	if sid == "" && len(args) > 0 && sidWithDash(fs, args[0]) {
 		sid, args = args[0], args[1:]
 	}
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
