@@ -101,3 +101,6 @@ func ForgetTrails(g *Gateway) {
 		}
 	}
 }
+
+// Descriptors is how many are counted as used.
+func Descriptors(g *Gateway) int64 { return g.open.Load() + g.toNodes.Load() }

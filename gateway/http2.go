@@ -123,7 +123,7 @@ func (h *http2) dial(_ context.Context, _, address string) (net.Conn, error) {
 		return nil, errors.New("gateway: the client has left")
 	}
 	c := v.(*http2Conn)
-	inner, outer, err := connPair()
+	inner, outer, err := h.g.connPair()
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +137,9 @@ func (h *http2) dial(_ context.Context, _, address string) (net.Conn, error) {
 	return outer, nil
 }
 
-// connPair returns two ends of a connection: a descriptor for a loop, and what net/http takes.
-func connPair() (int, net.Conn, error) {
+// connPair returns two ends of a connection: a descriptor for a loop, and what net/http takes, which counts as a descriptor until it is
+// closed.
+func (g *Gateway) connPair() (int, net.Conn, error) {
 	pair, err := sock.Pair()
 	if err != nil {
 		return -1, nil, err
@@ -148,14 +149,29 @@ func connPair() (int, net.Conn, error) {
 	conn, err := net.FileConn(f)
 	if err != nil {
 		sock.Close(pair[0])
+		return -1, nil, err
 	}
-	return pair[0], conn, err
+	g.toNodes.Add(1)
+	return pair[0], &pairConn{Conn: conn, g: g}, nil
+}
+
+// pairConn is net/http's end of a pair.
+type pairConn struct {
+	net.Conn
+	g    *Gateway
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *pairConn) Close() error {
+	c.once.Do(func() { c.g.toNodes.Add(-1) })
+	return c.Conn.Close()
 }
 
 // serveHTTP2 leaves the client to net/http.
 func (c *clientConn) serveHTTP2() {
 	g, d, s := c.g, c.d, c.seat
-	fd, conn, err := connPair()
+	fd, conn, err := g.connPair()
 	if err != nil {
 		g.log.Warn("a client cannot be served with HTTP/2", "error", err)
 		c.depart()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sidway/sidway/gateway"
 )
 
 // withHTTP2 has the gateway offer HTTP/2.
@@ -220,4 +222,23 @@ func TestHTTP2EndsWithTheReplica(t *testing.T) {
 		t.Errorf("got %d", status)
 	}
 	eventually(t, "the connection has ended", func() bool { return s.metric("sidway_connections") == 0 })
+}
+
+// What HTTP/2 takes beside a client's connection counts among the descriptors, and is given back.
+func TestHTTP2CountsItsDescriptors(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(node), withHTTP2)
+	c := secondClient(t)
+	if status, _ := ask(t, c, newRequest(t, "GET", "https://"+s.addr+"/page", "")); status != 200 {
+		t.Fatalf("got %d", status)
+	}
+	if n := gateway.Descriptors(s.Gateway); n < 5 { // the client's, two pairs
+		t.Errorf("%d are counted", n)
+	}
+	c.CloseIdleConnections()
+	s.Close()
+	if n := gateway.Descriptors(s.Gateway); n != 0 {
+		t.Errorf("%d are still counted", n)
+	}
 }
