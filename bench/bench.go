@@ -69,7 +69,7 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if o.growth {
 		_, b.run.Series = growth()
 	}
-	b.run.Ordinary = o.traffic
+	b.run.Ordinary, b.run.Encrypted = o.traffic, o.tls
 	if b.rivals, err = b.find(ctx, o); err != nil {
 		return err
 	}

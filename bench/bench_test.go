@@ -91,6 +91,8 @@ func TestOptions(t *testing.T) {
 		{"-traffic -storm", "two runs"},
 		{"-storm -floods", "two runs"},
 		{"-storm -only poll64", "no workload"},
+		{"-tls -only poll64", "no workload"},
+		{"-tls -traffic", "two runs"},
 		{"-storm -proxies direct,sidway", "-storm is for sidway, nginx, haproxy"},
 		{"-floods -proxies nginx-2", "-floods is for sidway, haproxy"},
 	} {
@@ -219,6 +221,24 @@ func TestTrafficThroughTheOthers(t *testing.T) {
 		if s.Result.Ops == 0 || s.Result.Errors > 0 || s.Span < s.Result.Elapsed/2 {
 			t.Errorf("%s, %s: %+v", s.Workload, s.Proxy, s)
 		}
+	}
+}
+
+// TestTLSThroughTheOthers has nginx and HAProxy speak TLS as it is measured: the load refuses another version, cipher or curve.
+func TestTLSThroughTheOthers(t *testing.T) {
+	t.Parallel()
+	_, r := measured(t, "-tls", "-only", "tlspoll64,tlsframe200,tlsconnect,tlsresume", "-proxies", "direct,nginx-1,haproxy-1")
+	if len(r.Samples) != 8 || len(r.Failures) > 0 {
+		t.Fatalf("%d samples, failures %q", len(r.Samples), r.Failures)
+	}
+	for _, s := range r.Samples {
+		if s.Result.Ops == 0 || s.Result.Errors > 0 || (s.Result.Resumed > 0) != (s.Workload == "tlsresume") {
+			t.Errorf("%s, %s: %+v", s.Workload, s.Proxy, s.Result)
+		}
+	}
+	work := closed("", "", load.Job{Kind: load.Connect, TLS: load.Resume})
+	if err := resumptions(work, load.Result{Ops: 2, Resumed: 1}); err == nil {
+		t.Error("a connection that should have been resumed was not, and nobody minds")
 	}
 }
 

@@ -129,7 +129,7 @@ func compared(o options) string {
 		return "direct,sidway,nginx,haproxy,floor"
 	case o.floods:
 		return "sidway,haproxy-2"
-	case o.storm:
+	case o.storm, o.tls:
 		return "sidway,nginx-2,haproxy-2"
 	}
 	return ""

@@ -44,7 +44,11 @@ func machine(ctx context.Context) (report.Machine, error) {
 	if err != nil {
 		return m, err
 	}
-	m.Versions = []string{redis, runtime.Version()}
+	openssl, err := output(ctx, "openssl", "version") // whose library nginx and HAProxy use
+	if err != nil {
+		return m, err
+	}
+	m.Versions = []string{redis, openssl, runtime.Version()}
 	return m, nil
 }
 

@@ -57,6 +57,11 @@ func (b *bench) open(ctx context.Context, r *rival.Rival, w report.Workload) (s 
 		return s, err
 	}
 	plan := rival.Plan{Nodes: free[:nodes], Listen: free[nodes+1], Admin: free[nodes+2], Redis: free[nodes+3], Dir: s.dir}
+	if w.Job.TLS != "" {
+		if plan.TLS, err = certificate(s.dir, w.Job.TLS == load.Resume); err != nil {
+			return s, err
+		}
+	}
 	start := s.startNodes
 	if w.Crowd != nil {
 		plan.Limit, plan.ByAddress = w.Crowd.Limit, true

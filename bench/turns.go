@@ -45,5 +45,5 @@ func (b *bench) turns(round int) []turn {
 
 // fits tells whether a proxy can do a work at all.
 func fits(w report.Workload, r *rival.Rival) bool {
-	return !w.Own || r != nil && r.Family == rival.Sidway
+	return (!w.Own || r != nil && r.Family == rival.Sidway) && (!w.Proxied || r != nil && r.Family != "caddy" && r.Family != "floor")
 }

@@ -39,6 +39,9 @@ func (b *bench) window(ctx context.Context, st *stage, w report.Workload, s *rep
 	if err != nil {
 		return err
 	}
+	if err := resumptions(w, results[0]); err != nil {
+		return err
+	}
 	if s.Result = results[0]; len(results) > 1 {
 		s.Beside = &results[1]
 	}

@@ -131,6 +131,8 @@ func chosen(o options) ([]report.Workload, error) {
 		all = storms()
 	case o.floods:
 		all = floods()
+	case o.tls:
+		all = encrypted()
 	}
 	var list []report.Workload
 	for _, name := range wanted(o, all) {

@@ -22,10 +22,11 @@ const (
 
 // conn is one connection, or the place of one that is opened again and again.
 type conn struct {
-	fd    int
-	slot  int32
-	turn  int32
-	phase phase
+	fd     int
+	secure *secure // TLS; nil without
+	slot   int32
+	turn   int32
+	phase  phase
 
 	ask     []byte // what each operation sends
 	rest    []byte // its second segment, until that is sent
@@ -48,6 +49,9 @@ var (
 func (r *runner) dial(c *conn) error {
 	fd, err := socket.Dial(r.addr, r.source())
 	c.fd = fd
+	if err == nil && r.tls != nil {
+		c.secure = newSecure(fd, r.tls)
+	}
 	return err
 }
 
@@ -73,6 +77,10 @@ func (r *runner) reopen(c *conn) {
 
 // shut closes c. Events of it that stand in the same batch have an old turn.
 func (r *runner) shut(c *conn) {
+	if c.secure != nil {
+		c.secure.close()
+		c.secure = nil
+	}
 	if c.fd >= 0 {
 		socket.Close(c.fd)
 	}
@@ -115,7 +123,7 @@ func (r *runner) handle(c *conn, events uint32) {
 func (r *runner) read(c *conn, ended bool) error {
 	for turn := c.turn; c.turn == turn; {
 		kept := copy(r.buf, c.in)
-		got, err := socket.Read(c.fd, r.buf[kept:])
+		got, err := c.receive(r.buf[kept:])
 		if err == io.EOF {
 			err = errEnded
 		}
@@ -126,7 +134,7 @@ func (r *runner) read(c *conn, ended bool) error {
 		if err := r.take(c, r.buf[:kept+got]); err != nil {
 			return err
 		}
-		if kept+got < len(r.buf) && !ended {
+		if kept+got < len(r.buf) && !ended && c.secure == nil {
 			return nil
 		}
 	}
@@ -164,7 +172,7 @@ func (r *runner) take(c *conn, b []byte) error {
 
 // send writes b, or keeps the rest of it until the connection takes more.
 func (c *conn) send(b []byte) error {
-	wrote, err := socket.Write(c.fd, b)
+	wrote, err := c.put(b)
 	if err == nil && wrote < len(b) {
 		c.out = b[wrote:]
 	}
@@ -172,10 +180,10 @@ func (c *conn) send(b []byte) error {
 }
 
 func (c *conn) flush() error {
-	if len(c.out) == 0 {
+	if len(c.out) == 0 && c.secure == nil {
 		return nil
 	}
-	wrote, err := socket.Write(c.fd, c.out)
+	wrote, err := c.put(c.out)
 	c.out = c.out[wrote:]
 	return err
 }

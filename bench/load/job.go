@@ -35,6 +35,7 @@ type Job struct {
 	Rate    float64 `json:"rate"`    // operations per second, evenly spread; 0: each connection begins the next one at once
 	Cookies int     `json:"cookies"` // bytes of cookies in each head
 	Split   float64 `json:"split"`   // share of requests that come in two segments: a poll's head in two halves, a POST's body apart
+	TLS     string  `json:"tls"`     // Full, Resume or nothing
 }
 
 // Result is what was seen in the window, and the errors since the first connection.
@@ -43,6 +44,7 @@ type Result struct {
 	Errors     int64     `json:"errors"`               // operations and connections that failed
 	FirstError string    `json:"firsterror,omitempty"` // what the first of them said
 	Foreign    int64     `json:"foreign"`              // answers by a node that does not have the session
+	Resumed    int64     `json:"resumed,omitempty"`    // operations whose connection of their own was resumed by a ticket
 	Reopened   int64     `json:"reopened"`             // connections that ended after an answer with Connection: close
 	Open       int       `json:"open"`                 // connections that stand, and stay until the input ends
 	Elapsed    float64   `json:"elapsed"`              // seconds from the window's begin to its last operation's end
@@ -74,6 +76,8 @@ func (j Job) check() error {
 		return errors.New("load: rate, warmup, size, active and cookies must not be negative")
 	case j.Split < 0 || j.Split > 1 || j.Split > 0 && j.Kind != Poll && j.Kind != Post:
 		return errors.New("load: split is a share of polls or POSTs, up to 1")
+	case j.TLS != "" && j.TLS != Full && j.TLS != Resume:
+		return fmt.Errorf("load: unknown kind of TLS %q", j.TLS)
 	case j.Kind == Fanout && j.Trigger == "":
 		return errors.New("load: fanout needs a trigger")
 	}

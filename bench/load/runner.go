@@ -4,6 +4,7 @@ package load
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -33,6 +34,7 @@ type runner struct {
 	work   work
 	addr   socket.Address
 	from   *unix.SockaddrInet4
+	tls    *tls.Config // nil: nothing is encrypted
 	poller *socket.Poller
 	buf    []byte // what was read last, of any connection
 
@@ -56,6 +58,7 @@ type runner struct {
 	ops      int64
 	lost     int64 // operations that failed
 	foreign  int64
+	resumes  int64
 	reopened int64
 	errs     int64
 	firstErr string
@@ -75,6 +78,7 @@ func newRunner(j Job) (*runner, error) {
 		job:    j,
 		work:   j.work(),
 		addr:   addr,
+		tls:    j.clientTLS(),
 		poller: poller,
 		buf:    make([]byte, 256<<10),
 		conns:  make([]conn, j.Conns),
@@ -256,6 +260,7 @@ func (r *runner) finish(c *conn) error {
 		r.foreign++
 	}
 	if r.work.brief {
+		r.resumed(c)
 		r.shut(c)
 		return r.stands(c)
 	}

@@ -12,7 +12,7 @@ import (
 // run does the job's work for seconds and returns what it saw.
 func (r *runner) run(seconds float64) Result {
 	r.latency = Histogram{}
-	r.ops, r.lost, r.foreign, r.reopened, r.due = 0, 0, 0, 0, 0
+	r.ops, r.lost, r.foreign, r.resumes, r.reopened, r.due = 0, 0, 0, 0, 0, 0
 	spent := processorTime()
 	r.begin = r.now()
 	r.end = r.begin
@@ -30,7 +30,7 @@ func (r *runner) run(seconds float64) Result {
 	r.drain()
 	r.end = max(r.end, until)
 	return Result{
-		Ops: r.ops, Errors: r.errs, FirstError: r.firstErr, Foreign: r.foreign, Reopened: r.reopened, Open: r.standing,
+		Ops: r.ops, Errors: r.errs, FirstError: r.firstErr, Foreign: r.foreign, Resumed: r.resumes, Reopened: r.reopened, Open: r.standing,
 		Elapsed: time.Duration(r.end - r.begin).Seconds(),
 		CPU:     (processorTime() - spent).Seconds(),
 		Latency: r.latency.Quantiles(),

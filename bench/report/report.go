@@ -30,11 +30,12 @@ type Run struct {
 	Calls     []Calls    `json:"calls,omitempty"`
 	// CallWorkloads are those of Calls, where they come from another run.
 	CallWorkloads []Workload `json:"-"`
-	Series        []Series   `json:"series,omitempty"`   // makes it a run about growth
-	Ordinary      bool       `json:"ordinary,omitempty"` // it is a run of ordinary traffic
-	Failures      []string   `json:"failures,omitempty"` // samples that could not be taken, and why
+	Series        []Series   `json:"series,omitempty"`    // makes it a run about growth
+	Ordinary      bool       `json:"ordinary,omitempty"`  // it is a run of ordinary traffic
+	Encrypted     bool       `json:"encrypted,omitempty"` // clients spoke TLS
+	Failures      []string   `json:"failures,omitempty"`  // samples that could not be taken, and why
 
-	Growth, Traffic, Storm, Floods *Run `json:"-"` // runs of their own that belong on the same page, if there are any
+	Growth, Traffic, Storm, Floods, TLS *Run `json:"-"` // runs of their own that belong on the same page, if there are any
 }
 
 // Machine is where it ran.
@@ -72,6 +73,8 @@ type Workload struct {
 	Job   load.Job `json:"job"`
 	Nodes int      `json:"nodes,omitempty"` // behind the proxy; 0: as many as everywhere
 	Own   bool     `json:"own,omitempty"`   // sidway's alone: the others would do something else
+
+	Proxied bool `json:"proxied,omitempty"` // there is no line without a proxy for it
 
 	Beside *load.Job  `json:"beside,omitempty"` // what comes at the same time, and is told apart
 	Crowd  *crowd.Job `json:"crowd,omitempty"`  // in place of Job

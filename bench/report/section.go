@@ -41,6 +41,12 @@ func (r *Run) sections() []section {
 	if r.crowds(crowd.Idle, crowd.HalfClosed) {
 		add("floods", "Live sessions while one address floods", r.floodTable())
 	}
+	if r.Encrypted {
+		add("tls", "Targets: ratios to the better form of each rival", r.targetTable())
+		add("cpu", "CPU of the proxy, µs for one unit of work", r.grid(cpu, closed))
+		add("throughput", "Throughput, units per second", r.grid(rate, closed))
+		add("memory", "Memory with idle tunnels", r.memoryTable())
+	}
 	if len(list) > 1 {
 		add("failures", "What went wrong", r.failureTable())
 		return list
@@ -56,7 +62,7 @@ func (r *Run) sections() []section {
 	add("foreign", "Requests that came to a node without their session, %", r.grid(foreign, sessions))
 	add("calls", "System calls for one unit of work", r.callTable())
 	list = append(list, section{name: "traffic", body: r.Traffic.part()}, section{name: "growth", body: r.Growth.part()},
-		section{name: "storm", body: r.Storm.part()}, section{name: "floods", body: r.Floods.part()})
+		section{name: "storm", body: r.Storm.part()}, section{name: "floods", body: r.Floods.part()}, section{name: "tls", body: r.TLS.part()})
 	add("failures", "What went wrong", r.failureTable())
 	return list
 }

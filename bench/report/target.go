@@ -28,6 +28,12 @@ var targets = []target{
 	{"poll, 512 connections, share of direct throughput", "poll512", share, against(1, 1), ""},
 	{"frame, 200 tunnels, share of direct throughput", "frame200", share, against(1, 1), ""},
 	{"frame, 2,000 tunnels, share of direct throughput", "frame2000", share, against(1, 1), ""},
+	{"poll over TLS, 64 kept connections, CPU per request", "tlspoll64", cpu, against(1, 0.9), ""},
+	{"frame of 60 B over TLS, 200 tunnels, CPU", "tlsframe200", cpu, against(1, 0.9), ""},
+	{"frame of 60 B over TLS, 2,000 tunnels, CPU", "tlsframe2000", cpu, against(1, 0.9), ""},
+	{"TLS, whole handshake + WebSocket connect + close, CPU", "tlsconnect", cpu, against(1, 1), ""},
+	{"TLS, resumed + WebSocket connect + close, CPU", "tlsresume", cpu, against(1, 1), ""},
+	{"user memory per idle tunnel over TLS", "tlsidle2000", user, against(0.15, 0.4), "4 KiB"},
 }
 
 func against(nginx, haproxy float64) map[string]float64 {

@@ -119,7 +119,14 @@ type Plan struct {
 	Limit  int    // for connections of clients, which sidway and HAProxy can set; 0: as many as there are descriptors for
 	// ByAddress lets nginx choose the node by the client's address, and not by the sid.
 	ByAddress bool
+	TLS       *TLS   // nil: clients speak plain HTTP
 	Dir       string // for the configuration and whatever the proxy writes; has to exist
+}
+
+// TLS is what clients that speak it are shown: version 1.3 alone, X25519 and TLS_AES_128_GCM_SHA256.
+type TLS struct {
+	Cert, Key string // files of PEM; HAProxy takes the key from Cert, which holds both
+	Tickets   bool   // clients may resume
 }
 
 // Config returns the configuration for a plan.
