@@ -18,12 +18,9 @@ package tlsconn
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
-	"net"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
@@ -96,15 +93,6 @@ const (
 	broken              // it failed
 )
 
-// errAgain is what crypto/tls hears when nothing has come: it forgets errors that are temporary.
-var errAgain net.Error = again{}
-
-type again struct{}
-
-func (again) Error() string   { return "tlsconn: nothing has come yet" }
-func (again) Timeout() bool   { return true }
-func (again) Temporary() bool { return true }
-
 // Event implements loop.Stream.
 func (s *stream) Event(e loop.Events) loop.Events {
 	if e&loop.Readable != 0 {
@@ -131,136 +119,6 @@ func (s *stream) Event(e loop.Events) loop.Events {
 		return loop.Readable | loop.Hup
 	}
 	return 0
-}
-
-// begin starts the handshake, unless the socket has ended before.
-func (s *stream) begin() {
-	if s.hup {
-		s.failed = sock.Failed(s.FD)
-	}
-	switch {
-	case s.failed != nil:
-	case s.speaks:
-		s.start()
-		return
-	case !s.receive():
-		return
-	case len(s.in) > 0:
-		s.start()
-		return
-	default:
-		s.failed = io.EOF
-	}
-	s.phase = broken
-}
-
-// start has a goroutine do the handshake.
-func (s *stream) start() {
-	s.phase, s.turn = works, make(chan struct{}, 1)
-	if len(s.o.First) > 0 {
-		_, _ = wire{s}.Write(s.o.First)
-		s.o.First = nil
-	}
-	s.o.Work.Add(1)
-	go func() {
-		defer s.o.Work.Done()
-		s.failed = s.handshake()
-		s.turn = nil
-		s.Loop.Send(s)
-	}()
-}
-
-func (s *stream) handshake() (err error) {
-	defer func() {
-		if s.Loop.OnPanic == nil {
-			return
-		}
-		if v := recover(); v != nil { // in a callback of the configuration
-			s.Loop.OnPanic(v)
-			err = errPanic
-		}
-	}()
-	return s.conn.Handshake()
-}
-
-var errPanic = errors.New("tlsconn: the handshake has panicked")
-
-// resume lets the goroutine go on.
-func (s *stream) resume() {
-	s.phase = works
-	s.turn <- struct{}{}
-}
-
-// Receive implements loop.Receiver: the goroutine wants to read, or has ended.
-func (s *stream) Receive() {
-	over := s.turn == nil
-	if s.closed {
-		s.drop()
-		if !over {
-			s.resume()
-		}
-		return
-	}
-	err := s.flush()
-	switch {
-	case over:
-		s.settle()
-	case err != nil && err != sock.Again:
-		s.cut = true
-		s.resume()
-	case s.receive():
-		s.resume()
-	default:
-		s.phase = asks
-	}
-}
-
-// settle ends the handshake and tells the handler.
-func (s *stream) settle() {
-	state := tls.ConnectionState{}
-	if s.phase = open; s.failed != nil {
-		s.phase = broken
-	} else {
-		state = s.conn.ConnectionState()
-	}
-	if s.o.Done != nil {
-		err := s.failed
-		if s.cut {
-			err = nil
-		}
-		s.o.Done(state, err)
-	}
-	e := loop.Readable | loop.Writable
-	if s.hup || s.failed != nil {
-		e |= loop.Hup
-	}
-	s.Loop.Tell(s.Token, e)
-}
-
-// handshakeRead is how much of a handshake is read at once.
-const handshakeRead = 4 << 10
-
-// receive reads what has come for the handshake, and reports whether the goroutine has something to go on with: the end, too.
-func (s *stream) receive() bool {
-	if len(s.in) > 0 || s.cut {
-		return true
-	}
-	if !s.readable {
-		return false
-	}
-	b := s.Loop.Shared[:handshakeRead]
-	n, err := s.Loop.ReadSocket(s.Token, s.FD, b)
-	switch {
-	case err == sock.Again:
-		s.readable = false
-		return false
-	case err != nil:
-		s.cut = true
-		return true
-	}
-	s.readable = n == len(b) || s.hup
-	s.in = append(s.in, b[:n]...)
-	return true
 }
 
 // Read implements loop.Stream.
@@ -434,68 +292,3 @@ func (s *stream) Close() {
 		s.resume()
 	}
 }
-
-// wire is what crypto/tls takes for the socket.
-type wire struct{ s *stream }
-
-// Read reads what has come. On the goroutine of the handshake it waits for some.
-func (w wire) Read(b []byte) (int, error) {
-	s := w.s
-	if s.phase == open {
-		return s.readOpen(b)
-	}
-	if len(s.in) == 0 {
-		s.Loop.Send(s)
-		if <-s.turn; len(s.in) == 0 {
-			return 0, io.EOF
-		}
-	}
-	return s.take(b), nil
-}
-
-// take reads what was received for the handshake.
-func (s *stream) take(b []byte) int {
-	n := copy(b, s.in)
-	if s.in = s.in[n:]; len(s.in) == 0 {
-		s.in = nil
-	}
-	return n
-}
-
-// readOpen reads on the loop, what the handshake has left first.
-func (s *stream) readOpen(b []byte) (int, error) {
-	if len(s.in) > 0 {
-		return s.take(b), nil
-	}
-	if !s.readable {
-		return 0, errAgain
-	}
-	n, err := s.Loop.ReadSocket(s.Token, s.FD, b)
-	switch {
-	case err == sock.Again:
-		s.readable = false
-		return 0, errAgain
-	case err != nil:
-		s.cut = true
-		return 0, io.EOF
-	}
-	s.readable = n == len(b) || s.hup
-	return n, nil
-}
-
-// Write keeps what is to be sent. On the loop it is sent when crypto/tls has sealed all that there is, or at the next event: what
-// it answers to a peer that wants other keys, say.
-func (w wire) Write(b []byte) (int, error) {
-	w.s.hold()
-	*w.s.out = append(*w.s.out, b...)
-	return len(b), nil
-}
-
-// Close does nothing: the loop closes the socket.
-func (wire) Close() error { return nil }
-
-func (wire) LocalAddr() net.Addr              { return nil }
-func (wire) RemoteAddr() net.Addr             { return nil }
-func (wire) SetDeadline(time.Time) error      { return nil }
-func (wire) SetReadDeadline(time.Time) error  { return nil }
-func (wire) SetWriteDeadline(time.Time) error { return nil }
