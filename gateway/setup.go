@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,8 +158,13 @@ func (x *exchange) tellCutHandshakes() {
 
 // tellRefusals tells of a node that has refused many handshakes in a row.
 func (x *exchange) tellRefusals(said []byte) {
-	x.tellFault(faultRefusals, x.Node.Name, "a node refuses one handshake after the other, for the reason in body: either its rules are wrong, or these clients are",
-		"node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", excerpt(said),
+	const words = "a node refuses one handshake after the other"
+	body := excerpt(said)
+	x.g.metrics.SetupFault(x.route.Cluster.Name, faultRefusals, x.Node.Name, words+": it says "+strconv.Quote(body))
+	if !x.g.notices.due(faultRefusals, x.route.Cluster.Name, x.Node.Name) {
+		return
+	}
+	x.g.log.Warn(words+", for the reason in body: either its rules are wrong, or these clients are", "cluster", x.route.Cluster.Name, "node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", body,
 		"client", x.Origin().IP, "origin", request.Shortened(x.Req.Get(http1.Origin), longestLogged))
 }
 

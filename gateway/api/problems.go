@@ -38,6 +38,8 @@ const (
 	// large, one in so many.
 	fewestOld    = 20
 	pollingShare = 5
+	// longDrain is from when on a drain without a deadline seems to be waiting in vain.
+	longDrain = 10 * time.Minute
 	// nearLimit is the share of limits.connections from which on it is told.
 	nearLimit = 0.9
 	// fewestErrors is how many requests a node must fail between two statuses.
@@ -148,10 +150,10 @@ func (f *findings) ofReplicas() {
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
 		case r.Limit > 0 && r.Connections >= r.Limit:
 			p.Level = bad
-			f.add(p, "Replica %s has all %s connections that it may have", r.Name, notice.Thousands(int(r.Limit)))
+			f.add(p, "Replica %s has all %s connections that limits.connections or its descriptors (ulimit -n) allow", r.Name, notice.Thousands(int(r.Limit)))
 		case r.Limit > 0 && float64(r.Connections) >= nearLimit*float64(r.Limit):
 			p.Level = warn
-			f.add(p, "Replica %s has %s of %s connections that it may have", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
+			f.add(p, "Replica %s has %s of %s connections that limits.connections or its descriptors (ulimit -n) allow", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
 		}
 	}
 	if len(versions) > 1 {
@@ -203,8 +205,8 @@ func (f *findings) ofCluster(c *Cluster) {
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
-	if c.Old.All >= fewestOld && c.Old.Polling*pollingShare >= c.Old.All {
-		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes refuse upgrades?",
+	if c.Old.Stuck() {
+		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
 			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
 	}
 	if before := f.clusterBefore(c.Name); before != nil {
@@ -279,6 +281,11 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	case d.Rate > 0:
 		f.add(p, "%s is drained: %s left, %.0f a second end", name, left, d.Rate)
 	case d.Deadline == nil:
+		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
+			p.Level = warn
+			f.add(p, "%s is drained for %.0f min, and %s do not leave: give the drain a deadline, as sidway drain %s --deadline 5m", name, since.Minutes(), left, n.Name)
+			return
+		}
 		f.add(p, "%s is drained: %s left, which end when their clients leave", name, left)
 	case d.Deadline.After(f.now.At):
 		f.add(p, "%s is drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))

@@ -38,8 +38,8 @@ func TestProblems(t *testing.T) {
 		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
-		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that it may have", ""},
-		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has all 1,000 connections that it may have", ""},
+		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that limits.connections or its descriptors (ulimit -n) allow", ""},
+		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has all 1,000 connections that limits.connections or its descriptors (ulimit -n) allow", ""},
 		"certificate late": {func(s *api.Status) {
 			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon.AddDate(0, 0, 13), Late: true}, {Name: "b.example.com", Ends: noon.AddDate(0, 0, 13)}}
 		}, false, "warn The certificate of a.example.com ends in 13 days, on 2026-12-11: does nobody renew it?", ""},
@@ -62,11 +62,12 @@ func TestProblems(t *testing.T) {
 		"drain ahead":   {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
 		"drain goes on": {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is drained: 1,200 sessions left, 50 a second end", ""},
 		"drain stuck":   {drained(api.Drain{Deadline: &noon}), false, "warn The drain of n2 of chat does not end: no other node takes its 1,200 sessions", ""},
+		"drain in vain": {drained(api.Drain{Since: noon.Add(-15 * time.Minute)}), false, "warn n2 of chat is drained for 15 min, and 1,200 sessions do not leave: give the drain a deadline, as sidway drain n2 --deadline 5m", ""},
 		"drain done": {func(s *api.Status) {
 			drained(api.Drain{})(s)
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
-		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, false, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes refuse upgrades?", ""},
+		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, false, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
 		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 10} }, false, "", ""},
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "bad 3 requests of chat got no node", ""},

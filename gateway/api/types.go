@@ -85,11 +85,14 @@ type Made struct {
 	Refused uint64 `json:"refused"`
 }
 
-// Old is the sessions of this replica that are older than 30 seconds.
+// Old is the sessions of this replica that are older than 30 seconds and of which it is known whether they poll still.
 type Old struct {
-	All     int `json:"all"`
+	All     int `json:"all" doc:"that have a WebSocket here, or poll still"`
 	Polling int `json:"polling" doc:"that poll still. It is found out when a binding is renewed, so that it takes up to a third of the session's timers more; of sessions that poll by turns at several replicas some are left out"`
 }
+
+// Stuck reports whether so many poll that something seems to keep them from WebSockets.
+func (o Old) Stuck() bool { return o.All >= fewestOld && o.Polling*pollingShare >= o.All }
 
 // Fault is a sign that something is set up wrongly.
 type Fault struct {

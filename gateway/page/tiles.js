@@ -59,7 +59,7 @@ tile("Upgrades made", (s, h) => {
 tile("Still polling", (s, h) => {
   const old = sum(s, (c) => c.old.all);
   const polling = sum(s, (c) => c.old.polling);
-  return [percent(polling, old), old > 0 ? `${compact(polling)} of ${compact(old)} sessions, after 30 s` : "no session is 30 s old", h.values("polling"), old >= 20 && 5 * polling >= old ? "warn" : "ok"];
+  return [percent(polling, old), old > 0 ? `${compact(polling)} of ${compact(old)} sessions, after 30 s` : "not known of any session yet", h.values("polling"), old >= 20 && 5 * polling >= old ? "warn" : "ok"];
 });
 tile("WebSockets here", (s, h) => [compact(totals(s).sockets), `${rate(h.rate("closed"))}/s end, ${largest(s, h, "end", (c) => c.ends)}`, h.values("sockets")]);
 tile("Answered by sidway", (s, h) => [`${rate(h.rate("answered"))}/s`, largest(s, h, "response", (c) => c.responses), h.rates("answered"), h.rate("answered") >= 1 ? "warn" : "ok"]);

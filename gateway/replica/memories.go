@@ -83,6 +83,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 			_ = r.setConnections() // it worked at start
 			if second%processorsEvery == 0 {
 				r.shareProcessors()
+				r.tellPolling()
 			}
 			r.reloading.Unlock()
 		}

@@ -73,6 +73,7 @@ type Replica struct {
 	events   api.Events
 	started  time.Time
 	compared notice.Limiter[*comparison] // differences that the log tells of
+	polling  notice.Limiter[string]      // clusters whose clients poll
 
 	addrs       atomic.Pointer[[]net.Addr] // of the listeners
 	admin       *http.Server
@@ -107,7 +108,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		given: s.Listen, adminAt: s.Admin,
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
-		compared: notice.Limiter[*comparison]{Pause: compareQuiet},
+		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[string]{Pause: pollingQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
 		}, []string{"outcome"}),

@@ -85,7 +85,6 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	c.Waiting, c.Tunnels, c.Ends, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
 	sessions := p.nodes.Cluster.Sessions
-	c.Old.All, c.Old.Polling = sessions.Old()
 	c.Ended, c.Expired = sessions.Ended()
 	drains := p.nodes.Draining()
 	for _, s := range p.nodes.Cluster.Statuses() {
@@ -98,6 +97,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
+	c.Old = p.old()
 	return c
 }
 
@@ -140,4 +140,27 @@ func (r *Replica) name() string {
 // event tells whoever listens to the API of what happens.
 func (r *Replica) event(kind, cluster, node, text string) {
 	r.events.Add(api.Event{Kind: kind, Cluster: cluster, Node: node, Text: text})
+}
+
+// old tells how many of the sessions that are older than half a minute poll, of those of which it is known.
+func (p *part) old() api.Old {
+	all, polling := p.nodes.Cluster.Sessions.Old()
+	sockets := 0
+	for _, s := range p.nodes.Cluster.Statuses() {
+		sockets += s.Sockets
+	}
+	return api.Old{All: min(all, polling+sockets), Polling: polling}
+}
+
+// pollingQuiet is how long the log does not repeat that a cluster's clients poll.
+const pollingQuiet = time.Hour
+
+// tellPolling logs that clients of a cluster do not come to WebSockets.
+func (r *Replica) tellPolling() {
+	for _, p := range r.parts() {
+		if o := p.old(); o.Stuck() && r.polling.Due(p.cfg.Name) {
+			r.log.Warn("sessions poll that are older than half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
+				"cluster", p.cfg.Name, "polling", o.Polling, "of", o.All)
+		}
+	}
 }

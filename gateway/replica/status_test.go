@@ -3,9 +3,12 @@ package replica_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -133,4 +136,35 @@ func TestStatusOfAllReplicas(t *testing.T) {
 		return strings.Contains(text, `"stopping":true`) || seen(replicas[0]) == "true 0 0 false 1 1"
 	})
 	affinitytest.Eventually(t, "it has ended", func() bool { return seen(replicas[0]) == "true 0 0 false 1 1" })
+}
+
+// Clients that stay on polling are told of by the log as well, once, and while it is not known of any session there is no share.
+func TestClientsThatPollAreLogged(t *testing.T) {
+	t.Parallel()
+	node := engineiotest.Start(t, engineiotest.Options{PingInterval: 5 * time.Second, PingTimeout: 4 * time.Second, NoUpgrades: true})
+	var log lockedBuffer
+	r := startLogged(t, settings(node), slog.New(slog.NewTextHandler(&log, nil)))
+	awaitReady(t, r)
+	handshakes(t, r, 20)
+	sids := node.Sessions()
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(log.String(), "sessions poll that are older than half a minute"); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatalf("not told: %+v", statusOf(t, r).Clusters[0].Old)
+		}
+		for _, sid := range sids {
+			res, err := http.Get(r.url("/socket.io/?EIO=4&transport=polling&sid=" + sid)) // the node's pings answer it
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			res, err = http.Post(r.url("/socket.io/?EIO=4&transport=polling&sid="+sid), "text/plain", strings.NewReader("3"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+		}
+	}
+	if old := statusOf(t, r).Clusters[0].Old; old.All != 20 || old.Polling != 20 {
+		t.Errorf("%+v", old)
+	}
 }
