@@ -91,6 +91,7 @@ type Gateway struct {
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
 	two       lazyHTTP2
+	pipes     *tunnel.Engine // of connections with HTTP/2, which do not end in waves, but when their requests are answered
 	quota     quota
 	throttles throttles
 	crew      crew
@@ -99,7 +100,7 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, dial: sock.Dial, paceTime: paceTime}
+	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
 	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {
@@ -152,6 +153,9 @@ func (g *Gateway) Close() {
 		d.do(d.close)
 	}
 	g.two.close()
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = g.pipes.Shutdown(now, 1, 0)
 	g.serving.Wait()
 	g.crew.close()
 }

@@ -64,17 +64,28 @@ func newHTTP2(g *Gateway) *http2 {
 		Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: http2Streams}, ErrorLog: quiet,
 		IdleTimeout: g.limits().IdleTime,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, http2Key{}, c) },
-		Handler: &httputil.ReverseProxy{
+		Handler: named(&httputil.ReverseProxy{
 			Rewrite: h.rewrite, FlushInterval: -1, ErrorLog: quiet, Transport: h.transport,
 			// The road answers whatever it can answer. What is cut there is cut here.
 			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		},
+		}),
 	}
 	go func() {
 		defer close(h.ended)
 		_ = h.server.Serve(h)
 	}()
 	return h
+}
+
+// named refuses requests that name no host, for which net/http would make one up.
+func named(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Host == "" {
+			http.Error(w, "no host", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, q)
+	})
 }
 
 type discard struct{}
@@ -188,7 +199,7 @@ func (c *clientConn) serveHTTP2() {
 	hc := &http2Conn{Conn: conn, id: strconv.FormatUint(h.last.Add(1), 36), d: d, client: c.Client, peer: c.peer, over: c.over}
 	h.clients.Store(hc.id, hc)
 	g.toNodes.Add(1)
-	g.tunnels.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{
+	g.pipes.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{
 		Block: g.limits().WriteTime,
 		Done: func(tunnel.Result) {
 			h.clients.Delete(hc.id)

@@ -217,6 +217,9 @@ func TestHTTP2EndsWithTheReplica(t *testing.T) {
 	}()
 	<-asked
 	s.Stop()
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.tunnels.Shutdown(now, 1, 0) // which WebSockets end in
 	close(release)
 	if status := <-answered; status != 200 {
 		t.Errorf("got %d", status)
@@ -240,5 +243,30 @@ func TestHTTP2CountsItsDescriptors(t *testing.T) {
 	s.Close()
 	if n := gateway.Descriptors(s.Gateway); n != 0 {
 		t.Errorf("%d are still counted", n)
+	}
+}
+
+// A request that names no host is refused as that of HTTP/1.1 is.
+func TestHTTP2WithoutAHost(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(node), withHTTP2)
+	conn := secureClient(t, s.addr, &tls.Config{RootCAs: clientTLS.RootCAs, NextProtos: []string{"h2"}})
+	var head bytes.Buffer
+	for _, f := range []string{"\x82", "\x87", "\x84", "\x01\x00"} { // GET, https, /, and an :authority of no byte
+		head.WriteString(f)
+	}
+	io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+"\x00\x00\x00\x04\x00\x00\x00\x00\x00"+
+		"\x00\x00"+string(rune(head.Len()))+"\x01\x05\x00\x00\x00\x01"+head.String())
+	conn.SetReadDeadline(time.Now().Add(patience))
+	b, got := make([]byte, 64<<10), ""
+	for !strings.Contains(got, "no host") {
+		n, err := conn.Read(b)
+		if got += string(b[:n]); err != nil {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	if node.received() != "" {
+		t.Errorf("the node was asked %q", node.received())
 	}
 }

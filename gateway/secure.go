@@ -73,12 +73,15 @@ func (n *nodeConn) secured(state tls.ConnectionState, err error) {
 	outcome := outcomeOf(state, err)
 	n.d.g.metrics.tls.WithLabelValues("node", outcome).Inc()
 	c := n.client
-	if c == nil || err == nil {
+	if c == nil || err == nil && outcome != tlsCut {
 		return
 	}
 	text := "the TLS handshake with a node has failed"
-	if outcome == tlsPlain {
+	switch outcome {
+	case tlsPlain:
 		text = "a node that is to speak TLS speaks something else: is its URL to begin with http:// ?"
+	case tlsCut:
+		text = "a node ends connections in the middle of the TLS handshake: does it speak TLS there?"
 	}
 	c.x.tellFault(faultNodeTLS, n.node.Name, text, "node", n.node.Name, "address", n.node.Address, "error", err)
 }

@@ -120,3 +120,26 @@ func TestNodeThatIsNotTrusted(t *testing.T) {
 		t.Errorf("counted %v, logged %s", n, log.String())
 	}
 }
+
+// A node that hangs up in the handshake is told of by what it does, and not as one that says nothing.
+func TestNodeThatCutsTheHandshake(t *testing.T) {
+	t.Parallel()
+	l := listenLocal(t)
+	defer l.Close()
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+	}()
+	good := startNode(t, "good", engine(aSID))
+	s := startGateway(t, func(o *siteOptions) {
+		o.routes = []gateway.Route{{Path: "/socket.io/", Cluster: cluster.New("c1", cluster.Settings{Nodes: []cluster.Config{
+			{Name: "bad", Address: l.Addr().String(), Weight: 1000, TLS: clientTLS}, {Name: "good", Address: good.addr, Weight: 1, TLS: nodeTLS()},
+		}})}}
+	})
+	dial(t, s.addr).expect(get(handshakeTarget), 200, openPacket(aSID))
+	if n := s.metric("sidway_setup_faults_total", "node_tls"); n != 1 {
+		t.Errorf("told %v times", n)
+	}
+}
