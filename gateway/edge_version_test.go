@@ -63,3 +63,31 @@ func TestAnotherVersionThanTheSessions(t *testing.T) {
 		})
 	}
 }
+
+// Version 4 has no binary payloads, and CVE-2026-59725 is what some nodes make of one, so
+// that no node gets any. In version 3 clients send them.
+func TestBinaryPayload(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n))
+	const binary, page = "Content-Type: application/octet-stream", "Origin: https://page.example"
+	post := func(version int, body, framing string) string {
+		return request("POST", fmt.Sprintf("/socket.io/?EIO=%d&transport=polling&sid=%s", version, aSID), body, binary, page, framing)
+	}
+	b := sessionOn(n)
+	b.Version = 4
+	s.bindAs(aSID, b)
+	for _, r := range []string{post(4, "4x", "Content-Length: 2"), post(4, "2\r\n4x\r\n0\r\n\r\n", chunked)} {
+		a := raw(t, s.addr, r).answer()
+		if a.StatusCode != 400 || a.Text != badRequest || a.Header.Get("Access-Control-Allow-Origin") != "https://page.example" {
+			t.Errorf("%q: %d %q %v", r, a.StatusCode, a.Text, a.Header)
+		}
+	}
+	if got := n.received(); got != "" {
+		t.Errorf("the node received …%q", tail([]byte(got)))
+	}
+	b.Version = 3
+	s.bindAs(aSID, b)
+	raw(t, s.addr, post(3, "\x00\x02\xff4x", "Content-Length: 5"))
+	n.conn(0).await("POST ")
+}

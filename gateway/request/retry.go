@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/http1"
 )
 
 // What can become of a request between us and a node.
@@ -38,6 +39,9 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 		return engineio.VersionMismatch, false // an upgrade with another can end the node's process: CVE-2026-102599
 	}
 	if x.Kind == Post {
+		if x.Query.Version == 4 && x.Req.Get(http1.ContentType) == "application/octet-stream" {
+			return engineio.BadRequest, false // version 4 has no such payload: CVE-2026-59725
+		}
 		x.Upload.Limit = x.bodyLimit()
 		if max(x.Req.ContentLength, x.Upload.Got) > x.Upload.Limit {
 			return engineio.BodyTooLarge, false
