@@ -2,10 +2,12 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -141,5 +143,23 @@ func TestNodeThatCutsTheHandshake(t *testing.T) {
 	dial(t, s.addr).expect(get(handshakeTarget), 200, openPacket(aSID))
 	if n := s.metric("sidway_setup_faults_total", "node_tls"); n != 1 {
 		t.Errorf("told %v times", n)
+	}
+}
+
+// A client of TLS 1.2 that wants to negotiate again, each time for the price of a handshake, is cut.
+func TestRenegotiationIsRefused(t *testing.T) {
+	t.Parallel()
+	s := startGateway(t, withNodes(startNode(t, "n1", nil)), withTLS)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, "openssl", "s_client", "-connect", s.addr, "-tls1_2")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(in, "R\n") // it is a command to openssl
+	out, err := c.CombinedOutput()
+	if ctx.Err() != nil || !bytes.Contains(out, []byte("RENEGOTIATING")) || !bytes.Contains(out, []byte("alert unexpected message")) {
+		t.Errorf("openssl s_client (Debian: apt-get install openssl) ended with %v:\n%s", err, out)
 	}
 }
