@@ -17,7 +17,7 @@ import (
 func TestLimitOfDescriptorsChanges(t *testing.T) {
 	nodes := startNodes(t, pings{}, node48, node48)
 	r := startReplica(t, affinitytest.StartRedis(t).URL(), nodes)
-	driver := startClients(t, plan{URL: "http://" + r.listen, Library: 4, Modes: busy, Window: 2})
+	driver := startClients(t, plan{URL: scheme + r.listen, Library: 4, Modes: busy, Window: 2})
 	driver.connect(t)
 	driver.begin(t, pace)
 	driver.sent(t, 200)
@@ -82,7 +82,7 @@ func (r *replica) servesStrangers(t *testing.T) {
 // stranger makes a direct connect on a connection of its own, which it keeps.
 func (r *replica) stranger(t *testing.T) *http.Response {
 	t.Helper()
-	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.listen+"/socket.io/?EIO=4&transport=websocket", nil)
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+r.listen+"/socket.io/?EIO=4&transport=websocket", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func (r *replica) stranger(t *testing.T) *http.Response {
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: clientTLS}
 	a, err := (&http.Client{Transport: transport}).Do(q)
 	if err != nil {
 		t.Fatal(err)

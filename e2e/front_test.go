@@ -33,7 +33,7 @@ func startFront(t *testing.T, targets ...string) *front {
 	return f
 }
 
-func (f *front) url() string { return "http://" + f.ln.Addr().String() }
+func (f *front) url() string { return scheme + f.ln.Addr().String() }
 
 // route sends new connections to these targets from now on; established ones stay where they are.
 func (f *front) route(targets ...string) {
@@ -140,25 +140,34 @@ func reset(c *net.TCPConn) {
 	_ = c.Close()
 }
 
+// unseen stands for the sids of what is encrypted.
+const unseen = ""
+
 var sidInTarget = regexp.MustCompile(`^[A-Z]+ [^ ]*[?&]sid=([^& ]+)`)
 
 func (f *front) note(head []byte, target string) {
-	m := sidInTarget.FindSubmatch(head)
-	if m == nil {
+	sid := unseen
+	if m := sidInTarget.FindSubmatch(head); m != nil {
+		sid = string(m[1])
+	} else if !encrypted {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.seen[string(m[1])] == nil {
-		f.seen[string(m[1])] = map[string]int{}
+	if f.seen[sid] == nil {
+		f.seen[sid] = map[string]int{}
 	}
-	f.seen[string(m[1])][target]++
+	f.seen[sid][target]++
 }
 
-// alternated reports whether the connections of every one of the sessions went to at least two targets.
+// alternated reports whether the connections of every one of the sessions went to at least two targets. Through TLS it sees no
+// sids, and answers for all connections together.
 func (f *front) alternated(sessions []session) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if encrypted {
+		return len(f.seen[unseen]) >= 2
+	}
 	for _, s := range sessions {
 		if len(s.SIDs) == 0 || len(f.seen[s.SIDs[len(s.SIDs)-1]]) < 2 {
 			return false

@@ -124,6 +124,7 @@ func TestJSONP(t *testing.T) {
 			}
 			r.post("1")
 			s.checkAllLeft(t)
+			s.checkEncrypted(t)
 		})
 	}
 }

@@ -2,7 +2,7 @@
 // reference servers, clients are the reference libraries, and each TCP connection goes to the next replica in turn.
 //
 // It needs node (18 or later) with the modules of package.json, redis-server, make and the Go tool, and fails without
-// them. E2E_RACE=1 builds the replicas with the race detector.
+// them. E2E_RACE=1 builds the replicas with the race detector, E2E_TLS=1 has clients come to them by TLS.
 package e2e_test
 
 import (

@@ -20,7 +20,7 @@ import (
 // browser makes ordinary requests, each on a connection of its own, so that they go to both replicas in turn.
 func browser(t *testing.T) *http.Client {
 	t.Helper()
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: clientTLS}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

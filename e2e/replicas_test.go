@@ -29,7 +29,7 @@ func startReplica(t *testing.T, redisURL string, nodes []*node, settings ...stri
 	r := &replica{binary: binaryOf(t, sidwayBinary), listen: freeAddress(t), admin: freeAddress(t)}
 	r.config = filepath.Join(t.TempDir(), "sidway.yaml")
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nadmin: {listen: %s}\naffinity: {redis: %s}\n", r.listen, r.admin, redisURL)
+	fmt.Fprintf(&b, "%sadmin: {listen: %s}\naffinity: {redis: %s}\n", listenLines(t, r.listen), r.admin, redisURL)
 	// On a crowded machine the default of 5 s may go by before a test has brought back what a request is held for.
 	fmt.Fprintf(&b, "limits: {queue_time: 20s}\nshutdown: {notice: 1s, deadline: 5s, waves: 4}\n")
 	fmt.Fprintf(&b, "clusters:\n  - name: chat\n")

@@ -70,6 +70,7 @@ func TestSessions(t *testing.T) {
 			}
 			driver.leave(t)
 			s.checkAllLeft(t)
+			s.checkEncrypted(t)
 			t.Logf("%.1f s, the clients' process waited for the processor up to %.1f s", r.Seconds, r.Lag)
 		})
 	}

@@ -16,7 +16,7 @@ func TestNodeThatRoutesByConnection(t *testing.T) {
 	r := startReplica(t, affinitytest.StartRedis(t).URL(), []*node{n}, "keep_alive: false")
 
 	driver := startClients(t, plan{
-		URL: "http://" + r.listen, Library: 4, SharedAgent: true,
+		URL: scheme + r.listen, Library: 4, SharedAgent: true,
 		Modes: map[string]int{"polling": 30, "upgrade": 30, "websocket": 10},
 	})
 	got := driver.exchange(t, 20)

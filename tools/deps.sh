@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's
-# file for it is tried, too), nginx, Caddy, systemd's tools, groff, a C compiler for the race detector, and the npm packages of package-lock.json;
+# file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, a C compiler for the race detector, and the npm packages of package-lock.json;
 # "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, and "deps.sh docker" an engine. What is there is left alone, and no service
 # is started.
 set -euo pipefail
@@ -18,6 +18,7 @@ have nginx || packages+=(nginx)
 have caddy || packages+=(caddy)
 have systemd-analyze || packages+=(systemd)
 have groff || packages+=(groff-base)
+have openssl || packages+=(openssl)
 [ "${1:-}" != perf ] || have perf || packages+=(linux-perf)
 [ "${1:-}" != promtool ] || have promtool || packages+=(prometheus)
 [ "${1:-}" != docker ] || have dockerd || packages+=(docker.io iptables)

@@ -5,7 +5,8 @@
 //   rooms (sessions say in their query which of so many rooms they want).
 // It answers these lines: connect (waits until all are connected), exchange {messages}, start {pace}, finish, stats, stop.
 import { createRequire } from "node:module";
-import { Agent } from "node:http";
+import * as http from "node:http";
+import * as https from "node:https";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Session } from "./session.mjs";
 import { say, serve } from "./lines.mjs";
@@ -47,7 +48,7 @@ class Driver {
   constructor(config) {
     this.config = { window: 4, stall: 60000, ...config };
     this.io = require(config.library === 2 ? "socket.io-client-2" : "socket.io-client");
-    if (config.sharedAgent) this.agent = new Agent({ keepAlive: true });
+    if (config.sharedAgent) this.agent = new (config.url.startsWith("https") ? https : http).Agent({ keepAlive: true });
     this.sessions = [];
     for (const [mode, count] of Object.entries(config.modes)) {
       for (let i = 0; i < count; i++) this.sessions.push(new Session(this, this.sessions.length, mode));
