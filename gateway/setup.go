@@ -42,6 +42,11 @@ const (
 // what it is about where a cluster can have several: a node's name.
 func (g *Gateway) tellFault(cluster, reason, subject, words string, args ...any) {
 	g.metrics.SetupFault(cluster, reason, subject, words)
+	g.logFault(cluster, reason, subject, words, args...)
+}
+
+// logFault is the part of tellFault that the log has.
+func (g *Gateway) logFault(cluster, reason, subject, words string, args ...any) {
 	if g.notices.due(reason, cluster, subject) {
 		g.log.Warn(words, append([]any{"cluster", cluster}, args...)...)
 	}
@@ -159,12 +164,10 @@ func (x *exchange) tellCutHandshakes() {
 // tellRefusals tells of a node that has refused many handshakes in a row.
 func (x *exchange) tellRefusals(said []byte) {
 	const words = "a node refuses one handshake after the other"
-	body := excerpt(said)
-	x.g.metrics.SetupFault(x.route.Cluster.Name, faultRefusals, x.Node.Name, words+": it says "+strconv.Quote(body))
-	if !x.g.notices.due(faultRefusals, x.route.Cluster.Name, x.Node.Name) {
-		return
-	}
-	x.g.log.Warn(words+", for the reason in body: either its rules are wrong, or these clients are", "cluster", x.route.Cluster.Name, "node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", body,
+	body, name := excerpt(said), x.route.Cluster.Name
+	x.g.metrics.SetupFault(name, faultRefusals, x.Node.Name, words+": it says "+strconv.Quote(body))
+	x.g.logFault(name, faultRefusals, x.Node.Name, words+", for the reason in body: either its rules are wrong, or these clients are",
+		"node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", body,
 		"client", x.Origin().IP, "origin", request.Shortened(x.Req.Get(http1.Origin), longestLogged))
 }
 

@@ -87,7 +87,8 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	sessions := p.nodes.Cluster.Sessions
 	c.Ended, c.Expired = sessions.Ended()
 	drains := p.nodes.Draining()
-	for _, s := range p.nodes.Cluster.Statuses() {
+	statuses := p.nodes.Cluster.Statuses()
+	for _, s := range statuses {
 		n := r.statusOfNode(p, s)
 		if d, drains := drains[n.Name]; drains {
 			n.Drain = statusOfDrain(d)
@@ -97,7 +98,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
-	c.Old = p.old()
+	c.Old = p.old(statuses)
 	return c
 }
 
@@ -143,10 +144,10 @@ func (r *Replica) event(kind, cluster, node, text string) {
 }
 
 // old tells how many of the sessions that are older than half a minute poll, of those of which it is known.
-func (p *part) old() api.Old {
+func (p *part) old(nodes []cluster.Status) api.Old {
 	all, polling := p.nodes.Cluster.Sessions.Old()
 	sockets := 0
-	for _, s := range p.nodes.Cluster.Statuses() {
+	for _, s := range nodes {
 		sockets += s.Sockets
 	}
 	return api.Old{All: min(all, polling+sockets), Polling: polling}
@@ -158,7 +159,7 @@ const pollingQuiet = time.Hour
 // tellPolling logs that clients of a cluster do not come to WebSockets.
 func (r *Replica) tellPolling() {
 	for _, p := range r.parts() {
-		if o := p.old(); o.Stuck() && r.polling.Due(p.cfg.Name) {
+		if o := p.old(p.nodes.Cluster.Statuses()); o.Stuck() && r.polling.Due(p.cfg.Name) {
 			r.log.Warn("sessions poll that are older than half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
 				"cluster", p.cfg.Name, "polling", o.Polling, "of", o.All)
 		}

@@ -2,12 +2,7 @@ package tlsconn_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"net"
 	"sync"
 	"syscall"
@@ -16,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tlsconn"
@@ -182,20 +178,10 @@ func await[T any](t testing.TB, c <-chan T) (v T) {
 // configs are a server's configuration and one of a client that trusts it.
 func configs(t testing.TB, version uint16) (server, client *tls.Config) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"sidway.test"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, _ := x509.ParseCertificate(der)
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12, MaxVersion: version}
-	client = &tls.Config{RootCAs: pool, ServerName: "sidway.test", MaxVersion: version}
+	a := keyfiletest.NewAuthority(t, "test")
+	cert := a.Issue(t, keyfiletest.Request{Names: []string{"sidway.test"}}).TLS(t)
+	server = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, MaxVersion: version}
+	client = &tls.Config{RootCAs: a.Pool, ServerName: "sidway.test", MaxVersion: version}
 	return server, client
 }
 

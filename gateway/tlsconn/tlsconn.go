@@ -103,9 +103,7 @@ func (s *stream) Event(e loop.Events) loop.Events {
 	}
 	switch s.phase {
 	case open, broken:
-		if s.out != nil {
-			_ = s.flush() // of its failure a read tells
-		}
+		_ = s.flush() // of its failure a read tells
 		return e
 	case waits:
 		s.begin()
@@ -135,9 +133,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	for got := 0; n < len(b) && err == nil; n += got {
 		got, err = s.read(b[n:])
 	}
-	if s.out != nil { // crypto/tls has answered something by itself
-		_ = s.flush()
-	}
+	_ = s.flush() // crypto/tls may have answered something by itself
 	if n == 0 {
 		return 0, err
 	}
