@@ -14,7 +14,6 @@ import (
 	"github.com/sidway/sidway/gateway/notice"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // The pause after an accept that failed for want of descriptors: the connections wait in the kernel until some are free.
@@ -227,13 +226,9 @@ func (a *acceptor) admit(fd int, from netip.AddrPort) {
 	}
 	d := a.g.drivers[a.next]
 	a.next = (a.next + 1) % len(a.g.drivers)
-	c := &clientConn{
-		Client: client, g: a.g, d: d, fd: fd, from: from, tls: a.TLS, introduced: a.ProxyProtocol, redirect: a.Redirect, fresh: true,
-		peer: throttle.Of(from.Addr()),
-	}
-	c.Init(c)
-	c.waiter.c = c
-	c.seat, c.over = a.g.sit(c.peer, c.Trusted)
+	c := a.g.newClientConn(d, fd, caller{Client: client, from: from})
+	c.tls, c.introduced, c.redirect = a.TLS, a.ProxyProtocol, a.Redirect
+	c.sit()
 	a.g.admit(c)
 	if d == a.d {
 		c.arrive()

@@ -18,24 +18,20 @@ import (
 // clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
 type clientConn struct {
 	loop.Timer
-	request.Client
+	caller
 	g      *Gateway
 	d      *driver
 	fd     int
 	token  loop.Token
-	tls    *tls.Config    // nil: it is not encrypted
-	from   netip.AddrPort // the client, as it stands in IP
-	to     netip.AddrPort // what it connected to; invalid: what the socket says
+	tls    *tls.Config // nil: it is not encrypted
 	waiter waiter
-	peer   throttle.Client // whom it comes from
-	seat   seat            // counted for it
+	seat   seat // counted for it
 
 	redirect   *Redirect // nil: requests go to nodes
 	introduced bool      // by a header of the PROXY protocol, which has not come yet
 
 	surplus bool // above the limit of connections: only what belongs to a session is served
 	crowded bool // even above the overflow: only what belongs to a session that is known here is
-	over    bool // its client has more than it may: likewise
 	fresh   bool // it has not sent a request yet
 
 	state state
@@ -59,6 +55,22 @@ type clientConn struct {
 	x    *exchange // the request in hand
 	n    *nodeConn // that it was sent on
 	kept *nodeConn // an idle one that no other client may use; nil: there is none
+}
+
+// caller is who is at the other end of a connection.
+type caller struct {
+	request.Client
+	from netip.AddrPort  // the client, as it stands in IP
+	to   netip.AddrPort  // what it connected to; invalid: what the socket says
+	peer throttle.Client // whom it counts for
+	over bool            // that one has more connections than it may: only what belongs to a session is served
+}
+
+func (g *Gateway) newClientConn(d *driver, fd int, who caller) *clientConn {
+	c := &clientConn{caller: who, g: g, d: d, fd: fd, fresh: true}
+	c.Init(c)
+	c.waiter.c = c
+	return c
 }
 
 // state is what a client's connection waits for.

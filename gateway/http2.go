@@ -13,9 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/throttle"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -40,11 +38,9 @@ type http2 struct {
 // http2Conn is a client's connection, as net/http has it.
 type http2Conn struct {
 	net.Conn
-	id     string
-	d      *driver // whose loop the client's requests are dealt with on
-	client request.Client
-	peer   throttle.Client
-	over   bool
+	caller
+	id string
+	d  *driver // whose loop the client's requests are dealt with on
 }
 
 type http2Key struct{}
@@ -139,9 +135,7 @@ func (h *http2) dial(_ context.Context, _, address string) (net.Conn, error) {
 		return nil, err
 	}
 	c.d.loop.Send(task(func() {
-		n := &clientConn{Client: c.client, g: h.g, d: c.d, fd: inner, fresh: true, peer: c.peer, over: c.over}
-		n.Init(n)
-		n.waiter.c = n
+		n := h.g.newClientConn(c.d, inner, c.caller)
 		h.g.admit(n)
 		n.arrive()
 	}))
@@ -196,7 +190,10 @@ func (c *clientConn) serveHTTP2() {
 		return
 	}
 	h := g.http2()
-	hc := &http2Conn{Conn: conn, id: strconv.FormatUint(h.last.Add(1), 36), d: d, client: c.Client, peer: c.peer, over: c.over}
+	if !c.to.IsValid() {
+		c.to = sock.LocalAddr(c.fd) // which the sockets of its requests do not know
+	}
+	hc := &http2Conn{Conn: conn, caller: c.caller, id: strconv.FormatUint(h.last.Add(1), 36), d: d}
 	h.clients.Store(hc.id, hc)
 	g.toNodes.Add(1)
 	g.pipes.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,5 +270,25 @@ func TestHTTP2WithoutAHost(t *testing.T) {
 	}
 	if node.received() != "" {
 		t.Errorf("the node was asked %q", node.received())
+	}
+}
+
+// A node that is told of clients by the PROXY protocol hears of one with HTTP/2 as of any other.
+func TestHTTP2HeaderToNodes(t *testing.T) {
+	t.Parallel()
+	n := startProxiedNode(t, encrypted)
+	s := startGateway(t, introducing(n, 2), withHTTP2)
+	var own atomic.Pointer[string]
+	c := secondClient(t)
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if err == nil {
+			from := conn.LocalAddr().String()
+			own.Store(&from)
+		}
+		return conn, err
+	}
+	if status, body := ask(t, c, newRequest(t, "GET", "https://"+s.addr+"/", "")); status != 200 || body != *own.Load() {
+		t.Errorf("got %d, and the node sees %s in place of %s", status, body, *own.Load())
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/sidway/sidway/gateway/proxyheader"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // This file learns from the header of the PROXY protocol who the client of a connection is, and tells nodes.
@@ -97,8 +96,7 @@ func (c *clientConn) met(header []byte) {
 		c.Client = request.NewClient(h.From.Addr(), h.To.Port(), c.Proxies)
 		c.Secure = secure
 		c.g.stand(c.seat)
-		c.peer = throttle.Of(h.From.Addr())
-		c.seat, c.over = c.g.sit(c.peer, c.Trusted)
+		c.sit()
 	}
 	c.g.metrics.headers.WithLabelValues(outcome).Inc()
 	c.in.free()

@@ -56,14 +56,13 @@ func newBoundMetrics(limited *prometheus.CounterVec) (m boundMetrics) {
 // seat is a client's share of limits.client_connections: nobody's where it is not counted.
 type seat struct{ throttle.Client }
 
-// sit counts a connection for its client, and reports whether there are too many. A proxy's are those of its clients, whom it bounds
-// itself, if anybody does.
-func (g *Gateway) sit(c throttle.Client, trusted bool) (s seat, over bool) {
-	limit := g.limits().ClientConnections
-	if limit == 0 || trusted || !c.Known() {
-		return seat{}, false
+// sit counts a connection for the client that it comes from, and notes whether there are too many. A proxy's are those of its clients, whom it
+// bounds itself, if anybody does.
+func (c *clientConn) sit() {
+	c.peer, c.seat, c.over = throttle.Of(c.from.Addr()), seat{}, false
+	if limit := c.g.limits().ClientConnections; limit > 0 && !c.Trusted && c.peer.Known() {
+		c.seat, c.over = seat{c.peer}, c.g.throttles.seats.Add(c.peer) > limit
 	}
-	return seat{c}, g.throttles.seats.Add(c) > limit
 }
 
 // stand is the end of a sit.
