@@ -18,7 +18,7 @@ import (
 	"github.com/sidway/sidway/gateway"
 )
 
-// encrypted has the whole suite run with TLS between clients, gateway and nodes: SIDWAY_TEST_TLS=1 go test ./gateway. What
+// encrypted has the whole suite run with TLS between clients, gateway and nodes: SIDWAY_TEST_TLS=1 go test -count=1 ./gateway. What
 // crypto/tls cannot do is left out then.
 var encrypted = os.Getenv("SIDWAY_TEST_TLS") != ""
 
