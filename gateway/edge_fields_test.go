@@ -10,7 +10,7 @@ import (
 )
 
 // echoed starts a node that keeps the last head it got, and a gateway before it.
-func echoed(t *testing.T, options ...siteOption) (g *site, send func(head string) http.Header) {
+func echoed(t *testing.T, options ...siteOption) (g *site, send func(head string, inFront ...string) http.Header) {
 	t.Helper()
 	heads := make(chan http.Header, 1)
 	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
@@ -20,9 +20,9 @@ func echoed(t *testing.T, options ...siteOption) (g *site, send func(head string
 		c.send(answer(200, "ok"))
 	})
 	g = startGateway(t, append([]siteOption{withNodes(n)}, options...)...)
-	return g, func(head string) http.Header {
+	return g, func(head string, inFront ...string) http.Header {
 		t.Helper()
-		if r := raw(t, g.addr, head).answer(); r.StatusCode != 200 {
+		if r := introduce(t, g.addr, strings.Join(inFront, ""), head, false).answer(); r.StatusCode != 200 {
 			t.Fatalf("%q: answered %d %q", head, r.StatusCode, r.Text)
 		}
 		return <-heads
@@ -68,8 +68,8 @@ func TestConnectionNamesNoOthers(t *testing.T) {
 		"Content-Type: text/plain", "Content-Length: 5"))
 	for name, want := range map[string]string{
 		"Host": "chat.example.com", "Content-Length": "5", "Cookie": "a=b", "Authorization": "x", "Origin": "https://page.example",
-		"Content-Type": "text/plain", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "chat.example.com",
-		"X-Real-Ip": "127.0.0.1", "Forwarded": `for=127.0.0.1;host="chat.example.com";proto=http`,
+		"Content-Type": "text/plain", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": ownScheme, "X-Forwarded-Host": "chat.example.com",
+		"X-Real-Ip": "127.0.0.1", "Forwarded": `for=127.0.0.1;host="chat.example.com";proto=` + ownScheme,
 	} {
 		hasOnly(t, h, name, want)
 	}
@@ -100,11 +100,11 @@ func TestStrangersAreReplaced(t *testing.T) {
 	g, send := echoed(t, withTrusted("10.0.0.0/8", "::1/128"))
 	h := send(get("/open", forged))
 	hasOnly(t, h, "X-Forwarded-For", "127.0.0.1")
-	hasOnly(t, h, "X-Forwarded-Proto", "http")
+	hasOnly(t, h, "X-Forwarded-Proto", ownScheme)
 	hasOnly(t, h, "X-Forwarded-Host", "chat.example.com")
 	hasOnly(t, h, "X-Forwarded-Port", g.port)
 	hasOnly(t, h, "X-Real-Ip", "127.0.0.1")
-	hasOnly(t, h, "Forwarded", `for=127.0.0.1;host="chat.example.com";proto=http`)
+	hasOnly(t, h, "Forwarded", `for=127.0.0.1;host="chat.example.com";proto=`+ownScheme)
 	hasOnly(t, h, "X-Forwarded-Server")
 	hasOnly(t, h, "X-Forwarded-Prefix")
 	hasOnly(t, h, "X-Forwarded-Ssl")
@@ -120,12 +120,12 @@ func TestTrustedProxiesAreAppended(t *testing.T) {
 	hasOnly(t, h, "X-Forwarded-Host", "evil.example")
 	hasOnly(t, h, "X-Forwarded-Port", "443")
 	hasOnly(t, h, "X-Real-Ip", "7.7.7.7") // whoever the proxy heard
-	hasOnly(t, h, "Forwarded", `for=6.6.6.6;proto=https, for=7.7.7.7, for=127.0.0.1;host="chat.example.com";proto=http`)
+	hasOnly(t, h, "Forwarded", `for=6.6.6.6;proto=https, for=7.7.7.7, for=127.0.0.1;host="chat.example.com";proto=`+ownScheme)
 	hasOnly(t, h, "X-Forwarded-Prefix", "/evil")
 
 	h = send(get("/open")) // a trusted proxy that says nothing
 	hasOnly(t, h, "X-Forwarded-For", "127.0.0.1")
-	hasOnly(t, h, "X-Forwarded-Proto", "http")
+	hasOnly(t, h, "X-Forwarded-Proto", ownScheme)
 	hasOnly(t, h, "X-Forwarded-Port", g.port)
 }
 

@@ -46,6 +46,9 @@ func selfSigned(address string) (server, client *tls.Config) {
 	return server, client
 }
 
+// ownScheme is what nodes are told of clients' own connections in this run.
+var ownScheme = map[bool]string{false: "http", true: "https"}[encrypted]
+
 // listenOptions and nodeTLS are what gateways of this run are told.
 func listenOptions() (o gateway.ListenOptions) {
 	if encrypted {

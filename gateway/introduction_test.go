@@ -59,10 +59,8 @@ func TestClientByProxyHeader(t *testing.T) {
 		c.send(answer(200, r.URL.Path))
 	})
 	g := startGateway(t, withNodes(n), withTrusted("127.0.0.0/8", "10.0.0.0/8"), introduced)
-	const (
-		host  = `;host="chat.example.com";proto=http`
-		other = "X-Forwarded-For: 6.6.6.6"
-	)
+	const other = "X-Forwarded-For: 6.6.6.6"
+	host := `;host="chat.example.com";proto=` + ownScheme
 	for name, c := range map[string]struct{ header, line, list, ip, port, forwarded, outcome string }{
 		"version 1":            {headerV1, "A: b", "9.9.9.9", "9.9.9.9", "443", "for=9.9.9.9" + host, "client"},
 		"version 2":            {headerOfSeven, "A: b", "2001:db8::7", "2001:db8::7", "443", `for="[2001:db8::7]"` + host, "client"},
@@ -115,7 +113,7 @@ func TestSchemeByProxyHeader(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := send(c.header + get("/", c.line))
+			h := send(get("/", c.line), c.header)
 			hasOnly(t, h, "X-Forwarded-Proto", c.proto)
 			hasOnly(t, h, "X-Forwarded-Port", c.port)
 			hasOnly(t, h, "Forwarded", c.forwarded)

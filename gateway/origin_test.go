@@ -12,13 +12,13 @@ func TestClientBehindTrustedProxies(t *testing.T) {
 	t.Parallel()
 	g, send := echoed(t, withTrusted("127.0.0.0/8", "10.0.0.0/8", "fd00::/8"))
 	const host = `host="chat.example.com"`
-	hop := "for=127.0.0.1;" + host + ";proto=http" // as it is appended
+	hop := "for=127.0.0.1;" + host + ";proto=" + ownScheme // as it is appended
 	for name, c := range map[string]struct {
 		lines                            string
 		ip, list, forwarded, proto, port string
 	}{
-		"the balancer says nothing": {"", "127.0.0.1", "127.0.0.1", hop, "http", g.port},
-		"one balancer":              {"X-Forwarded-For: 9.9.9.9", "9.9.9.9", "9.9.9.9, 127.0.0.1", "for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port},
+		"the balancer says nothing": {"", "127.0.0.1", "127.0.0.1", hop, ownScheme, g.port},
+		"one balancer":              {"X-Forwarded-For: 9.9.9.9", "9.9.9.9", "9.9.9.9, 127.0.0.1", "for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port},
 		"TLS at the balancer": {
 			"X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: https", "9.9.9.9", "9.9.9.9, 127.0.0.1",
 			"for=9.9.9.9;" + host + ";proto=https, for=127.0.0.1", "https", "443",
@@ -30,27 +30,27 @@ func TestClientBehindTrustedProxies(t *testing.T) {
 		},
 		"two balancers": {
 			"X-Forwarded-For: 9.9.9.9, 10.1.2.3", "9.9.9.9", "9.9.9.9, 10.1.2.3, 127.0.0.1",
-			"for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port,
+			"for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port,
 		},
 		"a stranger's list in front": {
 			"X-Forwarded-For: 6.6.6.6, 10.6.6.6\nX-Forwarded-For: 9.9.9.9", "9.9.9.9", "6.6.6.6, 10.6.6.6, 9.9.9.9, 127.0.0.1",
-			"for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port,
+			"for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port,
 		},
-		"all are trusted": {"X-Forwarded-For: 10.0.0.2, 10.0.0.1", "10.0.0.2", "10.0.0.2, 10.0.0.1, 127.0.0.1", "for=10.0.0.2;" + host + ";proto=http, for=127.0.0.1", "http", g.port},
-		"with a port":     {"X-Forwarded-For: 9.9.9.9:1234", "9.9.9.9", "9.9.9.9:1234, 127.0.0.1", "for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port},
+		"all are trusted": {"X-Forwarded-For: 10.0.0.2, 10.0.0.1", "10.0.0.2", "10.0.0.2, 10.0.0.1, 127.0.0.1", "for=10.0.0.2;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port},
+		"with a port":     {"X-Forwarded-For: 9.9.9.9:1234", "9.9.9.9", "9.9.9.9:1234, 127.0.0.1", "for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port},
 		"IPv6": {
 			"X-Forwarded-For: 2001:db8::7, [fd00::1]:80", "2001:db8::7", "2001:db8::7, [fd00::1]:80, 127.0.0.1",
-			`for="[2001:db8::7]";` + host + ";proto=http, for=127.0.0.1", "http", g.port,
+			`for="[2001:db8::7]";` + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port,
 		},
-		"nonsense":             {"X-Forwarded-For: 6.6.6.6, <script>, 10.0.0.1", "10.0.0.1", "6.6.6.6, <script>, 10.0.0.1, 127.0.0.1", "for=10.0.0.1;" + host + ";proto=http, for=127.0.0.1", "http", g.port},
-		"a stranger's real IP": {"X-Real-IP: 6.6.6.6", "127.0.0.1", "127.0.0.1", hop, "http", g.port},
+		"nonsense":             {"X-Forwarded-For: 6.6.6.6, <script>, 10.0.0.1", "10.0.0.1", "6.6.6.6, <script>, 10.0.0.1, 127.0.0.1", "for=10.0.0.1;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port},
+		"a stranger's real IP": {"X-Real-IP: 6.6.6.6", "127.0.0.1", "127.0.0.1", hop, ownScheme, g.port},
 		"both, that agree": {
 			"X-Forwarded-For: 9.9.9.9\nForwarded: for=9.9.9.9;proto=http", "9.9.9.9", "9.9.9.9, 127.0.0.1",
 			"for=9.9.9.9;proto=http, " + hop, "http", "80",
 		},
 		"a stranger's Forwarded": {
 			"X-Forwarded-For: 9.9.9.9\nForwarded: for=6.6.6.6;proto=https", "9.9.9.9", "9.9.9.9, 127.0.0.1",
-			"for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port,
+			"for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port,
 		},
 		"a stranger's Forwarded with another protocol": {
 			"X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: http\nForwarded: for=9.9.9.9;proto=https", "9.9.9.9", "9.9.9.9, 127.0.0.1",
@@ -62,7 +62,7 @@ func TestClientBehindTrustedProxies(t *testing.T) {
 		},
 		"Forwarded with an open quote": {
 			`Forwarded: for="6.6.6.6, for=9.9.9.9;proto=https`, "9.9.9.9", "9.9.9.9, 127.0.0.1",
-			"for=9.9.9.9;" + host + ";proto=http, for=127.0.0.1", "http", g.port,
+			"for=9.9.9.9;" + host + ";proto=" + ownScheme + ", for=127.0.0.1", ownScheme, g.port,
 		},
 		"a hidden client": {
 			"Forwarded: for=_hidden;proto=https", "127.0.0.1", "127.0.0.1", "for=_hidden;proto=https, " + hop, "https", "443",
