@@ -21,6 +21,12 @@ const (
 	Unknown   = "unknown"   // poll with a sid that nobody made, another one each time, answered 400
 )
 
+// What Job.TLS can be.
+const (
+	Full   = "full"   // each connection by a handshake of its own
+	Resume = "resume" // connections by the ticket of an earlier one, where there is one
+)
+
 // Job says what a run does. The zero values of Active, Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
 // Post, Frame and Fanout, Split for Poll and Post.
 type Job struct {

@@ -13,12 +13,6 @@ import (
 	"github.com/sidway/sidway/bench/socket"
 )
 
-// What Job.TLS can be.
-const (
-	Full   = "full"   // each connection by a handshake of its own
-	Resume = "resume" // connections by the ticket of an earlier one, where there is one
-)
-
 // What every connection has to have been agreed on, so that all proxies do the same work.
 const (
 	version = tls.VersionTLS13
