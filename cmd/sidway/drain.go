@@ -48,7 +48,7 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 			return &usageError{text: fmt.Sprintf("--deadline %s is no time; write 30s, 5m or 1h", deadline), help: name}
 		}
 	}
-	r, err := c.remote(s)
+	r, err := c.remote(s, true)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,26 +15,19 @@ import (
 // healthLimit bounds one question; Docker's own limit for a health check is longer.
 const healthLimit = 2 * time.Second
 
-// health asks a replica on this machine whether it is ready. It finds the admin address in the settings, as serve does.
+// health asks a replica on this machine whether it is ready. It finds the admin address in the settings.
 func (c command) health(ctx context.Context, args []string) error {
 	var s settings
 	fs := flag.NewFlagSet("health", flag.ContinueOnError)
-	s.add(fs, func(o config.Setting) bool { return o.Key == "admin.listen" })
+	s.add(fs, func(o config.Setting) bool { return o.Key == config.AdminListen })
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "health")
 	}
-	if s.file == "" {
-		// serve may have its nodes from flags, and no node matters here.
-		s.flags["node"] = []string{"http://127.0.0.1:1"}
-	}
-	cfg, err := c.load(s)
+	r, err := c.remote(s, false)
 	if err != nil {
 		return err
 	}
-	if cfg.Admin.Off() {
-		return errors.New("admin.listen is off, so there is no address to ask")
-	}
-	answer, err := readiness(ctx, cfg.Admin.Listen)
+	answer, err := readiness(ctx, r.address)
 	if err != nil {
 		return err
 	}

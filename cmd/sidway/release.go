@@ -25,7 +25,7 @@ func (c command) release(ctx context.Context, args []string) error {
 	if len(words) != 2 && (len(words) != 1 || words[0] != "off") {
 		return &usageError{text: "say which version and its share, as sidway release v2 10%, or sidway release off", help: "release"}
 	}
-	r, err := c.remote(s)
+	r, err := c.remote(s, true)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c command) reloadRemote(ctx context.Context, args []string) error {
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "reload")
 	}
-	r, err := c.remote(s)
+	r, err := c.remote(s, true)
 	if err != nil {
 		return err
 	}

@@ -27,25 +27,25 @@ type remote struct {
 	client         *http.Client
 }
 
-// addRemote adds the flags by which a replica is found: it is found in the settings, as serve does.
+// addRemote adds the flags by which a replica is found: it is found in the settings.
 func (s *settings) addRemote(fs *flag.FlagSet) {
-	s.add(fs, func(o config.Setting) bool { return o.Key == "admin.listen" || o.Key == "admin.token" })
+	s.add(fs, func(o config.Setting) bool { return o.Key == config.AdminListen || o.Key == config.AdminToken })
 }
 
-// remote returns the replica that the settings name.
-func (c command) remote(s settings) (*remote, error) {
-	if s.file == "" {
-		// serve may have its nodes from flags, and no node matters here.
-		s.flags["node"] = []string{"http://127.0.0.1:1"}
+// remote returns the replica that the settings name. Its token is read where something is to be changed.
+func (c command) remote(s settings, changes bool) (*remote, error) {
+	keys := []string{config.AdminListen}
+	if changes {
+		keys = append(keys, config.AdminToken)
 	}
-	cfg, err := c.load(s)
+	admin, err := told(config.LoadAdmin(s.file, c.env, s.flags, keys...))
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Admin.Off() {
+	if admin.Off() {
 		return nil, errors.New("admin.listen is off, so there is no address to ask")
 	}
-	return &remote{cfg.Admin.Listen, cfg.Admin.Token, &http.Client{Transport: direct(cfg.Admin.Listen)}}, nil
+	return &remote{admin.Listen, admin.Token, &http.Client{Transport: direct(admin.Listen)}}, nil
 }
 
 // direct connects to address whatever is asked for, and by no proxy whatever the environment says. An unspecified address means this

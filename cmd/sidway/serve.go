@@ -141,10 +141,10 @@ func (c command) load(s settings) (*config.Config, error) {
 	return told(config.LoadWith(s.file, c.env, s.flags))
 }
 
-func told(cfg *config.Config, err error) (*config.Config, error) {
+func told[T any](cfg T, err error) (T, error) {
 	var problems *config.Error
 	if errors.As(err, &problems) {
-		return nil, fmt.Errorf("the settings cannot be used:\n%w", err)
+		err = fmt.Errorf("the settings cannot be used:\n%w", err)
 	}
 	return cfg, err
 }

@@ -31,7 +31,7 @@ func (c command) status(ctx context.Context, args []string) error {
 	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
 		return c.helpOr(err, "status")
 	}
-	r, err := c.remote(s)
+	r, err := c.remote(s, false)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (c command) trace(ctx context.Context, args []string) error {
 	if sid == "" {
 		return &usageError{text: "say which session, as sidway trace lv_VI97HAXpY6yYWAAAC", help: "trace"}
 	}
-	r, err := c.remote(s)
+	r, err := c.remote(s, false)
 	if err != nil {
 		return err
 	}

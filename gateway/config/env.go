@@ -23,16 +23,13 @@ func newEnvironment(environ []string) environment {
 }
 
 func (l *loader) environment() {
-	for _, f := range settings {
+	for _, f := range l.fields {
 		if text := l.env[variable(f.key)]; text != "" {
 			apply(l, f, l.cfg, variable(f.key), text)
 		}
 	}
-	if text := l.env["SIDWAY_NODES"]; text != "" {
+	if text := l.env["SIDWAY_NODES"]; text != "" && l.clusters {
 		l.nodes("SIDWAY_NODES", strings.Split(text, ","))
-	}
-	if !l.broken {
-		l.refuseUnknown()
 	}
 }
 

@@ -33,25 +33,40 @@ func CheckWith(file string, environ []string, f Flags) (*Config, error) {
 }
 
 func load(file string, environ []string, f Flags, strict bool) (*Config, error) {
-	l := &loader{
-		strict: strict,
-		cfg:    Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
-		env: newEnvironment(environ), expanded: map[string]bool{},
+	l := newLoader(environ)
+	l.strict, l.clusters = strict, true
+	if err := l.read(file, f); err != nil {
+		return nil, err
 	}
-	if file != "" {
-		data, err := read(file)
-		if err != nil {
-			return nil, err
-		}
-		l.file(file, data)
+	if !l.broken {
+		l.refuseUnknown()
 	}
-	l.environment()
-	l.flags(f)
 	l.check()
 	if err := l.err(); err != nil {
 		return nil, err
 	}
 	return l.cfg, nil
+}
+
+func newLoader(environ []string) *loader {
+	return &loader{
+		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
+		env: newEnvironment(environ), expanded: map[string]bool{}, fields: settings,
+	}
+}
+
+// read fills the settings from the file, if there is one, the environment and the flags.
+func (l *loader) read(file string, f Flags) error {
+	if file != "" {
+		data, err := read(file)
+		if err != nil {
+			return err
+		}
+		l.file(file, data)
+	}
+	l.environment()
+	l.flags(f)
+	return nil
 }
 
 func read(file string) ([]byte, error) {
@@ -74,6 +89,8 @@ func read(file string) ([]byte, error) {
 type loader struct {
 	report
 	cfg      *Config
+	fields   []field[Config] // that are read
+	clusters bool            // these too
 	env      environment
 	expanded map[string]bool // variables that values of the file name
 	strict   bool            // also what a replica works with is refused
@@ -82,7 +99,7 @@ type loader struct {
 }
 
 func (l *loader) flags(given Flags) {
-	for _, f := range settings {
+	for _, f := range l.fields {
 		texts := given[f.flag()]
 		if len(texts) == 0 || texts[len(texts)-1] == "" {
 			continue
@@ -93,7 +110,7 @@ func (l *loader) flags(given Flags) {
 		}
 		apply(l, f, l.cfg, "--"+f.flag(), text)
 	}
-	if nodes := given["node"]; len(nodes) > 0 {
+	if nodes := given["node"]; len(nodes) > 0 && l.clusters {
 		l.nodes("--node", nodes)
 	}
 }

@@ -36,8 +36,12 @@ func (l *loader) file(name string, data []byte) {
 	if len(bodies) > 1 {
 		l.add("", r.place(bodies[1]), "a second document begins here; write one document without ---")
 	}
-	clusters := field[Config]{about: about{key: "clusters"}, tree: func(r *reader, _ *Config, path string, n ast.Node) { r.clusters(path, n) }}
-	section[Config]{reader: r, target: l.cfg, fields: append(slices.Clip(settings), clusters)}.walk("", bodies[0])
+	fields := l.fields
+	if l.clusters {
+		clusters := field[Config]{about: about{key: "clusters"}, tree: func(r *reader, _ *Config, path string, n ast.Node) { r.clusters(path, n) }}
+		fields = append(slices.Clip(fields), clusters)
+	}
+	section[Config]{reader: r, target: l.cfg, fields: fields}.walk("", bodies[0])
 }
 
 func (l *loader) syntax(name string, err error) {

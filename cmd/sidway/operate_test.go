@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/sidway/sidway/engineio/engineiotest"
+)
+
+// A replica that serves on with what it had is operated by a file that it would refuse, as far as its address and token stand there.
+func TestOperatingByAFileThatIsRefused(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	admin, dir := free(t), t.TempDir()
+	token := filepath.Join(dir, "token")
+	o := operator{t, filepath.Join(dir, "sidway.yaml")}
+	put := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(token, "secret\n")
+	put(o.file, fmt.Sprintf("listen: %s\nadmin: {listen: %q, token: 'file:%s'}\nclusters: [{name: chat, nodes: [{name: n1, url: %q}]}]\n", free(t), admin, token, node.URL()))
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", o.file)
+	p.expect(t, "msg=serving")
+
+	put(o.file, fmt.Sprintf(`admin: {listen: %q, token: 'file:%s', hosts: "*", lisen: x}
+listen: [{address: ':443', tls: true}, 8080]
+tls: {certificates: [{cert: /nowhere.pem, key: /nowhere.key}]}
+affinity: {redis: '${NOWHERE}'}
+affinity: {}
+nodes: none
+clusters: [{name: chat, auth: {jwt: {keys: ['file:/nowhere']}}}]
+---
+another: document
+`, admin, token))
+	o.expect(1, "/nowhere.pem", "check")
+	o.expect(0, `{"status":"ready"}`, "health")
+	o.expect(0, "n1    ready", "status")
+	o.expect(1, "no session is live by that sid", "trace", "lv_VI97HAXpY6yYWAAAC")
+	o.expect(0, "n1 of chat gets no new sessions", "drain", "n1")
+	o.expect(0, "n1 of chat gets new sessions again\n", "undrain", "n1")
+	o.expect(0, "new sessions of chat go to all nodes\n", "release", "off")
+	o.expect(1, "/nowhere.pem", "reload") // by the replica
+
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	o.expect(0, "n1    ready", "status")
+	o.expect(0, `{"status":"ready"}`, "health")
+	o.expect(1, o.file+":1: admin.token: \""+token+"\" cannot be read: no such file", "drain", "n1")
+	put(o.file, "admin: {listen: 9090}\n")
+	o.expect(1, o.file+`:1: admin.listen: "9090" is a port without a colon; write :9090`, "status")
+	put(o.file, "admin: {listen: [\n")
+	o.expect(1, "not YAML: ", "status")
+	p.signal(t, syscall.SIGTERM)
+	p.end(t)
+}
