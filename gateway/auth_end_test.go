@@ -17,6 +17,8 @@ func (u untilGate) Judge(*auth.Ask) (auth.Verdict, func() auth.Verdict) {
 	return auth.Verdict{Ends: time.Now().Unix() + int64(u)}, nil
 }
 
+func (untilGate) Fault() (*auth.Fault, bool) { return nil, false }
+
 func (untilGate) Close() {}
 
 // A session ends with its token, whatever it does then, and at each replica: the waiting poll gets the close packet, so do later

@@ -104,3 +104,6 @@ func ForgetTrails(g *Gateway) {
 
 // Descriptors is how many are counted as used.
 func Descriptors(g *Gateway) int64 { return g.open.Load() + g.toNodes.Load() }
+
+// Metrics are those that g counts in.
+func (g *Gateway) Metrics() *Metrics { return g.metrics }

@@ -150,6 +150,12 @@ func (c *clientConn) tellForeignPage() {
 	}
 }
 
+const (
+	// overLimit is no fault of the setup by itself, so that it is not counted as one of its reasons.
+	overLimit   = "limit"
+	limitAdvice = "if the client is a proxy that hides who the clients are, name it in trusted_proxies"
+)
+
 // bounded counts a request that came up against a bound, and tells of it once in a while if it is refused.
 func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
 	if ok {
@@ -159,8 +165,9 @@ func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
 		return
 	}
 	c.g.metrics.bounds[b].refused.Inc()
-	if c.g.notices.due("limit", boundNames[b], "") {
-		c.g.log.Warn("requests are refused, since a limit is reached: if the client is a proxy that hides who the clients are, name it in trusted_proxies",
+	c.g.metrics.seen.note(faultKey{"", overLimit, "limits." + boundNames[b]}, "clients get 429, since a limit is reached: "+limitAdvice)
+	if c.g.notices.due(overLimit, boundNames[b], "") {
+		c.g.log.Warn("requests are refused, since a limit is reached: "+limitAdvice,
 			"limit", "limits."+boundNames[b], "client", c.x.Origin().IP)
 	}
 }

@@ -52,6 +52,9 @@ func TestHandshakesOfOneClient(t *testing.T) {
 	if got := s.metric("sidway_limited_total", "client_handshakes", "refused"); got != 6 {
 		t.Errorf("%v are counted", got)
 	}
+	if f := s.Metrics().Faults(); len(f) != 1 || f[0].Reason != "limit" || f[0].Subject != "limits.client_handshakes" || f[0].Count != 6 {
+		t.Errorf("whoever asks later is told %+v", f)
+	}
 }
 
 func TestHandshakesOfAll(t *testing.T) {

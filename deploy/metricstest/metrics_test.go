@@ -48,6 +48,7 @@ func live(t *testing.T) series {
 	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"chat.example.com"}}).Write(t, t.TempDir(), "a")
 	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}
 	c := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions}
+	c.Auth.JWT = &config.JWT{JWKS: "http://127.0.0.1:1/"} // for which no client needs a token
 	c.Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: 5 * time.Second, Rise: 1, Fall: 1}
 	for _, name := range []string{"n1", "n2"} {
 		n := engineiotest.Start(t, engineiotest.Options{})

@@ -201,6 +201,7 @@ func (f *findings) ofCluster(c *Cluster) {
 		p.Level = bad
 		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
 	}
+	f.ofAuth(c)
 	p.Level = warn
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
@@ -212,6 +213,24 @@ func (f *findings) ofCluster(c *Cluster) {
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
 	}
+}
+
+// ofAuth tells of keys, or a server, that cannot be asked, for as long as that is so: clients that are refused come back, and few do it
+// between two looks.
+func (f *findings) ofAuth(c *Cluster) {
+	if c.Auth == nil || c.Auth.Up {
+		return
+	}
+	p, what, effect := Problem{Level: bad, Cluster: c.Name}, "The server of auth.forward of %s cannot be asked", "clients get no session"
+	switch jwks := c.Auth.Asks == "jwks"; {
+	case jwks && c.Auth.LetsIn:
+		what, effect, p.Level = "The keys of auth.jwt.jwks of %s cannot be fetched", "those that are known stay in use", warn
+	case jwks:
+		what = "The keys of auth.jwt.jwks of %s cannot be fetched"
+	case c.Auth.LetsIn:
+		effect, p.Level = "clients are let in unasked", warn
+	}
+	f.add(p, what+", and %s (last tried on %s UTC): %s", c.Name, effect, c.Auth.Failed.UTC().Format(time.DateTime), c.Auth.Error)
 }
 
 func (f *findings) clusterBefore(name string) *Cluster {

@@ -68,6 +68,11 @@ func TestProblems(t *testing.T) {
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
 		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, false, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
+		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
+		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
+		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
+		"old keys":    {unauthorized(api.Auth{Asks: "jwks", LetsIn: true}), true, "warn The keys of auth.jwt.jwks of chat cannot be fetched, and those that are known stay in use (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
+		"authorized":  {unauthorized(api.Auth{Asks: "jwks", Up: true}), true, "", ""},
 		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 10} }, false, "", ""},
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "bad 3 requests of chat got no node", ""},
@@ -100,6 +105,16 @@ func TestProblems(t *testing.T) {
 		if tt.headline != "" && s.Headline != tt.headline {
 			t.Errorf("%s: headline %q, want %q", name, s.Headline, tt.headline)
 		}
+	}
+}
+
+// unauthorized returns what has the cluster's clients let in by a.
+func unauthorized(a api.Auth) func(*api.Status) {
+	return func(s *api.Status) {
+		if !a.Up {
+			a.Failed, a.Error = noon.Add(-time.Minute), "connection refused"
+		}
+		s.Clusters[0].Auth = &a
 	}
 }
 

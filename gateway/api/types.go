@@ -67,6 +67,7 @@ type Cluster struct {
 	Release *Release `json:"release,omitempty"`
 	Panic   bool     `json:"panic" doc:"all nodes are unhealthy, so health is not looked at"`
 	Nodes   []Node   `json:"nodes"`
+	Auth    *Auth    `json:"auth,omitempty" doc:"where somebody has to be asked whether clients may have a session"`
 
 	Waiting    int64             `json:"waiting" doc:"handshakes that wait because the pace of all nodes allows no more"`
 	Handshakes Made              `json:"handshakes" doc:"total of handshakes and direct connects that a node answered"`
@@ -77,6 +78,15 @@ type Cluster struct {
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
+}
+
+// Auth is how the last look-up went by which clients are let in.
+type Auth struct {
+	Asks   string    `json:"asks" doc:"jwks: for keys; forward: a server, about each client"`
+	Up     bool      `json:"up" doc:"the last look-up has worked, or none has ended yet"`
+	Failed time.Time `json:"failed,omitzero" doc:"when the last one failed"`
+	Error  string    `json:"error,omitempty" doc:"why it failed"`
+	LetsIn bool      `json:"lets_in,omitempty" doc:"clients are let in all the same: by keys that are known, or unasked by fail_open"`
 }
 
 // Made is how many came to something, and how many did not.
@@ -97,7 +107,7 @@ func (o Old) Stuck() bool { return o.All >= fewestOld && o.Polling*pollingShare 
 // Fault is a sign that something is set up wrongly.
 type Fault struct {
 	Cluster string    `json:"cluster,omitempty"`
-	Reason  string    `json:"reason" doc:"as in sidway_setup_faults_total"`
+	Reason  string    `json:"reason" doc:"as in sidway_setup_faults_total, or limit"`
 	Subject string    `json:"subject,omitempty" doc:"a node, a path, a host or another replica"`
 	Text    string    `json:"text"`
 	Count   uint64    `json:"count"`

@@ -60,6 +60,8 @@ type Gate interface {
 	// Judge returns a verdict, or what gives it, to be called once: that may block for as long as the gate's own time limit. Judge
 	// itself does not block.
 	Judge(a *Ask) (Verdict, func() Verdict)
+	// Fault returns why the last look-up has failed, nil where it has not. asks is false for a gate that has nobody to ask.
+	Fault() (f *Fault, asks bool)
 	// Close ends what the gate does in the background, and waits for it. It asks nobody any more.
 	Close()
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -44,7 +43,7 @@ type Forward struct {
 	kept    *lru.Cache[[sha256.Size]byte, kept]
 	flights singleflight.Group
 	turns   *turns
-	faulty  atomic.Bool
+	last    lookup
 
 	ctx    context.Context // of requests to the server; ended by Close
 	cancel context.CancelFunc
@@ -71,6 +70,9 @@ func (g *Forward) Close() {
 	g.cancel()
 	g.client.CloseIdleConnections()
 }
+
+// Fault implements Gate.
+func (g *Forward) Fault() (*Fault, bool) { return g.last.with(g.o.FailOpen), true }
 
 // Judge implements Gate.
 func (g *Forward) Judge(a *Ask) (Verdict, func() Verdict) {
@@ -115,7 +117,7 @@ func (g *Forward) ask(key [sha256.Size]byte, a *Ask) Verdict {
 	ctx, cancel := context.WithTimeout(g.ctx, g.o.Timeout)
 	defer cancel()
 	v, err := g.send(ctx, a)
-	if g.ctx.Err() == nil && g.faulty.Swap(err != nil) != (err != nil) {
+	if g.ctx.Err() == nil && g.last.ended(err) {
 		g.o.OnFault(err)
 	}
 	if err != nil {

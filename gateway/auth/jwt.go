@@ -77,6 +77,15 @@ func (g *JWT) Close() {
 	}
 }
 
+// Fault implements Gate. It has keys that could not be fetched looked for again, so that what it tells is not old where no client comes.
+func (g *JWT) Fault() (*Fault, bool) {
+	if g.set == nil {
+		return nil, false
+	}
+	known := len(g.set.load()) + len(g.o.Keys)
+	return g.set.last.with(known > 0), true
+}
+
 // Judge implements Gate. Claims come first: they cost less than a signature, and clients whose tokens are over come back again and
 // again. By a shared secret the verdict is there at once, since that takes microseconds; other signatures are verified later.
 func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {

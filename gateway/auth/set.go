@@ -35,6 +35,7 @@ type set struct {
 	client  *http.Client
 	onFault func(error)
 	keys    atomic.Pointer[[]jwk.Key]
+	last    lookup
 
 	ctx    context.Context // of fetches; ended by close
 	cancel context.CancelFunc
@@ -44,7 +45,6 @@ type set struct {
 	pauses pauses
 	began  time.Time // of the last fetch
 	busy   bool      // it goes on
-	faulty bool      // it failed, and that was told
 }
 
 func newSet(url string, onFault func(error)) *set {
@@ -83,13 +83,13 @@ func (s *set) fetch(unknown bool) bool {
 	defer s.mu.Unlock()
 	pause := s.pauses.age
 	switch {
-	case len(*s.keys.Load()) == 0, s.faulty:
+	case len(*s.keys.Load()) == 0, s.last.faulty():
 		pause = s.pauses.first
 	case unknown:
 		pause = s.pauses.again
 	}
 	if s.busy || s.ctx.Err() != nil || time.Since(s.began) < pause {
-		return s.busy || s.faulty
+		return s.busy || s.last.faulty()
 	}
 	s.busy, s.began = true, time.Now()
 	s.work.Go(s.update)
@@ -103,10 +103,7 @@ func (s *set) update() {
 	}
 	s.mu.Lock()
 	s.busy = false
-	changed := s.faulty != (err != nil) && s.ctx.Err() == nil
-	if changed {
-		s.faulty = err != nil
-	}
+	changed := s.ctx.Err() == nil && s.last.ended(err)
 	s.mu.Unlock()
 	if changed {
 		s.onFault(err)

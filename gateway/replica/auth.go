@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/auth"
 	"github.com/sidway/sidway/gateway/config"
 )
@@ -42,6 +43,29 @@ func (r *Replica) newJWT(cluster string, j *config.JWT) *gateway.Auth {
 		a.Fields = append(a.Fields, c.Header)
 	}
 	a.Gate = auth.NewJWT(o)
+	return a
+}
+
+// authFault returns why the last look-up of a cluster's gate has failed, nil where it has not, and whether it has anybody to ask.
+func authFault(p *part) (f *auth.Fault, asks bool) {
+	if a := p.extras.route.Auth; a != nil {
+		return a.Gate.Fault()
+	}
+	return nil, false
+}
+
+func statusOfAuth(p *part) *api.Auth {
+	f, asks := authFault(p)
+	if !asks {
+		return nil
+	}
+	a := &api.Auth{Asks: "jwks", Up: f == nil}
+	if p.cfg.Auth.Forward != nil {
+		a.Asks = "forward"
+	}
+	if f != nil {
+		a.Failed, a.Error, a.LetsIn = f.At, f.Why, f.Some
+	}
 	return a
 }
 

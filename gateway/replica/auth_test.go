@@ -138,3 +138,48 @@ func TestReloadOfAuth(t *testing.T) {
 		t.Errorf("a token is in the log: %s", log)
 	}
 }
+
+// Whoever asks once how a replica is, after the clients were refused, is told that authentication is away, until it works again.
+func TestAuthThatIsAwayIsTold(t *testing.T) {
+	t.Parallel()
+	var code atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(code.Load())) }))
+	t.Cleanup(server.Close)
+	r := startReloading(t, settings(engineiotest.Start(t, engineiotest.Options{})))
+	expect := func(status int, metric, headline string) {
+		t.Helper()
+		if got, said := fetch(t, r.url(handshake)); got != status {
+			t.Errorf("clients get %d %s", got, said)
+		}
+		if got := strings.Contains(r.metrics(), `sidway_auth_up{cluster="chat"} `+metric); got != (metric != "") {
+			t.Errorf("sidway_auth_up is not %s", metric)
+		}
+		_, text := fetch(t, r.adminURL("/api/status"))
+		if !strings.Contains(text, `"headline":"`+headline) {
+			t.Errorf("got %.300s, want %s", text, headline)
+		}
+	}
+	const away = "The server of auth.forward of chat cannot be asked, and clients "
+	expect(200, "", "All is well")
+	for _, open := range []bool{false, true} {
+		r.must(func(c *config.Config) {
+			c.Clusters[0].Auth = config.Auth{Forward: &config.Forward{URL: server.URL, Timeout: patience, FailOpen: open}}
+		})
+		code.Store(500)
+		if open {
+			expect(200, "0", away+"are let in unasked (last tried on ")
+		} else {
+			expect(503, "0", away+"get no session (last tried on ")
+		}
+		code.Store(200)
+		expect(200, "1", "All is well")
+	}
+	r.must(func(c *config.Config) {
+		c.Clusters[0].Auth = config.Auth{JWT: &config.JWT{JWKS: "http://127.0.0.1:1/", From: []string{"query:token"}}}
+	})
+	affinitytest.Eventually(t, "it is told that there are no keys", func() bool {
+		_, status := fetch(t, r.adminURL("/api/status"))
+		return strings.Contains(status, `"headline":"The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session`) &&
+			strings.Contains(r.metrics(), `sidway_auth_up{cluster="chat"} 0`)
+	})
+}

@@ -66,6 +66,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cfg.Clusters[0].Health = &config.Health{Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
+	cfg.Clusters[0].Auth.JWT = &config.JWT{JWKS: "http://127.0.0.1:1/"}
 	cfg.Clusters[0].Discover = &config.Discover{Kubernetes: &config.Kubernetes{Service: "chat", Namespace: "prod", API: "http://127.0.0.1:1"}}
 	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}}).Write(t, t.TempDir(), "a")
 	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}

@@ -27,6 +27,7 @@ var (
 	loopLag       = desc("sidway_loop_lag_seconds", "By how much timers of an event loop were late, as all else on it was.", "loop")
 	storeUp       = desc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.", "cluster")
 	discoveryUp   = desc("sidway_discovery_up", "Whether a cluster's nodes can be looked for: 1 or 0.", "cluster")
+	authUp        = desc("sidway_auth_up", "Whether the last look-up of a cluster's keys for tokens, or at its server of forward-auth, worked: 1 or 0.", "cluster")
 	paused        = desc("sidway_paused_seconds_total", "Time in which this process was stopped, or did not come to run.")
 	probesTotal   = desc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", "cluster", "node", "outcome")
 	certExpiry    = desc("sidway_certificate_expiry_timestamp_seconds", "When a certificate ends that clients are shown.", "name")
@@ -37,7 +38,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, paused, probesTotal, certExpiry, drainSince, drainDeadline,
+		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, authUp, paused, probesTotal, certExpiry, drainSince, drainDeadline,
 	} {
 		ch <- d
 	}
@@ -80,6 +81,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		if looks, works := p.nodes.Discovers(); looks {
 			gauge(discoveryUp, number(works), p.cfg.Name)
+		}
+		if f, asks := authFault(p); asks {
+			gauge(authUp, number(f == nil), p.cfg.Name)
 		}
 		if p.store != nil {
 			gauge(storeUp, number(p.store.Fault() == nil), p.cfg.Name)

@@ -84,6 +84,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
+	c.Auth = statusOfAuth(p)
 	sessions := p.nodes.Cluster.Sessions
 	c.Ended, c.Expired = sessions.Ended()
 	drains := p.nodes.Draining()
