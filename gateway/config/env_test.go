@@ -314,6 +314,29 @@ func TestTheReferenceIsMadeOfTheSettings(t *testing.T) {
 	}
 }
 
+// A page that a setting's words point to says something of it.
+func TestPagesThatTheExampleFilePointsTo(t *testing.T) {
+	key, page := regexp.MustCompile(`^ *(?:# )?([a-z_0-9]+):`), regexp.MustCompile(`docs/\w+\.md`)
+	pointer, found := "", 0
+	for line := range strings.Lines(config.Example()) {
+		if p := page.FindString(line); p != "" {
+			pointer = p
+		}
+		k := key.FindStringSubmatch(line)
+		if pointer == "" || k == nil {
+			continue
+		}
+		text, err := os.ReadFile("../../" + pointer)
+		if err != nil || !strings.Contains(string(text), k[1]) {
+			t.Errorf("%s says nothing of %s (%v)", pointer, k[1], err)
+		}
+		pointer, found = "", found+1
+	}
+	if found < 3 {
+		t.Errorf("%d pointers are found", found)
+	}
+}
+
 func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
 	const file = "../../sidway.example.yaml"
 	isMade(t, file, config.Example())

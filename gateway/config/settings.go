@@ -142,7 +142,7 @@ the memory of each replica. A file has at least 32 random bytes, by: openssl ran
 		withDefault("4000", "unknown sids looked up per second, a quarter of them for one client address (an IPv6 /64); 0 for no limit"),
 	one("limits.client_connections", func(c *Config) *int { return &c.Limits.ClientConnections }, whole(0, 100_000_000)).withZero("no limit").
 		withDefault("0", "connections of one client address (an IPv6 /64) at a time; 0 for no limit").
-		withComment(`What follows bounds one client address, which may be a company, a school or a mobile network: so none of it has a default. docs/operating.md
+		withComment(`What follows bounds one client address, which may be a company, a school or a mobile network: so none of it has a default. docs/security.md
 says how to choose. A trusted proxy is no client, but those that it names are, and of its connections none is counted.`),
 	rate("limits.client_handshakes", func(c *Config) *float64 { return &c.Limits.ClientHandshakes }).
 		withDefault("0", "new sessions, upgrades and other WebSockets of one client address, as 20/s or 600/m; 0 for no limit"),
