@@ -320,6 +320,16 @@ func (a *acme) statuses() (all []Status) {
 	return all
 }
 
+// why reports whether a domain's certificate is to be obtained, and why there is none, nil where that is not known.
+func (a *acme) why(domain string) (named bool, err error) {
+	if a == nil || !slices.Contains(a.cfg.Domains, domain) {
+		return false, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return true, a.failed[domain]
+}
+
 // asks reports whether a challenge for a domain may be looked up: strangers must not have storage asked as often as they like.
 func (a *acme) asks(domain string) bool {
 	if a == nil || !slices.Contains(a.cfg.Domains, domain) {

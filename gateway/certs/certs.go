@@ -36,6 +36,8 @@ const (
 	lateShare  = 4
 	// lateQuiet is how often the log says that one has not been.
 	lateQuiet = 24 * time.Hour
+	// noneQuiet is how often it says that clients are refused because there is none.
+	noneQuiet = time.Hour
 )
 
 // Options are what Certificates work with.
@@ -63,6 +65,7 @@ type Certificates struct {
 	outer *tls.Config
 	shown atomic.Pointer[shown]
 	late  notice.Limiter[string]
+	none  notice.Limiter[string] // of hosts that are named, and "" for all others
 
 	mu   sync.Mutex // guards what follows, and has shown written by one at a time
 	held            // by the configuration
@@ -90,7 +93,7 @@ type shown struct {
 
 // New reads what cfg names.
 func New(cfg config.TLS, s Store, o Options) (*Certificates, error) {
-	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, now: o.now, late: notice.Limiter[string]{Pause: lateQuiet}}
+	c := &Certificates{log: o.Log, tell: o.OnEvent, every: o.every, now: o.now, late: notice.Limiter[string]{Pause: lateQuiet}, none: notice.Limiter[string]{Pause: noneQuiet}}
 	if c.tell == nil {
 		c.tell = func(string) {}
 	}
@@ -188,7 +191,8 @@ func (c *Certificates) start(ctx context.Context, a *acme) {
 
 // show gives clients what holds now. It needs mu.
 func (c *Certificates) show() {
-	s := &shown{acme: c.acme, index: index{managed: c.acme.certificate}}
+	a := c.acme
+	s := &shown{acme: a, index: index{managed: a.certificate, none: func(name string) { c.tellNone(a, name) }}}
 	for _, p := range c.pairs {
 		s.index.add(p.value)
 	}
@@ -212,6 +216,19 @@ func (c *Certificates) show() {
 		s.tls.SetSessionTicketKeys(c.keys)
 	}
 	c.shown.Store(s)
+}
+
+// tellNone tells that a client is refused, unless a first certificate is just being obtained. Only names that ACME is to obtain are told,
+// since clients ask for any.
+func (c *Certificates) tellNone(a *acme, name string) {
+	const refused = "clients are refused, since there is no certificate "
+	named, why := a.why(name)
+	switch {
+	case named && why != nil && c.none.Due(name):
+		c.say(slog.LevelWarn, refused+"of their host yet: have the authority reach port 80 or 443 of it, or write files of one in tls.certificates", "name", name, "error", why)
+	case !named && c.none.Due(""):
+		c.say(slog.LevelWarn, refused+"at all yet, and they ask for a host that is not named: if it is yours, write it in tls.acme.domains, or files of its certificate in tls.certificates")
+	}
 }
 
 // setTickets has clients get tickets by these keys. It needs mu.

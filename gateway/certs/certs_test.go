@@ -261,7 +261,19 @@ func TestNoCertificates(t *testing.T) {
 	if _, err := certs.New(config.TLS{ClientCA: "/dev/null"}, certs.Store{}, certs.Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("a file that is none is taken")
 	}
-	if _, err := serve(t, config.TLS{}, byHand).dial(&tls.Config{}); err == nil {
-		t.Error("a client is served without certificate")
+	acme := config.ACME{Domains: []string{"a.example.com"}, Storage: t.TempDir(), Directory: "https://127.0.0.1:1/"} // where nobody is
+	s := serve(t, config.TLS{ACME: acme}, often)
+	s.log.await(t, "certificate not obtained, it is tried again", 1)
+	for _, name := range []string{"a.example.com", "b.example.com", "c.example.com", ""} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			if _, err := s.dial(&tls.Config{ServerName: name, InsecureSkipVerify: true, MaxVersion: version}); err == nil || err.Error() != "remote error: tls: unrecognized name" {
+				t.Errorf("%q gets %v", name, err)
+			}
+		}
+	}
+	for told, want := range map[string]int{"no certificate of their host yet": 1, "no certificate at all yet": 1, "b.example.com": 0, "c.example.com": 0} {
+		if n := s.log.count(told); n != want {
+			t.Errorf("%s is told %d times, want %d", told, n, want)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package certs
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"strings"
 
 	"github.com/sidway/sidway/gateway/keyfile"
@@ -12,11 +11,10 @@ import (
 // index finds certificates by the names that clients ask for.
 type index struct {
 	managed func(ctx context.Context, name string) *tls.Certificate // one that was obtained by exactly this name, or any; nil: there is none
+	none    func(name string)                                       // is told where there is no certificate at all
 	all     []*tls.Certificate
 	names   map[string][]*tls.Certificate // exact, or *.example.com
 }
-
-var errNone = errors.New("certs: there is no certificate yet")
 
 func (x *index) add(c *tls.Certificate) {
 	if x.names == nil {
@@ -34,7 +32,8 @@ func (x *index) add(c *tls.Certificate) {
 }
 
 // pick returns the certificate that a client gets: of those for the name that it asks for the first whose signature it understands, as a
-// rule, and where there is none for it, of all.
+// rule, and where there is none for it, of all. Where there is none at all it returns nil, of which crypto/tls makes the alert
+// unrecognized_name (RFC 6066, 3): an error would be internal_error, which sends people to look for a bug.
 func (x *index) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	found := x.names[name]
@@ -56,7 +55,8 @@ func (x *index) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, errNone
+		x.none(name)
+		return nil, nil
 	case 1:
 		return found[0], nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,8 +90,11 @@ func TestNoCertificate(t *testing.T) {
 	if n := strings.Count(s.log.String(), `msg="certificate not obtained, it is tried again" name=a.example.com`); n != 1 {
 		t.Errorf("told %d times:\n%s", n, s.log)
 	}
-	if _, err := s.leaf("a.example.com", a.roots); err == nil {
-		t.Error("a client is served")
+	if _, err := s.leaf("a.example.com", a.roots); err == nil || err.Error() != "remote error: tls: unrecognized name" {
+		t.Errorf("a client gets %v", err)
+	}
+	if told := regexp.MustCompile(`msg="clients are refused, since there is no certificate of their host yet: .* name=a.example.com error=.*externalAccountRequired`); !told.MatchString(s.log.String()) {
+		t.Errorf("nobody is told why:\n%s", s.log)
 	}
 	cfg.MinVersion = "1.3"
 	must(t, s, cfg)
