@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -84,6 +85,11 @@ func parseEABHMAC(text string) (string, error) {
 	return strings.TrimRight(text, "="), nil
 }
 
+// redirects reports whether a listener sends clients to https, as those do that answer HTTP-01.
+func (l *loader) redirects() bool {
+	return slices.ContainsFunc(l.cfg.Listen, func(a Listener) bool { return a.Redirect != "" })
+}
+
 // checkACME finds what is only wrong beside something else, and has certificates kept in Redis where that is shared anyway.
 func (l *loader) checkACME() {
 	a, redis := &l.cfg.TLS.ACME, l.cfg.Affinity.Redis != ""
@@ -97,6 +103,8 @@ func (l *loader) checkACME() {
 	case len(a.Domains) == 0 && (a.Email != "" || a.Storage != ""):
 		l.addAt("tls.acme.domains", "there are none, so that nothing is obtained; write the hosts, as [chat.example.com]")
 	case len(a.Domains) == 0:
+	case len(a.Challenges) > 0 && !slices.Contains(a.Challenges, TLSALPN01) && l.clean("listen") && !l.redirects():
+		l.addAt("tls.acme.challenges", "http-01 is answered by a listener that redirects, and there is none; write listen: [{address: \":80\", redirect: https}] too, or tls-alpn-01 here")
 	case a.Storage == StorageRedis && !redis:
 		l.addAt("tls.acme.storage", "there is no Redis; write affinity.redis too, or a directory")
 	case a.Storage == "" && redis:

@@ -167,6 +167,8 @@ func (l *loader) checkAddresses() {
 		l.addAt("tls.certificates", "nobody is shown them, since no listener speaks TLS; write listen: [{address: \":443\", tls: true}]")
 	case secure < 0 && obtained:
 		l.addAt("tls.acme.domains", "nobody is shown their certificates, since no listener speaks TLS; write listen: [{address: \":443\", tls: true}]")
+	case secure < 0 && l.clean("listen"):
+		l.checkWithoutTLS()
 	}
 	if len(l.cfg.Listen) == 0 && l.clean("listen") {
 		l.addAt("listen", "the list is empty; write at least one address, as 0.0.0.0:8080")

@@ -31,6 +31,8 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 			l.addAt(key+".key", "a key is of no use without its certificate; write cert too")
 		case t.Insecure && (t.CA != "" || t.Name != ""):
 			l.addAt(key+".insecure", "with it nobody looks at the nodes' certificates; take it out, or ca and name")
+		case l.strict && l.clean(base+".nodes") && l.clean(base+".discover") && !c.speaksTLS(): // a replica may be given such nodes by the API
+			l.addAt(key, "no node is spoken to by TLS; write https:// in the url of those that are to be, or discover.tls: true, or take it out")
 		}
 	}
 	l.checkAuth(c, base+".auth")
@@ -45,6 +47,11 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 	for _, s := range c.Static {
 		l.checkStatic(s, c.Path, base+".static."+s.Prefix)
 	}
+}
+
+// speaksTLS reports whether a node that is written or found is spoken to by TLS.
+func (c *Cluster) speaksTLS() bool {
+	return c.Discover != nil && c.Discover.TLS || slices.ContainsFunc(c.Nodes, Node.TLS)
 }
 
 func (l *loader) checkHealth(h *Health, base string) {

@@ -46,7 +46,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_TLS_ACME_DIRECTORY":    "https://ca:14000/dir",
 		"SIDWAY_TLS_ACME_CA":           ssl + "/clients.pem",
 		"SIDWAY_TLS_ACME_STORAGE":      ssl,
-		"SIDWAY_TLS_ACME_CHALLENGES":   "http-01",
+		"SIDWAY_TLS_ACME_CHALLENGES":   "tls-alpn-01",
 		"SIDWAY_TLS_ACME_EAB_KID":      "kid",
 		"SIDWAY_TLS_ACME_EAB_HMAC":     "c2VjcmV0",
 		"SIDWAY_TLS_HTTP2":             "true",
@@ -83,7 +83,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 			ClientCA: ssl + "/clients.pem", ClientAuth: "optional", Tickets: []string{"off"}, HTTP2: true, HSTS: 24 * time.Hour,
 			ACME: config.ACME{
 				Domains: []string{"a.example.com", "b.example.com"}, Email: "me@example.com", Directory: "https://ca:14000/dir", CA: ssl + "/clients.pem",
-				Storage: ssl, Challenges: []string{"http-01"}, EABKid: "kid", EABHMAC: "c2VjcmV0",
+				Storage: ssl, Challenges: []string{"tls-alpn-01"}, EABKid: "kid", EABHMAC: "c2VjcmV0",
 			},
 		},
 		Limits: limits.Limits{

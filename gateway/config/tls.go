@@ -223,6 +223,19 @@ func (l *loader) checkTLS() {
 	}
 }
 
+// checkWithoutTLS refuses what is only for clients that come by TLS, where no listener speaks it. Proxies that do may be believed that
+// clients came so: those of trusted_proxies, and whoever may open a Unix socket, as an inherited one may be.
+func (l *loader) checkWithoutTLS() {
+	const none = ", since no listener speaks TLS; write listen: [{address: \":443\", tls: true}]"
+	if l.cfg.TLS.HTTP2 {
+		l.addAt("tls.http2", "it is offered to nobody"+none+", or take it out")
+	}
+	believed := len(l.cfg.TrustedProxies) > 0 || slices.ContainsFunc(l.cfg.Listen, func(a Listener) bool { return !a.isTCP() })
+	if l.cfg.TLS.HSTS > 0 && !believed && l.clean("trusted_proxies") {
+		l.addAt("tls.hsts", "nobody is told of it"+none+", or trusted_proxies, if one of these does")
+	}
+}
+
 // checkCurrent refuses a certificate that has ended, where that is asked. A replica serves on with it: it may be one of several, and
 // to refuse all that is asked for would be no better.
 func (l *loader) checkCurrent(c Certificate, base string) {
