@@ -3,13 +3,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,27 +131,76 @@ func TestSystemdOpensOneAdminAddress(t *testing.T) {
 	}
 }
 
-// The units are good for systemd, and let sidway do little more than it needs.
+// The units are good for systemd, with what they leave to choose too, and let sidway do little more than it needs.
 func TestUnits(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"sidway.service", "sidway.socket"} {
-		b, err := os.ReadFile("../../deploy/systemd/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.ReplaceAll(string(b), "=/usr/local/bin/sidway ", "="+os.Args[0]+" ") // which verify looks for
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	b, err := os.ReadFile("../../deploy/systemd/sidway.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.ReplaceAll(string(b), "=/usr/local/bin/sidway ", "="+os.Args[0]+" ") // which verify looks for
+	for _, needed := range []string{"\nStateDirectory=sidway\n", "\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n", "\n#SupplementaryGroups=", "\n#LoadCredential="} {
+		if !strings.Contains(unit, needed) {
+			t.Errorf("there is no %q", needed)
 		}
 	}
-	service, socket := filepath.Join(dir, "sidway.service"), filepath.Join(dir, "sidway.socket")
-	for _, args := range [][]string{
-		{"verify", "--man=no", service, socket},
-		{"security", "--offline=true", "--threshold=20", "--no-pager", service},
-	} {
-		out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
-		if err != nil || args[0] == "verify" && len(out) > 0 {
-			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+	socket, err := filepath.Abs("../../deploy/systemd/sidway.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{unit, regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(unit, "$1")} {
+		service := filepath.Join(t.TempDir(), "sidway.service")
+		if err := os.WriteFile(service, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"verify", "--man=no", service, socket},
+			{"security", "--offline=true", "--threshold=20", "--no-pager", service},
+		} {
+			out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
+			if err != nil || args[0] == "verify" && len(out) > 0 {
+				t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+			}
+		}
+	}
+}
+
+// The hook for certbot that the documentation has gives a group copies of a key that only root may read, and new ones in their place.
+func TestTheHookForCertbot(t *testing.T) {
+	page, err := os.ReadFile("../../docs/certificates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := regexp.MustCompile("(?s)```sh\n(.*?)```").FindSubmatch(page)
+	group, err := user.LookupGroupId(strconv.Itoa(os.Getgid()))
+	if hook == nil || err != nil {
+		t.Fatal("no hook: ", err)
+	}
+	dir := t.TempDir()
+	text := strings.NewReplacer("/etc/sidway/tls", dir+"/tls", "sidway-tls", group.Name).Replace(string(hook[1]))
+	live := filepath.Join(dir, "live", "chat.example.com")
+	if err := os.MkdirAll(live, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range []string{"first", "renewed"} {
+		for _, name := range []string{"fullchain.pem", "privkey.pem"} {
+			archived := filepath.Join(dir, content+name) // certbot's live files are links
+			_ = os.Remove(filepath.Join(live, name))
+			if err := errors.Join(os.WriteFile(archived, []byte(content+name), 0o600), os.Symlink(archived, filepath.Join(live, name))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := exec.Command("/bin/sh", "-c", text)
+		c.Env = append(os.Environ(), "RENEWED_LINEAGE="+live)
+		if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Fatalf("%v %s", err, out)
+		}
+		for name, mode := range map[string]os.FileMode{"": os.ModeDir | 0o750, "fullchain.pem": 0o640, "privkey.pem": 0o640} {
+			path := filepath.Join(dir, "tls", "chat.example.com", name)
+			got, _ := os.ReadFile(path)
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode() != mode || name != "" && string(got) != content+name {
+				t.Errorf("%s: %v, %v, %s", path, err, info, got)
+			}
 		}
 	}
 }
