@@ -2,6 +2,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
 )
 
 // objects are those of one installation, by kind and name.
@@ -93,12 +95,19 @@ func (o objects) check(t *testing.T, name string) (*apps.Deployment, *config.Con
 	}
 	file := filepath.Join(t.TempDir(), "sidway.yaml")
 	text := o["ConfigMap "+pod.Volumes[0].ConfigMap.Name].(*core.ConfigMap).Data["sidway.yaml"]
+	text = strings.ReplaceAll(text, "/etc/sidway-tls/", secrets(t, pod)+"/etc/sidway-tls/")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := config.Load(file, []string{"PASSWORD=secret"})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, l := range cfg.Listen {
+		port := map[bool]string{true: "https", false: "http"}[l.TLS]
+		if want := fmt.Sprint(":", ports[port]); !strings.HasSuffix(l.Address, want) {
+			t.Errorf("%s leads to %s, and sidway listens on %s", port, want, l.Address)
+		}
 	}
 	if !strings.HasSuffix(cfg.Admin.Listen, ":9090") || strings.HasPrefix(cfg.Admin.Listen, "127.") {
 		t.Errorf("probes do not reach %s", cfg.Admin.Listen)
@@ -111,6 +120,30 @@ func (o objects) check(t *testing.T, name string) (*apps.Deployment, *config.Con
 		t.Errorf("the end takes %v s and is given %d", took, *pod.TerminationGracePeriodSeconds)
 	}
 	return d, cfg
+}
+
+// secrets makes the files that a pod's container has of its Secrets, each a certificate, below a directory.
+func secrets(t *testing.T, pod core.PodSpec) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	authority := keyfiletest.NewAuthority(t, "a")
+	for _, v := range pod.Volumes {
+		if v.Secret == nil {
+			continue
+		}
+		i := slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m core.VolumeMount) bool { return m.Name == v.Name && m.SubPath == "" })
+		if i < 0 {
+			t.Fatalf("Secret %s is not mounted, or by a subPath, which is not followed", v.Secret.SecretName)
+		}
+		at := filepath.Join(dir, pod.Containers[0].VolumeMounts[i].MountPath)
+		if err := os.MkdirAll(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		issued := authority.Issue(t, keyfiletest.Request{Names: []string{v.Secret.SecretName}})
+		keyfiletest.File(t, at, "tls.crt", issued.Cert)
+		keyfiletest.File(t, at, "tls.key", issued.Key)
+	}
+	return dir
 }
 
 func TestKubernetes(t *testing.T) {
@@ -203,6 +236,8 @@ func TestChart(t *testing.T) {
 		empty:                      "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
 		"testdata/everything.yaml": "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount ServiceMonitor",
 		"testdata/bare.yaml":       "ConfigMap Deployment Service Service ServiceAccount",
+		"testdata/tls.yaml":        "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
+		"testdata/acme.yaml":       "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
 	} {
 		o := render(t, values)
 		d, cfg := o.check(t, "edge-sidway")
@@ -227,6 +262,47 @@ func TestChart(t *testing.T) {
 				t.Errorf("the password is not put in: %s", cfg.Affinity.Redis)
 			}
 		}
+	}
+}
+
+// What speaks TLS has a port of the Service, Secrets are followed, and what ACME obtains is shared by the replicas.
+func TestChartWithTLS(t *testing.T) {
+	port := func(o objects) int32 {
+		for _, p := range o["Service edge-sidway"].(*core.Service).Spec.Ports {
+			if p.Name == "https" && p.TargetPort.StrVal == "https" {
+				return p.Port
+			}
+		}
+		return 0
+	}
+	o := render(t, "testdata/tls.yaml")
+	d, cfg := o.check(t, "edge-sidway")
+	var names, mounts []string
+	for _, c := range cfg.TLS.Certificates {
+		names = append(names, filepath.Base(filepath.Dir(c.Cert))+" "+filepath.Base(c.Cert)+" "+filepath.Base(c.Key))
+	}
+	for _, m := range d.Spec.Template.Spec.Containers[0].VolumeMounts {
+		mounts = append(mounts, m.Name)
+	}
+	if want := []string{"chat.example.com tls.crt tls.key", "example-org tls.crt tls.key"}; !slices.Equal(names, want) || cfg.TLS.MinVersion != "1.3" || port(o) != 8443 {
+		t.Errorf("certificates %v, port %d, %+v", names, port(o), cfg.TLS)
+	}
+	if len(cfg.Listen) != 2 || cfg.Listen[0].Redirect != "https" || !cfg.Listen[1].TLS {
+		t.Errorf("it listens on %v", cfg.Listen)
+	}
+	if !slices.Equal(mounts, []string{"settings", "tls-0", "tls-1", "files"}) || d.Spec.Template.Spec.Volumes[3].ConfigMap.Name != "files" {
+		t.Errorf("mounts: %v", mounts)
+	}
+	if c := d.Spec.Template.Spec.SecurityContext; c.FSGroup == nil || *c.FSGroup != 65532 || c.SeccompProfile == nil {
+		t.Errorf("security: %+v", c)
+	}
+	o = render(t, "testdata/acme.yaml")
+	_, cfg = o.check(t, "edge-sidway")
+	if cfg.TLS.ACME.Storage != config.StorageRedis || len(cfg.Listen) != 1 || port(o) != 443 {
+		t.Errorf("%+v, listens on %v, port %d", cfg.TLS.ACME, cfg.Listen, port(o))
+	}
+	if o = render(t, "testdata/bare.yaml"); port(o) != 0 {
+		t.Errorf("without TLS there is port %d", port(o))
 	}
 }
 

@@ -1,6 +1,25 @@
 {{- define "sidway.name" -}}
 {{- if contains "sidway" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ .Release.Name | trunc 43 | trimSuffix "-" }}-sidway{{ end -}}
 {{- end }}
+{{/* Not empty where sidway speaks TLS to clients. */}}
+{{- define "sidway.tls" -}}
+{{- if or .Values.tls.secrets (dig "tls" "certificates" "" .Values.settings) (dig "tls" "acme" "" .Values.settings) }}true{{ end -}}
+{{- end }}
+{{/* The settings, with listeners and certificates where TLS is spoken. */}}
+{{- define "sidway.settings" -}}
+{{- $s := deepCopy .Values.settings }}
+{{- if and (include "sidway.tls" .) (not (get $s "listen")) }}
+{{- $_ := set $s "listen" (list (dict "address" ":8080" "redirect" "https") (dict "address" ":8443" "tls" true)) }}
+{{- end }}
+{{- if .Values.tls.secrets }}
+{{- $certificates := dig "tls" "certificates" list $s }}
+{{- range .Values.tls.secrets }}
+{{- $certificates = append $certificates (dict "cert" (printf "/etc/sidway-tls/%s/tls.crt" .) "key" (printf "/etc/sidway-tls/%s/tls.key" .)) }}
+{{- end }}
+{{- $_ := set $s "tls" (set (default dict (get $s "tls")) "certificates" $certificates) }}
+{{- end }}
+{{- toYaml $s }}
+{{- end }}
 {{- define "sidway.selector" -}}
 app.kubernetes.io/name: sidway
 app.kubernetes.io/instance: {{ .Release.Name }}
