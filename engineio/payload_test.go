@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"regexp"
@@ -226,6 +227,107 @@ func BenchmarkHasClose(b *testing.B) {
 	}
 }
 
+// found is what a Payload says of itself.
+type found struct {
+	closes, oddEvent, opaque bool
+	attachments              int
+}
+
+func lookThrough(q engineio.Query, from bool, pieces ...[]byte) found {
+	var p engineio.Payload
+	p.Reset(q, from)
+	for i, piece := range pieces {
+		p.Next(piece, i == len(pieces)-1)
+	}
+	return found{p.Closes, p.OddEvent, p.Opaque, p.Attachments}
+}
+
+// inPieces cuts a body into pieces of one to seven bytes.
+func inPieces(body []byte) (pieces [][]byte) {
+	for n := 1; len(body) > n; n = n%7 + 1 {
+		pieces = append(pieces, body[:n:n])
+		body = body[n:]
+	}
+	return append(pieces, body)
+}
+
+const illegal = math.MaxInt
+
+// Packets whose numbers of attachments, or whose events' names, make nodes of some versions wait for ever or end.
+var packetCases = []struct {
+	packet      string
+	attachments int
+	oddEvent    bool
+}{
+	{`42["message","51-"]`, 0, false},
+	{`451-["file",{"_placeholder":true,"num":0}]`, 1, false},
+	{`4512-/chat,17["file",{}]`, 12, false},
+	{`462-["a",{}]`, 2, false},
+	{`461-[{"_placeholder":true,"num":0}]`, 1, false}, // what is acknowledged with has no name
+	{`43[{}]`, 0, false},
+	{`450-["a"]`, illegal, false},
+	{`45-["a"]`, illegal, false},
+	{`4599999999999-["a"]`, illegal, false},
+	{`451e9-["a"]`, illegal, false},
+	{`450x7f-["a"]`, illegal, false},
+	{`45Infinity-["a"]`, illegal, false},
+	{"45\u00a05-[\"a\"]", illegal, false},
+	{`45 apples, 6-packed`, 0, false}, // of an application that uses Engine.IO alone
+	{`45`, 0, false},
+	{`42[{"toString":"x"}]`, 0, true},
+	{`42/chat,7[{}]`, 0, true},
+	{"42 \n[ \t[1]]", 0, true},
+	{`42[null]`, 0, true},
+	{`451-[{}]`, 1, true},
+	{`42[7]`, 0, false},
+	{`42[-1,{}]`, 0, false},
+	{`42[]`, 0, false},
+	{`40/chat,{"token":"[{"}`, 0, false},
+	{`b42[{}]`, 0, false},
+	{`6`, 0, false},
+}
+
+func TestPayload(t *testing.T) {
+	for _, c := range packetCases {
+		for _, q := range forms {
+			for _, packets := range [][]string{{c.packet}, {"2", c.packet, "42[\"a\"]"}} {
+				if q.Version == 3 && c.packet[0] == 'b' {
+					continue // where a type is behind the b
+				}
+				bodies := [][]byte{[]byte(encodePackets(packets, q.Version, false))}
+				switch {
+				case q.JSONP != "":
+					bodies[0] = wrapForJSONP(q, bodies[0], client)
+				case q.Version == 3:
+					bodies = append(bodies, []byte(encodePackets(packets, 3, true)))
+				}
+				want := found{attachments: c.attachments, oddEvent: c.oddEvent}
+				for _, body := range bodies {
+					if got := lookThrough(q, client, body); got != want {
+						t.Errorf("%+v, %q: %+v", q, body, got)
+					}
+					if got := lookThrough(q, client, inPieces(body)...); got != want {
+						t.Errorf("%+v, %q in pieces: %+v", q, body, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A form that browsers do not send for JSONP may mean to a node what it does not mean here.
+func TestOpaqueForm(t *testing.T) {
+	for body, want := range map[string]bool{
+		"d=40": false, "": true, "d": true, "x=1&d=40": true, "d=40&d=451e9-%5B%5D": true, "%64=451e9-[]": true, "d=40%26": false,
+	} {
+		for _, pieces := range [][][]byte{{[]byte(body)}, inPieces([]byte(body))} {
+			if got := lookThrough(v4j, client, pieces...); got.opaque != want {
+				t.Errorf("%q in %d pieces: %+v", body, len(pieces), got)
+			}
+		}
+	}
+}
+
 // FuzzHasClose holds HasClose against a plain decoder that makes strings of everything.
 func FuzzHasClose(f *testing.F) {
 	for i, q := range forms {
@@ -242,6 +344,9 @@ func FuzzHasClose(f *testing.F) {
 	f.Fuzz(func(t *testing.T, form int, from bool, body []byte) {
 		q := forms[uint(form)%uint(len(forms))]
 		got := engineio.HasClose(q, body, from)
+		if whole, pieces := lookThrough(q, from, body), lookThrough(q, from, inPieces(body)...); (from || q.JSONP == "") && !whole.opaque && whole != pieces {
+			t.Errorf("%+v, %q, client %v: %v as a whole, %v in pieces", q, body, from, whole, pieces)
+		}
 		text, ok := plainPayload(q, body, from)
 		if !ok {
 			return
