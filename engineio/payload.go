@@ -1,9 +1,6 @@
 package engineio
 
-import (
-	"bytes"
-	"math"
-)
+import "bytes"
 
 // separator stands between the packets of a payload (Engine.IO protocol 4, "HTTP long-polling": the record separator).
 const separator = 0x1e
@@ -24,8 +21,8 @@ type Payload struct {
 	Attachments int
 	// OddEvent is whether there was an event whose name is neither text nor a number.
 	OddEvent bool
-	// Opaque is whether the payload is a form other than the one that browsers send for JSONP, in which nodes may find packets that
-	// were not looked at here.
+	// Opaque is whether nodes may find packets in the payload that were not looked at here: behind a fault in one of revision 3, where
+	// nodes disagree on what is a length, or in another form than the one that browsers send for JSONP.
 	Opaque bool
 
 	form   form
@@ -40,6 +37,8 @@ type Payload struct {
 	inside bool // a packet of revision 3: left counts
 	text   bool // in a binary payload, the packet is text
 
+	post    bool   // it is a client's
+	next    runes
 	index   string // of JSONP's callback
 	wrapped wrapped
 	named   bool // the name of the form's field has been read
@@ -69,21 +68,24 @@ const (
 	passing                   // behind what is of interest
 )
 
-// Reset makes p ready for a payload in the form that q says, JSONP's included: a client's or a node's.
-func (p *Payload) Reset(q Query, fromClient bool) {
-	*p = Payload{form: records}
+// Reset makes p ready for a node's answer to a poll, in the form that q says, JSONP's included.
+func (p *Payload) Reset(q Query) {
+	*p = Payload{form: records, index: q.JSONP}
 	if q.Version != 4 {
 		p.form = lengths
 	}
-	if p.index = q.JSONP; fromClient {
-		p.wrapped.kind = formField
-	}
 }
 
-// HasClose reports whether the polling payload in body, which is whole, holds a close packet: see Payload.
-func HasClose(q Query, body []byte, fromClient bool) bool {
+// ResetPost makes p ready for a client's POST.
+func (p *Payload) ResetPost(q Query) {
+	p.Reset(q)
+	p.post, p.wrapped.kind = true, formField
+}
+
+// HasClose reports whether a node's answer to a poll, body, which is whole, holds a close packet: see Payload.
+func HasClose(q Query, body []byte) bool {
 	var p Payload
-	p.Reset(q, fromClient)
+	p.Reset(q)
 	p.Next(body, true)
 	return p.Closes
 }
@@ -93,7 +95,7 @@ func (p *Payload) Next(piece []byte, last bool) {
 	switch {
 	case p.index == "":
 		p.look(piece, last)
-	case p.wrapped.kind == formField:
+	case p.post:
 		p.lookInField(piece, last)
 	default:
 		if literal, err := callbackLiteral(p.index, piece); err == nil {
@@ -152,6 +154,9 @@ func (p *Payload) lookInRecord(b []byte) []byte {
 
 // lookAtLength reads a byte of the head of a packet of revision 3.
 func (p *Payload) lookAtLength(c byte) {
+	if p.form == lengths {
+		p.whole(c)
+	}
 	switch {
 	case p.form == lengths && p.digits == 0 && unitsAt(c) == 0: // the last packet's last character ends
 	case p.form == lengths && c == ':' && p.digits > 0:
@@ -159,7 +164,7 @@ func (p *Payload) lookAtLength(c byte) {
 	case p.form == lengths && p.digits < maxLengthDigits && '0' <= c && c <= '9':
 		p.number, p.digits = p.number*10+int(c-'0'), p.digits+1
 	case p.form == lengths:
-		p.faulty = true
+		p.fault()
 	case p.digits == 0 && c <= 1:
 		p.text, p.digits = c == 0, 1
 	case p.digits > 1 && c == 0xff && p.number > 0:
@@ -167,8 +172,14 @@ func (p *Payload) lookAtLength(c byte) {
 	case p.digits > 0 && p.digits <= maxLengthDigits && c <= 9:
 		p.number, p.digits = p.number*10+int(c), p.digits+1
 	default:
-		p.faulty = true
+		p.fault()
 	}
+}
+
+// fault notes that the payload is not as it should be.
+func (p *Payload) fault() {
+	p.faulty = true
+	p.Opaque = p.Opaque || p.form != records
 }
 
 // begin begins a packet of revision 3. An empty one is none.
@@ -181,7 +192,7 @@ func (p *Payload) begin(size int) {
 func (p *Payload) lookInUnits(b []byte) []byte {
 	for len(b) > 0 && p.left > 0 {
 		if p.at == passing {
-			if n := asciiRun(b, p.left); n > 0 {
+			if n := asciiRun(b, p.left); n > 0 && p.next.left == 0 {
 				p.left, b = p.left-n, b[n:]
 				continue
 			}
@@ -189,13 +200,24 @@ func (p *Payload) lookInUnits(b []byte) []byte {
 		if p.at != passing {
 			p.see(b[0])
 		}
+		p.whole(b[0])
 		p.left, b = p.left-unitsAt(b[0]), b[1:]
 	}
 	if p.left == 0 {
 		p.end()
 	}
-	p.faulty = p.faulty || p.left < 0 // a character is cut in half
+	if p.left < 0 { // a character is cut in half
+		p.fault()
+	}
 	return b
+}
+
+// whole notes a byte of what a client sends, and a fault where it is not UTF-8: what nodes take bad bytes for is counted otherwise. An
+// answer may have halves of surrogate pairs.
+func (p *Payload) whole(c byte) {
+	if p.post && !p.next.take(c) {
+		p.fault()
+	}
 }
 
 // lookInBytes is lookInUnits for a length in bytes.
@@ -221,77 +243,6 @@ func (p *Payload) lookInBytes(b []byte) []byte {
 func (p *Payload) end() {
 	p.Closes = p.Closes || p.at == closing && !p.faulty
 	p.inside, p.at, p.number, p.digits = false, passing, 0, 0
-}
-
-// see looks at a byte of a packet that is text.
-func (p *Payload) see(c byte) {
-	switch p.at {
-	case atType, atBase64Type:
-		p.seeType(c)
-	case atPacketType:
-		switch c {
-		case '2':
-			p.at = atArray
-		case '5', '6': // a binary event or acknowledgement
-			p.at, p.number, p.digits, p.ack = atCount, 0, 0, c == '6'
-		default:
-			p.at = passing
-		}
-	case atCount, atOddCount:
-		p.seeCount(c)
-	case atArray: // behind a namespace and a number, or neither
-		if c == '[' {
-			p.at = atName
-		}
-	case atName:
-		if c > ' ' {
-			p.OddEvent = p.OddEvent || c != '"' && c != '-' && c != ']' && (c < '0' || c > '9')
-			p.at = passing
-		}
-	}
-}
-
-// seeType looks at the type of an Engine.IO packet. Base64 of binary data is marked by a b before the type in revision 3, in place of it
-// in revision 4.
-func (p *Payload) seeType(c byte) {
-	base64 := p.at == atBase64Type
-	p.at = passing
-	switch {
-	case c == PacketClose[0]:
-		p.at = closing
-	case base64:
-	case c == '4':
-		p.at = atPacketType
-	case c == 'b' && p.form != records:
-		p.at = atBase64Type
-	case c != 'b' && (c < '0' || c > '6'):
-		p.faulty = true
-	}
-}
-
-// oddNumbers are the characters of what JavaScript's Number takes, beside digits.
-var oddNumbers = byteSet("+.eExXoObBaAcCdDfFInity \t\n\r\v\f\xc2\xa0\xef\xbb\xbf\xe2\x80\xa8\xa9")
-
-// seeCount looks at a byte of the number of attachments, which a hyphen ends. What cannot be a number is refused by every node.
-func (p *Payload) seeCount(c byte) {
-	switch {
-	case c == '-':
-		if p.at == atOddCount || p.number == 0 || p.digits > maxLengthDigits {
-			p.number = math.MaxInt
-		}
-		p.Attachments = max(p.Attachments, p.number)
-		if p.at, p.number, p.digits = atArray, 0, 0; p.ack {
-			p.at = passing
-		}
-	case '0' <= c && c <= '9':
-		if p.digits++; p.digits <= maxLengthDigits {
-			p.number = p.number*10 + int(c-'0')
-		}
-	case oddNumbers[c]:
-		p.at = atOddCount
-	default:
-		p.at = passing
-	}
 }
 
 // unitsAt returns how many UTF-16 units the character takes that begins with this byte of UTF-8, 0 for a byte that

@@ -60,7 +60,7 @@ func (p *Payload) lookInWrapped(keep int) {
 			w.skip(len(w.b))
 		case p.faulty:
 			return
-		case p.inside:
+		case p.inside && p.next.left == 0:
 			if p.left -= w.skip(p.left); p.left == 0 {
 				p.end()
 			}

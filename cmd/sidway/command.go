@@ -48,6 +48,7 @@ func init() { // help and completion tell of verbs
 		{"drain", command.drain, is(drainHelp)},
 		{"undrain", command.undrain, is(drainHelp)},
 		{"release", command.release, is(releaseHelp)},
+		{"guard", func(c command, _ context.Context, args []string) error { return c.guard(args) }, is(guardHelp)},
 		{"reload", command.reloadRemote, is(reloadHelp)},
 		{"completion", func(c command, _ context.Context, args []string) error { return c.completion(args) }, is(completionHelp)},
 		{"man", func(c command, _ context.Context, args []string) error { return c.man(args) }, is(manHelp)},
