@@ -125,7 +125,7 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 }
 
 // manyWords are too many to tell them all.
-const manyWords = 13
+const manyWords = 15
 
 // unknown says that a word is not known and which one was probably meant. What stands directly before each word.
 func unknown(what, word string, words []string) string {
