@@ -84,6 +84,13 @@ func (r *reference) hasClose(cases []payload) (closes []bool) {
 	return closes
 }
 
+// harms returns which of the payloads hurt Node's parser where it counts no attachments and looks at no event's name.
+func (r *reference) harms(cases []payload) (harms []bool) {
+	r.t.Helper()
+	r.ask(map[string]any{"cmd": "harms", "cases": cases}, &harms)
+	return harms
+}
+
 // serve starts a Socket.IO server of Node and returns its port.
 func (r *reference) serve(kind string) (port int) {
 	r.t.Helper()

@@ -24,7 +24,7 @@ func TestPayloads(t *testing.T) {
 		if got := string(engineio.AppendNoop([]byte("x"), c.q)); got != "x"+c.noop {
 			t.Errorf("noop for %+v: %q", c.q, got)
 		}
-		if !engineio.HasClose(c.q, []byte(c.close), node) || engineio.HasClose(c.q, []byte(c.noop), node) {
+		if !hasClose(c.q, []byte(c.close), node) || hasClose(c.q, []byte(c.noop), node) {
 			t.Errorf("HasClose does not know them for %+v", c.q)
 		}
 	}

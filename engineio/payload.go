@@ -8,108 +8,253 @@ const separator = 0x1e
 // maxLengthDigits bounds a length in a payload of revision 3: no body of 10^9 units gets here.
 const maxLengthDigits = 9
 
-// HasClose reports whether the polling payload in body holds a close packet, after which the session is over: in a
-// client's POST (fromClient) or a node's answer to a poll, in the form that q says, JSONP's included. body must be
-// whole and of identity coding; a payload is read as nodes read it, only up to the first fault. Compressed bodies are
-// such a fault.
-//
-// HasClose does not allocate and passes over the data of packets without looking at it where that is possible.
-func HasClose(q Query, body []byte, fromClient bool) bool {
-	if q.JSONP != "" {
-		return closeInJSONP(q, body, fromClient)
-	}
-	switch {
-	case q.Version == 4:
-		return closeInRecords(body)
-	case len(body) > 0 && body[0] <= 1:
-		return closeInBytes(body)
-	}
-	return closeInText(body)
+// Payload looks through the packets of a polling payload, the body of a client's POST or of a node's answer to a poll, as it
+// comes in pieces, and notes what a gateway wants to know of them. The body must be of identity coding: a compressed one is a
+// payload with a fault at its beginning. Reset makes it ready. It does not allocate, but for a client's JSONP in several pieces.
+// It is for one goroutine at a time.
+type Payload struct {
+	// Closes is whether there was a close packet, after which the session is over. Nodes read a payload only up to its first
+	// fault, and so does this.
+	Closes bool
+	// Attachments is the most binary attachments that one Socket.IO packet says will follow it (Socket.IO protocol 5, "Packet
+	// encoding"): math.MaxInt where it says none, or in digits that only JavaScript takes for a number.
+	Attachments int
+	// OddEvent is whether there was an event whose name is neither text nor a number.
+	OddEvent bool
+	// Opaque is whether nodes may find packets in the payload that were not looked at here: behind a fault in one of revision 3, where
+	// nodes disagree on what is a length, or in another form than the one that browsers send for JSONP.
+	Opaque bool
+
+	form   form
+	begun  bool
+	faulty bool // nodes read no further
+	at     place
+	number int // of attachments, or the length under way
+
+	digits int
+	ack    bool // the packet is an acknowledgement
+	left   int  // UTF-16 units or bytes of the packet that are still to come
+	inside bool // a packet of revision 3: left counts
+	text   bool // in a binary payload, the packet is text
+
+	post    bool   // it is a client's
+	next    runes
+	index   string // of JSONP's callback
+	wrapped wrapped
+	named   bool // the name of the form's field has been read
 }
 
-// closeInRecords looks through a payload of revision 4. A packet is told by its first character, whatever follows it.
-func closeInRecords(b []byte) bool {
+// form is how packets stand in a payload.
+type form uint8
+
+const (
+	records form = iota // revision 4: with separators
+	lengths             // revision 3: <length>:<packet>…, the length in UTF-16 units
+	frames              // revision 3, binary: 0 for text or 1 for binary, the length as the bytes 0 to 9, ff, and the packet
+)
+
+// place is where in a packet the next byte stands.
+type place uint8
+
+const (
+	atType       place = iota // of the Engine.IO packet
+	atBase64Type              // behind the b of base64
+	atPacketType              // of the Socket.IO packet
+	atCount                   // of its attachments
+	atOddCount                // the same, where no plain number stands
+	atArray                   // before the array of an event
+	atName                    // before the event's name
+	closing                   // in a close packet
+	passing                   // behind what is of interest
+)
+
+// Reset makes p ready for a node's answer to a poll, in the form that q says, JSONP's included.
+func (p *Payload) Reset(q Query) {
+	*p = Payload{form: records, index: q.JSONP}
+	if q.Version != 4 {
+		p.form = lengths
+	}
+}
+
+// ResetPost makes p ready for a client's POST.
+func (p *Payload) ResetPost(q Query) {
+	p.Reset(q)
+	p.post, p.wrapped.kind = true, formField
+}
+
+// HasClose reports whether a node's answer to a poll, body, which is whole, holds a close packet: see Payload.
+func HasClose(q Query, body []byte) bool {
+	var p Payload
+	p.Reset(q)
+	p.Next(body, true)
+	return p.Closes
+}
+
+// Next looks through the next piece of the payload; last tells that none follows. A node's JSONP comes in one piece.
+func (p *Payload) Next(piece []byte, last bool) {
+	switch {
+	case p.index == "":
+		p.look(piece, last)
+	case p.post:
+		p.lookInField(piece, last)
+	default:
+		if literal, err := callbackLiteral(p.index, piece); err == nil {
+			p.wrapped.b = literal
+			p.lookInWrapped(0)
+		}
+	}
+}
+
+// look looks through a piece of the payload itself.
+func (p *Payload) look(b []byte, last bool) {
+	if !p.begun && len(b) > 0 {
+		p.begun = true
+		if p.form == lengths && b[0] <= 1 && p.index == "" {
+			p.form = frames
+		}
+	}
 	for len(b) > 0 {
 		switch {
-		case b[0] == PacketClose[0]:
-			return true
-		case !packetType(b[0]) && b[0] != 'b':
-			return false
+		case p.form == records:
+			b = p.lookInRecord(b)
+		case p.faulty || last && p.inside && p.at == passing && p.left >= len(b):
+			return // nothing comes behind the last packet
+		case !p.inside:
+			p.lookAtLength(b[0])
+			b = b[1:]
+		case p.form == lengths:
+			b = p.lookInUnits(b)
+		default:
+			b = p.lookInBytes(b)
 		}
+	}
+}
+
+// lookInRecord looks at the beginning of b and returns the rest of it. Behind a fault it goes on, since other nodes than Node's may.
+func (p *Payload) lookInRecord(b []byte) []byte {
+	switch {
+	case p.at == passing:
 		end := bytes.IndexByte(b, separator)
 		if end < 0 {
-			return false
+			return nil
 		}
-		b = b[end+1:]
+		p.at = atType
+		return b[end+1:]
+	case b[0] == separator:
+		p.faulty = p.faulty || p.at == atType
+		p.at = atType
+	default:
+		p.see(b[0])
+		if p.at == closing {
+			p.end() // it is told by its first character, whatever follows it
+		}
 	}
-	return false
+	return b[1:]
 }
 
-func packetType(c byte) bool { return '0' <= c && c <= '6' }
-
-// closeInText looks through a text payload of revision 3: <length>:<packet>…, the length in UTF-16 units.
-func closeInText(b []byte) bool {
-	for {
-		colon := bytes.IndexByte(b[:min(len(b), maxLengthDigits+1)], ':')
-		if colon < 0 {
-			return false
-		}
-		units, ok := parseLength(b[:colon])
-		b = b[colon+1:]
-		// A unit takes a byte at least, and a close packet three more: the usual payload of one packet ends here.
-		if !ok || units > len(b) {
-			return false
-		}
-		if units == 0 {
-			continue
-		}
-		last := units > len(b)-len("1:1")
-		if last && b[0] != PacketClose[0] && b[0] != 'b' {
-			return false
-		}
-		size, ok := skipUnits(b, units)
-		if !ok {
-			return false
-		}
-		if isClose, sound := closeIs(b[:size]); isClose || !sound {
-			return isClose
-		}
-		b = b[size:]
+// lookAtLength reads a byte of the head of a packet of revision 3.
+func (p *Payload) lookAtLength(c byte) {
+	if p.form == lengths {
+		p.whole(c)
+	}
+	switch {
+	case p.form == lengths && p.digits == 0 && unitsAt(c) == 0: // the last packet's last character ends
+	case p.form == lengths && c == ':' && p.digits > 0:
+		p.begin(p.number)
+	case p.form == lengths && p.digits < maxLengthDigits && '0' <= c && c <= '9':
+		p.number, p.digits = p.number*10+int(c-'0'), p.digits+1
+	case p.form == lengths:
+		p.fault()
+	case p.digits == 0 && c <= 1:
+		p.text, p.digits = c == 0, 1
+	case p.digits > 1 && c == 0xff && p.number > 0:
+		p.begin(p.number)
+	case p.digits > 0 && p.digits <= maxLengthDigits && c <= 9:
+		p.number, p.digits = p.number*10+int(c), p.digits+1
+	default:
+		p.fault()
 	}
 }
 
-// closeIs reports whether a text packet of revision 3 is a close packet, and whether nodes read on behind it. Base64 of
-// binary data is marked by a 'b' before the type; of such a packet nodes do not check the type.
-func closeIs(packet []byte) (isClose, sound bool) {
-	c := packet[0]
-	if c == 'b' {
-		return len(packet) > 1 && packet[1] == PacketClose[0], true
-	}
-	return c == PacketClose[0], packetType(c)
+// fault notes that the payload is not as it should be.
+func (p *Payload) fault() {
+	p.faulty = true
+	p.Opaque = p.Opaque || p.form != records
 }
 
-// closeInBytes looks through a binary payload of revision 3: for each packet 0 for text or 1 for binary, its length as
-// the bytes 0 to 9, ff, and the packet, whose type is a digit in text and the number itself in binary.
-func closeInBytes(b []byte) bool {
-	for len(b) > 0 {
-		binary := b[0] == 1
-		size, head, err := byteLength(b)
-		if err != nil || size == 0 || size > len(b)-head {
-			return false
-		}
-		packet := b[head : head+size]
-		b = b[head+size:]
-		if binary {
-			if packet[0] == 1 {
-				return true
+// begin begins a packet of revision 3. An empty one is none.
+func (p *Payload) begin(size int) {
+	p.left, p.inside, p.at = size, size > 0, atType
+	p.number, p.digits = 0, 0
+}
+
+// lookInUnits looks at the beginning of b, in a packet whose length is in UTF-16 units, and returns the rest of it.
+func (p *Payload) lookInUnits(b []byte) []byte {
+	for len(b) > 0 && p.left > 0 {
+		if p.at == passing {
+			if n := asciiRun(b, p.left); n > 0 && p.next.left == 0 {
+				p.left, b = p.left-n, b[n:]
+				continue
 			}
-			continue
 		}
-		if isClose, sound := closeIs(packet); isClose || !sound {
-			return isClose
+		if p.at != passing {
+			p.see(b[0])
+		}
+		p.whole(b[0])
+		p.left, b = p.left-unitsAt(b[0]), b[1:]
+	}
+	if p.left == 0 {
+		p.end()
+	}
+	if p.left < 0 { // a character is cut in half
+		p.fault()
+	}
+	return b
+}
+
+// whole notes a byte of what a client sends, and a fault where it is not UTF-8: what nodes take bad bytes for is counted otherwise. An
+// answer may have halves of surrogate pairs.
+func (p *Payload) whole(c byte) {
+	if p.post && !p.next.take(c) {
+		p.fault()
+	}
+}
+
+// lookInBytes is lookInUnits for a length in bytes.
+func (p *Payload) lookInBytes(b []byte) []byte {
+	n := min(p.left, len(b))
+	for _, c := range b[:n] {
+		if p.at == passing {
+			break
+		}
+		if p.text {
+			p.see(c)
+		} else if p.at = passing; c == 1 { // binary packets have their type as a number
+			p.at = closing
 		}
 	}
-	return false
+	if p.left -= n; p.left == 0 {
+		p.end()
+	}
+	return b[n:]
+}
+
+// end ends a packet.
+func (p *Payload) end() {
+	p.Closes = p.Closes || p.at == closing && !p.faulty
+	p.inside, p.at, p.number, p.digits = false, passing, 0, 0
+}
+
+// unitsAt returns how many UTF-16 units the character takes that begins with this byte of UTF-8, 0 for a byte that
+// begins none.
+func unitsAt(c byte) int {
+	switch {
+	case c&0xc0 == 0x80:
+		return 0
+	case c >= 0xf0:
+		return 2
+	}
+	return 1
 }
 
 // parseLength reads the decimal length of a packet.

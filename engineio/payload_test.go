@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"regexp"
@@ -99,7 +100,7 @@ var closeCases = []struct {
 
 func TestHasClose(t *testing.T) {
 	for _, c := range closeCases {
-		if got := engineio.HasClose(c.q, []byte(c.body), c.from); got != c.want {
+		if got := hasClose(c.q, []byte(c.body), c.from); got != c.want {
 			t.Errorf("HasClose(%+v, %q, client %v) = %v", c.q, c.body, c.from, got)
 		}
 	}
@@ -130,7 +131,7 @@ func TestHasCloseAgreesWithNode(t *testing.T) {
 		if c.JSONP != nil {
 			q.JSONP = *c.JSONP
 		}
-		if got := engineio.HasClose(q, c.Body, c.Client); got != want {
+		if got := hasClose(q, c.Body, c.Client); got != want {
 			t.Errorf("HasClose(%+v, %q, client %v) = %v, Node says %v", q, c.Body, c.Client, got, want)
 		}
 	}
@@ -182,7 +183,7 @@ func wrapForJSONP(q engineio.Query, body []byte, fromClient bool) []byte {
 
 func TestHasCloseDoesNotAllocate(t *testing.T) {
 	for name, c := range closeBodies(20_000) {
-		if n := testing.AllocsPerRun(10, func() { engineio.HasClose(c.q, c.body, c.from) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { hasClose(c.q, c.body, c.from) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -218,11 +219,185 @@ func BenchmarkHasClose(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(c.body)))
 			for b.Loop() {
-				if engineio.HasClose(c.q, c.body, c.from) {
+				if hasClose(c.q, c.body, c.from) {
 					b.Fatal("no close packet was sent")
 				}
 			}
 		})
+	}
+}
+
+// hasClose reports whether there is a close packet in a body of either side.
+func hasClose(q engineio.Query, body []byte, from bool) bool {
+	if from == node {
+		return engineio.HasClose(q, body)
+	}
+	var p engineio.Payload
+	reset(&p, q, from)
+	p.Next(body, true)
+	return p.Closes
+}
+
+func reset(p *engineio.Payload, q engineio.Query, from bool) {
+	if p.Reset(q); from == client {
+		p.ResetPost(q)
+	}
+}
+
+// found is what a Payload says of itself.
+type found struct {
+	closes, oddEvent, opaque bool
+	attachments              int
+}
+
+func lookThrough(q engineio.Query, from bool, pieces ...[]byte) found {
+	var p engineio.Payload
+	reset(&p, q, from)
+	for i, piece := range pieces {
+		p.Next(piece, i == len(pieces)-1)
+	}
+	return found{p.Closes, p.OddEvent, p.Opaque, p.Attachments}
+}
+
+// inPieces cuts a body into pieces of one to seven bytes.
+func inPieces(body []byte) (pieces [][]byte) {
+	for n := 1; len(body) > n; n = n%7 + 1 {
+		pieces = append(pieces, body[:n:n])
+		body = body[n:]
+	}
+	return append(pieces, body)
+}
+
+const illegal = math.MaxInt
+
+// Packets whose numbers of attachments, or whose events' names, make nodes of some versions wait for ever or end.
+var packetCases = []struct {
+	packet      string
+	attachments int
+	oddEvent    bool
+}{
+	{`42["message","51-"]`, 0, false},
+	{`451-["file",{"_placeholder":true,"num":0}]`, 1, false},
+	{`4512-/chat,17["file",{}]`, 12, false},
+	{`462-["a",{}]`, 2, false},
+	{`461-[{"_placeholder":true,"num":0}]`, 1, false}, // what is acknowledged with has no name
+	{`43[{}]`, 0, false},
+	{`450-["a"]`, illegal, false},
+	{`45-["a"]`, illegal, false},
+	{`4599999999999-["a"]`, illegal, false},
+	{`451e9-["a"]`, illegal, false},
+	{`450x7f-["a"]`, illegal, false},
+	{`45Infinity-["a"]`, illegal, false},
+	{"45\u00a05-[\"a\"]", illegal, false},
+	{`45 apples, 6-packed`, 0, false}, // of an application that uses Engine.IO alone
+	{`45`, 0, false},
+	{`42[{"toString":"x"}]`, 0, true},
+	{`42/chat,7[{}]`, 0, true},
+	{"42 \n[ \t[1]]", 0, true},
+	{`42[null]`, 0, true},
+	{`451-[{}]`, 1, true},
+	{`42[7]`, 0, false},
+	{`42[-1,{}]`, 0, false},
+	{`42[]`, 0, false},
+	{`40/chat,{"token":"[{"}`, 0, false},
+	{`b42[{}]`, 0, false},
+	{`6`, 0, false},
+}
+
+func TestPayload(t *testing.T) {
+	for _, c := range packetCases {
+		for _, q := range forms {
+			for _, packets := range [][]string{{c.packet}, {"2", c.packet, "42[\"a\"]"}} {
+				if q.Version == 3 && c.packet[0] == 'b' {
+					continue // where a type is behind the b
+				}
+				bodies := [][]byte{[]byte(encodePackets(packets, q.Version, false))}
+				switch {
+				case q.JSONP != "":
+					bodies[0] = wrapForJSONP(q, bodies[0], client)
+				case q.Version == 3:
+					bodies = append(bodies, []byte(encodePackets(packets, 3, true)))
+				}
+				want := found{attachments: c.attachments, oddEvent: c.oddEvent}
+				for _, body := range bodies {
+					if got := lookThrough(q, client, body); got != want {
+						t.Errorf("%+v, %q: %+v", q, body, got)
+					}
+					if got := lookThrough(q, client, inPieces(body)...); got != want {
+						t.Errorf("%+v, %q in pieces: %+v", q, body, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestNothingPassesThatHurtsNodes has Node read payloads that are nearly as they should be. A node that they hurt is one that got something
+// which was not seen here.
+func TestNothingPassesThatHurtsNodes(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	parts := []string{"4", "42", "45", "451-", "450-", "4511-", "46", "45Infinity-", "451e9-", "450x1-", "[", "[{}]", "[\"a\"]", "[7]", " ", "\n", "\\n", "/a,", "7",
+		"-", "\x1e", ":", "1:", "2:", "5:", "9:", "12:", "\x00", "\x01", "\x05", "\x00\x05\xff", "\xff", "\x80", "\xc2\xa0", "\xe0\x80", "\xf0\x9f", "\U0001f600", "\u20ac",
+		"1", "b", "b4", "d=", "&", "&d=", "%", "%5", "%5B%7B%7D%5D", "+", "1e1:", " 5:"}
+	var cases []payload
+	for range 60_000 {
+		var body []byte
+		for range 1 + r.IntN(8) {
+			body = append(body, parts[r.IntN(len(parts))]...)
+		}
+		q := forms[r.IntN(len(forms))]
+		c := payload{Version: q.Version, Client: true, Body: body, Binary: q == v3 && r.IntN(2) == 0}
+		if q.JSONP != "" {
+			c.JSONP = &q.JSONP
+			c.Body = append([]byte("d="), c.Body...)
+		}
+		if q.Version == 3 && !c.Binary && r.IntN(2) == 0 { // with a length that fits
+			// as Node counts it, which takes each bad byte for a character
+			c.Body = []byte(encodePackets([]string{string(body), "42[{}]"}, 3, false))
+		}
+		cases = append(cases, c)
+	}
+	for n := range 20 { // bad bytes, so many that they take the next packet in where each of them is no character
+		for _, bad := range []string{"\x80", "\xff", "\xe0\x80", "\xf0", "\xf0\x9f"} {
+			body := encodePackets([]string{"4" + strings.Repeat(bad, n), "42[{}]"}, 3, false)
+			cases = append(cases, payload{Version: 3, Client: true, Body: []byte(body)})
+		}
+	}
+	harmful := 0
+	for i, harms := range startReference(t).harms(cases) {
+		c := cases[i]
+		q := engineio.Query{Version: c.Version}
+		if c.JSONP != nil {
+			q.JSONP = *c.JSONP
+		}
+		var p engineio.Payload
+		p.ResetPost(q)
+		for _, piece := range inPieces(c.Body) {
+			p.Next(piece, false)
+		}
+		p.Next(nil, true)
+		if harms {
+			harmful++
+		}
+		if harms && p.Attachments <= 10 && !p.OddEvent && !p.Opaque {
+			t.Errorf("EIO %d, JSONP %v, binary %v: nothing was seen in %q", c.Version, c.JSONP != nil, c.Binary, c.Body)
+		}
+	}
+	if harmful < 1000 {
+		t.Errorf("only %d payloads hurt a node", harmful)
+	}
+}
+
+// A form that browsers do not send for JSONP may mean to a node what it does not mean here.
+func TestOpaqueForm(t *testing.T) {
+	for body, want := range map[string]bool{
+		"d=40": false, "": true, "d": true, "x=1&d=40": true, "d=40&d=451e9-%5B%5D": true, "%64=451e9-[]": true, "d=40%26": false,
+	} {
+		for _, pieces := range [][][]byte{{[]byte(body)}, inPieces([]byte(body))} {
+			if got := lookThrough(v4j, client, pieces...); got.opaque != want {
+				t.Errorf("%q in %d pieces: %+v", body, len(pieces), got)
+			}
+		}
 	}
 }
 
@@ -241,7 +416,10 @@ func FuzzHasClose(f *testing.F) {
 	f.Add(1, client, []byte(encodePackets([]string{"4\u00e4", "1"}, 3, true)))
 	f.Fuzz(func(t *testing.T, form int, from bool, body []byte) {
 		q := forms[uint(form)%uint(len(forms))]
-		got := engineio.HasClose(q, body, from)
+		got := hasClose(q, body, from)
+		if whole, pieces := lookThrough(q, from, body), lookThrough(q, from, inPieces(body)...); (from || q.JSONP == "") && !whole.opaque && whole != pieces {
+			t.Errorf("%+v, %q, client %v: %v as a whole, %v in pieces", q, body, from, whole, pieces)
+		}
 		text, ok := plainPayload(q, body, from)
 		if !ok {
 			return

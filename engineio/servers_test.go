@@ -194,7 +194,7 @@ func (s nodeSession) open(t *testing.T) (query, sid string) {
 	if has := bytes.Contains(body, []byte("maxPayload")); has != (o.MaxPayload == 1_000_000) {
 		t.Errorf("%q: %+v", body, o)
 	}
-	if engineio.HasClose(s.q, body, node) {
+	if hasClose(s.q, body, node) {
 		t.Errorf("%q has no close packet", body)
 	}
 	query = s.query + "&sid=" + o.SID
@@ -209,7 +209,7 @@ func (s nodeSession) endedByNode(t *testing.T) {
 	query, sid := s.open(t)
 	s.r.end(s.port, sid)
 	_, body := exchange(t, s.port, "GET "+query, "")
-	if !engineio.HasClose(s.q, body, node) {
+	if !hasClose(s.q, body, node) {
 		t.Errorf("no close packet in %q", body)
 	}
 	if s.q.Version == 4 && s.q.JSONP == "" && string(body) != "6\x1e1" {
@@ -231,7 +231,7 @@ func (s nodeSession) endedByClient(t *testing.T) {
 	if s.q.JSONP != "" {
 		body = string(wrapForJSONP(s.q, []byte(body), client))
 	}
-	if !engineio.HasClose(s.q, []byte(body), client) {
+	if !hasClose(s.q, []byte(body), client) {
 		t.Errorf("no close packet in %q", body)
 	}
 	exchange(t, s.port, "POST "+query, body)
@@ -351,7 +351,7 @@ func TestHasCloseReadsNodesEncoders(t *testing.T) {
 		cases, queries, want = append(cases, c), append(queries, q), append(want, closes)
 	}
 	for i, body := range startReference(t).encode(cases) {
-		if got := engineio.HasClose(queries[i], body, node); got != want[i] {
+		if got := hasClose(queries[i], body, node); got != want[i] {
 			packets, _ := json.Marshal(cases[i].Packets)
 			t.Errorf("HasClose(%+v, %q) = %v of %s", queries[i], body, got, packets)
 		}

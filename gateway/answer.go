@@ -313,10 +313,10 @@ func (c *clientConn) closes() bool { return c.x.Req.Close || c.surplus || c.g.dr
 func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.Resp.Status == 200; {
 	case !x.MayEnd():
-	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer, false):
+	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer):
 		x.route.ended.Add(x.Query.SID)
 		x.over(x.Query.SID, "its node closed it")
-	case ok && x.Kind == request.Post && x.Upload.AtOnce() && engineio.HasClose(x.Query, x.Upload.Body, true):
+	case ok && x.Kind == request.Post && x.Upload.Complete && x.Upload.Payload.Closes:
 		x.route.ended.Add(x.Query.SID)
 		x.over(x.Query.SID, "its client closed it")
 	case engineio.IsUnknownSID(x.Resp.Status, answer):

@@ -17,14 +17,14 @@ const module = "github.com/sidway/sidway/"
 // arrows are the packages of this module that each of its packages may know; docs/architecture.md draws them. Nothing runs back
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
-	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/notice", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/auth", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
+	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/guard", "gateway/notice", "gateway/replica"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/auth", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/guard", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/static", "gateway/trace", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice", "gateway/proxyheader"},
 	"gateway": {
-		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/throttle", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
+		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/throttle", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
 	},
-	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/http1"},
+	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1"},
 	"gateway/auth":        {"gateway/jwk"},
 	"gateway/jwk":         {},
 	"gateway/static":      {"gateway/notice"},
@@ -40,10 +40,11 @@ var arrows = map[string][]string{
 	"gateway/http1":       {},
 	"gateway/notice":      {},
 	"gateway/admin":       {"gateway/notice"},
-	"gateway/config":      {"affinity/redisurl", "gateway/jwk", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
+	"gateway/config":      {"affinity/redisurl", "gateway/guard", "gateway/jwk", "gateway/keyfile", "gateway/limits", "gateway/nodename"},
 	"gateway/certs":       {"gateway/config", "gateway/keyfile", "gateway/notice", "gateway/pace"},
 	"gateway/keyfile":     {},
 	"gateway/discover":    {"gateway/nodename"},
+	"gateway/guard":       {},
 	"gateway/limits":      {},
 	"gateway/page":        {},
 	"gateway/nodename":    {},

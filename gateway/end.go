@@ -94,6 +94,7 @@ func (c *clientConn) endRequest() {
 	x.leaveTurn()
 	x.leave()
 	c.remember()
+	x.tellHarm()
 	x.logAccess()
 	x.endTrace()
 	x.recycle()

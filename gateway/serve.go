@@ -144,6 +144,7 @@ func (c *clientConn) receive(live bool) {
 		return
 	}
 	u.Limit, u.Decoder = c.x.route.MaxBody, q.Body()
+	u.Payload.ResetPost(c.x.Query)
 	c.x.unread = true
 	if q.ContentLength > request.Whole || q.Chunked && c.x.Kind == request.Ordinary {
 		c.proceed()
@@ -204,6 +205,9 @@ func (c *clientConn) nextPiece() ([]byte, error) {
 	default:
 		x.due = c.bodyDue()
 	}
+	if x.Kind == request.Post && !x.Inspect(data) {
+		return nil, errHarmful
+	}
 	return data, nil
 }
 
@@ -215,6 +219,8 @@ func (c *clientConn) badBody(err error) {
 		c.reply(request.Plain(bad.Status, bad.Reason))
 	case errors.Is(err, errTooLarge):
 		c.fail(engineio.BodyTooLarge)
+	case errors.Is(err, errHarmful):
+		c.fail(engineio.BadRequest)
 	case errors.Is(err, errSlow):
 		c.fail(engineio.SlowClient)
 	default:
@@ -315,6 +321,7 @@ func (c *clientConn) reply(a engineio.Answer) {
 
 var (
 	errTooLarge = errors.New("gateway: the body is too large")
+	errHarmful  = errors.New("gateway: the body breaks a rule")
 	errSlow     = errors.New("gateway: the body did not come in time")
 )
 

@@ -48,6 +48,7 @@ func init() { // help and completion tell of verbs
 		{"drain", command.drain, is(drainHelp)},
 		{"undrain", command.undrain, is(drainHelp)},
 		{"release", command.release, is(releaseHelp)},
+		{"guard", func(c command, _ context.Context, args []string) error { return c.guard(args) }, is(guardHelp)},
 		{"reload", command.reloadRemote, is(reloadHelp)},
 		{"completion", func(c command, _ context.Context, args []string) error { return c.completion(args) }, is(completionHelp)},
 		{"man", func(c command, _ context.Context, args []string) error { return c.man(args) }, is(manHelp)},
@@ -124,7 +125,7 @@ func (c command) dispatch(ctx context.Context, args []string) error {
 }
 
 // manyWords are too many to tell them all.
-const manyWords = 13
+const manyWords = 15
 
 // unknown says that a word is not known and which one was probably meant. What stands directly before each word.
 func unknown(what, word string, words []string) string {

@@ -28,6 +28,9 @@ func (v verb) words() (all []string) {
 	for _, f := range v.flags() {
 		all = append(all, "--"+f.Name)
 	}
+	if v.name == "guard" {
+		all = append(all, "list")
+	}
 	return all
 }
 

@@ -22,6 +22,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
   sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
   sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
+  sidway guard list                   print what is refused because it would harm nodes of some versions
   sidway completion bash              print what a shell completes these commands with; man prints the manual page
   sidway version                      say which build this is
   sidway help serve                   every flag of a command
@@ -102,6 +103,13 @@ const reloadHelp = `sidway reload [--config FILE] [--admin ADDRESS]
 
 Has the replica on this machine read its settings again, as SIGHUP and a change of the file do. Bad ones are refused
 whole, and the exit status is 1.
+`
+
+const guardHelp = `sidway guard list [--config FILE]
+
+Prints the rules by which requests are refused that would harm nodes of some versions: the ID of each, what it refuses, which nodes take
+harm from that and by which advisory, and, of a file, whether its clusters refuse or only report it (guard.report). The metric
+sidway_guard_total counts both, and the log names the first client in an hour.
 `
 
 const completionHelp = `sidway completion bash|zsh|fish

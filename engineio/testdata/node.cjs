@@ -13,6 +13,7 @@ const load = (name) => require(path.join(root, name));
 const { Polling } = load("engine.io/build/transports/polling.js");
 const { JSONP } = load("engine.io/build/transports/polling-jsonp.js");
 const parser3 = load("engine.io/build/parser-v3/index.js");
+const { Decoder } = load("socket.io-parser-4.2.2/build/cjs/index.js");
 const parser4 = load("engine.io-parser/build/cjs/index.js");
 
 // transport returns a transport of a node that is connected to nothing.
@@ -31,6 +32,27 @@ function closedByClient(c) {
   const body = Buffer.from(c.body, "base64");
   t.onData(c.binary ? body : body.toString("utf8"));
   return closed;
+}
+
+// harms says whether a node that gets this body in a POST waits for more than ten attachments, or for a number that is none, or has an
+// event whose name is neither text nor a number.
+function harms(c) {
+  const t = transport(c);
+  let harmed = false;
+  t.onClose = () => {};
+  t.onPacket = ({ type, data }) => {
+    if (type !== "message" || typeof data !== "string") return;
+    try {
+      const p = new Decoder().decodeString(data);
+      const binary = p.type === 5 || p.type === 6;
+      if (binary && !(p.attachments >= 1 && p.attachments <= 10)) harmed = true;
+      const name = (p.type === 2 || p.type === 5) && p.data && p.data.length > 0 && p.data[0];
+      if (name !== false && name !== undefined && typeof name !== "string" && typeof name !== "number") harmed = true;
+    } catch (e) {} // it is refused
+  };
+  const body = Buffer.from(c.body, "base64");
+  t.onData(c.binary ? body : body.toString("utf8"));
+  return harmed;
 }
 
 // closedByNode says whether a client that gets this body in answer to a poll takes the session for closed.
@@ -108,6 +130,7 @@ const commands = {
   inherited: () => Object.getOwnPropertyNames(Object.prototype),
   query: (q) => q.cases.map(readQuery),
   close: (q) => q.cases.map((c) => attempt(c.client ? closedByClient : closedByNode, c)),
+  harms: (q) => q.cases.map((c) => attempt(harms, c)),
   encode: (q) => q.cases.map(encode),
   serve: (q) => serve(q.kind),
   end: (q) => {

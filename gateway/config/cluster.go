@@ -38,6 +38,7 @@ type Cluster struct {
 	Maintenance      string   // a file, HTML, for ordinary requests while the cluster has no node to be had; empty: none
 	Origins          []string // of pages that may use Socket.IO; none: any
 	CORS             *CORS    // nil: nodes see to it
+	Guard            Guard
 	NodeTLS          *NodeTLS // nil: nodes with https:// have certificates that the system trusts
 	Nodes            []Node   // at least one unless Discover is there
 }
@@ -63,6 +64,12 @@ func (n Node) Address() string {
 
 // TLS reports whether the node is spoken to by TLS.
 func (n Node) TLS() bool { return strings.HasPrefix(n.URL, "https:") }
+
+// Guard says what is done with requests that would harm nodes of some versions: see package guard.
+type Guard struct {
+	Report         []string // the rules that let them through and only count them
+	MaxAttachments int      // that a packet in a POST may announce
+}
 
 // CORS is what pages are told for the nodes.
 type CORS struct {

@@ -32,6 +32,7 @@ clusters:
       rise: 4
       fall: 5
     pace: {handshakes: 12000/m, burst: 7, slow_start: 0s}
+    guard: {report: [attachments, event-name], max_attachments: 3}
     release: {share: 12.5%, version: 2}
     discover: {dns: "chat.local.:3000", interval: 3s}
     request_headers:
@@ -65,12 +66,13 @@ func TestEverySettingOfAClusterArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pace := config.Pace{SlowStart: 30 * time.Second}
+	pace, usual := config.Pace{SlowStart: 30 * time.Second}, config.Guard{MaxAttachments: 10}
 	want := []config.Cluster{
 		{
 			Name: "chat", Path: "/socket.io/", Balance: config.Hash, HashBy: "header:X-User", DisableKeepAlive: true, MaxBody: 1_000_000,
 			Health:   &config.Health{Path: "/healthz?full=1", Status: 204, Interval: time.Second, Timeout: 900 * time.Millisecond, Rise: 4, Fall: 5},
 			Pace:     config.Pace{Handshakes: 200, Burst: 7},
+			Guard:    config.Guard{Report: []string{"attachments", "event-name"}, MaxAttachments: 3},
 			Release:  config.Release{Label: "version", Value: "2", Share: 0.125},
 			Discover: &config.Discover{DNS: "chat.local.:3000", Interval: 3 * time.Second},
 			Headers: config.Headers{
@@ -87,12 +89,12 @@ func TestEverySettingOfAClusterArrives(t *testing.T) {
 			},
 		},
 		{
-			Name: "srv", Path: "/srv/", Balance: config.LeastSessions, Pace: pace,
+			Name: "srv", Path: "/srv/", Balance: config.LeastSessions, Pace: pace, Guard: usual,
 			Health:   &config.Health{Status: 200, Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 3, Handshake: true},
 			Discover: &config.Discover{SRV: "_sio._tcp.chat"},
 		},
 		{
-			Name: "pods", Path: "/pods/", Balance: config.Hash, HashBy: "client", Pace: pace,
+			Name: "pods", Path: "/pods/", Balance: config.Hash, HashBy: "client", Pace: pace, Guard: usual,
 			Health:  &config.Health{Status: 200, Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 			Release: config.Release{Label: "track", Value: "canary", Share: 0.25},
 			Discover: &config.Discover{
@@ -100,7 +102,7 @@ func TestEverySettingOfAClusterArrives(t *testing.T) {
 			},
 		},
 		{
-			Name: "two", Path: "/two/", Balance: config.RandomTwo, Pace: pace,
+			Name: "two", Path: "/two/", Balance: config.RandomTwo, Pace: pace, Guard: usual,
 			Nodes: []config.Node{{Name: "127.0.0.1-3003", URL: "http://127.0.0.1:3003", Weight: 1}},
 		},
 	}

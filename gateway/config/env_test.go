@@ -93,7 +93,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second, Waves: 12},
 		Clusters: []config.Cluster{{
-			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
+			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second}, Guard: config.Guard{MaxAttachments: 10},
 			Nodes: []config.Node{
 				{Name: "n1", URL: "http://a:1", Weight: 5},
 				{Name: "1-2", URL: "http://[::1]:2", Weight: 1},
@@ -123,7 +123,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	want.Listen, want.Admin.Listen, want.Log.Level = []config.Listener{{Address: ":5"}, {Address: ":6"}}, ":4", "debug"
 	want.Affinity.Redis, want.AccessLog, want.Limits.IdleTime, want.TLS.Tickets = "redis://r", true, 3*time.Minute, []string{"redis"}
 	want.Clusters = []config.Cluster{{
-		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
+		Name: "a", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second}, Guard: config.Guard{MaxAttachments: 10},
 		Nodes: []config.Node{{Name: "y", URL: "http://y:1", Weight: 2}},
 	}}
 	if !reflect.DeepEqual(got, want) {
@@ -351,7 +351,7 @@ func TestTheExampleFileIsMadeOfTheSettings(t *testing.T) {
 	}
 	want := config.Default()
 	want.Clusters = []config.Cluster{{
-		Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second},
+		Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second}, Guard: config.Guard{MaxAttachments: 10},
 		Nodes: []config.Node{
 			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 1},
 			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},

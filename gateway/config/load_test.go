@@ -64,6 +64,7 @@ func TestLoadReadsTheDocumentedShape(t *testing.T) {
 		Path:    "/socket.io/",
 		Balance: config.LeastSessions,
 		Pace:    config.Pace{SlowStart: 30 * time.Second},
+		Guard:   config.Guard{MaxAttachments: 10},
 		Nodes: []config.Node{
 			{Name: "n1", URL: "http://127.0.0.1:3001", Weight: 5},
 			{Name: "n2", URL: "http://127.0.0.1:3002", Weight: 1},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sidway/sidway/gateway/guard"
 	"github.com/sidway/sidway/gateway/limits"
 )
 
@@ -225,6 +226,11 @@ for itself alone.`),
 		withComment("A page of another origin gets 403, Engine.IO's code 4, for polls and WebSockets alike. Who is no page passes."),
 	object("cors", func(c *Cluster) **CORS { return &c.CORS }, corsFields).
 		withSample("", "CORS is seen to here, in place of the nodes"),
+	many("guard.report", func(c *Cluster) *[]string { return &c.Guard.Report }, oneOf(guard.IDs()...)).
+		withSample("attachments", "rules that only count what they would refuse, as [attachments, event-name]").
+		withComment("Requests that would harm nodes of some versions are refused; sidway guard list tells which."),
+	one("guard.max_attachments", func(c *Cluster) *int { return &c.Guard.MaxAttachments }, whole(1, 1_000_000)).
+		withDefault(strconv.Itoa(guard.DefaultAttachments), "binary attachments of one packet in a POST, as Node's maxAttachments"),
 	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
 		withSample("", "TLS to nodes with https://").
 		withComment("Files that have changed are read with the next reload."),

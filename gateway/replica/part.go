@@ -15,6 +15,7 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
+	"github.com/sidway/sidway/gateway/guard"
 	"github.com/sidway/sidway/gateway/notice"
 )
 
@@ -107,6 +108,7 @@ func (p *part) route() gateway.Route {
 		Auth:             p.extras.route.Auth,
 		Origins:          p.cfg.Origins,
 		CORS:             corsOf(p.cfg.CORS),
+		Guard:            guardOf(p.cfg.Guard),
 		Cluster:          p.nodes.Cluster,
 		Store:            p.memory.Memory,
 		OnTaken:          p.taken,
@@ -115,6 +117,15 @@ func (p *part) route() gateway.Route {
 		r.Store = p.store
 	}
 	return r
+}
+
+func guardOf(c config.Guard) guard.Policy {
+	p := guard.Policy{MaxAttachments: c.MaxAttachments}
+	for _, id := range c.Report {
+		r, _ := guard.Find(id) // which the configuration has checked
+		p.Report.Add(r)
+	}
+	return p
 }
 
 func corsOf(c *config.CORS) *gateway.CORS {

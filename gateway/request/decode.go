@@ -1,6 +1,9 @@
 package request
 
-import "github.com/sidway/sidway/engineio"
+import (
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/guard"
+)
 
 // Decode finds out what is asked for, from the raw bytes alone. What it refuses reaches no node: then it returns the answer for the
 // client.
@@ -25,6 +28,9 @@ func (x *Request) Decode(routes Routes) (engineio.Answer, bool) {
 		x.Kind = Static
 	case of == isSocketIO:
 		if err := x.decodeSocketIO(); err != nil {
+			if err == engineio.ErrSIDUnknown {
+				x.breaks(guard.InheritedSID) // which such a sid is in any case: unknown
+			}
 			return x.Refusal(err.Cause()), false
 		}
 	}

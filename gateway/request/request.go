@@ -20,6 +20,7 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/auth"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/guard"
 	"github.com/sidway/sidway/gateway/http1"
 )
 
@@ -54,6 +55,8 @@ type Request struct {
 	// What the node is told of the trace, in place of what the client said; "" passes that on.
 	Traceparent, Tracestate string
 
+	Harm guard.Set // the rules that it breaks
+
 	Cause   engineio.Cause // of a refusal
 	Refused bool           // Cause holds
 
@@ -72,9 +75,10 @@ func (x *Request) Cluster() *cluster.Cluster {
 type Upload struct {
 	Body     []byte // what was read before forwarding
 	Decoder  http1.Body
-	Complete bool  // all of it has been read
-	Limit    int64 // bytes that it may have; 0 no limit
-	Got      int64 // bytes read so far
+	Payload  engineio.Payload // of a POST's packets
+	Complete bool             // all of it has been read
+	Limit    int64            // bytes that it may have; 0 no limit
+	Got      int64            // bytes read so far
 }
 
 // AtOnce reports whether the body was there when the request was sent, so that no node has waited for the client.

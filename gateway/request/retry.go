@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/guard"
 	"github.com/sidway/sidway/gateway/http1"
 )
 
@@ -36,11 +37,14 @@ const (
 // query's version is the session's, but for a preflight, of whose version nodes make nothing.
 func (x *Request) Admissible() (engineio.Cause, bool) {
 	if x.Kind != Preflight && x.Query.Version != x.Binding.Version {
-		return engineio.VersionMismatch, false // an upgrade with another can end the node's process: CVE-2026-102599
+		if x.breaks(guard.EIOMismatch) {
+			return engineio.VersionMismatch, false
+		}
+		x.Query.Version = x.Binding.Version
 	}
 	if x.Kind == Post {
-		if x.Query.Version == 4 && x.Req.Get(http1.ContentType) == "application/octet-stream" {
-			return engineio.BadRequest, false // version 4 has no such payload: CVE-2026-59725
+		if x.Query.Version == 4 && x.Req.Get(http1.ContentType) == "application/octet-stream" && x.breaks(guard.BinaryPayload) {
+			return engineio.BadRequest, false
 		}
 		x.Upload.Limit = x.bodyLimit()
 		if max(x.Req.ContentLength, x.Upload.Got) > x.Upload.Limit {
@@ -48,6 +52,20 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 		}
 	}
 	return 0, true
+}
+
+// Inspect looks through the next piece of a POST's body and reports whether the node may get it.
+func (x *Request) Inspect(piece []byte) bool {
+	p := &x.Upload.Payload
+	p.Next(piece, x.Upload.Complete)
+	refused := (p.Opaque || p.Attachments > x.Route.Guard.Most()) && x.breaks(guard.Attachments)
+	return !refused && !(p.OddEvent && x.breaks(guard.EventName))
+}
+
+// breaks notes that the request breaks a rule, and reports whether it is refused for that.
+func (x *Request) breaks(r guard.Rule) bool {
+	x.Harm.Add(r)
+	return !x.Route.Guard.Report.Has(r)
 }
 
 // Renews reports whether the binding has lived for a third of its time and is to be written again, so that the store keeps

@@ -8,6 +8,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/guard"
 )
 
 // Route is a cluster and the requests that belong to it.
@@ -43,6 +44,8 @@ type Route struct {
 	Origins Origins
 	// CORS is told to pages in place of what nodes say of it; nil: they are asked.
 	CORS *CORS
+	// Guard is what is done with requests that would harm nodes.
+	Guard guard.Policy
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
