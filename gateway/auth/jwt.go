@@ -102,23 +102,20 @@ func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
 		return v, nil
 	}
 	kid, _ := t.Header["kid"].(string)
-	keys, coming := g.find(kid, t.Method.Alg())
-	switch {
-	case len(keys) == 0 && coming:
-		return Verdict{Outcome: Unreachable}, nil
-	case len(keys) == 0:
-		return Verdict{Outcome: Signature}, nil
+	known := g.find(kid, t.Method.Alg())
+	if len(known.keys) == 0 {
+		return g.unsigned(kid, known), nil
 	}
 	signed := a.Token[:len(parts[0])+1+len(parts[1])]
 	verify := func() Verdict {
-		for _, k := range keys {
+		for _, k := range known.keys {
 			if t.Method.Verify(signed, signature, k.Material) == nil {
 				return v
 			}
 		}
-		return Verdict{Outcome: Signature}
+		return g.unsigned(kid, known)
 	}
-	if keys[0].Shared() {
+	if known.keys[0].Shared() {
 		return verify(), nil
 	}
 	return g.later(verify)
@@ -136,20 +133,38 @@ func (g *JWT) later(verify func() Verdict) (Verdict, func() Verdict) {
 	}
 }
 
-// find returns the keys that a token may be signed by. coming reports that there may soon be more.
-func (g *JWT) find(kid, algorithm string) (keys []jwk.Key, coming bool) {
+// candidates are the keys that a token may be signed by.
+type candidates struct {
+	keys  []jwk.Key
+	final bool       // no other can be, whatever is fetched
+	set   *[]jwk.Key // that was looked through; nil: there is none
+}
+
+func (g *JWT) find(kid, algorithm string) (c candidates) {
 	if len(g.o.Algorithms) > 0 && !slices.Contains(g.o.Algorithms, algorithm) {
-		return nil, false
+		c.final = true
+		return c
 	}
-	keys = fitting(g.o.Keys, kid, algorithm)
-	if g.set == nil {
-		return keys, false
+	named := func(k jwk.Key) bool { return kid != "" && k.ID == kid }
+	c.keys, c.final = fitting(g.o.Keys, kid, algorithm), slices.ContainsFunc(g.o.Keys, named)
+	if g.set != nil {
+		c.set = g.set.load()
+		c.keys = append(c.keys, fitting(*c.set, kid, algorithm)...)
+		c.final = c.final || slices.ContainsFunc(*c.set, named)
 	}
-	fetched := g.set.load()
-	if keys = append(keys, fitting(fetched, kid, algorithm)...); len(keys) == 0 {
-		coming = g.set.again()
+	c.final = c.final || kid == "" && len(c.keys) > 0
+	return c
+}
+
+// unsigned is the verdict on a token that none of the candidates has signed.
+func (g *JWT) unsigned(kid string, c candidates) Verdict {
+	switch {
+	case c.set != nil && !c.final && g.set.coming(kid, c.set):
+		return Verdict{Outcome: Unreachable}
+	case len(c.keys) > 0 || c.final || kid == "":
+		return Verdict{Outcome: Signature}
 	}
-	return keys, coming
+	return Verdict{Outcome: Kid}
 }
 
 // fitting returns the keys that have this kid and fit the algorithm. A key without kid may be any, and so may the key of a token
