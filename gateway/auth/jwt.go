@@ -94,7 +94,7 @@ func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
 		return Verdict{Outcome: Signature}, nil
 	}
 	signature, err := g.parser.DecodeSegment(parts[2])
-	if err != nil {
+	if err != nil || g.repeats(parts[0], t.Header) || g.repeats(parts[1], claims) {
 		return Verdict{Outcome: Signature}, nil
 	}
 	v := g.judgeClaims(claims)
@@ -119,6 +119,29 @@ func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
 		return verify(), nil
 	}
 	return g.later(verify)
+}
+
+// repeats reports whether a part of a token has a name twice, of which another reader could take the other value (RFC 7515, 4, and RFC
+// 7519, 4). The part has been read into an object before, without an error.
+func (g *JWT) repeats(part string, read map[string]any) bool {
+	text, _ := g.parser.DecodeSegment(part)
+	members, depth, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			members++
+		}
+	}
+	return members != len(read)
 }
 
 // later has verify run when it is its turn.

@@ -167,6 +167,37 @@ func TestAKeyMayBeForOneAlgorithm(t *testing.T) {
 	}
 }
 
+// Of two values of a name each reader could believe another, so none is believed.
+func TestANameMayStandInATokenOnce(t *testing.T) {
+	s := signers(t)["HS256"]
+	g := newJWT(t, auth.JWTOptions{Keys: []jwk.Key{s.public}})
+	const head, claims = `{"alg":"HS256","typ":"JWT"}`, `{"sub":"me"}`
+	for _, c := range []struct {
+		head, claims string
+		want         auth.Outcome
+	}{
+		{head, claims, auth.Granted},
+		{head, ` { } `, auth.Granted},
+		{head, `{"a:\"b":{"sub":1,"x":[{"sub":2}]},"sub":"\\","c":"\"},{:"}`, auth.Granted},
+		{`{"alg":"none","alg":"HS256"}`, claims, auth.Signature},
+		{`{"alg":"HS256","kid":"a","kid":"b"}`, claims, auth.Signature},
+		{`{"alg":"HS256","\u0061lg":"HS256"}`, claims, auth.Signature},
+		{head, `{"sub":"root","sub":"me"}`, auth.Signature},
+		{head, `{"exp":1,"exp":4000000000}`, auth.Signature},
+		{head, `{"a":{},"s\u0075b":[],"sub":"me"}`, auth.Signature},
+		{head, claims + `{"sub":"root"}`, auth.Signature},
+	} {
+		signed := base64.RawURLEncoding.EncodeToString([]byte(c.head)) + "." + base64.RawURLEncoding.EncodeToString([]byte(c.claims))
+		signature, err := s.method.Sign(signed, s.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := judge(g, signed+"."+base64.RawURLEncoding.EncodeToString(signature)); v.Outcome != c.want {
+			t.Errorf("%s %s: %v, want %v", c.head, c.claims, v.Outcome, c.want)
+		}
+	}
+}
+
 // What takes long is left to a goroutine.
 func TestOnlySecretsAreVerifiedAtOnce(t *testing.T) {
 	for name, s := range signers(t) {
