@@ -3,10 +3,12 @@ package auth
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -224,7 +226,7 @@ func (g *JWT) judgeClaims(claims jwt.MapClaims) (v Verdict) {
 	return v
 }
 
-// text returns a claim as a header has it: text and numbers as they are, lists and objects as JSON, nothing for none. What a reader
+// text returns a claim as a header has it: text (in UTF-8) and numbers as they are, lists and objects as JSON in ASCII, nothing for none. What a reader
 // of the header would take for another text is none: ok is false.
 func text(claim any) (s string, ok bool) {
 	switch c := claim.(type) {
@@ -239,7 +241,25 @@ func text(claim any) (s string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		s = string(b)
+		s = asASCII(b)
 	}
 	return s, s == strings.TrimSpace(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// asASCII returns JSON with escapes for all that is not ASCII, so that whoever takes a header's bytes for ISO 8859-1, as Node.js does, reads
+// the same.
+func asASCII(text []byte) string {
+	var b strings.Builder
+	for _, c := range string(text) {
+		switch {
+		case c < 0x80:
+			b.WriteByte(byte(c))
+		case c > 0xffff:
+			first, second := utf16.EncodeRune(c)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, first, second)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		}
+	}
+	return b.String()
 }

@@ -262,8 +262,8 @@ func TestClaimsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, v.Outcome, c.want)
 		}
 	}
-	v := judge(g, valid(jwt.MapClaims{"n": 9007199254740993, "roles": []string{"a", "b,c"}, "sub": "Zoë"}))
-	want := []auth.Field{{Name: "X-User", Value: "Zoë"}, {Name: "X-N", Value: "9007199254740993"}, {Name: "X-Roles", Value: `["a","b,c"]`}}
+	v := judge(g, valid(jwt.MapClaims{"n": 9007199254740993, "roles": []string{"a", "b,c", "Zoë", "𝄞"}, "sub": "Zoë"}))
+	want := []auth.Field{{Name: "X-User", Value: "Zoë"}, {Name: "X-N", Value: "9007199254740993"}, {Name: "X-Roles", Value: `["a","b,c","Zo\u00eb","\ud834\udd1e"]`}}
 	if !slices.Equal(v.Fields, want) || v.Ends != now.Unix()+65 {
 		t.Errorf("got %v, ends %d", v.Fields, v.Ends-now.Unix())
 	}
