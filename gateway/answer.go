@@ -240,7 +240,12 @@ func (c *clientConn) nodeEnded(err error) {
 			c.lost(request.ErrUnsent)
 			return
 		}
-		c.lost(request.ErrCut)
+		if c.n.noTLS {
+			err = request.ErrTLS
+		} else {
+			err = request.ErrCut
+		}
+		c.lost(err)
 	case learning:
 		c.lost(request.ErrCut)
 	case collecting:

@@ -344,6 +344,8 @@ func (x *exchange) blame(err error) {
 	switch c := x.Cluster(); {
 	case errors.Is(err, request.ErrRefused):
 		c.Failed(x.Node)
+	case errors.Is(err, request.ErrTLS):
+		c.Suspect(x.Node, x.heard, cluster.ReasonTLS)
 	case errors.Is(err, request.ErrUnreachable):
 		c.Suspect(x.Node, x.heard, cluster.ReasonUnreachable)
 	case errors.Is(err, request.ErrNoConnect):

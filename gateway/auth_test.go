@@ -202,6 +202,43 @@ func TestWithoutATokenNothingReachesTheNode(t *testing.T) {
 	}
 }
 
+// Of two lines that say who asks, this process and a node could each believe another.
+func TestWhoAsksStandsThereOnce(t *testing.T) {
+	t.Parallel()
+	i, node := newIssuer(t), engineiotest.Start(t, engineiotest.Options{})
+	s := startGateway(t, withEngines(node), withAuth(i.rule("header:Authorization", "header:X-Token")), withRoute(func(r *gateway.Route) {
+		r.Origins = []string{"https://a.example"}
+	}))
+	token := i.token(jwt.SigningMethodHS256, "me", time.Time{})
+	good := "Authorization: Bearer " + token
+	for _, lines := range [][]string{
+		{good, good},
+		{good, "authorization: Bearer x"},
+		{"Authorization: Basic x", good},
+		{"X-Token: " + token, "x-token: x"},
+		{good, "Origin: https://a.example", "Origin: https://b.example"},
+	} {
+		dial(t, s.addr).expect(get(handshakeTarget, lines...), 400, `{"code":3,"message":"Bad request"}`)
+		w := dial(t, s.addr)
+		w.send(get(directTarget, append(lines, asksWebSocket...)...))
+		if r := w.answer(); r.StatusCode != 400 {
+			t.Errorf("%v: the WebSocket got %d", lines, r.StatusCode)
+		}
+	}
+	w := dial(t, s.addr)
+	w.send(get("/other", append([]string{"Origin: https://a.example", "Origin: https://b.example"}, asksWebSocket...)...))
+	if r := w.answer(); r.StatusCode != 403 {
+		t.Errorf("another WebSocket with two origins got %d %s", r.StatusCode, r.Text)
+	}
+	if n := len(node.Requests()); n != 0 {
+		t.Errorf("the node got %d requests", n)
+	}
+	dial(t, s.addr).ask(get(handshakeTarget, good, "Origin: https://a.example"))
+	if n := len(node.Requests()); n != 1 {
+		t.Errorf("the node got %d requests", n)
+	}
+}
+
 // A session that was let in polls on without its token, and upgrades so; a token that an upgrade brings must be good.
 func TestASessionIsNotJudgedAgain(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ type faults struct {
 type faultKey struct{ cluster, reason, subject string }
 
 type fault struct {
-	text  string
+	text  atomic.Pointer[string] // the latest
 	count atomic.Uint64
 	last  atomic.Int64 // in ns since 1970
 }
@@ -46,10 +46,13 @@ func (f *faults) note(k faultKey, text string) {
 		if k.subject != "" && f.len.Load() >= mostFaults {
 			k.subject = ""
 		}
-		if v, known = f.all.LoadOrStore(k, &fault{text: text}); !known {
+		first := &fault{}
+		first.text.Store(&text)
+		if v, known = f.all.LoadOrStore(k, first); !known {
 			f.len.Add(1)
 		}
 	}
+	v.(*fault).text.Store(&text)
 	v.(*fault).count.Add(1)
 	v.(*fault).last.Store(time.Now().UnixNano())
 }
@@ -65,7 +68,7 @@ func (f *faults) list(now time.Time) (all []Fault) {
 			}
 			return true
 		}
-		all = append(all, Fault{k.cluster, k.reason, k.subject, v.text, v.count.Load(), last})
+		all = append(all, Fault{k.cluster, k.reason, k.subject, *v.text.Load(), v.count.Load(), last})
 		return true
 	})
 	slices.SortFunc(all, func(a, b Fault) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason)) })

@@ -32,6 +32,7 @@ type site struct {
 	addr     string // where it serves
 	port     string
 	registry *prometheus.Registry
+	faults   func() []gateway.Fault
 	tunnels  *tunnel.Engine
 	loops    []*loop.Loop
 	store    affinity.Store // of the first cluster
@@ -160,9 +161,11 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 		s.clusters = append(s.clusters, o.routes[i].Cluster)
 	}
 	s.settings = gateway.Settings{Routes: o.routes, Limits: o.limits, Trusted: o.trusted, Access: o.access}
+	metrics := gateway.NewMetrics(s.registry)
+	s.faults = metrics.Faults
 	g := gateway.New(gateway.Options{
 		Settings: s.settings,
-		Tunnels:  s.tunnels, Loops: s.loops, Metrics: gateway.NewMetrics(s.registry), Log: o.log,
+		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log,
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)

@@ -32,6 +32,7 @@ type nodeConn struct {
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
 	closed   bool
+	noTLS    bool // the node has not begun TLS, or has ended it by an alert, and that was told
 }
 
 // Event implements loop.EventHandler.
@@ -115,7 +116,10 @@ func (n *nodeConn) unwritable() {
 
 // dialError sorts an error of a connection on which nothing was written yet.
 func (n *nodeConn) dialError(err error) error {
-	if n.reused {
+	switch {
+	case n.noTLS:
+		return request.ErrTLS
+	case n.reused:
 		return request.ErrUnsent
 	}
 	return dialError(err)

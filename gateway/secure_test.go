@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
@@ -120,6 +121,64 @@ func TestNodeThatIsNotTrusted(t *testing.T) {
 	s.Close()
 	if n := s.metric("sidway_setup_faults_total", "node_tls"); n < 1 || !strings.Contains(log.String(), "certificate signed by unknown authority") {
 		t.Errorf("counted %v, logged %s", n, log.String())
+	}
+}
+
+// A node that cannot be spoken to by TLS is ejected for that, and what is to be mended is told, by its latest cause.
+func TestWhyANodeIsNotSpokenToByTLS(t *testing.T) {
+	t.Parallel()
+	server, client := selfSigned("127.0.0.1")
+	_, stranger := selfSigned("127.0.0.1")
+	named := client.Clone()
+	named.ServerName = "chat.internal"
+	asks, asksOld := server.Clone(), server.Clone()
+	asks.ClientAuth, asksOld.ClientAuth, asksOld.MaxVersion = tls.RequireAnyClientCert, tls.RequireAnyClientCert, tls.VersionTLS12
+	late := client.Clone()
+	late.Time = func() time.Time { return time.Now().Add(24 * time.Hour) }
+	good := startNode(t, "good", engine(aSID))
+	s := startGateway(t, withNodes(good))
+	for _, c := range []struct {
+		why            string
+		server, client *tls.Config // server nil: it speaks HTTP
+		told           string
+	}{
+		{"untrusted", server, stranger, "write the file of those who sign as node_tls.ca (tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		{"misnamed", server, named, "write one that it has as node_tls.name (tls: failed to verify certificate: x509: "},
+		{"over", server, late, "does not hold: renew it (tls: failed to verify certificate: x509: certificate has expired"},
+		{"plain", nil, client, "is its URL to begin with http:// ?"},
+		{"asks", asks, client, "write node_tls.cert and node_tls.key (remote error: tls: certificate required)"},
+		{"asks by TLS 1.2", asksOld, client, "does it want a certificate of sidway's own (node_tls.cert), or another version? (remote error: tls: handshake failure)"},
+	} {
+		l := listenLocal(t)
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				if c.server == nil {
+					_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+				} else {
+					_ = tls.Server(conn, c.server).Handshake()
+				}
+				_, _ = io.Copy(io.Discard, conn) // a reset could overtake the alert
+				conn.Close()
+			}
+		}()
+		cl := s.clusters[0]
+		cl.Update(cluster.Settings{Nodes: []cluster.Config{
+			{Name: "good", Address: good.addr, Weight: 1, TLS: nodeTLS()}, {Name: "bad", Address: l.Addr().String(), Weight: 1000, TLS: c.client},
+		}})
+		eventually(t, "the node is ejected that is "+c.why, func() bool {
+			dial(t, s.addr).expect(get(handshakeTarget), 200, openPacket(aSID))
+			return s.metric("sidway_node_ejected", "bad") == 1
+		})
+		for _, status := range cl.Statuses() {
+			if status.Node.Name == "bad" && status.Why != cluster.ReasonTLS {
+				t.Errorf("%s: ejected for %s", c.why, status.Why)
+			}
+		}
+		told := s.faults()
+		if len(told) != 1 || told[0].Reason != "node_tls" || !strings.Contains(told[0].Text, c.told) {
+			t.Errorf("%s: told %+v", c.why, told)
+		}
+		l.Close()
 	}
 }
 

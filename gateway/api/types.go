@@ -124,7 +124,7 @@ type Node struct {
 	Source   string            `json:"source" doc:"configuration, discovery or api"`
 	Healthy  bool              `json:"healthy" doc:"what its probes found"`
 	Ejected  bool              `json:"ejected" doc:"it failed requests and gets no new sessions for a while"`
-	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, silent, cut or no_session"`
+	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, tls, silent, cut or no_session"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
 	Drain    *Drain            `json:"drain,omitempty"`
 	Probe    *Probe            `json:"probe,omitempty" doc:"the last one, where nodes are probed"`

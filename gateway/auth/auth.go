@@ -22,17 +22,30 @@ const (
 	Granted     Outcome = iota
 	Missing             // there is no token
 	Expired             // its time is over
-	Signature           // it is no token, its signature is wrong, or no key fits it
+	Signature           // it is no token, its signature is wrong, or no key fits its algorithm
+	Kid                 // no key has the id that it names
 	Claims              // it is not valid yet, or for somebody else, or by somebody else
 	Denied              // the server that was asked says no
-	Unreachable         // keys or the server cannot be asked, or not in time
+	Unreachable         // the key may be on its way, or the server cannot be asked, or not in time
 	Outcomes            // how many there are
 )
 
-var outcomes = [Outcomes]string{"granted", "missing", "expired", "signature", "claims", "denied", "unreachable"}
+var outcomes = [Outcomes]struct{ label, words string }{
+	{"granted", "let in"},
+	{"missing", "no token where auth.jwt.from looks for one"},
+	{"expired", "the token's time is over"},
+	{"signature", "no token, a wrong signature, or no key for its algorithm"},
+	{"kid", "no key of this id"},
+	{"claims", "the token is not valid yet, for somebody else, by somebody else, or a claim is no header"},
+	{"denied", "the server of auth.forward says no"},
+	{"unreachable", "the key may be on its way, or the server of auth.forward cannot be asked"},
+}
 
 // String returns the metric label.
-func (o Outcome) String() string { return outcomes[o] }
+func (o Outcome) String() string { return outcomes[o].label }
+
+// Words says what it means.
+func (o Outcome) Words() string { return outcomes[o].words }
 
 // Field is a field of a head, for the node.
 type Field struct{ Name, Value string }

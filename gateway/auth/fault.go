@@ -24,9 +24,6 @@ func (l *lookup) ended(err error) bool {
 	return (l.fault.Swap(now) == nil) != (now == nil)
 }
 
-// faulty reports whether the last one failed.
-func (l *lookup) faulty() bool { return l.fault.Load() != nil }
-
 // with returns the fault, nil if there is none.
 func (l *lookup) with(some bool) *Fault {
 	f := l.fault.Load()

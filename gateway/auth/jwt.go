@@ -3,10 +3,12 @@ package auth
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -82,7 +84,7 @@ func (g *JWT) Fault() (*Fault, bool) {
 	if g.set == nil {
 		return nil, false
 	}
-	known := len(g.set.load()) + len(g.o.Keys)
+	known := len(*g.set.load()) + len(g.o.Keys)
 	return g.set.last.with(known > 0), true
 }
 
@@ -103,7 +105,7 @@ func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
 		return Verdict{Outcome: Signature}, nil
 	}
 	signature, err := g.parser.DecodeSegment(parts[2])
-	if err != nil {
+	if err != nil || g.repeats(parts[0], t.Header) || g.repeats(parts[1], claims) {
 		return Verdict{Outcome: Signature}, nil
 	}
 	v := g.judgeClaims(claims)
@@ -111,26 +113,46 @@ func (g *JWT) Judge(a *Ask) (Verdict, func() Verdict) {
 		return v, nil
 	}
 	kid, _ := t.Header["kid"].(string)
-	keys, coming := g.find(kid, t.Method.Alg())
-	switch {
-	case len(keys) == 0 && coming:
-		return Verdict{Outcome: Unreachable}, nil
-	case len(keys) == 0:
-		return Verdict{Outcome: Signature}, nil
+	known := g.find(kid, t.Method.Alg())
+	if len(known.keys) == 0 {
+		return g.unsigned(kid, known), nil
 	}
 	signed := a.Token[:len(parts[0])+1+len(parts[1])]
 	verify := func() Verdict {
-		for _, k := range keys {
+		for _, k := range known.keys {
 			if t.Method.Verify(signed, signature, k.Material) == nil {
 				return v
 			}
 		}
-		return Verdict{Outcome: Signature}
+		return g.unsigned(kid, known)
 	}
-	if keys[0].Shared() {
+	if known.keys[0].Shared() {
 		return verify(), nil
 	}
 	return g.later(verify)
+}
+
+// repeats reports whether a part of a token has a name twice, of which another reader could take the other value (RFC 7515, 4, and RFC
+// 7519, 4). The part has been read into an object before, without an error.
+func (g *JWT) repeats(part string, read map[string]any) bool {
+	text, _ := g.parser.DecodeSegment(part)
+	members, depth, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			members++
+		}
+	}
+	return members != len(read)
 }
 
 // later has verify run when it is its turn.
@@ -145,20 +167,38 @@ func (g *JWT) later(verify func() Verdict) (Verdict, func() Verdict) {
 	}
 }
 
-// find returns the keys that a token may be signed by. coming reports that there may soon be more.
-func (g *JWT) find(kid, algorithm string) (keys []jwk.Key, coming bool) {
+// candidates are the keys that a token may be signed by.
+type candidates struct {
+	keys  []jwk.Key
+	final bool       // no other can be, whatever is fetched
+	set   *[]jwk.Key // that was looked through; nil: there is none
+}
+
+func (g *JWT) find(kid, algorithm string) (c candidates) {
 	if len(g.o.Algorithms) > 0 && !slices.Contains(g.o.Algorithms, algorithm) {
-		return nil, false
+		c.final = true
+		return c
 	}
-	keys = fitting(g.o.Keys, kid, algorithm)
-	if g.set == nil {
-		return keys, false
+	named := func(k jwk.Key) bool { return kid != "" && k.ID == kid }
+	c.keys, c.final = fitting(g.o.Keys, kid, algorithm), slices.ContainsFunc(g.o.Keys, named)
+	if g.set != nil {
+		c.set = g.set.load()
+		c.keys = append(c.keys, fitting(*c.set, kid, algorithm)...)
+		c.final = c.final || slices.ContainsFunc(*c.set, named)
 	}
-	fetched := g.set.load()
-	if keys = append(keys, fitting(fetched, kid, algorithm)...); len(keys) == 0 {
-		coming = g.set.again()
+	c.final = c.final || kid == "" && len(c.keys) > 0
+	return c
+}
+
+// unsigned is the verdict on a token that none of the candidates has signed.
+func (g *JWT) unsigned(kid string, c candidates) Verdict {
+	switch {
+	case c.set != nil && !c.final && g.set.coming(kid, c.set):
+		return Verdict{Outcome: Unreachable}
+	case len(c.keys) > 0 || c.final || kid == "":
+		return Verdict{Outcome: Signature}
 	}
-	return keys, coming
+	return Verdict{Outcome: Kid}
 }
 
 // fitting returns the keys that have this kid and fit the algorithm. A key without kid may be any, and so may the key of a token
@@ -195,7 +235,7 @@ func (g *JWT) judgeClaims(claims jwt.MapClaims) (v Verdict) {
 	return v
 }
 
-// text returns a claim as a header has it: text and numbers as they are, lists and objects as JSON, nothing for none. What a reader
+// text returns a claim as a header has it: text (in UTF-8) and numbers as they are, lists and objects as JSON in ASCII, nothing for none. What a reader
 // of the header would take for another text is none: ok is false.
 func text(claim any) (s string, ok bool) {
 	switch c := claim.(type) {
@@ -210,7 +250,25 @@ func text(claim any) (s string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		s = string(b)
+		s = asASCII(b)
 	}
 	return s, s == strings.TrimSpace(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// asASCII returns JSON with escapes for all that is not ASCII, so that whoever takes a header's bytes for ISO 8859-1, as Node.js does, reads
+// the same.
+func asASCII(text []byte) string {
+	var b strings.Builder
+	for _, c := range string(text) {
+		switch {
+		case c < 0x80:
+			b.WriteByte(byte(c))
+		case c > 0xffff:
+			first, second := utf16.EncodeRune(c)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, first, second)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		}
+	}
+	return b.String()
 }

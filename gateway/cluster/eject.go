@@ -15,6 +15,7 @@ const (
 	ReasonRefused     Reason = "refused"         // it accepts no connection
 	ReasonNoConnect   Reason = "connect_timeout" // a connection to it was not made in time: it is stopped, its backlog is full, or packets are dropped
 	ReasonUnreachable Reason = "unreachable"     // there is no way to it, or its name is not known
+	ReasonTLS         Reason = "tls"             // it cannot be spoken to by TLS
 	ReasonSilent      Reason = "silent"          // it answered nothing for too long
 	ReasonCut         Reason = "cut"             // it cut several handshakes in a row
 	ReasonNoSession   Reason = "no_session"      // it answered several handshakes in a row with something else

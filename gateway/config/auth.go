@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -74,11 +75,28 @@ func counted(n int) string {
 
 func parseKeys(text string) (string, error) {
 	_, err := jwk.Parse(text)
+	if err != nil && isPath(text) {
+		err = asFile(text)
+	}
 	return text, err
+}
+
+// isPath reports whether a text can only be meant as the path of a file: no PEM and no JSON begins so.
+func isPath(text string) bool {
+	return !strings.Contains(text, "\n") && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../"))
+}
+
+func asFile(path string) error {
+	return fmt.Errorf("%s is the path of a file, and not what it holds; write %s", quote(path), quote(inFile+path))
 }
 
 func parseShared(text string) (Secret, error) {
 	_, err := jwk.Secret(text)
+	if isPath(text) { // a secret may begin so as well, but hardly be the name of what is there
+		if _, absent := os.Stat(text); absent == nil {
+			err = asFile(text)
+		}
+	}
 	return Secret(text), err
 }
 

@@ -151,6 +151,8 @@ func TestWhatIsWrongWithAuth(t *testing.T) {
 		"jwt: {secret: short}":                                                                    "jwt.secret: the secret is shorter than 32 bytes, so it can be guessed (RFC 7518, 3.2); make one by: openssl rand -hex 32",
 		"jwt: {secret: 'file:" + absent + "'}":                                                    fmt.Sprintf("jwt.secret: %q cannot be read: no such file or directory", absent),
 		"jwt: {keys: 'file:" + private + "'}":                                                     "jwt.keys: this is a private key, by which tokens can be made; sidway needs the public one, as of: openssl pkey -pubout",
+		"jwt: {keys: [/etc/sidway/jwt.pem]}":                                                      `jwt.keys: "/etc/sidway/jwt.pem" is the path of a file, and not what it holds; write "file:/etc/sidway/jwt.pem"`,
+		"jwt: {keys: ../jwt.pem}":                                                                 `jwt.keys: "../jwt.pem" is the path of a file, and not what it holds; write "file:../jwt.pem"`,
 		"jwt: {keys: nonsense}":                                                                   "jwt.keys: there is no key; write a public key in PEM, or a JWK or a set of them in JSON",
 		`jwt: {keys: '{"kty":"oct","k":"AAAA"}'}`:                                                 "jwt.keys: this is a shared secret; write it as secret, not among keys that are public",
 		`jwt: {keys: '{"keys":[]}'}`:                                                              "jwt.keys: the set has no keys",
@@ -174,5 +176,24 @@ func TestWhatIsWrongWithAuth(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), ":1: clusters[0].auth."+want) {
 			t.Errorf("%s:\ngot  %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// A path without file: in front is long enough for a secret, and all who know the configuration would know it.
+func TestAPathIsNoSecret(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const name = "./a-file-with-a-name-of-more-than-32-bytes"
+	load := func() error {
+		_, err := config.Load(write(t, "clusters: [{name: a, nodes: ['http://h:1'], auth: {jwt: {secret: "+name+"}}}]\n"), none)
+		return err
+	}
+	if err := load(); err != nil {
+		t.Errorf("a secret that begins as a path: %v", err)
+	}
+	if err := os.WriteFile(name, []byte(shared), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := load(); err == nil || !strings.HasSuffix(err.Error(), `is the path of a file, and not what it holds; write "file:`+name+`"`) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -108,7 +108,7 @@ func TestTLSProblems(t *testing.T) {
 		"certificates: [{cert: der, key: der}]":                 `2: tls.certificates[0].cert: "der" is not PEM but DER; convert it by: openssl x509 -inform der 2: tls.certificates[0].key: "der" is not PEM but DER; convert it by: openssl pkey -inform der`,
 		"certificates: [{cert: ., key: /dev/null}]":             `2: tls.certificates[0].cert: "." cannot be read: it is not a file 2: tls.certificates[0].key: "/dev/null" cannot be read: it is not a file`,
 		"client_ca: large":                                      `2: tls.client_ca: "large" cannot be read: it is larger than a megabyte`,
-		"client_ca: a.key":                                      `2: tls.client_ca: "a.key" holds a key, and no certificate; are the two exchanged?`,
+		"client_ca: a.key":                                      `2: tls.client_ca: "a.key" holds a private key; write the file with the certificates of those who sign, which begins with -----BEGIN CERTIFICATE-----`,
 		"client_auth: require":                                  "2: tls.client_auth: it is for client_ca, and there is none; write client_ca too, the file of those who sign clients' certificates",
 		"client_auth: none\nclient_ca: a.pem":                   `2: tls.client_auth: "none" is unknown; write one of require, optional`,
 		"min_version: 1.1":                                      `2: tls.min_version: "1.1" is unknown; did you mean 1.2?`,

@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -183,6 +184,7 @@ func TestReasons(t *testing.T) {
 			{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "n1", IsNotFound: true}}, health.Unreachable, "no such name"},
 			{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "timeout", Name: "n1", IsTimeout: true}}, health.Silent, "no connection in 2s"},
 			{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, health.Unreachable, "dial: connect: no route to host"},
+			{&net.OpError{Op: "remote error", Err: tls.AlertError(116)}, health.BadAnswer, "TLS: remote error: tls: certificate required"},
 			{errors.New("é" + strings.Repeat("x\x00", 100)), health.Unreachable, strings.Repeat("?x", 50)},
 		} {
 			y.net.set("n1:80", c.err)

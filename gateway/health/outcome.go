@@ -76,6 +76,8 @@ func failure(err error, timeout time.Duration) finding {
 		return finding{outcome: Cut, reason: err.Error()}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return finding{outcome: Cut, reason: "closed before its answer was whole"}
+	case errors.As(err, &op) && op.Op == "remote error": // an alert, which can come behind the handshake: that a certificate of ours is wanted
+		return finding{outcome: BadAnswer, reason: printable(errHandshake.Error() + ": " + op.Error())}
 	case errors.Is(err, errTLS), errors.Is(err, errNoHTTP), errors.Is(err, errHandshake):
 		return finding{outcome: BadAnswer, reason: printable(err.Error())}
 	case errors.As(err, &dns) && dns.IsNotFound:

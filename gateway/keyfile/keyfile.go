@@ -66,7 +66,7 @@ func Certificates(data []byte) ([]*x509.Certificate, error) {
 	case len(all) > 0:
 		return all, nil
 	case others:
-		return nil, errors.New("holds a key, and no certificate; are the two exchanged?")
+		return nil, errKey
 	case isDER(data):
 		return nil, errors.New("is not PEM but DER; convert it by: openssl x509 -inform der")
 	}
@@ -98,6 +98,9 @@ func Key(data []byte) (crypto.Signer, error) {
 	}
 	return nil, errors.New("holds no key in PEM, which begins with -----BEGIN PRIVATE KEY-----")
 }
+
+// errKey is what is said of a key where a certificate is to be.
+var errKey = errors.New("holds a key, and no certificate; are the two exchanged?")
 
 func isKey(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }
 
@@ -160,7 +163,10 @@ func misfit(chain []*x509.Certificate, i int) error {
 // Authorities returns those who sign others' certificates, from the content of a file.
 func Authorities(data []byte) (*x509.CertPool, error) {
 	all, err := Certificates(data)
-	if err != nil {
+	switch {
+	case err == errKey:
+		return nil, errors.New("holds a private key; write the file with the certificates of those who sign, which begins with -----BEGIN CERTIFICATE-----")
+	case err != nil:
 		return nil, err
 	}
 	pool := x509.NewCertPool()

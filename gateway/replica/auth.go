@@ -36,7 +36,7 @@ func (r *Replica) newJWT(cluster string, j *config.JWT) *gateway.Auth {
 	}
 	o := auth.JWTOptions{
 		Keys: j.JWK(), JWKS: j.JWKS, Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience,
-		Leeway: j.Leeway, Required: j.Required, OnFault: r.tellAuth(cluster, "the keys of auth.jwt.jwks cannot be fetched; those that are known stay in use", "the keys of auth.jwt.jwks can be fetched again"),
+		Leeway: j.Leeway, Required: j.Required, OnFault: r.tellAuth(cluster, "the keys of auth.jwt.jwks cannot be fetched", "the keys of auth.jwt.jwks can be fetched again"),
 	}
 	for _, c := range j.Claims {
 		o.Claims = append(o.Claims, auth.Claim(c))

@@ -55,7 +55,7 @@ func (x *Request) ForeignPage() bool {
 		return false
 	}
 	origin := x.Req.Get(http1.Origin)
-	return origin != "" && !x.Route.Origins.Has(origin)
+	return origin != "" && !x.Route.Origins.Has(origin) || x.Req.Repeated(http1.Origin)
 }
 
 // setsCORS reports whether the answer's CORS fields are the route's and not the node's.

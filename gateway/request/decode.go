@@ -55,6 +55,9 @@ func (x *Request) decodeSocketIO() *engineio.Error {
 	default:
 		x.Kind = Handshake
 	}
+	if x.isAmbiguous() {
+		return engineio.ErrBadRequest
+	}
 	var err error
 	if x.Query, err = engineio.ParseQuery(q.RawQuery); err != nil {
 		return err.(*engineio.Error) // as ParseQuery promises

@@ -21,6 +21,9 @@ var (
 	ErrUnsent    = errors.New("request: the node's connection was closed before the request was read")
 	ErrBadAnswer = errors.New("request: the node's answer is not HTTP")
 
+	// ErrTLS is of a node that cannot be spoken to by TLS.
+	ErrTLS = errors.New("request: the node does not speak TLS, or its certificate or ours is not taken")
+
 	// Two kinds of ErrSilent, of a connection that was not made.
 	ErrNoConnect   = fmt.Errorf("%w: it accepted no connection", ErrSilent)
 	ErrUnreachable = fmt.Errorf("%w: it cannot be reached", ErrSilent)
@@ -140,7 +143,7 @@ func (x *Request) MayMoveOn(err error, now time.Time) bool {
 }
 
 func isNodeFault(err error) bool {
-	return errors.Is(err, ErrRefused) || errors.Is(err, ErrSilent) || errors.Is(err, ErrCut)
+	return errors.Is(err, ErrRefused) || errors.Is(err, ErrSilent) || errors.Is(err, ErrCut) || errors.Is(err, ErrTLS)
 }
 
 // RefusedByRule reports whether the node's answer to a handshake may be a rule's: any client can be refused so.

@@ -52,6 +52,29 @@ func (x *Request) Token() string {
 	return ""
 }
 
+// isAmbiguous reports whether the request has a field twice of which there is to be one, and that says who asks: of two, this process
+// and a node could each believe another.
+func (x *Request) isAmbiguous() bool {
+	if x.Req.Repeated(http1.Authorization) || x.Req.Repeated(http1.Origin) {
+		return true
+	}
+	if x.Route.Auth == nil {
+		return false
+	}
+	for _, p := range x.Route.Auth.From {
+		n := 0
+		for i := range x.Req.Fields {
+			if p.from == fromHeader && strings.EqualFold(x.Req.Fields[i].Name, p.name) {
+				n++
+			}
+		}
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 func (x *Request) tokenAt(p TokenPlace) string {
 	switch p.from {
 	case fromQuery:

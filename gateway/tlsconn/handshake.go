@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
+	"reflect"
 
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
@@ -59,6 +61,19 @@ func (s *stream) handshake() (err error) {
 		}
 	}()
 	return s.conn.Handshake()
+}
+
+// Alert returns what the peer has said by way of an alert (RFC 8446, 6), if err is of that.
+func Alert(err error) (tls.AlertError, bool) {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return 0, false
+	}
+	v := reflect.ValueOf(op.Err) // of a type of crypto/tls that has no name elsewhere
+	if v.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return tls.AlertError(v.Uint()), true
 }
 
 var errPanic = errors.New("tlsconn: the handshake has panicked")

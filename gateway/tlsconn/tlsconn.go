@@ -40,6 +40,9 @@ type Options struct {
 	// Done, if set, is called on the loop when the handshake is over, before the handler hears of it. A handshake that the peer's end
 	// has broken off has a state that is not HandshakeComplete, and no error.
 	Done func(tls.ConnectionState, error)
+	// Alerted, if set, is called on the loop before a read fails because the peer says why it ends the connection: in TLS 1.3 a server that
+	// does not take the client's certificate, or has got none, says so only when the handshake is over for the client.
+	Alerted func(error)
 	// First is written in front of TLS, by the client's side.
 	First []byte
 }
@@ -166,6 +169,9 @@ func (s *stream) read(b []byte) (int, error) {
 		return n, sock.Again
 	case err == io.EOF && !s.cut:
 		return n, io.EOF
+	}
+	if _, alerted := Alert(err); alerted && s.o.Alerted != nil {
+		s.o.Alerted(err)
 	}
 	return n, syscall.ECONNRESET // also where the socket ended without a goodbye: what it said may not be all
 }
