@@ -21,8 +21,8 @@ type Payload struct {
 	Attachments int
 	// OddEvent is whether there was an event whose name is neither text nor a number.
 	OddEvent bool
-	// Opaque is whether nodes may find packets in the payload that were not looked at here: behind a fault in one of revision 3, where
-	// nodes disagree on what is a length, or in another form than the one that browsers send for JSONP.
+	// Opaque is whether the payload is a form other than the one that browsers send for JSONP, in which nodes may find packets that
+	// were not looked at here.
 	Opaque bool
 
 	form   form
@@ -37,7 +37,7 @@ type Payload struct {
 	inside bool // a packet of revision 3: left counts
 	text   bool // in a binary payload, the packet is text
 
-	post    bool   // it is a client's
+	post    bool // it is a client's
 	next    runes
 	index   string // of JSONP's callback
 	wrapped wrapped
@@ -117,7 +117,12 @@ func (p *Payload) look(b []byte, last bool) {
 		switch {
 		case p.form == records:
 			b = p.lookInRecord(b)
-		case p.faulty || last && p.inside && p.at == passing && p.left >= len(b):
+		case p.faulty:
+			if p.post {
+				p.lookAnywhere(b)
+			}
+			return
+		case last && p.inside && p.at == passing && p.left >= len(b):
 			return // nothing comes behind the last packet
 		case !p.inside:
 			p.lookAtLength(b[0])
@@ -177,9 +182,17 @@ func (p *Payload) lookAtLength(c byte) {
 }
 
 // fault notes that the payload is not as it should be.
-func (p *Payload) fault() {
-	p.faulty = true
-	p.Opaque = p.Opaque || p.form != records
+func (p *Payload) fault() { p.faulty = true }
+
+// lookAnywhere looks at what is behind a fault in a POST of revision 3. Nodes disagree on what is a length, so a packet may begin
+// wherever one can have ended.
+func (p *Payload) lookAnywhere(b []byte) {
+	for _, c := range b {
+		p.see(c)
+		if (c == ':' || c == 0xff) && p.at != atArray && p.at != atName {
+			p.at = atType
+		}
+	}
 }
 
 // begin begins a packet of revision 3. An empty one is none.

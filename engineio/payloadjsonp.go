@@ -58,8 +58,9 @@ func (p *Payload) lookInWrapped(keep int) {
 		case p.at != passing:
 		case p.form == records:
 			w.skip(len(w.b))
-		case p.faulty:
+		case p.faulty && !p.post:
 			return
+		case p.faulty:
 		case p.inside && p.next.left == 0:
 			if p.left -= w.skip(p.left); p.left == 0 {
 				p.end()
