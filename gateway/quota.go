@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -15,22 +16,31 @@ import (
 // quotaShare is the part of the limit of unknown sids that one client address may use.
 const quotaShare = 4
 
-// quota bounds how many sids that nobody knows are looked up in a second: in all, and for one client address, for IPv6 one /64.
+// quota bounds how many sids that nobody knows are looked up in a window of time: in all, and for one client address, for IPv6 one /64.
 // A look-up that finds a session, or that the store does not answer, is not counted once that is known, so that sessions of
 // other replicas that move here in thousands are not refused.
 type quota struct {
 	mu     sync.Mutex
-	second int64
+	window int64
 	all    int
 	by     map[netip.Prefix]int
 }
 
+// windowOf returns the window that a moment lies in, and how many look-ups it has where so many are allowed in a second: a second, or a
+// tenth of one where that is enough of them, so that thousands do not come at once.
+func windowOf(now time.Time, perSecond int) (window int64, limit int) {
+	if perSecond < 400 {
+		return now.Unix(), perSecond
+	}
+	return now.UnixMilli() / 100, perSecond / 10
+}
+
 // take counts a look-up. It reports instead that the client is over its share, or that the limit of all is full.
-func (q *quota) take(client netip.Prefix, limit int, second int64) (over, full bool) {
+func (q *quota) take(client netip.Prefix, limit int, window int64) (over, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.second != second || q.by == nil {
-		q.second, q.all, q.by = second, 0, map[netip.Prefix]int{}
+	if q.window != window || q.by == nil {
+		q.window, q.all, q.by = window, 0, map[netip.Prefix]int{}
 	}
 	switch n := q.by[client]; {
 	case n >= max(1, limit/quotaShare):
@@ -43,11 +53,11 @@ func (q *quota) take(client netip.Prefix, limit int, second int64) (over, full b
 	}
 }
 
-// giveBack takes a look-up of this second out of the count.
-func (q *quota) giveBack(client netip.Prefix, second int64) {
+// giveBack takes a look-up of this window out of the count.
+func (q *quota) giveBack(client netip.Prefix, window int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.second == second {
+	if q.window == window {
 		q.by[client]--
 		q.all--
 	}
@@ -67,13 +77,20 @@ func clientPrefix(ip string) netip.Prefix {
 	return p
 }
 
-// lookUp asks the store for the session's binding. A client whose sids keep being unknown is refused, and while there are too many of
-// them in all a request waits: that its session does not exist is said only where the store says so.
+// lookUp asks the store for the session's binding. A client whose sids keep being unknown is made to wait and then refused, so that its
+// connections can ask no more often than that, and while there are too many of them in all a request waits: that its session does not
+// exist is said only where the store says so.
 func (c *clientConn) lookUp() {
 	x := c.x
-	client, second := clientPrefix(x.Origin().IP), c.d.loop.Clock().Unix()
-	if limit := c.g.limits().UnknownSIDs; limit > 0 {
-		switch over, full := c.g.quota.take(client, limit, second); {
+	client := clientPrefix(x.Origin().IP)
+	window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs)
+	if limit > 0 {
+		switch over, full := c.g.quota.take(client, limit, window); {
+		case over && x.heldAt.IsZero() && x.Kind != request.Preflight:
+			x.heldAt = time.Now()
+			c.bounded(boundUnknown, strangerWait, true)
+			c.hold(strangerWait+rand.N(strangerWait), c.resolve) // thousands that came at once do not come again at once
+			return
 		case over:
 			c.bounded(boundUnknown, 0, false)
 			c.fail(engineio.TooMany)
@@ -90,8 +107,8 @@ func (c *clientConn) lookUp() {
 		func() {
 			s := x.span.Child("look-up", true)
 			defer s.End()
-			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); c.g.limits().UnknownSIDs > 0 && !errors.Is(err, affinity.ErrNotFound) {
-				c.g.quota.giveBack(client, second)
+			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); limit > 0 && !errors.Is(err, affinity.ErrNotFound) {
+				c.g.quota.giveBack(client, window)
 			}
 			if err != nil {
 				s.Fail(err.Error())

@@ -9,15 +9,19 @@ import (
 	"github.com/sidway/sidway/gateway"
 )
 
-// unknowns sends polls with n sids that nobody knows, as the client at that address, and counts the answers.
-func unknowns(c *rawClient, client string, n int) map[int]int {
-	c.t.Helper()
+// unknowns sends polls with n sids that nobody knows, each on a connection of its own, as the client at that address, and counts the answers.
+func unknowns(s *site, client string, n int) map[int]int {
+	s.t.Helper()
+	conns := make([]*rawClient, n)
+	for i := range conns {
+		conns[i] = dial(s.t, s.addr)
+		conns[i].send(get(pollTarget(fmt.Sprint("nobodys", i)), "X-Forwarded-For: "+client))
+	}
 	statuses := map[int]int{}
-	for i := range n {
-		c.send(get(pollTarget(fmt.Sprint("nobodys", i)), "X-Forwarded-For: "+client))
+	for _, c := range conns {
 		r := c.answer()
 		if statuses[r.StatusCode]++; r.StatusCode == 429 && r.Header.Get("Retry-After") == "" {
-			c.t.Error("no word of when to come again")
+			s.t.Error("no word of when to come again")
 		}
 	}
 	return statuses
@@ -29,17 +33,19 @@ func TestQuotaOfUnknownSIDs(t *testing.T) {
 	n := startNode(t, "n1", engine(aSID))
 	w := &wrapStore{Store: affinity.NewMemory(1000)}
 	s := startGateway(t, withNodes(n), withStore(w), withTrusted("127.0.0.0/8"), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 40 }))
-	c := dial(t, s.addr)
 	for i, clients := range [][]string{{"192.0.2.1"}, {"2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:0:3"}} {
 		_, before := w.counts()
 		began, statuses := time.Now(), map[int]int{}
 		for _, client := range clients {
-			for status, count := range unknowns(c, client, 200) {
+			for status, count := range unknowns(s, client, 200) {
 				statuses[status] += count
 			}
 		}
 		most := 10 * (int(time.Since(began)/time.Second) + 2)
 		_, after := w.counts()
+		if statuses[429] > 0 && time.Since(began) < time.Second {
+			t.Errorf("%d: some were refused without a wait", i)
+		}
 		if asked := after - before; asked > most || asked != statuses[400] || statuses[429] == 0 || len(statuses) > 2 {
 			t.Errorf("%d: %d look-ups of %d at most, answers %v", i, asked, most, statuses)
 		}
@@ -47,7 +53,7 @@ func TestQuotaOfUnknownSIDs(t *testing.T) {
 	if got := s.metric("sidway_local_responses_total", "too_many"); got == 0 {
 		t.Error("not counted")
 	}
-	if got := unknowns(c, "2001:db8:0:1::1", 1); got[400] != 1 {
+	if got := unknowns(s, "2001:db8:0:1::1", 1); got[400] != 1 {
 		t.Errorf("another client got %v", got)
 	}
 }
@@ -73,11 +79,10 @@ func TestQuotaOfAllHolds(t *testing.T) {
 	n := startNode(t, "n1", engine(aSID))
 	w := &wrapStore{Store: affinity.NewMemory(1000)}
 	s := startGateway(t, withNodes(n), withStore(w), withTrusted("127.0.0.0/8"), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 4 }))
-	c := dial(t, s.addr)
 	began := time.Now()
 	const clients = 12
 	for i := range clients {
-		if got := unknowns(c, fmt.Sprint("192.0.2.", i), 1); got[400] != 1 {
+		if got := unknowns(s, fmt.Sprint("192.0.2.", i), 1); got[400] != 1 {
 			t.Fatalf("client %d got %v", i, got)
 		}
 	}

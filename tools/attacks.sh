@@ -65,13 +65,19 @@ live() {
 		until grep -q ready "$tmp/live"; do sleep 0.1; done
 		"$@"
 		sleep 5
+		spent >"$tmp/spent"
 		echo go
-		sleep $((each + 3))
+		sleep $each
+		spent >>"$tmp/spent"
+		sleep 3
 	} | "$tmp/bench" load >"$tmp/live"
 	tail -n 1 "$tmp/live" | sed -E 's/.*"ops":([0-9]+),"errors":([0-9]+).*"p50":([0-9.]+).*"p99":([0-9.]+),"p999":([0-9.]+).*/live polls: \1, failed: \2, p50 \3, p99 \4, p99.9 \5 us/'
+	awk -v s="$each" 'NR == 1 {a = $1} END {printf "sidway: %d %% of a processor\n", ($1 - a) / s}' "$tmp/spent"
 	sed -nE 's/.*"firsterror":"([^"]*)".*/the first failure: \1/p' "$tmp/live"
 }
 
+# spent is the processor time of sidway so far, in hundredths of a second.
+spent() { awk '{print $14 + $15}' "/proc/$sidway/stat"; }
 resident() { awk '/^VmRSS/ {print $2}' "/proc/$sidway/status"; }
 metric() { curl -s "http://$admin/metrics" | awk -v m="$1" '$1 == m || index($1, m "{") == 1 {n += $2} END {printf "%d\n", n}'; }
 slow() { nice -n 19 slowhttptest -u "$scheme://$at${page:-/}" -l $((each + 10)) -r 500 -c "${conns:-2000}" "$@" >"$tmp/slow" 2>&1 & runs $!; }
