@@ -2,17 +2,35 @@ package gateway_test
 
 import (
 	"bytes"
+	"net/netip"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sidway/sidway/gateway"
 )
 
-// BenchmarkLimits measures a poll of a live session with all limits of one client address in force, beside BenchmarkRoad.
-func BenchmarkLimits(b *testing.B) {
-	ask := benchLimited(b, []byte(benchPoll), everyLimit, "HTTP/1.1 200")
-	b.ReportAllocs()
-	for b.Loop() {
-		ask()
+// BenchmarkEdge measures a poll of a live session that comes by the PROXY protocol, with all limits and tokens in force, beside one
+// with none of it.
+func BenchmarkEdge(b *testing.B) {
+	i := newIssuer(b)
+	poll := []byte(strings.Replace(benchPoll, "\r\n", "\r\nAuthorization: Bearer "+i.token(jwt.SigningMethodHS256, "ann", time.Now().Add(time.Hour))+"\r\n", 1))
+	for name, o := range map[string]benchOptions{
+		"plain": {},
+		"edge": {
+			limits: everyLimit, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, auth: i.rule("header:Authorization"),
+			introduced: headerOfSeven,
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			ask := askOn(b, benchGateway(b, o), poll)
+			b.ReportAllocs()
+			for b.Loop() {
+				ask()
+			}
+		})
 	}
 }
 
@@ -43,7 +61,7 @@ func everyLimit(l *gateway.Limits) {
 
 // benchLimited is benchRoad with limits; an answer that begins otherwise ends the benchmark, but for the first one.
 func benchLimited(b testing.TB, request []byte, change func(*gateway.Limits), begins string) (ask func()) {
-	conn := benchGateway(b, change)
+	conn := benchGateway(b, benchOptions{limits: change})
 	answer, first := make([]byte, 4<<10), true
 	return func() {
 		if _, err := conn.Write(request); err != nil {

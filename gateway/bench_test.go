@@ -63,7 +63,11 @@ var benchRequests = map[string]string{"poll": benchPoll, "post": benchPost}
 
 // benchRoad starts a node and a gateway until b ends, and returns a function that sends the request and reads its answer.
 func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func()) {
-	conn := benchGateway(b, func(*gateway.Limits) {}, trusted...)
+	return askOn(b, benchGateway(b, benchOptions{trusted: trusted}), request)
+}
+
+// askOn returns a function that sends the request on a connection and reads its answer.
+func askOn(b testing.TB, conn *wire, request []byte) func() {
 	answer := make([]byte, 4<<10)
 	return func() {
 		if _, err := conn.Write(request); err != nil {
@@ -75,8 +79,16 @@ func benchRoad(b testing.TB, request []byte, trusted ...netip.Prefix) (ask func(
 	}
 }
 
-// benchGateway starts a node and a gateway with changed limits until b ends, and returns a connection to it.
-func benchGateway(b testing.TB, change func(*gateway.Limits), trusted ...netip.Prefix) *wire {
+// benchOptions are what a benchmark's gateway has beside the usual.
+type benchOptions struct {
+	limits     func(*gateway.Limits)
+	trusted    []netip.Prefix
+	auth       *gateway.Auth
+	introduced string // the PROXY header that the connection begins with; "": none
+}
+
+// benchGateway starts a node and a gateway until b ends, and returns a connection to it.
+func benchGateway(b testing.TB, o benchOptions) *wire {
 	node := listen(b, answerAll)
 	store := affinity.NewMemory(100)
 	store.Bind(b.Context(), benchSID, affinity.Binding{Node: "n1", Version: 4, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second})
@@ -85,16 +97,19 @@ func benchGateway(b testing.TB, change func(*gateway.Limits), trusted ...netip.P
 		Connections: 100, HeaderTime: 5 * time.Second, BodyTime: 10 * time.Second, BodyRate: 1000, IdleTime: 75 * time.Second,
 		WriteTime: 30 * time.Second, HandshakeTime: 2500 * time.Millisecond, QueueTime: 5 * time.Second, Queue: 100,
 	}
-	change(&l)
+	if o.limits != nil {
+		o.limits(&l)
+	}
 	g := gateway.New(gateway.Options{
 		Settings: gateway.Settings{
 			Routes: []gateway.Route{{
 				Path:    "/socket.io/",
 				Cluster: cluster.New("bench", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: node, Weight: 1}}}),
 				Store:   store,
+				Auth:    o.auth,
 			}},
 			Limits:  l,
-			Trusted: trusted,
+			Trusted: o.trusted,
 		},
 		Tunnels: tunnels,
 		Loops:   loops,
@@ -102,14 +117,16 @@ func benchGateway(b testing.TB, change func(*gateway.Limits), trusted ...netip.P
 		Log:     slog.New(slog.DiscardHandler),
 	})
 	at := listenLocal(b)
-	g.Listen(at, listenOptions())
+	listen := listenOptions()
+	listen.ProxyProtocol = o.introduced != ""
+	g.Listen(at, listen)
 	b.Cleanup(func() {
 		g.Close()
 		for _, l := range loops {
 			l.End()
 		}
 	})
-	conn, err := connect(at.Addr().String())
+	conn, err := connectAs(at.Addr().String(), o.introduced)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -78,12 +78,16 @@ func (w *wire) SetLinger(seconds int) error {
 }
 
 // connect connects to the gateway at addr.
-func connect(addr string) (*wire, error) {
+func connect(addr string) (*wire, error) { return connectAs(addr, "") }
+
+// connectAs is connect with a PROXY header before all else.
+func connectAs(addr, header string) (*wire, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return clientWire(conn), nil
+	_, err = io.WriteString(conn, header)
+	return clientWire(conn), err
 }
 
 func clientWire(conn net.Conn) *wire {
