@@ -31,7 +31,7 @@ func (a access) only(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		if !a.needed {
-			write(w, http.StatusForbidden, failure{Error: "this is for clients on the replica's own machine, and by no proxy; set admin.token, and others may ask with it"})
+			write(w, http.StatusForbidden, failure{Error: "only clients on the replica's own machine are answered, and none through a proxy; set admin.token to let others ask"})
 			return
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sidway"`)
