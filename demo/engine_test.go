@@ -187,7 +187,12 @@ type found struct {
 // nodes are those that sidway knows, by their names.
 func (p *project) nodes() map[string]found {
 	p.t.Helper()
-	resp, err := http.Get("http://127.0.0.1:" + p.admin + "/api/status")
+	q, err := http.NewRequestWithContext(p.t.Context(), "GET", "http://127.0.0.1:"+p.admin+"/api/status", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer demo") // of scale.sidway.yaml
+	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
 		p.t.Fatal(err)
 	}

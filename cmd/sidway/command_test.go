@@ -139,6 +139,7 @@ listen                     :81
 admin.listen               127.0.0.1:9090
 admin.hosts                none
 admin.pprof                false
+admin.open_metrics         false
 admin.token                set
 affinity.redis             redis://127.0.0.1:6379/1
 affinity.password          none

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -55,6 +58,46 @@ another: document
 	o.expect(1, o.file+`:1: admin.listen: "9090" is a port without a colon; write :9090`, "status")
 	put(o.file, "admin: {listen: [\n")
 	o.expect(1, "not YAML: ", "status")
+	p.signal(t, syscall.SIGTERM)
+	p.end(t)
+}
+
+// An operator on another machine, as a proxy says, is let in by the token alone, and told where it could not be read.
+func TestOperatingFromAnotherMachine(t *testing.T) {
+	node := engineiotest.Start(t, engineiotest.Options{})
+	admin, dir := free(t), t.TempDir()
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := operator{t, filepath.Join(dir, "sidway.yaml")}
+	text := fmt.Sprintf("listen: %s\nadmin: {listen: %q, token: 'file:%s'}\nclusters: [{name: chat, nodes: [{name: n1, url: %q}]}]\n", free(t), admin, token, node.URL())
+	if err := os.WriteFile(o.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", o.file)
+	p.expect(t, "msg=serving")
+	to := &url.URL{Scheme: "http", Host: admin}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded() }})
+	defer proxy.Close()
+	there := []string{"--admin", proxy.Listener.Addr().String()}
+	expect := func(status int, says string, args ...string) {
+		t.Helper()
+		o.expect(status, says, append(args, there...)...)
+	}
+	expect(0, "n1    ready", "status")
+	expect(0, `"name":"n1"`, "status", "--json")
+	expect(1, "no session is live by that sid", "trace", "lv_VI97HAXpY6yYWAAAC")
+	expect(0, "n1 of chat gets no new sessions", "drain", "n1")
+	expect(0, "n1 of chat gets new sessions again\n", "undrain", "n1")
+	expect(1, "401 Unauthorized: requests from other machines need", "status", "--admin.token", "wrong")
+	expect(1, "401 Unauthorized: requests from other machines need", "trace", "lv_VI97HAXpY6yYWAAAC", "--admin.token", "wrong")
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	expect(1, "admin.token: \""+token+"\" cannot be read: no such file", "status")
+	expect(0, `{"status":"ready"}`, "health")
+	o.expect(0, "n1    ready", "status") // here
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 }

@@ -24,6 +24,7 @@ const remoteTime = 10 * time.Second
 // remote is a running replica, asked at its admin address.
 type remote struct {
 	address, token string
+	unread         error // why the token in the settings is not known
 	client         *http.Client
 }
 
@@ -32,20 +33,22 @@ func (s *settings) addRemote(fs *flag.FlagSet) {
 	s.add(fs, func(o config.Setting) bool { return o.Key == config.AdminListen || o.Key == config.AdminToken })
 }
 
-// remote returns the replica that the settings name. Its token is read where something is to be changed.
+// remote returns the replica that the settings name. Who changes nothing may do without the token on the replica's own machine, where
+// not everybody who looks at a replica may read its secrets.
 func (c command) remote(s settings, changes bool) (*remote, error) {
-	keys := []string{config.AdminListen}
-	if changes {
-		keys = append(keys, config.AdminToken)
+	admin, err := told(config.LoadAdmin(s.file, c.env, s.flags, config.AdminListen, config.AdminToken))
+	var unread error
+	if err != nil && !changes {
+		unread = err
+		admin, err = told(config.LoadAdmin(s.file, c.env, s.flags, config.AdminListen))
 	}
-	admin, err := told(config.LoadAdmin(s.file, c.env, s.flags, keys...))
 	if err != nil {
 		return nil, err
 	}
 	if admin.Off() {
 		return nil, errors.New("admin.listen is off, so there is no address to ask")
 	}
-	return &remote{admin.Listen, admin.Token, &http.Client{Transport: direct(admin.Listen)}}, nil
+	return &remote{admin.Listen, admin.Token, unread, &http.Client{Transport: direct(admin.Listen)}}, nil
 }
 
 // direct connects to address whatever is asked for, and by no proxy whatever the environment says. An unspecified address means this
@@ -103,7 +106,11 @@ func (r *remote) open(ctx context.Context, method, path string, body any) (*http
 	if json.Unmarshal(text, &f) != nil || f.Error == "" {
 		f.Error = string(bytes.TrimSpace(text))
 	}
-	return nil, fmt.Errorf("%s: %s", res.Status, f.Error)
+	err = fmt.Errorf("%s: %s", res.Status, f.Error)
+	if res.StatusCode == http.StatusUnauthorized && r.unread != nil {
+		err = fmt.Errorf("%w; %w", err, r.unread)
+	}
+	return nil, err
 }
 
 // onlyCluster returns the cluster's name where there is only one.

@@ -112,6 +112,13 @@ func (o objects) check(t *testing.T, name string) (*apps.Deployment, *config.Con
 	if !strings.HasSuffix(cfg.Admin.Listen, ":9090") || strings.HasPrefix(cfg.Admin.Listen, "127.") {
 		t.Errorf("probes do not reach %s", cfg.Admin.Listen)
 	}
+	var variables []string
+	for _, v := range c.Env {
+		variables = append(variables, v.Name)
+	}
+	if !cfg.Admin.OpenMetrics && !slices.Contains(variables, "SIDWAY_ADMIN_TOKEN") {
+		t.Error("Prometheus gets no metrics")
+	}
 	took := cfg.Shutdown.Notice.Seconds() + cfg.Shutdown.Deadline.Seconds()
 	if l := c.Lifecycle; l != nil {
 		took += float64(l.PreStop.Sleep.Seconds)
@@ -255,6 +262,9 @@ func TestChart(t *testing.T) {
 		}
 		if m, ok := o["ServiceMonitor edge-sidway"].(*monitoring.ServiceMonitor); ok {
 			checkMonitor(t, m, o["Service edge-sidway-admin"].(*core.Service))
+			if a := m.Spec.Endpoints[0].Authorization; a == nil || a.Credentials.Name != "sidway-admin" || a.Credentials.Key != "token" || cfg.Admin.OpenMetrics {
+				t.Errorf("Prometheus asks with %+v, and the metrics are open: %v", a, cfg.Admin.OpenMetrics)
+			}
 			if image := d.Spec.Template.Spec.Containers[0].Image; !strings.HasSuffix(image, ":1.2.3") || *d.Spec.Replicas != 3 {
 				t.Errorf("image %s, replicas %d", image, *d.Spec.Replicas)
 			}

@@ -8,7 +8,9 @@
 //	GET /               the status page, whose files are below /page/; see package page
 //	GET /debug/pprof/   profiles of the running process, for `go tool pprof`, where they are asked for
 //
-// Browsers are kept from it, see Options.Hosts: a page of the internet must not read it through an operator's browser.
+// The health checks and the files of the page, which hold nothing of the replica, are for anybody. The rest is for clients on this
+// machine and for those who bear the token, see Options.Token. Web pages in a browser are kept from all of it, see Options.Hosts: a
+// page of the internet must not read it through an operator's browser.
 // It starts no goroutine and does not listen; the caller serves the handler.
 package admin
 
@@ -35,8 +37,13 @@ type Options struct {
 	// Store returns nil while the store of bindings can be used, else why not, likewise. It changes the body of /readyz and not
 	// the status: a store that is down is down for all replicas, and they serve on. Without it the body says nothing of a store.
 	Store func() error
+	// Token, as Authorization: Bearer, lets clients on other machines read and change, and those on this machine change. Without it
+	// clients on other machines may do neither, and those on this machine both.
+	Token string
 	// Metrics is what /metrics shows. Without it there is no /metrics.
 	Metrics *prometheus.Registry
+	// OpenMetrics shows /metrics to clients on other machines without the token.
+	OpenMetrics bool
 	// Profiles serves /debug/pprof/. Anybody who reaches the address can make the process pay for them.
 	Profiles bool
 	// Listen is the host:port that was asked for. On a loopback address the Host of a request must be localhost, a
@@ -57,34 +64,37 @@ const LongestProfile = 60 * time.Second
 
 // New returns the handler. It may serve many requests at once.
 func New(o Options) http.Handler {
-	mux := http.NewServeMux()
-	get := func(path string, h http.HandlerFunc) {
-		mux.HandleFunc("GET "+path, h) // and HEAD, by which some balancers probe
+	mux, only := http.NewServeMux(), newAccess(o.Token).only
+	get := func(path string, h http.Handler) {
+		mux.Handle("GET "+path, h) // and HEAD, by which some balancers probe
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Allow", http.MethodGet)
 			write(w, http.StatusMethodNotAllowed, failure{Error: "method not allowed"})
 		})
 	}
-	get("/healthz", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, status{Status: "ok"}) })
+	get("/healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, status{Status: "ok"}) }))
 	get("/readyz", readiness(o.Ready, o.Store))
 	if o.Metrics != nil {
 		// One collector that fails must not hide all the others.
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
-		get("/metrics", h.ServeHTTP)
+		if !o.OpenMetrics {
+			h = only(h)
+		}
+		get("/metrics", h)
 	}
 	if o.API != nil {
-		mux.Handle("/api/", o.API)
+		mux.Handle("/api/", only(o.API))
 	}
 	if o.Page != nil {
-		get("/{$}", o.Page.ServeHTTP)
-		get("/page/", o.Page.ServeHTTP)
+		get("/{$}", o.Page)
+		get("/page/", o.Page)
 	}
 	if o.Profiles {
-		get("/debug/pprof/", profile)
+		get("/debug/pprof/", only(http.HandlerFunc(profile)))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("/", only(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusNotFound, failure{Error: "not found"})
-	})
+	})))
 	return newGuard(o, mux)
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -36,7 +35,7 @@ type site struct {
 	asked  atomic.Int64 // for the status
 }
 
-func start(t *testing.T, token string) *site {
+func start(t *testing.T) *site {
 	t.Helper()
 	cfg := config.Cluster{Name: "chat", Path: "/socket.io/", Balance: config.LeastSessions, Nodes: []config.Node{
 		{Name: "n1", URL: "http://n1:3000", Weight: 1}, {Name: "n2", URL: "http://n2:3000", Weight: 1},
@@ -45,7 +44,7 @@ func start(t *testing.T, token string) *site {
 	board := control.NewBoard(slog.New(slog.DiscardHandler))
 	board.Add(s.nodes)
 	h := api.New(api.Options{
-		Board: board, Status: s.status, Reload: func(string) error { return s.reload }, Events: &s.events, Token: token,
+		Board: board, Status: s.status, Reload: func(string) error { return s.reload }, Events: &s.events,
 		Log: slog.New(slog.DiscardHandler),
 		Session: func(_ context.Context, sid string) (api.Session, error) {
 			if sid != "known" {
@@ -111,7 +110,7 @@ func (s *site) names() string {
 }
 
 func TestChanges(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	for _, step := range []struct {
 		request string
 		status  int
@@ -144,7 +143,7 @@ func TestChanges(t *testing.T) {
 
 // What cannot be is refused with words that say what to mend, and changes nothing.
 func TestBadRequests(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	s.reload = errors.New("sidway.yaml:3: clusters: the list is empty")
 	for request, want := range map[string]string{
 		"GET /api/nothing":                                                               "404 no such path",
@@ -185,50 +184,9 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// Changes need the token where there is one, and else come from this machine alone.
-func TestWhoMayChange(t *testing.T) {
-	const drain = "POST /api/clusters/chat/nodes/n1/drain"
-	open, closed := start(t, ""), start(t, "secret")
-	for _, tt := range []struct {
-		s      *site
-		what   string
-		fields []string
-		status int
-	}{
-		{open, drain, nil, 200},
-		{open, drain, []string{"X-Forwarded-For: 192.0.2.1"}, 403},
-		{open, drain, []string{"X-Forwarded-For: ", "X-Forwarded-For: 192.0.2.1"}, 403},
-		{open, drain, []string{"X-Real-IP: 192.0.2.1"}, 403},
-		{open, drain, []string{"Via: 1.1 proxy"}, 403},
-		{open, "GET /api/status", []string{"X-Forwarded-For: 192.0.2.1"}, 200},
-		{closed, drain, nil, 401},
-		{closed, drain, []string{"Authorization: Bearer wrong"}, 401},
-		{closed, drain, []string{"Authorization: secret"}, 401},
-		{closed, drain, []string{"Authorization: Bearer secret", "X-Forwarded-For: 192.0.2.1"}, 200},
-		{closed, "GET /api/status", nil, 200},
-	} {
-		if status, body := tt.s.ask(tt.what, tt.fields...); status != tt.status {
-			t.Errorf("%s with %v: %d %s", tt.what, tt.fields, status, body)
-		}
-	}
-	h := api.New(api.Options{Log: slog.New(slog.DiscardHandler), Reload: func(string) error { return nil }})
-	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: 9090}
-	for from, want := range map[string]int{
-		"192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "": 403, "127.0.0.1:1": 200, "[::ffff:127.0.0.1]:1": 200, "[::1]:1": 200,
-		"10.0.0.5:1": 200, "[::ffff:10.0.0.5]:1": 200, "10.0.0.6:1": 403,
-	} {
-		w, q := httptest.NewRecorder(), httptest.NewRequest("POST", "/api/reload", nil)
-		q = q.WithContext(context.WithValue(q.Context(), http.LocalAddrContextKey, net.Addr(at)))
-		q.RemoteAddr = from
-		if h.ServeHTTP(w, q); w.Code != want {
-			t.Errorf("from %q: %d", from, w.Code)
-		}
-	}
-}
-
 // The status comes once a second to all who listen, made once for all, and not while nobody does; what happens comes between.
 func TestStatusStream(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	type message struct{ kind, data string }
 	listen := func(ctx context.Context) func() message {
 		q, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/status/stream", nil)
@@ -298,7 +256,7 @@ func TestStatusStream(t *testing.T) {
 
 // Those who listen are told of what happens, and of what has just happened.
 func TestEvents(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	for i := range 300 {
 		s.events.Add(api.Event{Kind: "ejected", Node: fmt.Sprint("n", i+1)})
 	}
@@ -350,7 +308,7 @@ func TestEvents(t *testing.T) {
 
 // The document names each path, and each reference in it leads somewhere.
 func TestDocument(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	status, text := s.ask("GET /api/openapi.json")
 	var doc struct {
 		OpenAPI string

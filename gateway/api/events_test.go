@@ -11,7 +11,7 @@ import (
 
 // So many may listen, whatever they listen to. Others are told so, until somebody leaves.
 func TestStreamsAreBounded(t *testing.T) {
-	s := start(t, "")
+	s := start(t)
 	paths := []string{"/api/events", "/api/status/stream"}
 	listen := func(path string) *http.Response {
 		q, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)

@@ -60,8 +60,9 @@ func Document() any {
 		if r.body != nil {
 			op["requestBody"] = object{"content": object{"application/json": object{"schema": schema(reflect.TypeOf(r.body), schemas)}}}
 		}
-		if r.method != http.MethodGet {
-			op["security"] = []any{object{"token": []string{}}}
+		op["security"] = []any{object{"token": []string{}}}
+		if r.method == http.MethodGet {
+			op["security"] = []any{object{}, object{"token": []string{}}} // it may be left out
 		}
 		var parameters []any
 		for part := range strings.SplitSeq(r.path, "/") {
@@ -83,7 +84,7 @@ func Document() any {
 		"paths":   paths,
 		"components": object{
 			"schemas":         schemas,
-			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "admin.token; without one changes are taken from the replica's own machine alone"}},
+			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "admin.token: for changes, and for all that clients on other machines than the replica's ask. Without one it answers those on its own machine alone"}},
 		},
 	}
 }

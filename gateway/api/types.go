@@ -26,7 +26,7 @@ type Replica struct {
 	Connections int64     `json:"connections" doc:"open client connections, those of tunnels included"`
 	Limit       int64     `json:"limit" doc:"how many there may be"`
 	Tunnels     int       `json:"tunnels" doc:"WebSockets"`
-	Token       bool      `json:"token" doc:"changes need the token of admin.token; else they are taken from this machine alone"`
+	Token       bool      `json:"token" doc:"there is an admin.token, which changes need, and clients on other machines for everything; else clients on this machine alone are answered"`
 }
 
 // Peer is what a replica tells the others of itself, once a second.

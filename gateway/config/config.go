@@ -56,14 +56,17 @@ type Config struct {
 
 // Admin is the address for health checks, metrics and operators.
 type Admin struct {
-	Listen string   // "host:port", or "off"
-	Hosts  []string // names by which it is asked, beyond those that are known anyway; exact or "*.example.com"
-	Pprof  bool     // serve profiles of the process
-	Token  string   // what a request that changes something must bear; empty: none was set. Never log it.
+	Listen      string   // "host:port", or "off"
+	Hosts       []string // names by which it is asked, beyond those that are known anyway; exact or "*.example.com"
+	Pprof       bool     // serve profiles of the process
+	OpenMetrics bool     // serve metrics to other machines without the token
+	Token       string   // what changes must bear, and all requests from other machines; empty: none was set. Never log it.
 }
 
 // String shows all but the token.
-func (a Admin) String() string { return fmt.Sprintf("{%s %v %v}", a.Listen, a.Hosts, a.Pprof) }
+func (a Admin) String() string {
+	return fmt.Sprintf("{%s %v %v %v}", a.Listen, a.Hosts, a.Pprof, a.OpenMetrics)
+}
 
 // Off reports whether no admin address is wanted.
 func (a Admin) Off() bool { return a.Listen == "off" }

@@ -23,6 +23,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_ADMIN_LISTEN":          "off",
 		"SIDWAY_ADMIN_HOSTS":           "ops.example.com,*.Local",
 		"SIDWAY_ADMIN_PPROF":           "true",
+		"SIDWAY_ADMIN_OPEN_METRICS":    "true",
 		"SIDWAY_ADMIN_TOKEN":           "t0ken==",
 		"SIDWAY_REDIS":                 "rediss+cluster://a:1,b:2",
 		"SIDWAY_AFFINITY_PASSWORD":     "pw",
@@ -72,7 +73,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 	}
 	want := &config.Config{
 		Listen:         []config.Listener{{Address: ":1", TLS: true}, {Address: "[::1]:2"}, {Address: "unix:/run/S", Mode: 0o600}, {Address: "fd:web"}},
-		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, Token: "t0ken=="},
+		Admin:          config.Admin{Listen: "off", Hosts: []string{"ops.example.com", "*.local"}, Pprof: true, OpenMetrics: true, Token: "t0ken=="},
 		Affinity:       config.Affinity{Redis: "rediss+cluster://:pw@a:1,b:2", Password: "pw", Prefix: "x:", Cache: 3},
 		AccessLog:      true,
 		Log:            config.Log{Level: "debug", Format: "json", Access: "stdout", AccessFormat: "combined"},

@@ -105,10 +105,10 @@ func (a about) line(key string) string {
 
 // sections tells what the settings of a section have in common.
 var sections = map[string]string{
-	"admin": `Health checks (/healthz, /readyz) and metrics (/metrics). "off" for none. Not for the internet: whoever reaches it may
-read it, but for web pages in a browser. Therefore the Host of a request must be known. On a loopback address that is
-localhost and loopback addresses; else every IP address (kubelet and Prometheus ask by the pod's), every name without a
-dot (a container's, a Service's) and the host in listen.`,
+	"admin": `Health checks (/healthz, /readyz), metrics (/metrics), the status page and the API. "off" for none. Health checks are for anybody who
+reaches it; the rest is for clients on this machine, and for others by the token. No web page in a browser may ask: the Host of a request
+must be known. On a loopback address that is localhost and loopback addresses; else every IP address (kubelet and Prometheus ask by the
+pod's), every name without a dot (a container's, a Service's) and the host in listen.`,
 	"affinity": "Where it is kept which node has which session.",
 	"tls":      "What listeners with TLS show to clients, and ask of them.",
 	"tls.acme": "Certificates that are obtained and renewed by themselves. The authority asks at ports 80 or 443 whether each host is ours.",

@@ -40,7 +40,7 @@ var problems = []problem{
 		"2: keys are plain words here; aliases, merges, tags and numbers are not understood",
 		"4: keys are plain words here; aliases, merges, tags and numbers are not understood",
 	}},
-	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof, token"}},
+	{"section is a value", "admin: off\n" + good, []string{"1: admin: this takes keys below it: listen, hosts, pprof, open_metrics, token"}},
 	{"value is a section", "access_log: {a: b}\n" + good, []string{"1: access_log: this takes a plain value, not keys or a list below it"}},
 	{"value is a list", "access_log: [true]\n" + good, []string{"1: access_log: this takes one value, not a list"}},
 	{"no value", "access_log:\n" + good, []string{"1: access_log: there is no value; write one, or leave the key out where it has a default"}},

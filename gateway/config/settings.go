@@ -41,8 +41,10 @@ gone is closed, and the others go on. Flags and the variable take the keys behin
 		withSample("ops.example.com,*.svc.cluster.local", `more names to be asked by: [ops.example.com, "*.svc.cluster.local"]`),
 	one("admin.pprof", func(c *Config) *bool { return &c.Admin.Pprof }, parseBool).
 		withDefault("false", "/debug/pprof/, profiles of up to 60 s of the running process"),
+	one("admin.open_metrics", func(c *Config) *bool { return &c.Admin.OpenMetrics }, parseBool).
+		withDefault("false", "/metrics for other machines without the token, as for a Prometheus that has none"),
 	one("admin.token", func(c *Config) *string { return &c.Admin.Token }, parseToken).asSecret().
-		withSample("output-of-openssl-rand-hex-16", `what requests that change something must bear, as "Authorization: Bearer …"`).
+		withSample("output-of-openssl-rand-hex-16", `"Authorization: Bearer …", which changes need, and other machines for all but health checks`).
 		withShow(func(c *Config) string { return isSet(c.Admin.Token) }).
 		withComment("Never shown. Write it as ${ADMIN_TOKEN} or file:/run/secrets/token, or set SIDWAY_ADMIN_TOKEN; the flag would show it in the list of processes."),
 	one("affinity.redis", func(c *Config) *string { return &c.Affinity.Redis }, parseRedis).asSecret().withSample("redis://127.0.0.1:6379/0", "").

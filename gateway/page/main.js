@@ -16,6 +16,7 @@ const fewProblems = 5;
 let status = null;
 let heard = 0; // when the last status came
 let why = "";
+let shut = false; // the replica does not answer without its token, or not at all from here
 let allProblems = false;
 
 /** remember takes from a status what charts and rates are made of. */
@@ -120,10 +121,10 @@ $("more-problems").addEventListener("click", () => {
 /** tell says whether what is shown is live. */
 function tell() {
   const age = performance.now() - heard;
-  const state = !heard ? "new" : age > staleAfter ? "stale" : "live";
+  const state = !heard ? (shut ? "shut" : "new") : shut || age > staleAfter ? "stale" : "live";
   setAttribute($("live"), "data-state", state);
   setAttribute(document.body, "data-state", state);
-  setText($("live-text"), { new: why ? `not connected: ${why}` : "connecting", live: "live", stale: `stale for ${span(age / 1000)}${why ? `: ${why}` : ""}` }[state]);
+  setText($("live-text"), { new: why ? `not connected: ${why}` : "connecting", shut: "not connected", live: "live", stale: `stale for ${span(age / 1000)}${why ? `: ${why}` : ""}` }[state]);
 }
 
 setInterval(tell, 1000);
@@ -131,11 +132,14 @@ findSessions(openHere);
 follow("/api/status/stream", {
   message: ({ kind, data }) => {
     why = "";
+    shut = false;
     if (kind === "status") take(JSON.parse(data));
     else showEvent(JSON.parse(data));
   },
-  lost: (reason) => {
-    why = reason;
+  lost: (err) => {
+    why = err.message;
+    shut = err.status === 401 || err.status === 403;
+    if (shut && !heard) setText($("headline"), `Not connected: ${why}`);
     tell();
   },
 });

@@ -2,10 +2,10 @@
 
 import { make, setText, setAttribute, setStyle, sparkline, number, rate, percent, count, clock, span, say, $ } from "./parts.js";
 import { ask } from "./stream.js";
+import { forgetToken, keepToken, keptToken } from "./token.js";
 import { stateOf, stateWord, weightOf, probeOf } from "./nodes.js";
 
 const dialog = $("node");
-const tokenKey = "sidway-token"; // in sessionStorage: it is gone with the tab
 let shown = null; // what the dialog is about
 
 const facts = [
@@ -153,21 +153,20 @@ function fill(form, v, part) {
 
 async function change(v, draining, deadline, typed) {
   const path = `/api/clusters/${encodeURIComponent(v.cluster)}/nodes/${encodeURIComponent(v.name)}/drain`;
-  const token = typed || sessionStorage.getItem(tokenKey) || undefined;
   try {
-    await ask(draining ? "DELETE" : "POST", path, { token, body: draining ? undefined : deadline ? { deadline } : {} });
+    await ask(draining ? "DELETE" : "POST", path, { token: typed || keptToken(), body: draining ? undefined : deadline ? { deadline } : {} });
   } catch (err) {
-    if (err.status === 401) sessionStorage.removeItem(tokenKey);
+    if (err.status === 401) forgetToken();
     throw err;
   }
-  if (typed) sessionStorage.setItem(tokenKey, typed);
+  if (typed) keepToken(typed);
 }
 
 /** tokenParts ask for the token where one is needed and none is kept. */
 function tokenParts(needed) {
   if (!needed) return [];
-  if (sessionStorage.getItem(tokenKey)) {
-    const forget = make("button.link", { type: "button", onclick: () => { sessionStorage.removeItem(tokenKey); kept.replaceWith(...tokenParts(true)); } }, "Forget it");
+  if (keptToken()) {
+    const forget = make("button.link", { type: "button", onclick: () => { forgetToken(); kept.replaceWith(...tokenParts(true)); } }, "Forget it");
     const kept = make("p.soft", {}, "The token is kept until this tab is closed. ", forget);
     return [kept];
   }

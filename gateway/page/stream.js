@@ -1,6 +1,8 @@
 // The stream of /api/status/stream: server-sent events, read by fetch, since an EventSource neither tells why it failed nor takes
 // events whose names it was not told.
 
+import { bearing, keptToken, signIn } from "./token.js";
+
 const patience = 6000; // ms without a word after which a connection counts as lost
 const firstPause = 500;
 const longestPause = 5000;
@@ -27,7 +29,13 @@ export function parse(text) {
   return { messages, rest };
 }
 
-/** follow reads the stream for ever, and begins again when it ends. on.message is given each message, on.lost why there is none. */
+/** failure returns the Error, with the status, that an answer is. */
+async function failure(answer) {
+  const said = await answer.json().catch(() => ({}));
+  return Object.assign(new Error(said.error ?? `the replica answers ${answer.status}`), { status: answer.status });
+}
+
+/** follow reads the stream for ever, and begins again when it ends. on.message is given each message, on.lost an Error: why there is none. */
 export async function follow(url, on) {
   let last = "";
   for (let pause = firstPause; ; pause = Math.min(2 * pause, longestPause)) {
@@ -39,8 +47,15 @@ export async function follow(url, on) {
     };
     try {
       alive();
-      const answer = await fetch(url, { signal: stop.signal, cache: "no-store", headers: last ? { "Last-Event-ID": last } : {} });
-      if (!answer.ok) throw new Error(`the replica answers ${answer.status}`);
+      const used = keptToken();
+      const answer = await fetch(url, { signal: stop.signal, cache: "no-store", headers: { ...bearing(used), ...(last ? { "Last-Event-ID": last } : {}) } });
+      if (answer.status === 401) {
+        clearTimeout(timer);
+        on.lost(Object.assign(new Error("the replica asks for its token"), { status: 401 }));
+        await signIn(used);
+        continue;
+      }
+      if (!answer.ok) throw await failure(answer);
       let text = "";
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
@@ -59,7 +74,7 @@ export async function follow(url, on) {
       }
       throw new Error("the replica has closed the connection");
     } catch (err) {
-      on.lost(err.message === "Failed to fetch" ? "the replica cannot be reached" : err.message);
+      on.lost(err.message === "Failed to fetch" ? new Error("the replica cannot be reached") : err);
     } finally {
       clearTimeout(timer);
     }
@@ -67,21 +82,21 @@ export async function follow(url, on) {
   }
 }
 
-/** ask sends a request to the API, and returns its answer. A failure is an Error with the status. */
-export async function ask(method, path, { body, token } = {}) {
+/** ask sends a request to the API with the token that is kept, and returns its answer. A failure is an Error with the status. Where
+ * something is only read, a token that is missing or wrong is asked for. */
+export async function ask(method, path, { body, token = keptToken() } = {}) {
   let answer;
   try {
     answer = await fetch(path, {
       method, cache: "no-store",
-      headers: token ? { Authorization: `Bearer ${token}` } : {},
+      headers: bearing(token),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Error("The replica cannot be reached.");
+    throw new Error("the replica cannot be reached");
   }
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  const err = new Error(said.error ?? `The replica answers ${answer.status}.`);
-  err.status = answer.status;
-  throw err;
+  if (answer.ok) return answer.json().catch(() => ({}));
+  if (answer.status !== 401 || method !== "GET") throw await failure(answer);
+  await signIn(token);
+  return ask(method, path);
 }

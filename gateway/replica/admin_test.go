@@ -14,6 +14,7 @@ import (
 
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway/admin"
+	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/limits"
 	"github.com/sidway/sidway/gateway/replica"
 )
@@ -61,6 +62,61 @@ func TestTheAdminAddressRefusesAWebPage(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != want {
 			t.Errorf("%s: got %d", host, res.StatusCode)
+		}
+	}
+}
+
+// Whoever is on another machine, as a proxy says, gets what the settings give; a reload gives and takes it. The log warns once of an
+// address that others reach without a token.
+func TestTheAdminAddressFromAnotherMachine(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Admin.Listen = "0.0.0.0:0"
+	r := startReloading(t, cfg)
+	_, port, _ := net.SplitHostPort(r.AdminAddr().String())
+	ask := func(path, token string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1:"+port+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", "192.0.2.1")
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	expect := func(status, metrics, open int) {
+		t.Helper()
+		if s, m, o := ask("/api/status", "secret"), ask("/metrics", ""), ask("/readyz", ""); s != status || m != metrics || o != open {
+			t.Errorf("status with the token %d, metrics without %d, readiness %d", s, m, o)
+		}
+	}
+	expect(403, 403, 200)
+	for _, step := range []struct {
+		admin           config.Admin
+		status, metrics int
+	}{
+		{config.Admin{OpenMetrics: true}, 403, 200},
+		{config.Admin{Token: "secret"}, 200, 401},
+		{config.Admin{Token: "secret", OpenMetrics: true}, 200, 200},
+		{config.Admin{Token: "another"}, 401, 401},
+		{config.Admin{}, 403, 403},
+	} {
+		step.admin.Listen = cfg.Admin.Listen
+		r.must(func(c *config.Config) { c.Admin = step.admin })
+		expect(step.status, step.metrics, 200)
+	}
+	if n := strings.Count(r.log.String(), "there is no admin.token"); n != 1 {
+		t.Errorf("warned %d times: %s", n, &r.log)
+	}
+	for _, quiet := range []config.Admin{{Listen: "127.0.0.1:0"}, {Listen: "0.0.0.0:0", Token: "secret"}} {
+		next := *cfg
+		next.Admin = quiet
+		if log := startReloading(t, &next).log.String(); strings.Contains(log, "admin.token") {
+			t.Errorf("%+v: %s", quiet, log)
 		}
 	}
 }

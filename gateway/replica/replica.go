@@ -179,6 +179,10 @@ func (r *Replica) openAdmin(a config.Admin) error {
 	if err := r.openAdminListener(a.Listen); err != nil {
 		return err
 	}
+	if a, ok := r.adminAt.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && r.cfg.Load().Admin.Token == "" {
+		r.log.Warn("the admin address is open to other machines, and there is no admin.token: they get its health checks alone, and its "+
+			"metrics where admin.open_metrics is set", "admin", a.String())
+	}
 	r.setAdmin()
 	r.admin = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { (*r.handler.Load()).ServeHTTP(w, q) }),
@@ -195,7 +199,7 @@ func (r *Replica) openAdmin(a config.Admin) error {
 func (r *Replica) setAdmin() {
 	cfg := r.cfg.Load()
 	o := admin.Options{
-		Ready: r.ready, Metrics: r.registry, Profiles: cfg.Admin.Pprof,
+		Ready: r.ready, Metrics: r.registry, OpenMetrics: cfg.Admin.OpenMetrics, Profiles: cfg.Admin.Pprof, Token: cfg.Admin.Token,
 		Listen: r.adminListen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(), Page: page.Handler(),
 	}
 	if cfg.Affinity.Redis != "" {

@@ -17,7 +17,7 @@ import (
 func (r *Replica) api() http.Handler {
 	return api.New(api.Options{
 		Board: r.board, Status: r.status, Session: r.session, Trace: r.trace, Reload: r.Reload, Events: &r.events,
-		Token: r.cfg.Load().Admin.Token, Log: r.log,
+		Log: r.log,
 	})
 }
 
