@@ -58,7 +58,6 @@ var responseWords = map[string]string{
 	"full":        "were turned away: limits.connections is reached, or ports or descriptors are used up",
 	"paced":       "waited for their turn in vain: more clients come than the pace of the nodes allows",
 	"store_away":  "could not be served while Redis is away",
-	"auth_away":   "could not be let in: the key of their token may be on its way, or the keys, or the server of auth.forward, cannot be asked; see the log",
 	"bad_node":    "got no usable answer from their node",
 	"silent_node": "got no answer from their node in time",
 	"internal":    "met a bug of sidway: see the log",
