@@ -34,9 +34,9 @@ var nodeFaults = map[string]bool{
 	engineio.SessionGone.String(): true, engineio.SilentNode.String(): true, engineio.BadNode.String(): true,
 }
 
-// Figures returns those of all clusters, by name. It looks at each node of each once.
+// Figures returns those of all clusters, by name; "" has the responses to what belonged to none. It looks at each node of each once.
 func (g *Gateway) Figures() map[string]*Figures {
-	all := map[string]*Figures{}
+	all := map[string]*Figures{"": {Responses: map[string]uint64{}}}
 	for _, r := range g.topology.Load().all {
 		all[r.tally.cluster.Name] = r.tally.figures()
 	}

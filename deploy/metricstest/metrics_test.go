@@ -54,7 +54,9 @@ func live(t *testing.T) series {
 		n := engineiotest.Start(t, engineiotest.Options{})
 		c.Nodes = append(c.Nodes, config.Node{Name: name, URL: n.URL(), Weight: 1, Labels: map[string]string{"version": "v1"}})
 	}
-	cfg.Clusters = []config.Cluster{c}
+	cfg.Clusters = []config.Cluster{{
+		Name: "talk", Host: []string{"talk.test"}, Path: "/socket.io/", Balance: config.LeastSessions, Discover: &config.Discover{DNS: "localhost:1"},
+	}, c}
 	r, err := replica.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

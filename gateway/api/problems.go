@@ -42,6 +42,8 @@ const (
 	longDrain = 10 * time.Minute
 	// nearLimit is the share of limits.connections from which on it is told.
 	nearLimit = 0.9
+	// fewestForeign is how many must be refused in a minute before that may be the fault of what is set up and not of who comes.
+	fewestForeign = 10
 	// fewestErrors is how many requests a node must fail between two statuses.
 	fewestErrors = 5
 	// stormRate is how many sessions a second must begin before that may be a storm, and stormShare the share of all, one in so many,
@@ -50,13 +52,12 @@ const (
 	stormShare = 10
 )
 
-// responseWords say what a growing number of answers of ours means, by reason.
+// responseWords say what answers of ours mean that nobody should get, by reason.
 var responseWords = map[string]string{
 	"no_node":     "got no node",
 	"full":        "were turned away: limits.connections is reached, or ports or descriptors are used up",
 	"paced":       "waited for their turn in vain: more clients come than the pace of the nodes allows",
 	"store_away":  "could not be served while Redis is away",
-	"auth_away":   "could not be let in: the key of their token may be on its way, or the keys, or the server of auth.forward, cannot be asked; see the log",
 	"bad_node":    "got no usable answer from their node",
 	"silent_node": "got no answer from their node in time",
 	"internal":    "met a bug of sidway: see the log",
@@ -138,6 +139,13 @@ func (f *findings) ofReplicas() {
 	if !s.Store.Up {
 		f.add(Problem{Level: bad}, "Redis cannot be used: %s", s.Store.Error)
 	}
+	if s.Replica.ReloadError != "" {
+		f.add(Problem{Level: warn}, "The settings that were read last are bad, and those before them in force: %s", s.Replica.ReloadError)
+	}
+	if n := s.Replica.BadHeads; n >= fewestForeign && n > f.made() {
+		f.add(Problem{Level: bad}, "In the last minute %s were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
+			count(int(n), "request"))
+	}
 	versions := map[string]bool{}
 	for _, r := range s.Replicas {
 		versions[r.Version] = true
@@ -160,6 +168,14 @@ func (f *findings) ofReplicas() {
 	if len(versions) > 1 {
 		f.add(Problem{Level: info}, "Replicas have %d different versions", len(versions))
 	}
+}
+
+// made is how many sessions were made in the last minute.
+func (f *findings) made() (n uint64) {
+	for _, c := range f.now.Clusters {
+		n += c.Recent.Made
+	}
+	return n
 }
 
 func (f *findings) ofCertificates() {
@@ -211,8 +227,25 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
 			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
 	}
+	if c.NodesError != "" {
+		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
+	}
+	f.ofRefusals(c)
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
+	}
+}
+
+// ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.
+func (f *findings) ofRefusals(c *Cluster) {
+	p := Problem{Level: bad, Cluster: c.Name}
+	for _, reason := range slices.Sorted(maps.Keys(responseWords)) {
+		if n := c.Recent.Responses[reason]; n > 0 {
+			f.add(p, "In the last minute %s of %s %s", count(int(n), "request"), c.Name, responseWords[reason])
+		}
+	}
+	if n := c.Recent.Responses["forbidden"]; n >= fewestForeign && n > c.Recent.Made {
+		f.add(p, "In the last minute %s of %s were refused by auth or origins, more than came to a session: the log says why", count(int(n), "request"), c.Name)
 	}
 }
 
@@ -248,12 +281,6 @@ func (f *findings) clusterBefore(name string) *Cluster {
 // ofGrowth tells of what has grown since an earlier status.
 func (f *findings) ofGrowth(c, before *Cluster) {
 	seconds := f.now.At.Sub(f.before.At).Seconds()
-	for _, reason := range slices.Sorted(maps.Keys(responseWords)) {
-		words := responseWords[reason]
-		if n := grown(c.Responses[reason], before.Responses[reason]); n > 0 {
-			f.add(Problem{Level: bad, Cluster: c.Name}, "%s of %s %s", count(int(n), "request"), c.Name, words)
-		}
-	}
 	p := Problem{Level: warn, Cluster: c.Name}
 	if refused, made := grown(c.Upgrades.Refused, before.Upgrades.Refused), grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
 		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)

@@ -75,9 +75,19 @@ func TestProblems(t *testing.T) {
 		"authorized":  {unauthorized(api.Auth{Asks: "jwks", Up: true}), true, "", ""},
 		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 10} }, false, "", ""},
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
-		"no node":     {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "bad 3 requests of chat got no node", ""},
-		"at first":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, true, "", ""},
-		"unknown":     {func(s *api.Status) { s.Clusters[0].Responses["sid_unknown"] += 3 }, false, "", ""},
+		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
+		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
+		"unknown":     {answered("sid_unknown", 300, 0), true, "", ""},
+		"forbidden":   {answered("forbidden", 30, 29), true, "bad In the last minute 30 requests of chat were refused by auth or origins, more than came to a session: the log says why", ""},
+		"some are":    {answered("forbidden", 30, 30), true, "", ""},
+		"few are":     {answered("forbidden", 9, 0), true, "", ""},
+		"no http":     {func(s *api.Status) { s.Replica.BadHeads = 472 }, true, "bad In the last minute 472 requests were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?", ""},
+		"scanners": {func(s *api.Status) {
+			answered("", 0, 20)(s)
+			s.Replica.BadHeads = 20
+		}, true, "", ""},
+		"bad reload":  {func(s *api.Status) { s.Replica.ReloadError = "sidway.yaml:3: listn" }, true, "warn The settings that were read last are bad, and those before them in force: sidway.yaml:3: listn", ""},
+		"source away": {func(s *api.Status) { s.Clusters[0].NodesError = "no such host" }, true, "warn Nodes of chat cannot be looked for, and those that are known stay: no such host", ""},
 		"refusals":    {func(s *api.Status) { s.Clusters[0].Upgrades.Refused = 12 }, false, "warn The nodes of chat refuse most upgrades: 12 of 12", ""},
 		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
 		"storm":       {func(s *api.Status) { s.Clusters[0].Handshakes.Made = 700 }, false, "warn A storm at chat: 70 sessions begin a second", ""},
@@ -115,6 +125,13 @@ func unauthorized(a api.Auth) func(*api.Status) {
 			a.Failed, a.Error = noon.Add(-time.Minute), "connection refused"
 		}
 		s.Clusters[0].Auth = &a
+	}
+}
+
+// answered returns what has the replica have answered so many requests itself in the last minute, and made so many sessions.
+func answered(reason string, n, made uint64) func(*api.Status) {
+	return func(s *api.Status) {
+		s.Clusters[0].Recent = api.Recent{Made: made, Responses: map[string]uint64{reason: n}}
 	}
 }
 

@@ -26,6 +26,8 @@ type Replica struct {
 	Connections int64     `json:"connections" doc:"open client connections, those of tunnels included"`
 	Limit       int64     `json:"limit" doc:"how many there may be"`
 	Tunnels     int       `json:"tunnels" doc:"WebSockets"`
+	ReloadError string    `json:"reload_error,omitempty" doc:"why the settings that were read last are not in force"`
+	BadHeads    uint64    `json:"bad_heads" doc:"requests of the last minute that were no HTTP"`
 	Token       bool      `json:"token" doc:"there is an admin.token, which changes need, and clients on other machines for everything; else clients on this machine alone are answered"`
 }
 
@@ -78,6 +80,14 @@ type Cluster struct {
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
+	Recent     Recent            `json:"recent" doc:"of the last minute"`
+	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
+}
+
+// Recent is what a replica has counted in the last minute.
+type Recent struct {
+	Made      uint64            `json:"made" doc:"handshakes and direct connects that came to a session"`
+	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
 }
 
 // Auth is how the last look-up went by which clients are let in.

@@ -141,6 +141,13 @@ func (n *Nodes) Discovers() (looks, works bool) {
 	return n.cfg.Discover != nil, n.listed && n.trouble == nil
 }
 
+// Trouble returns why the source of nodes cannot be asked, nil where it can or there is none.
+func (n *Nodes) Trouble() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.trouble
+}
+
 // lookAgain has the source of nodes asked soon: somebody knows of one that is not known here.
 func (n *Nodes) lookAgain() {
 	select {

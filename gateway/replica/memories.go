@@ -86,6 +86,9 @@ func (r *Replica) sweep(ctx context.Context) error {
 				r.tellPolling()
 			}
 			r.reloading.Unlock()
+			if second%recentEvery == 0 {
+				r.recent.note(now, r.gateway.Figures())
+			}
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, c.Version, runtime.Version())
 	_, most := c.gateway.Connections()
 	gauge(limit, float64(most))
-	gauge(reloadOK, number(!c.refused.Load()))
+	gauge(reloadOK, number(c.refused.Load() == nil))
 	gauge(reloadTime, float64(c.good.Load())/1e3)
 	counter(paused, time.Duration(c.paused.Load()).Seconds())
 	log, access := c.LinesLost()

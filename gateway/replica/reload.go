@@ -49,11 +49,12 @@ func (r *Replica) Reload(by string) error {
 		r.log.Info("configuration read again, nothing has changed", "by", by)
 	}
 	r.reloads.WithLabelValues(outcome).Inc()
-	if r.refused.Store(err != nil); err == nil {
+	if err == nil {
+		r.refused.Store(nil)
 		r.good.Store(time.Now().UnixMilli())
-	}
-	if err != nil {
+	} else {
 		text = err.Error()
+		r.refused.Store(&text)
 	}
 	r.event("reload", "", "", strings.TrimSuffix(outcome+", by "+by+": "+text, ": "))
 	r.tellServing("reload " + outcome)

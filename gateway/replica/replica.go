@@ -67,11 +67,12 @@ type Replica struct {
 	tracer   atomic.Pointer[trace.Tracer]
 	certs    *certs.Certificates
 	reloads  *prometheus.CounterVec
-	refused  atomic.Bool  // the configuration that was read last was
-	good     atomic.Int64 // when one was last found to be good, in ms since 1970
+	refused  atomic.Pointer[string] // why the configuration that was read last is not in force; nil: it is
+	good     atomic.Int64           // when one was last found to be good, in ms since 1970
 	board    *control.Board
 	events   api.Events
 	started  time.Time
+	recent   recent
 	compared notice.Limiter[*comparison] // differences that the log tells of
 	polling  notice.Limiter[string]      // clusters whose clients poll
 

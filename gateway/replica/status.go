@@ -43,6 +43,10 @@ func (r *Replica) status() api.Status {
 	}
 	s.Certificates = r.statusOfCertificates()
 	figures := r.gateway.Figures()
+	s.Replica.BadHeads = r.recent.of("", figures[""]).Responses["bad_head"]
+	if why := r.refused.Load(); why != nil {
+		s.Replica.ReloadError = *why
+	}
 	for _, p := range r.parts() {
 		s.Clusters = append(s.Clusters, r.statusOf(p, figures[p.cfg.Name]))
 	}
@@ -84,7 +88,10 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
-	c.Auth = statusOfAuth(p)
+	c.Recent, c.Auth = r.recent.of(c.Name, f), statusOfAuth(p)
+	if err := p.nodes.Trouble(); err != nil {
+		c.NodesError = err.Error()
+	}
 	sessions := p.nodes.Cluster.Sessions
 	c.Ended, c.Expired = sessions.Ended()
 	drains := p.nodes.Draining()
