@@ -82,6 +82,7 @@ type Binding struct {
 	PingTimeout  time.Duration
 	MaxPayload   int64     // bytes; 0 where the open packet has none
 	Ends         int64     // when the session has to end, in seconds since 1970; 0: whenever it does
+	JSONP        bool      // the node takes its POSTs for forms, as the handshake asked for
 	Expires      time.Time // set by Lookup; Bind reads it only to tell a renewal from a first binding
 }
 

@@ -12,11 +12,14 @@ import (
 // the fields it has must change their meaning.
 const valueForm = "1"
 
-// endField begins the field of a session's end. It has a name, so that others can follow.
-const endField = "end="
+// What follows is named: endField begins the field of a session's end, and jsonpField is there where its POSTs are forms.
+const (
+	endField   = "end="
+	jsonpField = "jsonp"
+)
 
-// encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and the session's
-// end where it has one. It is text, so that an operator can read it: "1 4 25000 20000 1000000 n1 end=1800000000".
+// encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and what else there
+// is by name. It is text, so that an operator can read it: "1 4 25000 20000 1000000 n1 end=1800000000".
 func encode(b Binding) string {
 	dst := make([]byte, 0, 48+len(b.Node))
 	dst = append(dst, valueForm...)
@@ -29,6 +32,9 @@ func encode(b Binding) string {
 	if b.Ends != 0 {
 		dst = append(append(dst, ' '), endField...)
 		dst = strconv.AppendInt(dst, b.Ends, 10)
+	}
+	if b.JSONP {
+		dst = append(append(dst, ' '), jsonpField...)
 	}
 	return string(dst)
 }
@@ -54,7 +60,9 @@ func decode(value string) (Binding, error) {
 		return Binding{}, fmt.Errorf("value with a bad node")
 	}
 	var ends int64
+	jsonp := false
 	for field := range strings.SplitSeq(rest, " ") {
+		jsonp = jsonp || field == jsonpField
 		if text, ok := strings.CutPrefix(field, endField); ok {
 			if ends, err = strconv.ParseInt(text, 10, 64); err != nil || ends < 0 {
 				return Binding{}, fmt.Errorf("value with a bad end")
@@ -72,5 +80,6 @@ func decode(value string) (Binding, error) {
 		PingTimeout:  time.Duration(n[2]) * time.Millisecond,
 		MaxPayload:   n[3],
 		Ends:         ends,
+		JSONP:        jsonp,
 	}, nil
 }

@@ -14,20 +14,20 @@ func TestEncode(t *testing.T) {
 		t.Errorf("encoded as %q: an older replica must read it", got)
 	}
 	b := affinitytest.Example
-	b.Ends = 1800000000
-	if got := affinity.Encode(b); got != "1 4 25000 20000 1000000 n1 end=1800000000" {
+	b.Ends, b.JSONP = 1800000000, true
+	if got := affinity.Encode(b); got != "1 4 25000 20000 1000000 n1 end=1800000000 jsonp" {
 		t.Errorf("encoded as %q: an older replica ignores what is at the end", got)
 	}
 }
 
 // What is encoded is read back the same.
 func FuzzEncode(f *testing.F) {
-	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000), int64(0))
-	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64), int64(math.MaxInt64))
-	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload, ends int64) {
+	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000), int64(0), false)
+	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64), int64(math.MaxInt64), true)
+	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload, ends int64, jsonp bool) {
 		const day = 24 * 60 * 60 * 1000
 		b := affinity.Binding{
-			Node: node, Version: version, MaxPayload: payload, Ends: ends,
+			Node: node, Version: version, MaxPayload: payload, Ends: ends, JSONP: jsonp,
 			PingInterval: time.Duration(interval%day) * time.Millisecond, PingTimeout: time.Duration(timeout%day) * time.Millisecond,
 		}
 		got, err := affinity.Decode(affinity.Encode(b))

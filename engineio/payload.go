@@ -21,8 +21,8 @@ type Payload struct {
 	Attachments int
 	// OddEvent is whether there was an event whose name is neither text nor a number.
 	OddEvent bool
-	// Opaque is whether the payload is a form other than the one that browsers send for JSONP, in which nodes may find packets that
-	// were not looked at here.
+	// Opaque is whether nodes may find packets in the payload that were not looked at here: it is a form other than the one that browsers
+	// send for JSONP, or has lengths that nodes of revision 3 take for others.
 	Opaque bool
 
 	form   form
@@ -62,6 +62,8 @@ const (
 	atPacketType              // of the Socket.IO packet
 	atCount                   // of its attachments
 	atOddCount                // the same, where no plain number stands
+	atData                    // behind the type and the count
+	inNamespace               // up to the comma
 	atArray                   // before the array of an event
 	atName                    // before the event's name
 	closing                   // in a close packet
@@ -170,14 +172,16 @@ func (p *Payload) lookAtLength(c byte) {
 		p.number, p.digits = p.number*10+int(c-'0'), p.digits+1
 	case p.form == lengths:
 		p.fault()
+		p.Opaque = p.Opaque || p.post && (oddNumber(c) || '0' <= c && c <= '9')
 	case p.digits == 0 && c <= 1:
 		p.text, p.digits = c == 0, 1
 	case p.digits > 1 && c == 0xff && p.number > 0:
 		p.begin(p.number)
 	case p.digits > 0 && p.digits <= maxLengthDigits && c <= 9:
 		p.number, p.digits = p.number*10+int(c), p.digits+1
-	default:
+	default: // Node counts a byte of more than 9 as two or three digits
 		p.fault()
+		p.Opaque = p.post
 	}
 }
 
@@ -189,7 +193,7 @@ func (p *Payload) fault() { p.faulty = true }
 func (p *Payload) lookAnywhere(b []byte) {
 	for _, c := range b {
 		p.see(c)
-		if (c == ':' || c == 0xff) && p.at != atArray && p.at != atName {
+		if (c == ':' || c == 0xff) && p.at != inNamespace && p.at != atArray && p.at != atName {
 			p.at = atType
 		}
 	}
@@ -230,6 +234,7 @@ func (p *Payload) lookInUnits(b []byte) []byte {
 func (p *Payload) whole(c byte) {
 	if p.post && !p.next.take(c) {
 		p.fault()
+		p.Opaque = true
 	}
 }
 

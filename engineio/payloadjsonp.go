@@ -1,6 +1,9 @@
 package engineio
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // fieldName is what a browser's form for JSONP begins with: it has this field alone.
 const fieldName = "d="
@@ -25,8 +28,9 @@ func (p *Payload) lookInField(piece []byte, last bool) {
 		data, p.named = bytes.CutPrefix(piece, []byte(fieldName))
 		p.Opaque = !p.named
 	}
-	// Nodes ignore a form in which the field comes twice, or take one of the two.
-	if p.Opaque = p.Opaque || bytes.IndexByte(data, '&') >= 0; p.Opaque {
+	// Nodes ignore a form in which the field comes twice, or take one of the two. Browsers escape all that is not ASCII; where it is not, and
+	// some escape is no UTF-8, Node's querystring cuts characters to a byte.
+	if p.Opaque = p.Opaque || slices.ContainsFunc(data, func(c byte) bool { return c == '&' || c >= 0x80 }); p.Opaque {
 		p.Closes = false
 		return
 	}

@@ -10,7 +10,7 @@ func (p *Payload) see(c byte) {
 	case atPacketType:
 		switch c {
 		case '2':
-			p.at = atArray
+			p.at = atData
 		case '5', '6': // a binary event or acknowledgement
 			p.at, p.number, p.digits, p.ack = atCount, 0, 0, c == '6'
 		default:
@@ -18,7 +18,16 @@ func (p *Payload) see(c byte) {
 		}
 	case atCount, atOddCount:
 		p.seeCount(c)
-	case atArray: // behind a namespace and a number, or neither
+	case atData:
+		if p.at = inNamespace; c != '/' {
+			p.at = atArray
+			p.see(c)
+		}
+	case inNamespace:
+		if c == ',' {
+			p.at = atArray
+		}
+	case atArray: // behind a number, or none
 		if c == '[' {
 			p.at = atName
 		}
@@ -48,8 +57,10 @@ func (p *Payload) seeType(c byte) {
 	}
 }
 
-// oddNumbers are the characters of what JavaScript's Number takes, beside digits.
-var oddNumbers = byteSet("+.eExXoObBaAcCdDfFInity \t\n\r\v\f\xc2\xa0\xef\xbb\xbf\xe2\x80\xa8\xa9")
+// oddNumber reports whether a byte may be of what JavaScript's Number takes, beside digits: all white space of Unicode too.
+func oddNumber(c byte) bool { return oddNumbers[c] || c >= 0x80 }
+
+var oddNumbers = byteSet("+.eExXoObBaAcCdDfFInity \t\n\r\v\f")
 
 // seeCount looks at a byte of the number of attachments, which a hyphen ends. What cannot be a number is refused by every node.
 func (p *Payload) seeCount(c byte) {
@@ -59,14 +70,14 @@ func (p *Payload) seeCount(c byte) {
 			p.number = math.MaxInt
 		}
 		p.Attachments = max(p.Attachments, p.number)
-		if p.at, p.number, p.digits = atArray, 0, 0; p.ack {
+		if p.at, p.number, p.digits = atData, 0, 0; p.ack {
 			p.at = passing
 		}
 	case '0' <= c && c <= '9':
 		if p.digits++; p.digits <= maxLengthDigits {
 			p.number = p.number*10 + int(c-'0')
 		}
-	case oddNumbers[c]:
+	case oddNumber(c):
 		p.at = atOddCount
 	default:
 		p.at = passing

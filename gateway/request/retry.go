@@ -49,6 +49,9 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 		if x.Query.Version == 4 && x.Req.Get(http1.ContentType) == "application/octet-stream" && x.breaks(guard.BinaryPayload) {
 			return engineio.BadRequest, false
 		}
+		if x.Binding.JSONP && x.Query.JSONP == "" && x.breaks(guard.Attachments) {
+			return engineio.BadRequest, false // the node reads a form where none was looked at
+		}
 		x.Upload.Limit = x.bodyLimit()
 		if max(x.Req.ContentLength, x.Upload.Got) > x.Upload.Limit {
 			return engineio.BodyTooLarge, false

@@ -25,6 +25,7 @@ func (x *Request) NewBinding(o engineio.Open) affinity.Binding {
 		PingTimeout:  o.PingTimeout,
 		MaxPayload:   o.MaxPayload,
 		Ends:         x.Granted.Ends,
+		JSONP:        x.Query.JSONP != "",
 	}
 }
 
