@@ -32,6 +32,7 @@ var attacks = []struct {
 	{"CVE-2026-33151", "attachments", "PARSER=socket.io-parser-4.2.2", attachments(`451e9-["a",{"_placeholder":true,"num":0}]`), 400, "held"},
 	{"CVE-2026-69185", "attachments", "PARSER=socket.io-parser-4.2.2", attachments(`450-["a"]`), 400, "held"},
 	{"CVE-2023-32695", "event-name", "PARSER=socket.io-parser-4.2.2", posts("text/plain", "40", `42[{"toString":"a"}]`), 400, "TypeError"},
+	{"CVE-2023-32695 where the handshake asked for JSONP", "attachments", "PARSER=socket.io-parser-4.2.2", postsOf("&j=0", "text/plain", "d=40", `d=42[{"toString":"a"}]`), 400, "TypeError"},
 	{"CVE-2023-31125", "", "ENGINE=engine.io-6.4.1", upgradeToUnknown, 400, "TypeError"},
 	{"CVE-2022-21676", "", "ENGINE=engine.io-6.1.0", sends(webSocketHead("transport=websocket", "") + "\xf1\x80\x00\x00\x00\x00"), 101, "RangeError"},
 	{"CVE-2024-37890", "", "WS=ws-8.17.0", sends(webSocketHead("transport=websocket", strings.Repeat("a:\r\n", 2001))), 431, "TypeError"},
@@ -64,14 +65,17 @@ func sends(text string) attack {
 
 // upgradeToUnknown upgrades a session to a transport that there is not.
 func upgradeToUnknown(ctx context.Context, t *testing.T, address string) int {
-	_, sid, _ := strings.Cut(openAt(t, address), "sid=")
+	_, sid, _ := strings.Cut(openAt(t, address, ""), "sid=")
 	return sends(webSocketHead("transport=none&sid="+sid, ""))(ctx, t, address)
 }
 
 // posts is an attack by POSTs of a new session.
-func posts(contentType string, bodies ...string) attack {
+func posts(contentType string, bodies ...string) attack { return postsOf("", contentType, bodies...) }
+
+// postsOf is posts for a session whose handshake has more in its query.
+func postsOf(query, contentType string, bodies ...string) attack {
 	return func(ctx context.Context, t *testing.T, address string) (status int) {
-		url := openAt(t, address)
+		url := openAt(t, address, query)
 		for _, body := range bodies {
 			q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 			if err != nil {
@@ -97,11 +101,11 @@ func attachments(packet string) attack {
 	return posts("text/plain", "40", packet, strings.TrimSuffix(strings.Repeat("bAAAA\x1e", 50), "\x1e"))
 }
 
-// openAt opens a polling session of EIO 4 and returns the URL of its requests.
-func openAt(t *testing.T, address string) string {
+// openAt opens a polling session of EIO 4, with more in the handshake's query, and returns the URL of its requests.
+func openAt(t *testing.T, address, query string) string {
 	t.Helper()
 	url := "http://" + address + "/socket.io/?EIO=4&transport=polling"
-	p := fetch(t, browser(t), request(t, http.MethodGet, url, nil))
+	p := fetch(t, browser(t), request(t, http.MethodGet, url+query, nil))
 	m := openPacket.FindStringSubmatch(p.body)
 	if m == nil {
 		t.Fatalf("the handshake got %+v", p)
@@ -111,7 +115,7 @@ func openAt(t *testing.T, address string) string {
 
 // upgradeInAnotherVersion makes a session of EIO 4 and upgrades it in EIO 3, whose pings come from the client.
 func upgradeInAnotherVersion(ctx context.Context, t *testing.T, address string) int {
-	url := strings.NewReplacer("EIO=4", "EIO=3", "polling", "websocket").Replace(openAt(t, address))
+	url := strings.NewReplacer("EIO=4", "EIO=3", "polling", "websocket").Replace(openAt(t, address, ""))
 	ws, answer, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
 		if answer == nil {
@@ -187,7 +191,7 @@ func TestPublishedDefects(t *testing.T) {
 					t.Errorf("through sidway: status %d, want %d", got, a.status)
 				}
 			}
-			openAt(t, r.listen) // it lives, and has read what came before
+			openAt(t, r.listen, "") // it lives, and has read what came before
 			if n.harmed(t, a.harm) {
 				t.Fatal("the node came to harm through sidway")
 			}

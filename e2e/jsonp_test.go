@@ -26,7 +26,7 @@ type rawSession struct {
 
 var (
 	jsonpAnswer = regexp.MustCompile(`^___eio\[7\]\((".*")\);$`)
-	openPacket  = regexp.MustCompile(`0\{.*?"sid":"([^"]+)"`)
+	openPacket  = regexp.MustCompile(`0\{.*?\\?"sid\\?":\\?"([^"\\]+)`)
 )
 
 func openRaw(t *testing.T, s *site, eio int) *rawSession {

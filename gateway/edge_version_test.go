@@ -33,8 +33,8 @@ func TestAnotherVersionThanTheSessions(t *testing.T) {
 					for _, r := range []string{
 						get(target("polling"), page),
 						get(target("polling")+"&j=0", page),
-						request("POST", target("polling"), "4x", page, "Content-Length: 2"),
-						request("POST", target("polling"), "2\r\n4x\r\n0\r\n\r\n", page, chunked),
+						request("POST", target("polling"), "4z", page, "Content-Length: 2"),
+						request("POST", target("polling"), "2\r\n4z\r\n0\r\n\r\n", page, chunked),
 					} {
 						a := raw(t, s.addr, r).answer()
 						if a.StatusCode != 400 || a.Text != badRequest || a.Header.Get("Access-Control-Allow-Origin") != "https://page.example" {

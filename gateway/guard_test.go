@@ -70,6 +70,40 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// A rule that only reports turns no other off: the payload is read as the session's revision has it.
+func TestGuardReadsTheSessionsRevision(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n), func(o *siteOptions) { o.routes[0].Guard.Report.Add(guard.EIOMismatch) })
+	b := sessionOn(n)
+	b.Version = 4
+	s.bindAs(aSID, b)
+	for _, body := range []string{"42[{}]", `4511-["a"]`, "42[{}]" + strings.Repeat(" ", 200<<10)} {
+		if a := raw(t, s.addr, postOf("EIO=3", body)).answer(); a.StatusCode != 400 {
+			t.Errorf("%.20q: %d %q", body, a.StatusCode, a.Text)
+		}
+	}
+	if n.wholeRequests() > 0 {
+		t.Errorf("the node received …%q", tail([]byte(n.received())))
+	}
+}
+
+// The node of a session that was begun by JSONP reads its POSTs as forms, whatever they say of themselves.
+func TestGuardOfJSONPSessions(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n))
+	b := sessionOn(n)
+	b.JSONP = true
+	s.bindAs(aSID, b)
+	if a := raw(t, s.addr, postOf("EIO=4", "4a&d=42[{}]")).answer(); a.StatusCode != 400 || n.wholeRequests() > 0 {
+		t.Errorf("without j: %d %q", a.StatusCode, a.Text)
+	}
+	if a := raw(t, s.addr, postOf("EIO=4&j=1", "d=40")).answer(); a.StatusCode != 200 {
+		t.Errorf("with j: %d %q", a.StatusCode, a.Text)
+	}
+}
+
 // What clients send breaks no rule.
 func TestGuardLetsClientsBe(t *testing.T) {
 	t.Parallel()

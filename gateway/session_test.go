@@ -270,7 +270,8 @@ func TestBodyLimitIsLearned(t *testing.T) {
 			b.Version = 3
 		}
 		s.bindAs("sid1", b)
-		body := "d=" + strings.Repeat("4", tt.length-2) // JSONP's one field
+		head := map[bool]string{true: fmt.Sprint(tt.length-8, ":"), false: "d="}[b.Version == 3] // of the packet, or JSONP's one field
+		body := head + strings.Repeat("4", tt.length-len(head))
 		target := "/socket.io/?" + tt.query + "&sid=sid1"
 		if status, text := dial(t, s.addr).ask(request("POST", target, body, fmt.Sprintf("Content-Length: %d", tt.length))); status != tt.status {
 			t.Errorf("%s: %d %q, want %d", tt.name, status, text, tt.status)

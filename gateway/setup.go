@@ -36,6 +36,7 @@ const (
 	faultStranger  = "one_stranger"
 	faultSlow      = "slow_node"
 	faultNodeTLS   = "node_tls"
+	faultGuard     = "guard"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

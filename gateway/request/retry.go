@@ -44,6 +44,9 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 			return engineio.VersionMismatch, false
 		}
 		x.Query.Version = x.Binding.Version
+		if x.Upload.Payload.ResetPost(x.Query); x.Kind == Post && !x.Inspect(x.Upload.Body) { // it was read in the other
+			return engineio.BadRequest, false
+		}
 	}
 	if x.Kind == Post {
 		if x.Query.Version == 4 && x.Req.Get(http1.ContentType) == "application/octet-stream" && x.breaks(guard.BinaryPayload) {
