@@ -15,7 +15,7 @@ import (
 func FuzzHost(f *testing.F) {
 	for _, s := range []string{
 		"localhost", "LOCALHOST:9090", "127.0.0.1:9090", "[::1]:9090", "::1", "evil.example", "localhost:9090:1", "[localhost]:1", "ops.example.com:1",
-		"127.0.0.1.evil.example", "a.svc.local", "[::1%25lo]:1", "[::ffff:127.0.0.1]", "127.1", "localhost.", "evil.example]:1", "",
+		"127.0.0.1.evil.example", "a.svc.local", "[::1%25lo]:1", "[::ffff:127.0.0.1]", "127.1", "localhost.", "evil.example]:1", "sidway", "10.0.0.1", ":", "",
 	} {
 		f.Add(s, "", "")
 		f.Add(s, "http://"+s, "")
@@ -43,7 +43,7 @@ func FuzzHost(f *testing.F) {
 		}
 		name := strings.ToLower(u.Hostname())
 		ip, err := netip.ParseAddr(name)
-		own := host == "" || name == "localhost" || err == nil && ip.IsLoopback() || name == "ops.example.com" || strings.HasSuffix(name, ".svc.local")
+		own := name == "" || name == "localhost" || err == nil && ip.IsLoopback() || name == "ops.example.com" || strings.HasSuffix(name, ".svc.local")
 		from, err := url.Parse(origin)
 		same := origin == "" || err == nil && strings.EqualFold(from.Host, host)
 		if !own || !same || site != "" && site != "same-origin" && site != "none" {

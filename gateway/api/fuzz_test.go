@@ -21,7 +21,7 @@ func FuzzChange(f *testing.F) {
 		`PUT nodes/n3 {"url": "http://n3:3000", "weight": 2, "labels": {"v": "2"}}`, `PUT nodes/n1 {"url":"http://n2:3000"}`, `DELETE nodes/n1 `,
 		`POST nodes/n1/drain {"deadline": "5m"}`, `POST nodes/n2/drain `, `DELETE nodes/n1/drain `, `PUT release {"label":"v","value":"2","share":"10%"}`,
 		`DELETE release `, `PUT nodes/%2e%2e {"url":"http://h:1"}{}`, `PUT nodes/n1 {"URL":null,"weight":1e400}`, `POST nodes/n1/drain {"deadline":"-1ns"}`,
-		`PUT nodes/n1 {"unknown":1}`, `PUT nodes/a%2Fb/drain []`,
+		`PUT nodes/n1 {"unknown":1}`, `PUT nodes/n3 {"url":"unix:///x"}`, `PUT nodes/n1 {"url":"http://h:1","weight":-1}`, `PUT nodes/a%2Fb/drain []`,
 	} {
 		request := strings.SplitN(s, " ", 3)
 		f.Add(request[0], request[1], request[2], "Bearer right")
