@@ -18,6 +18,7 @@ func FuzzTickets(f *testing.F) {
 	f.Add(int64(1), key, "x", "")
 	f.Add(int64(-1), key[1:], "-1", key)
 	f.Add(int64(0), "", "9223372036854775808", key+"k")
+	f.Add(int64(0), key+"k", "5", key)
 	f.Add(int64(900), key, "+0", strings.Repeat("\x00", 32))
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	period := now.UnixNano() / int64(certs.TicketPeriod)

@@ -37,7 +37,7 @@ func FuzzAnswer(f *testing.F) {
 	for _, handshake := range []bool{false, true} {
 		for _, answer := range []string{
 			okAnswer("drain"), okAnswer("", "X-Sidway: weight=50%"), okAnswer(open), okAnswer("97:" + open), okAnswer(strings.Replace(open, "lv", "a b", 1)),
-			"HTTP/1.1 103 Early Hints\r\n\r\n" + okAnswer("drain\nx"), "HTTP/1.1 503 No\r\nX-Sidway: drain\r\n\r\n", "HTTP/1.0 200\r\n\r\n25%",
+			"HTTP/1.1 103 Early Hints\r\n\r\n" + okAnswer("drain\nx"), "HTTP/1.1 503 No\r\nX-Sidway: drain\r\n\r\n", "HTTP/1.0 200\r\n\r\n25%", "HTTP/1.1 500 No\r\n\r\n",
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndrain\r\n0\r\n\r\n", "\x15\x03\x03\x00\x02\x02\x28", "",
 		} {
 			f.Add([]byte(answer), handshake)
