@@ -41,3 +41,18 @@ func (c *Certificates) Update(cfg config.TLS, s Store) error {
 
 // NewStorage returns where ACME keeps what it has in Redis.
 func NewStorage(s Store) certmagic.Storage { return newStorage(s) }
+
+// Tickets are the keys that hold at a time, as a replica has them that has kept others before it reads these fields in Redis, and which
+// fields it takes away there.
+func Tickets(now time.Time, fields map[string]string) (keys [][32]byte, old []string, err error) {
+	r := &ring{keys: map[int64]ticketKey{}, next: now.Add(time.Second)}
+	if _, err := r.follow(context.Background(), now); err != nil {
+		return nil, nil, err
+	}
+	old = r.learn(fields, now.UnixNano()/int64(ticketPeriod))
+	keys, err = r.follow(context.Background(), now)
+	return keys, old, err
+}
+
+// TicketPeriod is how long new tickets are made by the same key.
+const TicketPeriod = ticketPeriod

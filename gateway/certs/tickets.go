@@ -89,8 +89,15 @@ func (r *ring) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var old []string
-	for field, value := range all.Val() {
+	if old := r.learn(all.Val(), first); len(old) > 0 {
+		r.Redis.HDel(ctx, key, old...)
+	}
+	return nil
+}
+
+// learn takes the keys that Redis has, and returns the fields that nobody needs: what is no key, and those of before the first period.
+func (r *ring) learn(fields map[string]string, first int64) (old []string) {
+	for field, value := range fields {
 		period, err := strconv.ParseInt(field, 10, 64)
 		if _, wanted := r.keys[period]; err == nil && (wanted || period > first) && len(value) == len(ticketKey{}) {
 			r.keys[period] = ticketKey([]byte(value))
@@ -98,10 +105,7 @@ func (r *ring) ask(ctx context.Context) error {
 			old = append(old, field)
 		}
 	}
-	if len(old) > 0 {
-		r.Redis.HDel(ctx, key, old...)
-	}
-	return nil
+	return old
 }
 
 // followTickets has clients get the keys of now, where they are in Redis.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sidway/sidway/gateway/config"
 )
 
 // Changes are what operators have changed of a cluster while it works. They hold until they are taken back, also when the
@@ -59,8 +62,10 @@ func parseChanges(fields map[string]string) (c Changes, err error) {
 		case named && kind+" " == fieldDrain:
 			fault = put(c.Drains, name, value)
 		case field == fieldRelease:
-			c.Release = new(Release)
-			fault = json.Unmarshal([]byte(value), c.Release)
+			var r Release
+			if r, fault = parse[Release](field, value); fault == nil {
+				c.Release = &r
+			}
 		case field != fieldRevision:
 			fault = errors.New("unknown")
 		}
@@ -71,13 +76,42 @@ func parseChanges(fields map[string]string) (c Changes, err error) {
 	return c, err
 }
 
-func put[T any](to map[string]T, name, value string) error {
-	var v T
-	if err := json.Unmarshal([]byte(value), &v); err != nil {
-		return err
+func put[T checked](to map[string]T, name, value string) error {
+	v, err := parse[T](name, value)
+	if err == nil {
+		to[name] = v
 	}
-	to[name] = v
+	return err
+}
+
+// checked is the value of a field, which says what is wrong with it under a name.
+type checked interface{ check(name string) error }
+
+func parse[T checked](name, value string) (v T, err error) {
+	if err = json.Unmarshal([]byte(value), &v); err == nil {
+		err = v.check(name)
+	}
+	return v, err
+}
+
+func (n Node) check(name string) error {
+	if n.Removed {
+		return nil
+	}
+	_, err := config.NewNode(name, n.URL, n.Weight, n.Labels)
+	return err
+}
+
+func (d Drain) check(string) error {
+	if d.Since.IsZero() {
+		return errors.New("nobody knows since when")
+	}
 	return nil
+}
+
+func (r Release) check(string) error {
+	_, err := config.NewRelease(r.Label, r.Value, strconv.FormatFloat(100*r.Share, 'f', -1, 64)+"%")
+	return err
 }
 
 // tellChanged tells of what was changed at another replica.

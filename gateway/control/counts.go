@@ -79,21 +79,27 @@ func parseCounts(text string) map[string]count {
 		name, numbers, _ := strings.Cut(word, "=")
 		c := counts[name]
 		if polling, found := strings.CutPrefix(numbers, "p"); found {
-			if n, err := strconv.Atoi(polling); err == nil && n >= 0 {
+			if n, ok := parseCount(polling); ok {
 				c.polling = n
 				counts[name] = c
 			}
 			continue
 		}
 		sessions, leases, _ := strings.Cut(numbers, ",")
-		s, err := strconv.Atoi(sessions)
-		l, err2 := strconv.Atoi(leases)
-		if err == nil && err2 == nil && s >= 0 && l >= 0 {
+		s, ok := parseCount(sessions)
+		l, ok2 := parseCount(leases)
+		if ok && ok2 {
 			c.sessions, c.leases = s, l
 			counts[name] = c
 		}
 	}
 	return counts
+}
+
+// parseCount reads a number that no sum of such numbers overflows by.
+func parseCount(text string) (int, bool) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err == nil
 }
 
 // hear takes what all replicas have told, adds up the counts of those that live, and returns those that have been silent for so long

@@ -194,6 +194,11 @@ func (s *services) look(ctx context.Context, r *resolver) (list []Found, ttl tim
 	if err != nil {
 		return nil, 0, err
 	}
+	return s.nodes(ctx, r, a)
+}
+
+// nodes are what an answer with SRV records names.
+func (s *services) nodes(ctx context.Context, r *resolver, a answer) (list []Found, ttl time.Duration, err error) {
 	records, greatest := preferred(a.records)
 	targets, err := s.targets(ctx, r, records, a.extra)
 	s.known, ttl = targets, a.ttl
@@ -203,6 +208,10 @@ func (s *services) look(ctx context.Context, r *resolver) (list []Found, ttl tim
 			continue
 		}
 		ttl = min(ttl, t.ttl)
+		if rr.Port == 0 {
+			err = cmp.Or(err, fmt.Errorf("DNS: %.64q is left out: its port is 0", rr.Target))
+			continue
+		}
 		weight := int(max(rr.Weight, 1))
 		if greatest > greatestWeight {
 			weight = max(weight*greatestWeight/greatest, 1)

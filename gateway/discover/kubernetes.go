@@ -181,6 +181,9 @@ func (w *watcher) list(ctx context.Context) error {
 		if len(all) > mostSlices {
 			return errMany
 		}
+		if page.Metadata.ResourceVersion == "" {
+			return errors.New("Kubernetes: list: it has no version from which it can be watched")
+		}
 		if page.Metadata.Continue == "" {
 			w.slices, w.version = all, page.Metadata.ResourceVersion
 			return nil

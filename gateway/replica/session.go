@@ -54,6 +54,14 @@ func (r *Replica) answer(sid string) string {
 	return string(text)
 }
 
+// readSightings reads what another replica's answer has told. What cannot be read is nothing.
+func readSightings(text string) (all []sighting) {
+	if json.Unmarshal([]byte(text), &all) != nil {
+		return nil
+	}
+	return all
+}
+
 // home returns where a session is bound: by what is known here, else by what Redis says at the first word. No part and no error says
 // that nobody knows.
 func (r *Replica) home(ctx context.Context, sid string) (*part, affinity.Binding, error) {
@@ -128,10 +136,7 @@ func (r *Replica) trace(ctx context.Context, sid string) api.Trace {
 	answers, others := r.board.Ask(ctx, sid)
 	t.Replicas, t.Answered = 1+others, 1+len(answers)
 	for _, text := range answers {
-		var theirs []sighting
-		if json.Unmarshal([]byte(text), &theirs) == nil {
-			all = append(all, theirs...)
-		}
+		all = append(all, readSightings(text)...)
 	}
 	switch {
 	case err != nil:

@@ -1,0 +1,20 @@
+package control
+
+import "time"
+
+// ParseChanges reads the fields of a cluster's record in Redis.
+func ParseChanges(fields map[string]string) (Changes, error) { return parseChanges(fields) }
+
+// HearCounts has nodes take what other replicas have told of their counts, each at least twice.
+func HearCounts(n *Nodes, texts ...string) {
+	b := NewBoard(nil)
+	b.Add(n)
+	p := b.posts[n.Cluster.Name]
+	for _, before := range []string{"0", ""} {
+		fields := map[string]string{}
+		for i, text := range texts {
+			fields[string(rune('a'+i))] = before + text
+		}
+		p.hear("own", fields, time.Now())
+	}
+}
