@@ -156,11 +156,11 @@ func (x *exchange) tellLost(err error) {
 
 // tellCutHandshakes tells of a node that cuts one handshake after the other.
 func (x *exchange) tellCutHandshakes() {
-	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?"
+	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, on the cluster's path, and without TLS?"
 	if x.route.memory(x.Node).serves() {
 		reason, words = faultCuts, "a node that serves sessions cuts the connection when it is asked for another: is its limit of descriptors or connections reached?"
 	}
-	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address)
+	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address, "path", x.route.Path)
 }
 
 // tellRefusals tells of a node that has refused many handshakes in a row.
