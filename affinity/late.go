@@ -21,14 +21,15 @@ func (l late) Error() string { return string(l) }
 // Is makes it an ErrLate and an ErrUnavailable.
 func (l late) Is(target error) bool { return target == ErrLate || target == ErrUnavailable }
 
-// tellsMore reports whether more than that an answer was late is known of err, and other than of before.
+// tellsMore reports whether more than that an answer was late is known of err, and other than of before: that the store is slow or
+// hangs, or that it does so no more but is gone.
 func tellsMore(err, before error) bool {
 	for _, kind := range []error{ErrSlow, ErrHangs} {
 		if errors.Is(err, kind) {
 			return !errors.Is(before, kind)
 		}
 	}
-	return false
+	return !errors.Is(err, ErrLate) && (errors.Is(before, ErrSlow) || errors.Is(before, ErrHangs))
 }
 
 // explainer is a Back that can find out what is the matter where it is late.
@@ -41,8 +42,12 @@ var _ explainer = (*Redis)(nil)
 
 // explain has it found out, once in an outage, what is the matter with a store that is down because it was late.
 func (r *runner) explain(ctx context.Context, p *phase, err error) {
+	if !errors.Is(err, ErrLate) {
+		r.explained = false
+		return
+	}
 	e, ok := r.back.(explainer)
-	if !ok || r.explained || !errors.Is(err, ErrLate) {
+	if !ok || r.explained {
 		return
 	}
 	why := e.Explain(ctx, err)

@@ -1,6 +1,7 @@
 package affinity_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -76,6 +77,54 @@ func TestCachedTwoLateAnswersAreAnOutage(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if c.State() != affinity.Up || s.node("sid0") != "n1" {
 			t.Errorf("%v, and %q", c.State(), s.node("sid0"))
+		}
+	})
+}
+
+// hung is a shelf that hangs whenever it is late.
+type hung struct{ *shelf }
+
+func (hung) Explain(context.Context, error) error { return affinity.ErrHangs }
+
+// What is told of an outage is what it is now: a store that hung, was killed, and hangs again.
+func TestCachedCauseOfAnOutageChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		s, done := newShelf(), make(chan error)
+		c := affinity.NewCached(affinity.NewMemory(100), hung{s}, affinity.CachedOptions{})
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(time.Second)
+		for i, hangs := range []bool{true, false, true, false} {
+			s.set(func() { s.late, s.fault = 0, errors.New("connection refused") })
+			if hangs {
+				s.silent(-1)
+			}
+			time.Sleep(5 * time.Second)
+			if c.State() != affinity.Down || errors.Is(c.Fault(), affinity.ErrHangs) != hangs {
+				t.Errorf("%d: %v: %v", i, c.State(), c.Fault())
+			}
+		}
+		stop()
+		<-done
+	})
+}
+
+// A Probe that is under way as Run ends tells nothing of the store.
+func TestCachedEndIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		s, done := newShelf(), make(chan error)
+		c := affinity.NewCached(affinity.NewMemory(100), s, affinity.CachedOptions{OnState: func(to affinity.State, cause error) {
+			if cause != nil {
+				t.Errorf("the state is %v: %v", to, cause)
+			}
+		}})
+		s.set(func() { s.delay = 10 * time.Millisecond })
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package affinity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -83,7 +84,7 @@ func (c *Cached) shift(from *phase, to State, cause error) bool {
 // fail notes that an operation of phase p met err, and returns it as an ErrUnavailable. One late answer of a store in use proves
 // little on a busy machine, so Run makes a Probe at once: only where that fails too the store counts as gone.
 func (c *Cached) fail(p *phase, err error) error {
-	if errors.Is(err, ErrBusy) {
+	if errors.Is(err, ErrBusy) || errors.Is(err, context.Canceled) { // whoever asked has gone, as Run does in the end
 		return err
 	}
 	if !errors.Is(err, ErrUnavailable) {

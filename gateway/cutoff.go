@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,38 +25,54 @@ const (
 	cutoffPause = 500 * time.Millisecond
 )
 
-// cutoff finds out whether what clients have open ends from their side after nearly the same time, again and again.
+// cutoff finds out whether what clients have open ends from one side after nearly the same time, again and again.
 type cutoff struct {
 	mu          sync.Mutex
 	began, last time.Time
-	ages        []time.Duration
+	ages        []ending
 }
 
-// ended notes an end, and returns the time after which three in four end, 0 where there is none that is less than most. Users who
-// leave when they like do not agree so well.
-func (f *cutoff) ended(now time.Time, age, most time.Duration) time.Duration {
+// ending is the age at which something ended, and the node that it was open to.
+type ending struct {
+	age  time.Duration
+	node string
+}
+
+// ended notes an end, and returns the time after which three in four end, 0 where there is none that is less than most, with
+// the node of all of these where it is one. Users who leave when they like do not agree so well.
+func (f *cutoff) ended(now time.Time, e ending, most time.Duration) (after time.Duration, node string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now.Sub(f.last) < cutoffPause {
-		return 0
+		return 0, ""
 	}
 	f.last = now
 	if now.Sub(f.began) > memoryWindow || len(f.ages) == mostCutoffs {
 		f.began, f.ages = now, f.ages[:0]
 	}
-	at, _ := slices.BinarySearch(f.ages, age)
-	f.ages = slices.Insert(f.ages, at, age)
+	at := f.before(e.age)
+	f.ages = slices.Insert(f.ages, at, e)
 	first, length := 0, 0
 	for i, shortest := range f.ages {
-		after, _ := slices.BinarySearch(f.ages, min(shortest+shortest/10+1, most))
-		if n := after - i; shortest >= shortestCutoff && n > length {
+		after := f.before(min(shortest.age+shortest.age/10+1, most))
+		if n := after - i; shortest.age >= shortestCutoff && n > length {
 			first, length = i, n
 		}
 	}
 	if length < fewestCutoffs || 4*length < 3*len(f.ages) {
-		return 0
+		return 0, ""
 	}
-	return f.ages[first+length/2]
+	all := f.ages[first : first+length]
+	if node = all[0].node; slices.ContainsFunc(all, func(e ending) bool { return e.node != node }) {
+		node = ""
+	}
+	return all[length/2].age, node
+}
+
+// before returns how many ended sooner. It needs mu.
+func (f *cutoff) before(age time.Duration) int {
+	n, _ := slices.BinarySearchFunc(f.ages, age, func(e ending, age time.Duration) int { return cmp.Compare(e.age, age) })
+	return n
 }
 
 // left notes that the client has left before its request was answered.
@@ -67,7 +84,7 @@ func (c *clientConn) left() {
 	x.route.metrics.aborted[x.Kind].Inc()
 	if x.Kind == request.Poll && c.state == asking && !x.SentAt.IsZero() {
 		now := time.Now()
-		if after := x.route.polls.ended(now, now.Sub(x.SentAt), x.Binding.PingInterval); after > 0 {
+		if after, _ := x.route.polls.ended(now, ending{age: now.Sub(x.SentAt)}, x.Binding.PingInterval); after > 0 {
 			x.g.tellCutoff(x.route.Cluster.Name, "polls", after, x.Binding)
 		}
 	}
@@ -75,7 +92,7 @@ func (c *clientConn) left() {
 
 // tunnelWatch returns what looks at the age of the request's tunnel when it ends, and counts it.
 func (x *exchange) tunnelWatch() func(tunnel.Cause) {
-	g, route, began, b := x.g, x.route, time.Now(), affinity.Binding{}
+	g, route, node, began, b := x.g, x.route, x.Node.Name, time.Now(), affinity.Binding{}
 	switch {
 	case x.Kind == request.Upgrade:
 		b = x.Binding
@@ -85,11 +102,19 @@ func (x *exchange) tunnelWatch() func(tunnel.Cause) {
 	return func(c tunnel.Cause) {
 		now := time.Now()
 		route.metrics.tunnelEnded(c, now.Sub(began))
-		if c != tunnel.ClientClosed || b.PingInterval == 0 {
+		if b.PingInterval == 0 {
 			return
 		}
-		if after := route.sockets.ended(now, now.Sub(began), b.PingInterval+b.PingTimeout); after > 0 {
-			g.tellCutoff(route.Cluster.Name, "WebSockets", after, b)
+		e, most := ending{now.Sub(began), node}, b.PingInterval+b.PingTimeout
+		switch c {
+		case tunnel.ClientClosed:
+			if after, _ := route.sockets.ended(now, e, most); after > 0 {
+				g.tellCutoff(route.Cluster.Name, "WebSockets", after, b)
+			}
+		case tunnel.NodeClosed:
+			if after, node := route.nodeSockets.ended(now, e, most); after > 0 {
+				g.tellNodeCutoff(route.Cluster.Name, node, after)
+			}
 		}
 	}
 }
@@ -98,5 +123,19 @@ func (x *exchange) tunnelWatch() func(tunnel.Cause) {
 func (g *Gateway) tellCutoff(cluster, what string, after time.Duration, b affinity.Binding) {
 	g.tellFault(cluster, faultTimeout, what, fmt.Sprintf(
 		"%s are ended from the client's side after about %g s: is that a proxy's timeout? It must exceed pingInterval + pingTimeout (%g s)",
-		what, after.Round(100*time.Millisecond).Seconds(), (b.PingInterval+b.PingTimeout).Seconds()))
+		what, about(after), (b.PingInterval+b.PingTimeout).Seconds()))
 }
+
+// tellNodeCutoff tells of WebSockets that end from the node's side after a fixed time, of all nodes where no one is named.
+func (g *Gateway) tellNodeCutoff(cluster, node string, after time.Duration) {
+	who, args := "nodes end", []any(nil)
+	if node != "" {
+		who, args = "a node ends", []any{"node", node}
+	}
+	g.tellFault(cluster, faultNodeTimeout, node, fmt.Sprintf(
+		"%s WebSockets after about %g s: is that a timeout of a proxy before it, as in a mesh, or does the application disconnect its clients?",
+		who, about(after)), args...)
+}
+
+// about is a time in seconds, for a line.
+func about(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }

@@ -32,7 +32,9 @@ func SetDial(g *Gateway, dial func(netip.AddrPort) (int, error)) { g.dial = dial
 type Cutoff struct{ cutoff }
 
 // Ended notes an end after that time.
-func (f *Cutoff) Ended(age, most time.Duration) time.Duration { return f.ended(time.Now(), age, most) }
+func (f *Cutoff) Ended(age, most time.Duration, node string) (time.Duration, string) {
+	return f.ended(time.Now(), ending{age, node}, most)
+}
 
 // ExpectStrangers has g tell of the next sid that nobody knows as if many had come for long.
 func ExpectStrangers(g *Gateway) {

@@ -54,7 +54,7 @@ func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
 			if s.metric("sidway_node_ejected", "bad") != 1 || s.metric("sidway_node_ejected", "good") != 0 {
 				t.Error("the node that makes no sessions is not ejected")
 			}
-			if n := len(regexp.MustCompile(words).FindAllString(log.String(), -1)); n != 1 || !strings.Contains(log.String(), "node=bad") {
+			if n := len(regexp.MustCompile(words).FindAllString(log.String(), -1)); n != 1 || !strings.Contains(log.String(), "node=bad") || !strings.Contains(log.String(), "path=/socket.io/") {
 				t.Errorf("told %d times: %s", n, log.String())
 			}
 		})

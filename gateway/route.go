@@ -46,15 +46,16 @@ type tally struct {
 	cluster *cluster.Cluster
 	metrics *routeMetrics
 	// What tells whether the cluster is set up wrongly.
-	memories  sync.Map // of Node.Key: *memory
-	files     memory   // of the server of files
-	strangers unknowns
-	unbound   *cluster.SIDs // that a node did not know
-	ended     *cluster.SIDs // by a close packet of either side
-	blamed    atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
-	newcomers newcomers
-	polls     cutoff
-	sockets   cutoff
+	memories    sync.Map // of Node.Key: *memory
+	files       memory   // of the server of files
+	strangers   unknowns
+	unbound     *cluster.SIDs // that a node did not know
+	ended       *cluster.SIDs // by a close packet of either side
+	blamed      atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
+	newcomers   newcomers
+	polls       cutoff
+	sockets     cutoff
+	nodeSockets cutoff // that nodes close
 
 	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile

@@ -17,26 +17,27 @@ import (
 
 // Reasons of sidway_setup_faults_total.
 const (
-	faultLoop      = "loop"
-	faultPath      = "path"
-	faultNodeList  = "node_list"
-	faultForgetful = "forgetful_node"
-	faultStore     = "store"
-	faultNoSession = "no_session"
-	faultUpgrade   = "upgrade"
-	faultRefusals  = "refusals"
-	faultSilent    = "silent_node"
-	faultHost      = "host"
-	faultProxy     = "untrusted_proxy"
-	faultErrors    = "node_errors"
-	faultCuts      = "node_cuts"
-	faultRefuses   = "node_refuses"
-	faultTimeout   = "proxy_timeout"
-	faultUnused    = "unused_sessions"
-	faultStranger  = "one_stranger"
-	faultSlow      = "slow_node"
-	faultNodeTLS   = "node_tls"
-	faultGuard     = "guard"
+	faultLoop        = "loop"
+	faultPath        = "path"
+	faultNodeList    = "node_list"
+	faultForgetful   = "forgetful_node"
+	faultStore       = "store"
+	faultNoSession   = "no_session"
+	faultUpgrade     = "upgrade"
+	faultRefusals    = "refusals"
+	faultSilent      = "silent_node"
+	faultHost        = "host"
+	faultProxy       = "untrusted_proxy"
+	faultErrors      = "node_errors"
+	faultCuts        = "node_cuts"
+	faultRefuses     = "node_refuses"
+	faultTimeout     = "proxy_timeout"
+	faultNodeTimeout = "node_timeout"
+	faultUnused      = "unused_sessions"
+	faultStranger    = "one_stranger"
+	faultSlow        = "slow_node"
+	faultNodeTLS     = "node_tls"
+	faultGuard       = "guard"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -155,11 +156,11 @@ func (x *exchange) tellLost(err error) {
 
 // tellCutHandshakes tells of a node that cuts one handshake after the other.
 func (x *exchange) tellCutHandshakes() {
-	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, and without TLS?"
+	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, on the cluster's path, and without TLS?"
 	if x.route.memory(x.Node).serves() {
 		reason, words = faultCuts, "a node that serves sessions cuts the connection when it is asked for another: is its limit of descriptors or connections reached?"
 	}
-	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address)
+	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address, "path", x.route.Path)
 }
 
 // tellRefusals tells of a node that has refused many handshakes in a row.

@@ -152,8 +152,10 @@ func (c *clientConn) tellForeignPage() {
 
 const (
 	// overLimit is no fault of the setup by itself, so that it is not counted as one of its reasons.
-	overLimit   = "limit"
-	limitAdvice = "if the client is a proxy that hides who the clients are, name it in trusted_proxies"
+	overLimit = "limit"
+	// overOwn is said where one client has come up against its limit, overAll where all together have.
+	overOwn = "since a limit is reached: if the client is a proxy that hides who the clients are, name it in trusted_proxies"
+	overAll = "since all clients together ask for more sessions than limits.handshakes: is it a storm after a restart, or is the limit too low?"
 )
 
 // bounded counts a request that came up against a bound, and tells of it once in a while if it is refused.
@@ -165,9 +167,13 @@ func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
 		return
 	}
 	c.g.metrics.bounds[b].refused.Inc()
-	c.g.metrics.seen.note(faultKey{"", overLimit, "limits." + boundNames[b]}, "clients get 429, since a limit is reached: "+limitAdvice)
+	name := "limits." + boundNames[b]
+	why, args := overOwn, []any{"limit", name, "client", c.x.Origin().IP}
+	if b == boundAll {
+		why, args = overAll, args[:2]
+	}
+	c.g.metrics.seen.note(faultKey{"", overLimit, name}, "clients get 429, "+why)
 	if c.g.notices.due(overLimit, boundNames[b], "") {
-		c.g.log.Warn("requests are refused, since a limit is reached: "+limitAdvice,
-			"limit", "limits."+boundNames[b], "client", c.x.Origin().IP)
+		c.g.log.Warn("requests are refused, "+why, args...)
 	}
 }

@@ -196,3 +196,21 @@ func TestConnectionsBehindAProxyHeader(t *testing.T) {
 		return introduce(t, s.addr, headerV1, get(handshakeTarget, "Connection: close"), false).answer().StatusCode == 200
 	})
 }
+
+// What all clients together do is the fault of none of them.
+func TestWhoseLimitIsTold(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(l *gateway.Limits){
+		"limits.handshakes":        func(l *gateway.Limits) { l.Handshakes = 0.25 },
+		"limits.client_handshakes": func(l *gateway.Limits) { l.ClientHandshakes = 0.25 },
+	} {
+		s, log := warned(t, withNodes(startNode(t, "n1", engine(aSID))), withLimits(change))
+		for range 3 {
+			raw(t, s.addr, get(handshakeTarget)).answer()
+		}
+		own := name == "limits.client_handshakes"
+		if got := log.String(); strings.Count(got, "limit="+name) != 1 || strings.Contains(got, "trusted_proxies") != own || strings.Contains(got, "client=127.0.0.1") != own {
+			t.Errorf("%s: told %s", name, got)
+		}
+	}
+}

@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // access decides who may read and who may change. Clients on this machine may read, and may change too where there is no token.
@@ -14,16 +17,17 @@ import (
 type access struct {
 	needed bool              // there is a token
 	sum    [sha256.Size]byte // of the token: comparing sums tells nothing of its length either
+	own    *ownAddresses
 }
 
 func newAccess(token string) access {
-	return access{token != "", sha256.Sum256([]byte(token))}
+	return access{token != "", sha256.Sum256([]byte(token)), &ownAddresses{}}
 }
 
 // only has next answer those who may ask, and tells the others why not.
 func (a access) only(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		local := isLocal(r)
+		local := a.isLocal(r)
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if local && (reads || !a.needed) || a.needed && a.bears(r) {
 			next.ServeHTTP(w, r)
@@ -50,9 +54,9 @@ func (a access) bears(r *http.Request) bool {
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], a.sum[:]) == 1
 }
 
-// isLocal reports whether a request was made on this machine: by a Unix socket, from a loopback address, or from the address that it
-// came to, and by no proxy that says so.
-func isLocal(r *http.Request) bool {
+// isLocal reports whether a request was made on this machine: by a Unix socket, from a loopback address, from the address that it
+// came to or another one of the machine's, and by no proxy that says so.
+func (a access) isLocal(r *http.Request) bool {
 	for name := range r.Header {
 		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
 			return false
@@ -66,10 +70,35 @@ func isLocal(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	return from.Addr().Unmap().IsLoopback() || to != nil && sameHost(to, from)
+	ip := from.Addr().Unmap()
+	return ip.IsLoopback() || to != nil && (sameHost(to, ip) || a.own.have(ip, time.Now()))
 }
 
-func sameHost(a net.Addr, b netip.AddrPort) bool {
+func sameHost(a net.Addr, ip netip.Addr) bool {
 	other, err := netip.ParseAddrPort(a.String())
-	return err == nil && other.Addr().Unmap() == b.Addr().Unmap()
+	return err == nil && other.Addr().Unmap() == ip
+}
+
+// ownTime is how long the machine's addresses are believed to be the same ones.
+const ownTime = 10 * time.Second
+
+// ownAddresses are those of the machine's interfaces: it may have several, of which one comes and goes, as keepalived has it.
+type ownAddresses struct {
+	mu     sync.Mutex
+	looked time.Time
+	all    []net.Addr
+}
+
+// have reports whether ip is one of them. While they cannot be looked up none is.
+func (o *ownAddresses) have(ip netip.Addr, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now.Sub(o.looked) >= ownTime {
+		o.all, _ = net.InterfaceAddrs()
+		o.looked = now
+	}
+	return slices.ContainsFunc(o.all, func(a net.Addr) bool {
+		own, err := netip.ParsePrefix(a.String())
+		return err == nil && own.Addr().Unmap() == ip.WithZone("")
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,6 +131,32 @@ func TestWhoIsHere(t *testing.T) {
 				t.Errorf("%s from %q at %v: %d", target, tt.from, tt.at, w.Code)
 			}
 		}
+	}
+}
+
+// TestWhoIsHereByAnotherAddress comes from each address of this machine's interfaces to one that is none of them.
+func TestWhoIsHereByAnotherAddress(t *testing.T) {
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, tried := admin.New(full("")), 0
+	at := &net.TCPAddr{IP: net.IPv4(198, 51, 100, 5), Port: 9090}
+	for _, a := range own {
+		ip := a.(*net.IPNet).IP
+		if ip.IsLoopback() {
+			continue
+		}
+		tried++
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/api/reload", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, at))
+		r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr(ip.String()), 1).String()
+		if h.ServeHTTP(w, r); w.Code != 200 {
+			t.Errorf("from %s: %d", ip, w.Code)
+		}
+	}
+	if tried == 0 {
+		t.Log("this machine has loopback addresses alone")
 	}
 }
 

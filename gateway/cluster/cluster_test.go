@@ -260,6 +260,13 @@ func TestCutsCountOnlyInARow(t *testing.T) {
 		if ejected() {
 			t.Error("ejected although it answered between")
 		}
+		c.Cut(n)
+		c.Cut(n)
+		c.NoSession(n)
+		c.Cut(n)
+		if ejected() {
+			t.Error("ejected for cuts although it answered between, with something else than a session")
+		}
 		for range 3 {
 			c.Cut(n)
 		}

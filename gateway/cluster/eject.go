@@ -129,9 +129,10 @@ func (c *Cluster) Cut(n *Node) bool {
 
 // NoSession tells that n has answered a handshake with what no Socket.IO server says to one, and reports whether it has done so
 // several times in a row. Only a session ends the row, and other answers do not let the node back in: it would have the
-// fewest sessions, and get every new one.
+// fewest sessions, and get every new one. A row of cuts is ended by it, as by any answer.
 func (c *Cluster) NoSession(n *Node) bool {
 	n.Heard.Add(1)
+	n.cuts.Store(0)
 	if n.misses.Add(1) < missesInARow {
 		return false
 	}
