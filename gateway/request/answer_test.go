@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sidway/sidway/gateway/http1"
@@ -22,6 +23,7 @@ func FuzzAnswered(f *testing.F) {
 		f.Add([]byte(head), "HEAD", true, true)
 		f.Add([]byte(head), "GET", false, false)
 	}
+	f.Add([]byte("HTTP/1.1 200 OK\r\n\r\n"), "\nGT", true, false)
 	f.Fuzz(func(t *testing.T, head []byte, method string, newer, last bool) {
 		x := &request.Request{}
 		x.Reset(&request.Client{IP: "192.0.2.1", ForwardedFor: "for=192.0.2.1", Strict: "max-age=1"})
@@ -31,7 +33,7 @@ func FuzzAnswered(f *testing.F) {
 		}
 		var scan http1.Scan
 		end, err := scan.Response(head)
-		if end == 0 || err != nil || x.Req.Parse([]byte(method+" /a HTTP/1."+version+"\r\nHost: h\r\n\r\n")) != nil ||
+		if end == 0 || err != nil || strings.Contains(method, "\n") || x.Req.Parse([]byte(method+" /a HTTP/1."+version+"\r\nHost: h\r\n\r\n")) != nil ||
 			x.Resp.Parse(head[:end], method) != nil || x.Resp.Status < 200 {
 			return
 		}
