@@ -55,9 +55,11 @@ func TestCachedGlance(t *testing.T) {
 func TestCachedBinderLeaves(t *testing.T) {
 	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
 		s.set(func() { s.delay = 20 * time.Millisecond })
-		go func() { _ = c.Bind(t.Context(), "sid", affinitytest.Example) }()
+		first := affinitytest.Example
+		first.Expires = time.Now() // of a session that is known: those that are new are bound by one request alone
+		go func() { _ = c.Bind(t.Context(), "sid", first) }()
 		synctest.Wait()
-		other := affinitytest.Example
+		other := first
 		other.Version = 3
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
