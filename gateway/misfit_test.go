@@ -44,7 +44,7 @@ func TestNodeThatMakesNoSessionsGetsFew(t *testing.T) {
 			}
 			if words == "holds no session that can be bound" {
 				words += "\\S* .* address=" + bad.addr + " path=/socket.io/ status=200"
-				if n := s.metric("sidway_setup_faults_total", "no_session"); n != 3 {
+				if n := s.metric("sidway_setup_faults_total", "no_session"); n < 3 { // one more for each time that the node is tried again
 					t.Errorf("%v faults are counted", n)
 				}
 			}
