@@ -208,3 +208,35 @@ func asciiRun(b []byte, n int) int {
 	}
 	return i
 }
+
+// parseLength reads the decimal length of a packet.
+func parseLength(digits []byte) (n int, ok bool) {
+	if len(digits) == 0 || len(digits) > maxLengthDigits {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+// byteLength reads the head of a packet in a binary payload of revision 3 and returns the packet's and the head's
+// length. It returns ErrShort where b is cut within the head, ErrNoOpen where it is none.
+func byteLength(b []byte) (size, head int, err error) {
+	if b[0] > 1 {
+		return 0, 0, ErrNoOpen
+	}
+	for i, c := range b[1:] {
+		switch {
+		case c == 0xff && i > 0:
+			return size, i + 2, nil
+		case c > 9 || i == maxLengthDigits:
+			return 0, 0, ErrNoOpen
+		}
+		size = size*10 + int(c)
+	}
+	return 0, 0, ErrShort
+}

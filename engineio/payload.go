@@ -9,9 +9,9 @@ const separator = 0x1e
 const maxLengthDigits = 9
 
 // Payload looks through the packets of a polling payload, the body of a client's POST or of a node's answer to a poll, as it
-// comes in pieces, and notes what a gateway wants to know of them. The body must be of identity coding: a compressed one is a
-// payload with a fault at its beginning. Reset makes it ready. It does not allocate, but for a client's JSONP in several pieces.
-// It is for one goroutine at a time.
+// comes in pieces, and notes what a gateway wants to know of them: of an answer, Closes alone. The body must be of identity coding:
+// a compressed one is a payload with a fault at its beginning. Reset and ResetPost make it ready. It does not allocate, but for a
+// client's JSONP in several pieces. It is for one goroutine at a time.
 type Payload struct {
 	// Closes is whether there was a close packet, after which the session is over. Nodes read a payload only up to its first
 	// fault, and so does this.
@@ -171,8 +171,7 @@ func (p *Payload) lookAtLength(c byte) {
 	case p.form == lengths && p.digits < maxLengthDigits && '0' <= c && c <= '9':
 		p.number, p.digits = p.number*10+int(c-'0'), p.digits+1
 	case p.form == lengths:
-		p.fault()
-		p.Opaque = p.Opaque || p.post && (oddNumber(c) || '0' <= c && c <= '9')
+		p.fault(oddNumber(c) || '0' <= c && c <= '9')
 	case p.digits == 0 && c <= 1:
 		p.text, p.digits = c == 0, 1
 	case p.digits > 1 && c == 0xff && p.number > 0:
@@ -180,13 +179,15 @@ func (p *Payload) lookAtLength(c byte) {
 	case p.digits > 0 && p.digits <= maxLengthDigits && c <= 9:
 		p.number, p.digits = p.number*10+int(c), p.digits+1
 	default: // Node counts a byte of more than 9 as two or three digits
-		p.fault()
-		p.Opaque = p.post
+		p.fault(true)
 	}
 }
 
-// fault notes that the payload is not as it should be.
-func (p *Payload) fault() { p.faulty = true }
+// fault notes that the payload is not as it should be, and whether nodes may read on all the same.
+func (p *Payload) fault(opaque bool) {
+	p.faulty = true
+	p.Opaque = p.Opaque || p.post && opaque
+}
 
 // lookAnywhere looks at what is behind a fault in a POST of revision 3. Nodes disagree on what is a length, so a packet may begin
 // wherever one can have ended.
@@ -224,7 +225,7 @@ func (p *Payload) lookInUnits(b []byte) []byte {
 		p.end()
 	}
 	if p.left < 0 { // a character is cut in half
-		p.fault()
+		p.fault(false)
 	}
 	return b
 }
@@ -233,8 +234,7 @@ func (p *Payload) lookInUnits(b []byte) []byte {
 // answer may have halves of surrogate pairs.
 func (p *Payload) whole(c byte) {
 	if p.post && !p.next.take(c) {
-		p.fault()
-		p.Opaque = true
+		p.fault(true)
 	}
 }
 
@@ -273,36 +273,4 @@ func unitsAt(c byte) int {
 		return 2
 	}
 	return 1
-}
-
-// parseLength reads the decimal length of a packet.
-func parseLength(digits []byte) (n int, ok bool) {
-	if len(digits) == 0 || len(digits) > maxLengthDigits {
-		return 0, false
-	}
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n, true
-}
-
-// byteLength reads the head of a packet in a binary payload of revision 3 and returns the packet's and the head's
-// length. It returns ErrShort where b is cut within the head, ErrNoOpen where it is none.
-func byteLength(b []byte) (size, head int, err error) {
-	if b[0] > 1 {
-		return 0, 0, ErrNoOpen
-	}
-	for i, c := range b[1:] {
-		switch {
-		case c == 0xff && i > 0:
-			return size, i + 2, nil
-		case c > 9 || i == maxLengthDigits:
-			return 0, 0, ErrNoOpen
-		}
-		size = size*10 + int(c)
-	}
-	return 0, 0, ErrShort
 }

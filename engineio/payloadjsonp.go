@@ -59,13 +59,12 @@ func (p *Payload) lookInWrapped(keep int) {
 		}
 		p.look(plain[:n], false)
 		switch {
+		case p.faulty && !p.post:
+			return
 		case p.at != passing:
 		case p.form == records:
 			w.skip(len(w.b))
-		case p.faulty && !p.post:
-			return
-		case p.faulty:
-		case p.inside && p.next.left == 0:
+		case p.inside && !p.faulty && p.next.left == 0:
 			if p.left -= w.skip(p.left); p.left == 0 {
 				p.end()
 			}

@@ -48,12 +48,12 @@ func (p *Payload) seeType(c byte) {
 	case c == PacketClose[0]:
 		p.at = closing
 	case base64:
-	case c == '4':
+	case c == '4' && p.post:
 		p.at = atPacketType
 	case c == 'b' && p.form != records:
 		p.at = atBase64Type
 	case c != 'b' && (c < '0' || c > '6'):
-		p.fault()
+		p.fault(false)
 	}
 }
 
