@@ -61,18 +61,25 @@ func (x *Request) isAmbiguous() bool {
 	if x.Route.Auth == nil {
 		return false
 	}
-	for _, p := range x.Route.Auth.From {
-		n := 0
-		for i := range x.Req.Fields {
-			if p.from == fromHeader && strings.EqualFold(x.Req.Fields[i].Name, p.name) {
-				n++
+	return slices.ContainsFunc(x.Route.Auth.From, func(p TokenPlace) bool {
+		if p.from != fromHeader {
+			return false
+		}
+		_, n := x.named(p.name)
+		return n > 1
+	})
+}
+
+// named returns the first field of a name, nil where there is none, and how many there are.
+func (x *Request) named(name string) (first *http1.Field, n int) {
+	for i := range x.Req.Fields {
+		if f := &x.Req.Fields[i]; strings.EqualFold(f.Name, name) {
+			if n++; n == 1 {
+				first = f
 			}
 		}
-		if n > 1 {
-			return true
-		}
 	}
-	return false
+	return first, n
 }
 
 func (x *Request) tokenAt(p TokenPlace) string {
@@ -87,12 +94,14 @@ func (x *Request) tokenAt(p TokenPlace) string {
 			}
 		}
 		return ""
+	case fromHeader:
+		if f, _ := x.named(p.name); f != nil {
+			return withoutScheme(f)
+		}
+		return ""
 	}
 	for i := range x.Req.Fields {
-		switch f := &x.Req.Fields[i]; {
-		case p.from == fromHeader && strings.EqualFold(f.Name, p.name):
-			return withoutScheme(f)
-		case p.from == fromCookie && f.ID == http1.Cookie:
+		if f := &x.Req.Fields[i]; f.ID == http1.Cookie {
 			if t := valueIn(f.Value, ';', p.name); t != "" {
 				return t
 			}
@@ -220,10 +229,8 @@ func (x *Request) Ask() *auth.Ask {
 	return &auth.Ask{
 		Token: x.Token(), Method: x.Req.Method, Host: x.publicHost(), URI: x.Req.Target, Proto: proto, For: o.IP,
 		Header: func(name string) string {
-			for i := range x.Req.Fields {
-				if f := &x.Req.Fields[i]; strings.EqualFold(f.Name, name) {
-					return f.Value
-				}
+			if f, _ := x.named(name); f != nil {
+				return f.Value
 			}
 			return ""
 		},
