@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/sidway/sidway/gateway"
 )
 
 // The race detector makes sync.Pool forget at random, so that it would count allocations that are not there.
@@ -21,6 +23,15 @@ func TestNoAllocationPerRequest(t *testing.T) {
 	}
 	t.Run("poll with limits", func(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, benchLimited(t, []byte(benchPoll), everyLimit, "HTTP/1.1 200")); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+	t.Run("refused handshake", func(t *testing.T) {
+		ask := benchLimited(t, []byte(benchStranger), func(l *gateway.Limits) { l.Handshakes = oneEach }, "HTTP/1.1 429")
+		for range 10 { // of which the first few are let through, and one is told
+			ask()
+		}
+		if n := testing.AllocsPerRun(1000, ask); n != 0 {
 			t.Errorf("%v allocations", n)
 		}
 	})

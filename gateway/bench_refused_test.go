@@ -34,16 +34,17 @@ func BenchmarkEdge(b *testing.B) {
 	}
 }
 
+const benchStranger = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: chat.example.com\r\nOrigin: https://example.com\r\n\r\n"
+
 // BenchmarkRefused measures what a refusal costs, beside the poll in BenchmarkRoad.
 func BenchmarkRefused(b *testing.B) {
-	const handshake = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: chat.example.com\r\nOrigin: https://example.com\r\n\r\n"
 	for name, change := range map[string]func(*gateway.Limits){
 		"client": func(l *gateway.Limits) { l.ClientHandshakes = oneEach },
 		"all":    func(l *gateway.Limits) { l.Handshakes = oneEach },
 	} {
 		b.Run(name, func(b *testing.B) {
 			first := true
-			ask := benchLimited(b, []byte(handshake), change, "HTTP/1.1 429")
+			ask := benchLimited(b, []byte(benchStranger), change, "HTTP/1.1 429")
 			b.ReportAllocs()
 			for b.Loop() {
 				if ask(); first {

@@ -46,15 +46,27 @@ func (f *faults) note(k faultKey, text string) {
 		if k.subject != "" && f.len.Load() >= mostFaults {
 			k.subject = ""
 		}
-		first := &fault{}
-		first.text.Store(&text)
-		if v, known = f.all.LoadOrStore(k, first); !known {
+		if v, known = f.all.LoadOrStore(k, newFault(text)); !known {
 			f.len.Add(1)
 		}
 	}
-	v.(*fault).text.Store(&text)
-	v.(*fault).count.Add(1)
-	v.(*fault).last.Store(time.Now().UnixNano())
+	v.(*fault).came(text, time.Now())
+}
+
+func newFault(text string) *fault {
+	f := &fault{}
+	f.text.Store(&text)
+	return f
+}
+
+// came notes one more sign, of which the text is mostly as before.
+func (f *fault) came(text string, now time.Time) {
+	if *f.text.Load() != text {
+		latest := text
+		f.text.Store(&latest)
+	}
+	f.count.Add(1)
+	f.last.Store(now.UnixNano())
 }
 
 // list returns what was noted within faultTime, the latest first, and forgets the rest.

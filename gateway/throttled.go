@@ -158,6 +158,28 @@ const (
 	overAll = "since all clients together ask for more sessions than limits.handshakes: is it a storm after a restart, or is the limit too low?"
 )
 
+// boundFault is what the status has of a limit that refuses clients.
+type boundFault struct {
+	key  faultKey
+	text string
+}
+
+// boundFaults are made once, since floods come up against limits.
+var boundFaults = func() (all [bounds]boundFault) {
+	for b, name := range boundNames {
+		all[b] = boundFault{faultKey{"", overLimit, "limits." + name}, "clients get 429, " + bound(b).words()}
+	}
+	return all
+}()
+
+// words say why a limit is reached.
+func (b bound) words() string {
+	if b == boundAll {
+		return overAll
+	}
+	return overOwn
+}
+
 // bounded counts a request that came up against a bound, and tells of it once in a while if it is refused.
 func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
 	if ok {
@@ -167,13 +189,13 @@ func (c *clientConn) bounded(b bound, wait time.Duration, ok bool) {
 		return
 	}
 	c.g.metrics.bounds[b].refused.Inc()
-	name := "limits." + boundNames[b]
-	why, args := overOwn, []any{"limit", name, "client", c.x.Origin().IP}
-	if b == boundAll {
-		why, args = overAll, args[:2]
-	}
-	c.g.metrics.seen.note(faultKey{"", overLimit, name}, "clients get 429, "+why)
+	f := &boundFaults[b]
+	c.g.metrics.seen.note(f.key, f.text)
 	if c.g.notices.due(overLimit, boundNames[b], "") {
-		c.g.log.Warn("requests are refused, "+why, args...)
+		args := []any{"limit", f.key.subject}
+		if b != boundAll {
+			args = append(args, "client", c.x.Origin().IP)
+		}
+		c.g.log.Warn("requests are refused, "+b.words(), args...)
 	}
 }
