@@ -282,7 +282,7 @@ func (f *findings) clusterBefore(name string) *Cluster {
 func (f *findings) ofGrowth(c, before *Cluster) {
 	seconds := f.now.At.Sub(f.before.At).Seconds()
 	p := Problem{Level: warn, Cluster: c.Name}
-	if refused, made := grown(c.Upgrades.Refused, before.Upgrades.Refused), grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
+	if refused, made := Grown(c.Upgrades.Refused, before.Upgrades.Refused), Grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
 		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)
 	}
 	sessions := 0
@@ -292,11 +292,11 @@ func (f *findings) ofGrowth(c, before *Cluster) {
 	}
 	for _, n := range c.Nodes {
 		sessions += n.Sessions
-		if errors := grown(n.Errors, was[n.Name]); errors >= fewestErrors {
+		if errors := Grown(n.Errors, was[n.Name]); errors >= fewestErrors {
 			f.add(Problem{Level: warn, Cluster: c.Name, Node: n.Name}, "%s of %s fails requests: %d within %.0f s", n.Name, c.Name, errors, seconds)
 		}
 	}
-	begun := grown(c.Handshakes.Made, before.Handshakes.Made)
+	begun := Grown(c.Handshakes.Made, before.Handshakes.Made)
 	if float64(begun) >= stormRate*seconds && begun*stormShare >= uint64(sessions) {
 		f.add(p, "A storm at %s: %s sessions begin a second", c.Name, notice.Thousands(int(float64(begun)/seconds)))
 	}
@@ -360,8 +360,8 @@ func (f *findings) ofFault(v Fault) {
 	f.add(p, "%s%s (%s)%s", strings.ToUpper(what[:min(1, len(what))]), what[min(1, len(what)):], where, question)
 }
 
-// grown is what a total grew by; one that is smaller is of a cluster that began anew.
-func grown(now, before uint64) uint64 {
+// Grown is what a total grew by; one that is smaller is of a cluster that began anew.
+func Grown(now, before uint64) uint64 {
 	if now < before {
 		return now
 	}

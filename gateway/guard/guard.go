@@ -2,10 +2,7 @@
 // reason. Each rule can refuse such requests, or only report them.
 package guard
 
-import (
-	"cmp"
-	"strings"
-)
+import "cmp"
 
 // Rule is one kind of harmful request.
 type Rule uint8
@@ -91,17 +88,6 @@ func (s *Set) Add(r Rule) { *s |= 1 << r }
 
 // Has reports whether a rule is in the set.
 func (s Set) Has(r Rule) bool { return s&(1<<r) != 0 }
-
-// String lists the IDs.
-func (s Set) String() string {
-	var ids []string
-	for r := range rules {
-		if s.Has(r) {
-			ids = append(ids, r.String())
-		}
-	}
-	return strings.Join(ids, ", ")
-}
 
 // DefaultAttachments is as many as socket.io-parser takes by default since 4.2.6.
 const DefaultAttachments = 10

@@ -43,19 +43,11 @@ func (r *recent) of(name string, now *gateway.Figures) api.Recent {
 		before = r.all[0].byCluster[name]
 	}
 	r.mu.Unlock()
-	of := api.Recent{Made: since(now.Handshakes.Made, before.Handshakes.Made), Responses: map[string]uint64{}}
+	of := api.Recent{Made: api.Grown(now.Handshakes.Made, before.Handshakes.Made), Responses: map[string]uint64{}}
 	for reason, n := range now.Responses {
-		if n = since(n, before.Responses[reason]); n > 0 {
+		if n = api.Grown(n, before.Responses[reason]); n > 0 {
 			of.Responses[reason] = n
 		}
 	}
 	return of
-}
-
-// since is what a total has grown by; one that is smaller is of a cluster that began anew.
-func since(now, before uint64) uint64 {
-	if now < before {
-		return now
-	}
-	return now - before
 }

@@ -44,8 +44,11 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 			return engineio.VersionMismatch, false
 		}
 		x.Query.Version = x.Binding.Version
-		if x.Upload.Payload.ResetPost(x.Query); x.Kind == Post && !x.Inspect(x.Upload.Body) { // it was read in the other
-			return engineio.BadRequest, false
+		if x.Kind == Post { // whose body was read in the other
+			x.Upload.Payload.ResetPost(x.Query)
+			if !x.Inspect(x.Upload.Body) {
+				return engineio.BadRequest, false
+			}
 		}
 	}
 	if x.Kind == Post {
