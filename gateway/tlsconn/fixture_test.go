@@ -30,9 +30,9 @@ type echo struct {
 	readable bool
 	hup      bool
 	waiting  []byte
-	largest  int // that ever waited
 	ended    chan error
 	over     bool
+	stream   loop.Stream
 }
 
 func (e *echo) Event(_ int, ev loop.Events) {
@@ -82,7 +82,6 @@ func (e *echo) pump() bool {
 		return false
 	}
 	e.waiting = bytes.Clone(b[m:n])
-	e.largest = max(e.largest, len(e.waiting))
 	return true
 }
 
@@ -150,6 +149,7 @@ func start(t testing.TB, server, client *tls.Config) *rig {
 		if client != nil {
 			s = tlsconn.Client(r.Socket, client, o)
 		}
+		r.stream = s
 		loops[0].SetStream(r.Token, s)
 	})
 	t.Cleanup(func() {

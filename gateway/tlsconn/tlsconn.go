@@ -192,8 +192,12 @@ func (s *stream) Peek(b []byte) (int, error) {
 // buffers are for what is sealed. A record adds 22 bytes to 16 KiB in TLS 1.3, up to 40 before it.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// largest is the capacity that is worth keeping.
-const largest = 128 << 10
+const (
+	// largest is the capacity that is worth keeping.
+	largest = 128 << 10
+	// slack is how much of a buffer may be unused while a peer takes nothing.
+	slack = 4 << 10
+)
 
 // Write implements loop.Stream. What is sealed cannot be taken back: while a part of it waits, the caller keeps the last byte, and its
 // next call is what says that all has gone.
@@ -226,6 +230,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	case err != sock.Again:
 		return 0, err
 	}
+	s.shrink()
 	if s.owed = true; done+len(b) == 1 {
 		return 0, sock.Again
 	}
@@ -259,6 +264,17 @@ func (s *stream) flush() error {
 	}
 	s.drop()
 	return nil
+}
+
+// shrink keeps what is left in no more memory than it needs: a peer that reads nothing may wait for long.
+func (s *stream) shrink() {
+	rest := (*s.out)[s.sent:]
+	if cap(*s.out)-len(rest) <= slack {
+		return
+	}
+	kept := append(make([]byte, 0, len(rest)), rest...)
+	s.drop()
+	s.out = &kept
 }
 
 func (s *stream) drop() {

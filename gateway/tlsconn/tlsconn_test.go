@@ -78,8 +78,12 @@ func TestBackpressure(t *testing.T) {
 		if _, err := io.CopyN(h, peer, 1<<20); err != nil {
 			t.Fatal(err)
 		}
-		for largest := 0; largest == 0; { // until it has stalled
-			do(r.Loop, func() { largest = r.largest })
+		waiting, room := 0, 0
+		for waiting == 0 { // until it has stalled
+			do(r.Loop, func() { waiting, room = tlsconn.Sealed(r.stream) })
+		}
+		if room > waiting+4<<10 {
+			t.Errorf("%d bytes wait in %d", waiting, room)
 		}
 		if _, err := io.CopyN(h, peer, size-1<<20); err != nil {
 			t.Fatal(err)
