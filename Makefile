@@ -11,6 +11,7 @@
 # make bench-growth   more sessions and more nodes: half an hour
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
 # make alerts     the alerts on invented figures, by promtool
+# make attacks    what attacks do to live sessions: ten minutes; TLS=1 for clients by TLS
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
@@ -24,7 +25,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts compose-test
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts attacks compose-test
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -63,6 +64,9 @@ alerts:
 	tools/deps.sh promtool
 	promtool check rules deploy/prometheus/alerts.yaml
 	promtool test rules deploy/prometheus/alerts_test.yaml
+
+attacks:
+	tools/attacks.sh
 
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:

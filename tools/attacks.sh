@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Measures what attacks do to live sessions: attacks.sh [name…], by default all of them. Each runs beside 64 live sessions that poll 2,000
 # times a second, before nodes that answer at once. The attackers stand for other machines, so they get what processor time is left
-# (nice 19). From the environment: SECONDS_EACH (15), and TLS=1 for clients that come by TLS.
+# (the idle class). From the environment: SECONDS_EACH (15), and TLS=1 for clients that come by TLS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export GOWORK=off
 each=${SECONDS_EACH:-15}
-command -v slowhttptest >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slowhttptest; } >/dev/null
+tools/deps.sh attacks >/dev/null
 
 tmp=$(mktemp -d)
 runs() { echo "$1" >>"$tmp/pids"; }
@@ -21,31 +21,31 @@ trap 'exit 130' INT TERM
 CGO_ENABLED=0 go build -o "$tmp/sidway" ./cmd/sidway
 go build -o "$tmp/bench" ./bench
 
-at=127.0.0.1:24080 admin=127.0.0.1:24090 redis=24379 scheme=http tls=
+at=127.0.0.1:24080 other=127.0.0.2:24080 admin=127.0.0.1:24090 redis=24379 scheme=http tls=
 if [ "${TLS:-}" = 1 ]; then
 	scheme=https tls=',"tls":"full"'
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null
 fi
 
-# begin starts Redis, nodes, one of which sends 50 MB for each GET of /big, and sidway with further settings.
+# begin starts Redis, nodes, of which that of the host 127.0.0.2 answers with 50 MB, and sidway with further settings.
 begin() {
 	redis-server --port $redis --bind 127.0.0.1 --save '' --appendonly no --loglevel warning >/dev/null &
 	runs $!
 	"$tmp/bench" node -listen 127.0.0.1:24001,127.0.0.1:24002 -control 127.0.0.1:24000 &
 	runs $!
-	node -e 'require("http").createServer((q, r) => r.end(Buffer.alloc(50 << 20))).listen(24003, "127.0.0.1")' &
+	chrt -i 0 node -e 'const b = Buffer.alloc(50 << 20); require("http").createServer((q, r) => r.end(b)).listen(24003, "127.0.0.1")' &
 	runs $!
 	{
 		if [ -n "$tls" ]; then
-			echo "listen: {address: \"$at\", tls: true}"
+			echo "listen: [{address: \"$at\", tls: true}, {address: \"$other\", tls: true}]"
 			echo "tls: {certificates: [{cert: $tmp/cert.pem, key: $tmp/key.pem}]}"
 		else
-			echo "listen: $at"
+			echo "listen: [\"$at\", \"$other\"]"
 		fi
 		echo "admin: {listen: $admin}"
 		echo "affinity: {redis: 'redis://127.0.0.1:$redis/0'$1}"
 		echo "clusters:"
-		echo "  - {name: big, host: big.test, nodes: ['http://127.0.0.1:24003']}"
+		echo "  - {name: big, host: 127.0.0.2, nodes: ['http://127.0.0.1:24003']}"
 		echo "  - {name: live, nodes: [{name: n1, url: 'http://127.0.0.1:24001'}, {name: n2, url: 'http://127.0.0.1:24002'}]}"
 	} >"$tmp/sidway.yaml"
 	(ulimit -n "${2:-20000}" && exec "$tmp/sidway" serve --config "$tmp/sidway.yaml") >"$tmp/log" 2>&1 &
@@ -80,32 +80,35 @@ live() {
 spent() { awk '{print $14 + $15}' "/proc/$sidway/stat"; }
 resident() { awk '/^VmRSS/ {print $2}' "/proc/$sidway/status"; }
 metric() { curl -s "http://$admin/metrics" | awk -v m="$1" '$1 == m || index($1, m "{") == 1 {n += $2} END {printf "%d\n", n}'; }
-slow() { nice -n 19 slowhttptest -u "$scheme://$at${page:-/}" -l $((each + 10)) -r 500 -c "${conns:-2000}" "$@" >"$tmp/slow" 2>&1 & runs $!; }
+slow() { chrt -i 0 slowhttptest -u "$scheme://${to:-$at}${page:-/}" -l $((each + 10)) -r 500 -c "${conns:-2000}" "$@" >"$tmp/slow" 2>&1 & runs $!; }
 flood() {
+	: >"$tmp/flood"
 	{
 		echo "{\"kind\":\"$1\",\"addr\":\"$at\",\"conns\":$2,\"rate\":$3,\"warmup\":1,\"seconds\":$4$tls}"
-		sleep 1
+		until grep -q ready "$tmp/flood"; do sleep 0.1; done
 		echo go
 		sleep $(($4 + 3))
-	} | nice -n 19 "$tmp/bench" load >"$tmp/flood" &
+	} | chrt -i 0 "$tmp/bench" load >"$tmp/flood" &
 	runs $!
+	until grep -q ready "$tmp/flood"; do sleep 0.1; done
 }
 
 quiet() { begin ''; live true; }
 headers() { begin ''; live slow -H -i 5; }
-bodies() { begin ''; page=/upload; live slow -B -i 5 -s 8192; }
+bodies() { begin ''; page=/upload live slow -B -i 5 -s 8192; }
+reads() { begin ''; to=$other live slow -X -w 64 -y 512 -n 5 -z 32; }
 
 # stall takes 50 MB a thousand times and reads nothing of it.
 stall() {
-	nice -n 19 node -e '
+	chrt -i 0 node -e '
 const { connect } = require(process.argv[2] === "https" ? "tls" : "net");
 for (let i = 0; i < 1000; i++) {
 	const c = connect({ host: "127.0.0.1", port: +process.argv[1], rejectUnauthorized: false });
 	c.on("error", () => {});
-	c.write("GET /big HTTP/1.1\r\nHost: big.test\r\n\r\n");
+	c.write("GET /big HTTP/1.1\r\nHost: 127.0.0.2\r\n\r\n");
 	c.pause();
 }
-setTimeout(() => {}, 1e6);' "${at#*:}" "$scheme" &
+setTimeout(() => {}, 1e6);' "${at#*:}" "$scheme" >/dev/null &
 	runs $!
 }
 
@@ -152,16 +155,18 @@ sids() {
 				sleep 0.5
 				echo go
 				sleep 11
-			} | nice -n 19 "$tmp/bench" load >"$tmp/flood"
+			} | chrt -i 0 "$tmp/bench" load >"$tmp/flood"
 		done
 		echo go
 		sleep 8
 	} | "$tmp/bench" load | tail -n 1 | sed -E 's/.*"ops":([0-9]+),"errors":([0-9]+).*"p99":([0-9.]+).*/live polls after a million handshakes: \1, failed: \2, p99 \3 us/'
 	echo "handshakes: $(metric sidway_handshakes_total), memory: $before -> $(resident) KiB, bindings held: $(metric sidway_bindings_held)"
 	echo "evicted: $(metric 'sidway_bindings_total{cluster="live",outcome="evicted"}'), never used: $(metric 'sidway_bindings_total{cluster="live",outcome="evicted_unused"}'), keys in Redis: $(redis-cli -p $redis dbsize), its memory: $(redis-cli -p $redis info memory | tr -d '\r' | awk -F: '/^used_memory_human/ {print $2}')"
+	for _ in $(seq 180); do [ "$(redis-cli -p $redis dbsize)" -gt 1000 ] && sleep 1; done
+	echo "when they have expired: memory $(resident) KiB, bindings held: $(metric sidway_bindings_held), keys in Redis: $(redis-cli -p $redis dbsize)"
 }
 
-for name in ${*:-quiet headers bodies readers unknown descriptors sids}; do
+for name in ${*:-quiet headers bodies reads readers unknown descriptors sids}; do
 	echo "== $name"
 	"$name"
 	end

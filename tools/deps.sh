@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's
 # file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, a C compiler for the race detector, and the npm packages of package-lock.json;
-# "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, and "deps.sh docker" an engine. What is there is left alone, and no service
+# "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, "deps.sh attacks" slowhttptest and curl, and
+# "deps.sh docker" an engine. What is there is left alone, and no service
 # is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +22,8 @@ have groff || packages+=(groff-base)
 have openssl || packages+=(openssl)
 [ "${1:-}" != perf ] || have perf || packages+=(linux-perf)
 [ "${1:-}" != promtool ] || have promtool || packages+=(prometheus)
+[ "${1:-}" != attacks ] || have slowhttptest || packages+=(slowhttptest)
+[ "${1:-}" != attacks ] || have curl || packages+=(curl)
 [ "${1:-}" != docker ] || have dockerd || packages+=(docker.io iptables)
 echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 
