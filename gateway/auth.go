@@ -29,7 +29,7 @@ func (c *clientConn) judged(v auth.Verdict) {
 		return
 	}
 	if g.notices.due("auth", name, v.Outcome.String()) {
-		g.log.Warn("clients get no session, for this reason", "cluster", name, "reason", v.Outcome.String(), "means", v.Outcome.Words(), "kind", x.Kind.String(), "client", x.Origin().IP)
+		g.log.Warn("clients get no session, for this reason", "cluster", name, "reason", v.Outcome.String(), "means", v.Words(), "kind", x.Kind.String(), "client", x.Origin().IP)
 	}
 	if v.Outcome == auth.Unreachable {
 		c.fail(engineio.AuthAway)

@@ -10,6 +10,7 @@
 package auth
 
 import (
+	"cmp"
 	"runtime"
 	"sync/atomic"
 )
@@ -24,7 +25,10 @@ const (
 	Expired             // its time is over
 	Signature           // it is no token, its signature is wrong, or no key fits its algorithm
 	Kid                 // no key has the id that it names
-	Claims              // it is not valid yet, or for somebody else, or by somebody else
+	Early               // its time has not come
+	Issuer              // it is by somebody else, or does not say by whom
+	Audience            // it is for somebody else, or does not say for whom
+	Claims              // a claim is of another kind than it should be, or can be no header
 	Denied              // the server that was asked says no
 	Unreachable         // the key may be on its way, or the server cannot be asked, or not in time
 	Outcomes            // how many there are
@@ -36,16 +40,16 @@ var outcomes = [Outcomes]struct{ label, words string }{
 	{"expired", "the token's time is over"},
 	{"signature", "no token, a wrong signature, or no key for its algorithm"},
 	{"kid", "no key of this id"},
-	{"claims", "the token is not valid yet, for somebody else, by somebody else, or a claim is no header"},
+	{"early", "by nbf or iat the token's time has not come: are the clocks right?"},
+	{"issuer", "the token's iss is not auth.jwt.issuer"},
+	{"audience", "the token's aud has none of auth.jwt.audience"},
+	{"claims", "a claim is of another kind than it should be, or can be no header"},
 	{"denied", "the server of auth.forward says no"},
-	{"unreachable", "the key may be on its way, or the server of auth.forward cannot be asked"},
+	{"unreachable", "who knows cannot be asked, or not in time"},
 }
 
 // String returns the metric label.
 func (o Outcome) String() string { return outcomes[o].label }
-
-// Words says what it means.
-func (o Outcome) Words() string { return outcomes[o].words }
 
 // Field is a field of a head, for the node.
 type Field struct{ Name, Value string }
@@ -55,7 +59,11 @@ type Verdict struct {
 	Outcome Outcome
 	Fields  []Field // that the node gets of the client, in place of any that the client has sent under these names
 	Ends    int64   // when the session ends, in seconds since 1970; 0: by itself
+	Why     string  // more of the outcome than it says itself; empty: there is no more
 }
+
+// Words says what the verdict means.
+func (v Verdict) Words() string { return cmp.Or(v.Why, outcomes[v.Outcome].words) }
 
 // Ask is what a Gate is told of a request. It must stay as it is until there is a verdict.
 type Ask struct {

@@ -117,6 +117,9 @@ func (g *Forward) ask(key [sha256.Size]byte, a *Ask) Verdict {
 	ctx, cancel := context.WithTimeout(g.ctx, g.o.Timeout)
 	defer cancel()
 	v, err := g.send(ctx, a)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", hostOf(g.o.URL), err)
+	}
 	if g.ctx.Err() == nil && g.last.ended(err) {
 		g.o.OnFault(err)
 	}
@@ -134,7 +137,7 @@ func (g *Forward) away() Verdict {
 	if g.o.FailOpen {
 		return Verdict{}
 	}
-	return Verdict{Outcome: Unreachable}
+	return Verdict{Outcome: Unreachable, Why: "the server of auth.forward cannot be asked"}
 }
 
 // send asks the server when it is its turn.

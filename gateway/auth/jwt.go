@@ -158,7 +158,7 @@ func (g *JWT) repeats(part string, read map[string]any) bool {
 // later has verify run when it is its turn.
 func (g *JWT) later(verify func() Verdict) (Verdict, func() Verdict) {
 	if !g.turns.enter() {
-		return Verdict{Outcome: Unreachable}, nil
+		return Verdict{Outcome: Unreachable, Why: "too many tokens wait to be verified"}, nil
 	}
 	return Verdict{}, func() Verdict {
 		g.turns.free <- struct{}{}
@@ -194,7 +194,7 @@ func (g *JWT) find(kid, algorithm string) (c candidates) {
 func (g *JWT) unsigned(kid string, c candidates) Verdict {
 	switch {
 	case c.set != nil && !c.final && g.set.coming(kid, c.set):
-		return Verdict{Outcome: Unreachable}
+		return Verdict{Outcome: Unreachable, Why: "the key may be on its way: no key of auth.jwt.jwks that is known fits, and they are fetched again"}
 	case len(c.keys) > 0 || c.final || kid == "":
 		return Verdict{Outcome: Signature}
 	}
@@ -214,11 +214,8 @@ func fitting(keys []jwk.Key, kid, algorithm string) (fit []jwk.Key) {
 
 // judgeClaims says what becomes of a token if its signature is right.
 func (g *JWT) judgeClaims(claims jwt.MapClaims) (v Verdict) {
-	switch err := g.validator.Validate(claims); {
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return Verdict{Outcome: Expired}
-	case err != nil:
-		return Verdict{Outcome: Claims}
+	if err := g.validator.Validate(claims); err != nil {
+		return Verdict{Outcome: g.fault(claims, err)}
 	}
 	if end, _ := claims.GetExpirationTime(); end != nil {
 		v.Ends = min(end.Unix()+int64(g.o.Leeway/time.Second), latest)
@@ -233,6 +230,22 @@ func (g *JWT) judgeClaims(claims jwt.MapClaims) (v Verdict) {
 		}
 	}
 	return v
+}
+
+// fault says what is wrong with claims that are not valid.
+func (g *JWT) fault(claims jwt.MapClaims, err error) Outcome {
+	missing := errors.Is(err, jwt.ErrTokenRequiredClaimMissing)
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return Expired
+	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return Early
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer), missing && g.o.Issuer != "" && claims["iss"] == nil:
+		return Issuer
+	case errors.Is(err, jwt.ErrTokenInvalidAudience), missing:
+		return Audience
+	}
+	return Claims
 }
 
 // text returns a claim as a header has it: text (in UTF-8) and numbers as they are, lists and objects as JSON in ASCII, nothing for none. What a reader

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +38,7 @@ const (
 // is old, and when a key is unknown. One that cannot be fetched stays in use.
 type set struct {
 	url     string
+	host    string // of url; all of it may hold a password
 	client  *http.Client
 	onFault func(error)
 	seed    maphash.Seed
@@ -66,7 +69,7 @@ func newSet(url string, onFault func(error)) *set {
 		onFault = func(error) {}
 	}
 	s := &set{
-		url: url, client: newClient(1), onFault: onFault, seed: maphash.MakeSeed(), ctx: ctx, cancel: cancel, pauses: usualPauses,
+		url: url, host: hostOf(url), client: newClient(1), onFault: onFault, seed: maphash.MakeSeed(), ctx: ctx, cancel: cancel, pauses: usualPauses,
 		kids: map[uint64]arrival{},
 	}
 	s.keys.Store(new([]jwk.Key))
@@ -168,6 +171,9 @@ func (s *set) plan() {
 // update fetches the set.
 func (s *set) update() {
 	keys, err := s.get()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.host, err)
+	}
 	s.mu.Lock()
 	s.busy = false
 	changed := s.ctx.Err() == nil && s.last.ended(err)
@@ -218,7 +224,20 @@ func (s *set) get() ([]jwk.Key, error) {
 	case len(b) > setSize:
 		return nil, errors.New("the answer is larger than 1 MiB")
 	}
-	return jwk.Parse(string(b))
+	keys, err := jwk.Parse(string(b))
+	if err != nil && !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
+		err = errors.New("the answer is no set of keys in JSON")
+	}
+	return keys, err
+}
+
+// hostOf is what may be told of a URL.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // why is err without the URL, which may hold a password.
