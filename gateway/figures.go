@@ -16,7 +16,7 @@ type Figures struct {
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause
-	Responses  map[string]uint64 // that were made here, by reason
+	Responses  map[string]uint64 // that were made here, by reason; of no cluster also what came to no request
 	Nodes      map[string]NodeFigures
 }
 
@@ -34,14 +34,21 @@ var nodeFaults = map[string]bool{
 	engineio.SessionGone.String(): true, engineio.SilentNode.String(): true, engineio.BadNode.String(): true,
 }
 
+// What connections came to that got as far as no request, by the outcome of their TLS handshake, or of their PROXY header: health checks of
+// TCP, which leave without a word, are none of these.
+var (
+	foreignTLS     = map[string]string{tlsPlain: "plain_http", tlsFailed: "tls_failed"}
+	foreignHeaders = map[string]string{headerMalformed: "no_proxy_header", headerLate: "no_proxy_header", headerUntrusted: "untrusted_proxy"}
+)
+
 // Figures returns those of all clusters, by name; "" has the responses to what belonged to none. It looks at each node of each once.
 func (g *Gateway) Figures() map[string]*Figures {
 	all := map[string]*Figures{"": {Responses: map[string]uint64{}}}
 	for _, r := range g.topology.Load().all {
 		all[r.tally.cluster.Name] = r.tally.figures()
 	}
-	g.metrics.eachResponse(func(cluster, reason, node string, n uint64) {
-		f := all[cluster]
+	each(g.metrics.answers, func(labels map[string]string, n uint64) {
+		f, reason, node := all[labels["cluster"]], labels["reason"], labels["node"]
 		if f == nil {
 			return
 		}
@@ -49,6 +56,17 @@ func (g *Gateway) Figures() map[string]*Figures {
 		if of, known := f.Nodes[node]; known && nodeFaults[reason] {
 			of.Errors += n
 			f.Nodes[node] = of
+		}
+	})
+	none := all[""].Responses
+	each(g.metrics.tls, func(labels map[string]string, n uint64) {
+		if reason := foreignTLS[labels["outcome"]]; reason != "" && labels["side"] == "client" {
+			none[reason] += n
+		}
+	})
+	each(g.metrics.headers, func(labels map[string]string, n uint64) {
+		if reason := foreignHeaders[labels["outcome"]]; reason != "" {
+			none[reason] += n
 		}
 	})
 	return all
@@ -95,12 +113,12 @@ func value(m prometheus.Metric) uint64 {
 	return uint64(d.GetCounter().GetValue() + d.GetGauge().GetValue())
 }
 
-// eachResponse tells how many requests were answered here.
-func (m *Metrics) eachResponse(f func(cluster, reason, node string, n uint64)) {
+// each tells all that a vector has counted.
+func each(of *prometheus.CounterVec, f func(labels map[string]string, n uint64)) {
 	all := make(chan prometheus.Metric, 64)
 	go func() {
 		defer close(all)
-		m.answers.Collect(all)
+		of.Collect(all)
 	}()
 	for one := range all {
 		var d dto.Metric
@@ -109,6 +127,6 @@ func (m *Metrics) eachResponse(f func(cluster, reason, node string, n uint64)) {
 		for _, l := range d.Label {
 			labels[l.GetName()] = l.GetValue()
 		}
-		f(labels["cluster"], labels["reason"], labels["node"], uint64(d.GetCounter().GetValue()))
+		f(labels, uint64(d.GetCounter().GetValue()))
 	}
 }

@@ -170,6 +170,13 @@ func TestProxyHeadersThatAreRefused(t *testing.T) {
 			if got := g.metric("sidway_proxy_headers_total", c.outcome); got < 1 || got != g.metric("sidway_proxy_headers_total") {
 				t.Errorf("%v are counted as %s", got, c.outcome)
 			}
+			reason := "no_proxy_header"
+			if c.outcome == "untrusted" {
+				reason = "untrusted_proxy"
+			}
+			if f := g.Figures()[""].Responses; f[reason] < 1 || len(f) != 1 {
+				t.Errorf("the status has %v", f)
+			}
 			if got := strings.Count(log.String(), "level=WARN"); got != 1 {
 				t.Errorf("told %d times:\n%s", got, log.String())
 			}

@@ -82,6 +82,9 @@ func TestPlainHTTPOnAPortForTLS(t *testing.T) {
 		t.Errorf("got %q", b)
 	}
 	s.Close()
+	if f := s.Figures()[""].Responses; f["plain_http"] != 1 || len(f) != 1 {
+		t.Errorf("the status has %v", f)
+	}
 	if n := s.metric("sidway_tls_handshakes_total", "client", "plain"); n != 1 || !strings.Contains(log.String(), "a client speaks plain HTTP") {
 		t.Errorf("counted %v, logged %s", n, log.String())
 	}

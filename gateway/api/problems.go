@@ -74,6 +74,15 @@ var ejectedWords = map[string]string{
 	"no_session":      "it answers handshakes with something else than a session",
 }
 
+// foreignWords say what clients and balancers do that are set up for another listener than the one that they came to.
+var foreignWords = []struct{ reason, one, what, mend string }{
+	{"bad_head", "request", "were no HTTP", "does something in front speak TLS, HTTP/2 or the PROXY protocol here?"},
+	{"plain_http", "connection", "spoke plain HTTP to a listener with tls", "does a balancer in front end TLS? Then it needs one without"},
+	{"tls_failed", "TLS handshake", "of clients failed", "do they trust the certificate, and does it name the host? The log says why"},
+	{"no_proxy_header", "connection", "did not begin with a header of the PROXY protocol", "is send-proxy-v2 or the like set at the balancer?"},
+	{"untrusted_proxy", "connection", "to a listener with proxy_protocol came from none of trusted_proxies", "is a balancer's address missing there? The log has one"},
+}
+
 // findings collects problems.
 type findings struct {
 	now    *Status
@@ -116,8 +125,7 @@ func (s *Status) headline() string {
 	case serious == 1:
 		return s.Problems[0].Text
 	case serious > 1:
-		first, _, _ := strings.Cut(s.Problems[0].Text, ": ")
-		return fmt.Sprintf("%s; and %d more", first, serious-1)
+		return fmt.Sprintf("%s; and %d more", s.Problems[0].Text, serious-1)
 	}
 	nodes, sessions := 0, 0
 	for _, c := range s.Clusters {
@@ -142,9 +150,11 @@ func (f *findings) ofReplicas() {
 	if s.Replica.ReloadError != "" {
 		f.add(Problem{Level: warn}, "The settings that were read last are bad, and those before them in force: %s", s.Replica.ReloadError)
 	}
-	if n := s.Replica.BadHeads; n >= fewestForeign && n > f.made() {
-		f.add(Problem{Level: bad}, "In the last minute %s were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?",
-			count(int(n), "request"))
+	made := f.made()
+	for _, w := range foreignWords {
+		if n := s.Replica.Recent[w.reason]; n >= fewestForeign && n > made {
+			f.add(Problem{Level: bad}, "In the last minute %s %s, more than came to a session: %s", count(int(n), w.one), w.what, w.mend)
+		}
 	}
 	versions := map[string]bool{}
 	for _, r := range s.Replicas {
@@ -159,7 +169,7 @@ func (f *findings) ofReplicas() {
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
 		case r.Limit > 0 && r.Connections >= r.Limit:
 			p.Level = bad
-			f.add(p, "Replica %s has all %s connections that limits.connections or its descriptors (ulimit -n) allow", r.Name, notice.Thousands(int(r.Limit)))
+			f.add(p, "Replica %s has %s connections, and limits.connections or its descriptors (ulimit -n) allow %s", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
 		case r.Limit > 0 && float64(r.Connections) >= nearLimit*float64(r.Limit):
 			p.Level = warn
 			f.add(p, "Replica %s has %s of %s connections that limits.connections or its descriptors (ulimit -n) allow", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
@@ -203,9 +213,7 @@ func (f *findings) ofCertificates() {
 func (f *findings) ofCluster(c *Cluster) {
 	taking := 0
 	for i := range c.Nodes {
-		n := &c.Nodes[i]
-		f.ofNode(c, n)
-		if !n.Ejected && !n.Draining && (n.Healthy || c.Panic) {
+		if n := &c.Nodes[i]; !n.Ejected && !n.Draining && (n.Healthy || c.Panic) {
 			taking++
 		}
 	}
@@ -219,6 +227,9 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
 	}
 	f.ofAuth(c)
+	for i := range c.Nodes {
+		f.ofNode(c, &c.Nodes[i])
+	}
 	p.Level = warn
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))

@@ -39,7 +39,7 @@ func TestProblems(t *testing.T) {
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
 		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that limits.connections or its descriptors (ulimit -n) allow", ""},
-		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has all 1,000 connections that limits.connections or its descriptors (ulimit -n) allow", ""},
+		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has 1,000 connections, and limits.connections or its descriptors (ulimit -n) allow 1,000", ""},
 		"certificate late": {func(s *api.Status) {
 			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon.AddDate(0, 0, 13), Late: true}, {Name: "b.example.com", Ends: noon.AddDate(0, 0, 13)}}
 		}, false, "warn The certificate of a.example.com ends in 13 days, on 2026-12-11: does nobody renew it?", ""},
@@ -54,11 +54,11 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
-		}, false, "bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing; bad No node of chat takes new sessions", "n1 of chat is ejected; and 2 more"},
+		}, false, "bad No node of chat takes new sessions; bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing", "No node of chat takes new sessions; and 2 more"},
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
-		}, false, "bad n1 of chat is unhealthy; bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; info n2 of chat is drained: 1,200 sessions left, which end when their clients leave", ""},
+		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat is drained: 1,200 sessions left, which end when their clients leave", ""},
 		"drain ahead":   {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
 		"drain goes on": {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is drained: 1,200 sessions left, 50 a second end", ""},
 		"drain stuck":   {drained(api.Drain{Deadline: &noon}), false, "warn The drain of n2 of chat does not end: no other node takes its 1,200 sessions", ""},
@@ -81,10 +81,14 @@ func TestProblems(t *testing.T) {
 		"forbidden":   {answered("forbidden", 30, 29), true, "bad In the last minute 30 requests of chat were refused by auth or origins, more than came to a session: the log says why", ""},
 		"some are":    {answered("forbidden", 30, 30), true, "", ""},
 		"few are":     {answered("forbidden", 9, 0), true, "", ""},
-		"no http":     {func(s *api.Status) { s.Replica.BadHeads = 472 }, true, "bad In the last minute 472 requests were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?", ""},
+		"no http":     {foreign("bad_head", 472), true, "bad In the last minute 472 requests were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?", ""},
+		"plain":       {foreign("plain_http", 10), true, "bad In the last minute 10 connections spoke plain HTTP to a listener with tls, more than came to a session: does a balancer in front end TLS? Then it needs one without", ""},
+		"tls":         {foreign("tls_failed", 10), true, "bad In the last minute 10 TLS handshakes of clients failed, more than came to a session: do they trust the certificate, and does it name the host? The log says why", ""},
+		"no proxy":    {foreign("no_proxy_header", 10), true, "bad In the last minute 10 connections did not begin with a header of the PROXY protocol, more than came to a session: is send-proxy-v2 or the like set at the balancer?", ""},
+		"untrusted":   {foreign("untrusted_proxy", 10), true, "bad In the last minute 10 connections to a listener with proxy_protocol came from none of trusted_proxies, more than came to a session: is a balancer's address missing there? The log has one", ""},
 		"scanners": {func(s *api.Status) {
 			answered("", 0, 20)(s)
-			s.Replica.BadHeads = 20
+			foreign("bad_head", 20)(s)
 		}, true, "", ""},
 		"bad reload":  {func(s *api.Status) { s.Replica.ReloadError = "sidway.yaml:3: listn" }, true, "warn The settings that were read last are bad, and those before them in force: sidway.yaml:3: listn", ""},
 		"source away": {func(s *api.Status) { s.Clusters[0].NodesError = "no such host" }, true, "warn Nodes of chat cannot be looked for, and those that are known stay: no such host", ""},
@@ -133,6 +137,11 @@ func answered(reason string, n, made uint64) func(*api.Status) {
 	return func(s *api.Status) {
 		s.Clusters[0].Recent = api.Recent{Made: made, Responses: map[string]uint64{reason: n}}
 	}
+}
+
+// foreign returns what has so much come in the last minute that was no request.
+func foreign(reason string, n uint64) func(*api.Status) {
+	return func(s *api.Status) { s.Replica.Recent = map[string]uint64{reason: n} }
 }
 
 // drained returns what has n2 drain.

@@ -19,16 +19,16 @@ type Status struct {
 
 // Replica is this process.
 type Replica struct {
-	Name        string    `json:"name" doc:"host and address of its first listener"`
-	Version     string    `json:"version"`
-	Started     time.Time `json:"started"`
-	Stopping    bool      `json:"stopping"`
-	Connections int64     `json:"connections" doc:"open client connections, those of tunnels included"`
-	Limit       int64     `json:"limit" doc:"how many there may be"`
-	Tunnels     int       `json:"tunnels" doc:"WebSockets"`
-	ReloadError string    `json:"reload_error,omitempty" doc:"why the settings that were read last are not in force"`
-	BadHeads    uint64    `json:"bad_heads" doc:"requests of the last minute that were no HTTP"`
-	Token       bool      `json:"token" doc:"there is an admin.token, which changes need, and clients on other machines for everything; else clients on this machine alone are answered"`
+	Name        string            `json:"name" doc:"host and address of its first listener"`
+	Version     string            `json:"version"`
+	Started     time.Time         `json:"started"`
+	Stopping    bool              `json:"stopping"`
+	Connections int64             `json:"connections" doc:"open client connections, those of tunnels included"`
+	Limit       int64             `json:"limit" doc:"how many there may be"`
+	Tunnels     int               `json:"tunnels" doc:"WebSockets"`
+	ReloadError string            `json:"reload_error,omitempty" doc:"why the settings that were read last are not in force"`
+	Recent      map[string]uint64 `json:"recent" doc:"answers of the last minute that belong to no cluster, by reason; and connections that came to no request: plain_http (to a port for TLS), tls_failed, no_proxy_header, untrusted_proxy"`
+	Token       bool              `json:"token" doc:"there is an admin.token, which changes need, and clients on other machines for everything; else clients on this machine alone are answered"`
 }
 
 // Peer is what a replica tells the others of itself, once a second.

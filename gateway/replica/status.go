@@ -43,7 +43,7 @@ func (r *Replica) status() api.Status {
 	}
 	s.Certificates = r.statusOfCertificates()
 	figures := r.gateway.Figures()
-	s.Replica.BadHeads = r.recent.of("", figures[""]).Responses["bad_head"]
+	s.Replica.Recent = r.recent.of("", figures[""]).Responses
 	if why := r.refused.Load(); why != nil {
 		s.Replica.ReloadError = *why
 	}
