@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"io"
 	"math"
-	"net/netip"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -12,7 +11,6 @@ import (
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/throttle"
 )
 
 // clientConn is a client's connection: what it waits for, what it has received, and the request in hand.
@@ -55,15 +53,6 @@ type clientConn struct {
 	x    *exchange // the request in hand
 	n    *nodeConn // that it was sent on
 	kept *nodeConn // an idle one that no other client may use; nil: there is none
-}
-
-// caller is who is at the other end of a connection.
-type caller struct {
-	request.Client
-	from netip.AddrPort  // the client, as it stands in IP
-	to   netip.AddrPort  // what it connected to; invalid: what the socket says
-	peer throttle.Client // whom it counts for
-	over bool            // that one has more connections than it may: only what belongs to a session is served
 }
 
 func (g *Gateway) newClientConn(d *driver, fd int, who caller) *clientConn {

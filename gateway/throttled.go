@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -51,25 +50,6 @@ func newBoundMetrics(limited *prometheus.CounterVec) (m boundMetrics) {
 		m[b].refused = limited.WithLabelValues(name, "refused")
 	}
 	return m
-}
-
-// seat is a client's share of limits.client_connections: nobody's where it is not counted.
-type seat struct{ throttle.Client }
-
-// sit counts a connection for the client that it comes from, and notes whether there are too many. A proxy's are those of its clients, whom it
-// bounds itself, if anybody does.
-func (c *clientConn) sit() {
-	c.peer, c.seat, c.over = throttle.Of(c.from.Addr()), seat{}, false
-	if limit := c.g.limits().ClientConnections; limit > 0 && !c.Trusted && c.peer.Known() {
-		c.seat, c.over = seat{c.peer}, c.g.throttles.seats.Add(c.peer) > limit
-	}
-}
-
-// stand is the end of a sit.
-func (g *Gateway) stand(s seat) {
-	if s.Known() {
-		g.throttles.seats.Remove(s.Client)
-	}
 }
 
 // pass goes on with a request, at once or in its turn, or refuses it. Live is a session that is known here.
@@ -131,15 +111,6 @@ func (c *clientConn) takeTurn(client throttle.Client, k throttle.Kind, now time.
 	wait, ok := c.g.throttles.clients.Take(client, k, now, r)
 	c.bounded(boundRequests+bound(k), wait, ok)
 	return wait, ok
-}
-
-// throttled is the client that the request comes from.
-func (c *clientConn) throttled() throttle.Client {
-	if !c.Trusted {
-		return c.peer
-	}
-	addr, _ := netip.ParseAddr(c.x.Origin().IP)
-	return throttle.Of(addr)
 }
 
 // tellForeignPage tells once in a while of pages that are kept out.
