@@ -276,6 +276,12 @@ func TestBodySize(t *testing.T) {
 		check(learned, "POST, learned, length fits", post(fits), "")
 		check(learned, "POST, learned, chunks fit", pieces("POST", pollTarget(aSID), fits), "")
 		check(learned, "PUT, not limited", put(over), "")
+		if f := configured.faults(); len(f) != 1 || f[0].Reason != "max_body" || f[0].Count != 4 {
+			t.Errorf("told of %+v", f)
+		}
+		if f := learned.faults(); len(f) != 0 {
+			t.Errorf("clients know what nodes announce, and it is told: %+v", f)
+		}
 	}
 }
 

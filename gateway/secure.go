@@ -125,6 +125,8 @@ func tlsWords(err error) string {
 		return "a node's certificate does not hold: renew it"
 	case alerted && (alert == certificateRequired || alert >= badCertificate && alert <= unknownCA && alert != illegalParameter):
 		return "a node wants a certificate of sidway's own that it trusts: write node_tls.cert and node_tls.key"
+	case alerted && alert == unrecognizedName:
+		return "a node has no certificate for the name that it is asked by: write one that it has as node_tls.name"
 	case alerted:
 		return "a node refuses the TLS handshake: does it want a certificate of sidway's own (node_tls.cert), or another version?"
 	}
@@ -136,6 +138,7 @@ const (
 	badCertificate      = tls.AlertError(42)
 	unknownCA           = tls.AlertError(48)
 	certificateRequired = tls.AlertError(116)
+	unrecognizedName    = tls.AlertError(112)
 	illegalParameter    = tls.AlertError(47)
 )
 

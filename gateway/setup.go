@@ -38,6 +38,7 @@ const (
 	faultSlow        = "slow_node"
 	faultNodeTLS     = "node_tls"
 	faultGuard       = "guard"
+	faultMaxBody     = "max_body"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -104,6 +105,14 @@ func (x *exchange) tellProxy() {
 	if ip, err := netip.ParseAddr(x.Client.IP); err == nil && (ip.IsPrivate() || ip.IsLoopback()) {
 		x.tellFault(faultProxy, "", "what a private address says in X-Forwarded-For is not believed: if that is a proxy of yours, name it in trusted_proxies",
 			"client", x.Client.IP)
+	}
+}
+
+// tellLarge tells of bodies that a setting refuses. What nodes announce, clients know.
+func (x *exchange) tellLarge() {
+	if limit := x.route.MaxBody; limit > 0 {
+		x.tellFault(faultMaxBody, "", "bodies are refused that are longer than max_body: if clients send so much, it should be what nodes allow (maxHttpBufferSize)",
+			"limit", limit, "kind", x.Kind.String(), "client", x.Origin().IP)
 	}
 }
 

@@ -45,7 +45,7 @@ func readiness(ctx context.Context, address string) (string, error) {
 	}
 	res, err := direct(address).RoundTrip(r)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("no replica answers at %s: %w", address, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))

@@ -51,7 +51,7 @@ func (p page) of(before, now *api.Status) string {
 	if !now.Store.Up {
 		store += " (down)"
 	}
-	fmt.Fprintf(&b, "\n%s  %s, up %s, %s of %s connections, %s WebSockets, bindings in %s\n", p.paint(bold, r.Name), cmp.Or(r.Version, "of no version"),
+	fmt.Fprintf(&b, "\n%s  %s, up %s, %s connections (limit %s), %s WebSockets, bindings in %s\n", p.paint(bold, r.Name), cmp.Or(r.Version, "of no version"),
 		age(now.At.Sub(r.Started)), notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)), notice.Thousands(r.Tunnels), store)
 	for i := range now.Clusters {
 		c := &now.Clusters[i]

@@ -39,7 +39,7 @@ func TestPage(t *testing.T) {
 	want := `n2 of chat is unhealthy: refused
   info  n3 of chat is drained
 
-gw1/:8080  v1.2.3, up 1h30m, 1,200 of 8,776 connections, 900 WebSockets, bindings in redis (down)
+gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bindings in redis (down)
 
 chat  /socket.io/, least_sessions
   1,500 sessions, 150 of them poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
@@ -65,7 +65,7 @@ chat  /socket.io/, least_sessions
 	if len(lines) != 7 || !strings.Contains(lines[6], "10 lines more") {
 		t.Errorf("for 8 lines of 40 columns:\n%s", small)
 	}
-	if lines[0] != "\x1b[31mn2 of chat is unhealthy: refused\x1b[0m" || lines[3] != "\x1b[1mgw1/:8080\x1b[0m  v1.2.3, up 1h30m, 1,200 of 8," {
+	if lines[0] != "\x1b[31mn2 of chat is unhealthy: refused\x1b[0m" || lines[3] != "\x1b[1mgw1/:8080\x1b[0m  v1.2.3, up 1h30m, 1,200 conne" {
 		t.Errorf("for 40 columns:\n%q", lines)
 	}
 }

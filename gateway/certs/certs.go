@@ -143,7 +143,8 @@ func (c *Certificates) Prepare(cfg config.TLS, s Store) (use func(), err error) 
 			return nil, fmt.Errorf("tls.tickets: %w", err)
 		}
 	}
-	if slices.Contains(cfg.Tickets, config.TicketsOfRedis) && s.Redis != nil {
+	serves := len(cfg.Certificates) > 0 || len(cfg.ACME.Domains) > 0
+	if serves && slices.Contains(cfg.Tickets, config.TicketsOfRedis) && s.Redis != nil {
 		h.ring = &ring{Store: s, keys: map[int64]ticketKey{}}
 	}
 	if h.acme, err = newACME(cfg.ACME, s, c); err != nil {

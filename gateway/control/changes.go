@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,6 +115,44 @@ func (r Release) check(string) error {
 	return err
 }
 
+// String says what the change does.
+func (n Node) String() string {
+	if n.Removed {
+		return "node taken away"
+	}
+	return fmt.Sprintf("node at %s, weight %d", n.URL, cmp.Or(n.Weight, 1))
+}
+
+// String says what the change does.
+func (d Drain) String() string {
+	text := "drain: it gets no new sessions"
+	if !d.Deadline.IsZero() {
+		text += ", and those that it has are ended from " + d.Deadline.Local().Format(time.TimeOnly) + " on"
+	}
+	return text
+}
+
+// String says what the change does.
+func (r Release) String() string {
+	return fmt.Sprintf("release: nodes with %s: %s get %.4g %% of the new sessions", r.Label, r.Value, 100*r.Share)
+}
+
+// inWords says what a field does. One that another version has written is told by its kind.
+func inWords(field, value string) string {
+	c, _ := parseChanges(map[string]string{field: value})
+	kind, name, _ := strings.Cut(field, " ")
+	if n, ok := c.Nodes[name]; ok {
+		return n.String()
+	}
+	if d, ok := c.Drains[name]; ok {
+		return d.String()
+	}
+	if c.Release != nil {
+		return c.Release.String()
+	}
+	return kind
+}
+
 // tellChanged tells of what was changed at another replica.
 func (b *Board) tellChanged(cluster string, before, after map[string]string) {
 	all := maps.Clone(before)
@@ -124,11 +163,11 @@ func (b *Board) tellChanged(cluster string, before, after map[string]string) {
 		switch {
 		case field == fieldRevision || before[field] == is:
 		case stands:
-			b.tell(kind, cluster, name, kind+", by another replica: "+is)
+			b.tell(kind, cluster, name, "by another replica: "+inWords(field, is))
 		case kind+" " == fieldDrain:
-			b.tell("undrain", cluster, name, "drain taken back, by another replica")
+			b.tell("undrain", cluster, name, "by another replica: drain taken back")
 		default:
-			b.tell(kind, cluster, name, kind+", taken back by another replica")
+			b.tell(kind, cluster, name, "by another replica: "+kind+" taken back")
 		}
 	}
 }

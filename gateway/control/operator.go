@@ -33,11 +33,7 @@ func (b *Board) Drain(ctx context.Context, cluster, node string, within time.Dur
 	if err := b.change(ctx, cluster, map[string]any{fieldDrain + node: d}); err != nil {
 		return err
 	}
-	text := "drain: it gets no new sessions"
-	if within > 0 {
-		text += ", and those that it has are ended from " + d.Deadline.Local().Format(time.TimeOnly) + " on"
-	}
-	b.tell("drain", cluster, node, text)
+	b.tell("drain", cluster, node, d.String())
 	return nil
 }
 
@@ -110,7 +106,7 @@ func (b *Board) SetRelease(ctx context.Context, cluster string, r *Release) erro
 	if err := b.change(ctx, cluster, map[string]any{fieldRelease: r}); err != nil {
 		return err
 	}
-	b.tell("release", cluster, "", fmt.Sprintf("release: nodes with %s: %s get %.4g %% of the new sessions", r.Label, r.Value, 100*r.Share))
+	b.tell("release", cluster, "", r.String())
 	return nil
 }
 

@@ -79,7 +79,7 @@ export class Card {
     this.facts.waiting.set(number(c.waiting));
     this.map.update(c.nodes);
     this.table.update(c.nodes, (n) => ({ begun: history.rate(`${c.name}/${n.name} begun`), errors: history.rate(`${c.name}/${n.name} errors`) }));
-    const minutes = `in the last ${history.seconds() < 60 ? count(Math.round(history.seconds()), "second") : `${Math.round(history.seconds() / 60)} min`}`;
+    const minutes = `in the last ${history.seconds() < 60 ? count(Math.max(1, Math.round(history.seconds())), "second") : `${Math.round(history.seconds() / 60)} min`}`;
     this.ends.update(c.ends, (cause) => history.grown(of(`end ${cause}`)), minutes);
     this.responses.update(c.responses, (reason) => history.grown(of(`response ${reason}`)), minutes);
   }

@@ -50,7 +50,7 @@ function update(e, r, now, versions) {
   setText(e.chip, { ok: "this one", stopping: "stops", silent: `silent ${span(r.heard)}` }[state]);
   setText(e.sessions, number(r.sessions));
   setText(e.full, `${Math.round(100 * full)} %`);
-  setAttribute(e.full, "title", `${count(r.connections, "connection")} of ${number(r.limit)}`);
+  setAttribute(e.full, "title", `${count(r.connections, "connection")}, limit ${number(r.limit)}`);
   setStyle(e.meter, "width", `${Math.min(100, 100 * full).toFixed(1)}%`);
   setAttribute(e.meter, "data-level", full >= 1 ? "bad" : full >= 0.9 ? "warn" : "ok");
   setText(e.facts, [`up ${span((now - new Date(r.started)) / 1000)}`, versions ? r.version : "", splitName(r.name)[1]].filter(Boolean).join(" · "));

@@ -65,7 +65,7 @@ tile("WebSockets here", (s, h) => [compact(totals(s).sockets), `${rate(h.rate("c
 tile("Answered by sidway", (s, h) => [`${rate(h.rate("answered"))}/s`, largest(s, h, "response", (c) => c.responses), h.rates("answered"), h.rate("answered") >= 1 ? "warn" : "ok"]);
 tile("Connections here", (s) => {
   const { connections, limit } = s.replica;
-  return [compact(connections), `of ${number(limit)}`, (100 * connections) / Math.max(1, limit), connections >= 0.9 * limit ? "warn" : "ok"];
+  return [compact(connections), `limit ${number(limit)}`, (100 * connections) / Math.max(1, limit), connections >= 0.9 * limit ? "warn" : "ok"];
 }, "meter");
 tile("Bindings", (s) => {
   if (s.store.kind !== "redis") return ["Memory", "one replica, no Redis", [], "ok"];

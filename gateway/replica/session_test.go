@@ -114,8 +114,9 @@ func TestTraceOfEndedSessions(t *testing.T) {
 	node.Down()
 	fetch(t, r.url("/socket.io/?EIO=4&transport=polling&sid="+lost))
 	expect("the node is gone", lost, ": its node could not be reached (seen by ")
-	if s := traceOf(t, r, lost); steps(s) != "handshake 200, poll 200 session_gone" && steps(s) != "handshake 200, poll 400 session_gone" {
-		t.Errorf("its requests: %s", steps(s))
-	}
+	affinitytest.Eventually(t, "its requests", func() bool { // a request is told of when its answer has gone
+		s := steps(traceOf(t, r, lost))
+		return s == "handshake 200, poll 200 session_gone" || s == "handshake 200, poll 400 session_gone"
+	})
 	direct.CloseNow()
 }
