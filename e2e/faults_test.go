@@ -129,9 +129,9 @@ func TestRedisKilledAndBackEmpty(t *testing.T) {
 	old.sent(t, 600)
 	young := startClients(t, s.small(map[string]int{"websocket": 12}))
 	young.exchange(t, 20).flaws(nil).check(t)
-	// A polling session needs the other replica at once: it is held there until Redis is back.
-	held := startClients(t, s.small(map[string]int{"polling": 12, "upgrade": 12}))
-	held.begin(t, pace)
+	// A polling session needs the other replica at once: that one finds it at its node.
+	found := startClients(t, s.small(map[string]int{"polling": 12, "upgrade": 12}))
+	found.begin(t, pace)
 	eventually(t, "handshakes are made without Redis", func() bool {
 		made := 0
 		for _, n := range statsOf(t, s.nodes) {
@@ -139,18 +139,19 @@ func TestRedisKilledAndBackEmpty(t *testing.T) {
 		}
 		return made >= 60+12+24
 	})
+	found.sent(t, 240)
 	s.redis.Restart()
-	held.sent(t, 480)
+	found.sent(t, 240)
 	old.sent(t, 600)
 
 	after := statsOf(t, s.nodes)
-	held.finish(t).flaws(after).check(t)
+	found.finish(t).flaws(after).check(t)
 	old.finish(t).flaws(after).check(t)
 	// What the replicas knew is in the new Redis again, so that a replica that knows nothing can serve it.
 	eventually(t, "the bindings of live polling sessions are in Redis again", func() bool {
 		return s.redis.Client().DBSize(t.Context()).Val() >= int64(busy["polling"])
 	})
-	for _, c := range []*clients{old, young, held} {
+	for _, c := range []*clients{old, young, found} {
 		c.leave(t)
 	}
 	s.checkAllLeft(t)

@@ -83,6 +83,9 @@ func (c *clientConn) answered() {
 	if !x.Kind.MakesSession() { // of those it must be known whether one was made
 		x.answered(nil)
 	}
+	if x.searches && x.Kind == request.Upgrade && !c.heardThere(nil) {
+		return
+	}
 	if x.Resp.Status == 101 {
 		c.switched()
 		return
@@ -126,6 +129,12 @@ func (c *clientConn) collect() {
 func (c *clientConn) settle(first []byte) {
 	x := c.x
 	var tell func()
+	if x.searches {
+		if !c.heardThere(first) {
+			return
+		}
+		tell = x.remember()
+	}
 	switch {
 	case x.Body.Done() && x.observe(first):
 		tell = func() { x.route.Store.Unbind(context.Background(), x.Query.SID) } // it expires all the same where the store is away

@@ -252,6 +252,9 @@ func (c *clientConn) lost(err error) {
 		x.redialed = true
 		c.ask()
 		return
+	case x.searches:
+		c.notThere(err)
+		return
 	case x.Query.SID != "":
 		c.lostSession(err)
 		return

@@ -36,6 +36,8 @@ type exchange struct {
 	pacedAt  time.Time     // when it first came to the turnstile
 	turn     *turn         // while it waits there
 	ends     time.Duration // when the session has to end, on the loop's clock; 0: whenever it does
+	searches bool          // its session's node is looked for: Node is one that may be it
+	unsure   bool          // a node could not be asked whether it has the session
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	span     *trace.Span   // of the trace; nil: there is none
 	attempt  *trace.Span   // below it, while Node is asked

@@ -109,3 +109,12 @@ func Descriptors(g *Gateway) int64 { return g.open.Load() + g.toNodes.Load() }
 
 // Metrics are those that g counts in.
 func (g *Gateway) Metrics() *Metrics { return g.metrics }
+
+// Quota returns the take of a quota with a limit of 8, for one client.
+func Quota() func(window int64) bool {
+	var q quota
+	return func(window int64) bool {
+		over, full := q.take(netip.Prefix{}, 8, window)
+		return !over && !full
+	}
+}

@@ -34,6 +34,7 @@ type Metrics struct {
 	headers     *prometheus.CounterVec
 	bounds      boundMetrics
 	guarded     *prometheus.CounterVec
+	searches    *prometheus.CounterVec
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	made        *prometheus.HistogramVec
@@ -102,6 +103,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	limited := counter("sidway_limited_total", "Requests, and reads of WebSockets, that a limit on clients has made wait or refused.", "limit", "outcome")
 	m.bounds = newBoundMetrics(limited)
+	m.searches = counter("sidway_searches_total", "Requests whose session's node was looked for by asking the nodes, by what became of it.", "cluster", "outcome")
 	m.guarded = counter("sidway_guard_total", "Requests that would harm nodes of some versions, by the rule that they break.", "cluster", "rule", "outcome")
 	m.waits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "sidway_pace_wait_seconds",
@@ -118,7 +120,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help:    "Time from a node's ping on a WebSocket to its client's pong, as they pass here.",
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
-	r.MustRegister(limited, m.guarded, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
+	r.MustRegister(limited, m.guarded, m.searches, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
 	return m
 }
 

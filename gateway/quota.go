@@ -39,7 +39,7 @@ func windowOf(now time.Time, perSecond int) (window int64, limit int) {
 func (q *quota) take(client netip.Prefix, limit int, window int64) (over, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.window != window || q.by == nil {
+	if q.by == nil || window > q.window || window < q.window/2 { // one loop's clock is behind another's, and the width of windows may change
 		q.window, q.all, q.by = window, 0, map[netip.Prefix]int{}
 	}
 	switch n := q.by[client]; {
@@ -120,10 +120,10 @@ func (c *clientConn) lookUp() {
 				x.Binding, x.heldAt = b, time.Time{}
 				x.route.newcomers.adopted.Add(1)
 				c.renew()
-			case errors.Is(err, affinity.ErrNotFound):
+			case errors.Is(err, affinity.ErrNotFound) && !c.g.missing.Load():
 				c.fail(engineio.SIDUnknown)
 			default:
-				c.holdForStore()
+				c.search()
 			}
 		}, nil)
 }

@@ -90,3 +90,16 @@ func TestQuotaOfAllHolds(t *testing.T) {
 		t.Errorf("%d clients, %d look-ups in %v", clients, asked, time.Since(began))
 	}
 }
+
+// Loops see a window end at different times: one that is late does not have the count begin anew.
+func TestQuotaOfALateLoop(t *testing.T) {
+	take := gateway.Quota()
+	for i, step := range []struct {
+		window int64
+		want   bool
+	}{{5, true}, {5, true}, {5, false}, {4, false}, {5, false}, {6, true}} {
+		if got := take(step.window); got != step.want {
+			t.Errorf("%d: in window %d: %v", i, step.window, got)
+		}
+	}
+}

@@ -51,7 +51,8 @@ type tally struct {
 	strangers   unknowns
 	unbound     *cluster.SIDs // that a node did not know
 	ended       *cluster.SIDs // by a close packet of either side
-	blamed      atomic.Int64  // when the cause of sids that nobody knows was last told, in ns since 1970
+	makes       makes
+	blamed      atomic.Int64 // when the cause of sids that nobody knows was last told, in ns since 1970
 	newcomers   newcomers
 	polls       cutoff
 	sockets     cutoff

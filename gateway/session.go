@@ -42,6 +42,7 @@ func (x *exchange) bind(ctx context.Context) bool {
 	err := x.route.Store.Bind(ctx, x.Open.SID, x.NewBinding(x.Open))
 	taken, ok := errors.AsType[*affinity.TakenError](err)
 	if !ok {
+		x.route.makes.learn(x.Query.Version, x.Open)
 		return true
 	}
 	if x.route.OnTaken != nil {

@@ -232,12 +232,15 @@ func TestStoreAway(t *testing.T) {
 	if sid := dial(t, s.addr).handshake(handshakeTarget); sid != "sid1" {
 		t.Errorf("a handshake without the store made %q", sid)
 	}
-	r := raw(t, s.addr, get(pollTarget("sid1"), "Origin: http://a.example")).answer()
+	r := raw(t, s.addr, get(pollTarget("unlike"), "Origin: http://a.example")).answer()
 	if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || r.Header.Get("Access-Control-Allow-Origin") == "" {
 		t.Errorf("after the hold: %d %v", r.StatusCode, r.Header)
 	}
 
-	held := raw(t, s.addr, get(pollTarget("sid1")))
+	if err := w.Store.Bind(t.Context(), "another", sessionOn(n)); err != nil {
+		t.Fatal(err)
+	}
+	held := raw(t, s.addr, get(pollTarget("another")))
 	_, before := w.counts()
 	eventually(t, "the request looks again", func() bool { _, n := w.counts(); return n > before+2 })
 	w.set(false)

@@ -81,6 +81,9 @@ func (n *Node) Acquire() { n.leases.Add(1) }
 // Release ends a lease.
 func (n *Node) Release() { n.leases.Add(-1) }
 
+// Fails reports whether n has failed and not answered since.
+func (n *Node) Fails() bool { return n.failing.Load() }
+
 // warnPause is how long nothing more is said of a node's answers after a warning.
 const warnPause = time.Minute
 

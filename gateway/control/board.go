@@ -60,6 +60,7 @@ type Board struct {
 	prefix string
 	posts  map[string]*post
 	peers  map[string]*heard[Self] // other replicas, by their id
+	missed map[string]time.Time    // those that are missing, by their names, and when they were heard last
 	asked  map[string]struct{}     // questions of this one
 }
 
@@ -78,7 +79,7 @@ func NewBoard(log *slog.Logger) *Board {
 	return &Board{
 		OnEvent: func(string, string, string, string) {},
 		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{}, peers: map[string]*heard[Self]{},
-		answered: map[string]struct{}{}, asked: map[string]struct{}{},
+		missed: map[string]time.Time{}, answered: map[string]struct{}{}, asked: map[string]struct{}{},
 	}
 }
 
@@ -89,6 +90,7 @@ func (b *Board) Use(client redis.UniversalClient, prefix string) {
 	defer b.mu.Unlock()
 	b.redis, b.prefix = client, prefix
 	clear(b.peers)
+	clear(b.missed)
 }
 
 // Redis returns where the changes are kept, nil in this process.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +17,10 @@ const (
 	mostPeers = 200
 	// leaveTime bounds how long a replica that ends takes to tell the others.
 	leaveTime = 250 * time.Millisecond
+	// missingAfter is how long a replica may be silent before it is missing, and missedFor for how long it is missed: one that does not
+	// reach Redis binds sessions all the while.
+	missingAfter = 2 * time.Second
+	missedFor    = 10 * time.Minute
 )
 
 // Self is what a replica tells the others of itself.
@@ -48,6 +53,24 @@ func (b *Board) Peers() (all []Peer) {
 	}
 	slices.SortFunc(all, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Started.Compare(b.Started)) })
 	return all
+}
+
+// Missing reports whether a replica that was there is silent and has not said that it stops. One that comes back under its name is not missed.
+func (b *Board) Missing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(b.missed, func(_ string, at time.Time) bool { return now.Sub(at) > missedFor })
+	for _, p := range b.peers {
+		switch silent := now.Sub(p.at); {
+		case !p.again:
+		case silent > missingAfter && !p.said.Stopping:
+			b.missed[p.said.Name] = p.at
+		default:
+			delete(b.missed, p.said.Name)
+		}
+	}
+	return len(b.missed) > 0
 }
 
 // peersDue reports whether it is time to tell the others of this replica: each second, and less often where they are very many.

@@ -69,3 +69,35 @@ func TestReplicasKnowEachOther(t *testing.T) {
 		t.Errorf("%d others without Redis", n)
 	}
 }
+
+// A replica that is silent is missed until one of its name is there again, but not one that ended, or said that it stops.
+func TestMissingReplicas(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	ways := map[string]*redis.Client{}
+	for _, name := range []string{"b", "c"} {
+		ways[name] = redis.NewClient(&redis.Options{Addr: server.Addr()})
+		defer ways[name].Close()
+	}
+	a, _ := peered(t, open(t, server), "a")
+	peered(t, ways["b"], "b")
+	peered(t, ways["c"], "c")
+	_, endD := peered(t, open(t, server), "d")
+	affinitytest.Eventually(t, "it knows the others", func() bool { return len(a.Peers()) == 3 })
+	if a.Missing() {
+		t.Error("one is missed from the start")
+	}
+	endD()
+	ways["b"].Close()
+	affinitytest.Eventually(t, "one that stops is silent", func() bool {
+		peers := a.Peers()
+		return len(peers) == 2 && peers[0].Silent > 3*time.Second
+	})
+	if a.Missing() {
+		t.Error("one that ended or stops is missed")
+	}
+	ways["c"].Close()
+	affinitytest.Eventually(t, "one is missed", a.Missing)
+	peered(t, open(t, server), "c")
+	affinitytest.Eventually(t, "it is there again", func() bool { return !a.Missing() })
+}

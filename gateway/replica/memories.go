@@ -86,6 +86,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 				r.tellPolling()
 			}
 			r.reloading.Unlock()
+			r.gateway.SetMissing(r.board.Missing())
 			if second%recentEvery == 0 {
 				r.recent.note(now, r.gateway.Figures())
 			}

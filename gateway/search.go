@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/request"
+)
+
+// This file finds a session's node by asking the nodes, while the store cannot say which it is, or may not have been told: the request goes
+// to one after the other until one does not answer that it has no such session. Such an answer has no effect on a node.
+
+// What can become of a search.
+const (
+	searchFound   = "found"
+	searchUnknown = "unknown" // no node has the session
+	searchUnsure  = "unsure"  // a node could not be asked
+	searchLimited = "limited" // by limits.unknown_sids
+)
+
+// makes is what the sessions have in common that a cluster's nodes have made here.
+type makes struct {
+	last     atomic.Pointer[engineio.Open]
+	versions [2]atomic.Bool   // revisions 3 and 4
+	lengths  [2]atomic.Uint64 // of sids, a bit for each from 1 to 128
+}
+
+// learn notes a new session.
+func (m *makes) learn(version int, o engineio.Open) {
+	m.last.Store(&engineio.Open{PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload})
+	m.versions[version-3].Store(true)
+	m.lengths[(len(o.SID)-1)/64].Or(1 << ((len(o.SID) - 1) % 64))
+}
+
+// could reports whether a node of the cluster may have made sid, as far as is known.
+func (m *makes) could(sid string) bool {
+	return m.last.Load() == nil || m.lengths[(len(sid)-1)/64].Load()&(1<<((len(sid)-1)%64)) != 0
+}
+
+// likely is what the open packet of a session has said that another replica knows.
+func (m *makes) likely() (o engineio.Open) {
+	if last := m.last.Load(); last != nil {
+		o = *last
+	}
+	return o
+}
+
+// sure reports whether all sessions are of that revision. That a request says so proves nothing, and an upgrade by another one ends
+// some nodes.
+func (m *makes) sure(version int) bool {
+	return m.versions[version-3].Load() && !m.versions[4-version].Load()
+}
+
+// SetMissing tells whether a replica that shares the store has not been heard for a while and did not say that it stops. Sessions that
+// the store does not know are then looked for at the nodes.
+func (g *Gateway) SetMissing(missing bool) { g.missing.Store(missing) }
+
+// search begins to ask the nodes, or holds the request where that is not to be done. A body that is not here whole cannot be sent twice. What
+// the session's token, or its handshake by JSONP, forbids is in the binding alone.
+func (c *clientConn) search() {
+	x := c.x
+	switch {
+	case x.route.unbound.Has(x.Query.SID), x.route.ended.Has(x.Query.SID):
+		c.fail(engineio.SIDUnknown)
+		return
+	case x.Kind == request.Preflight, x.route.Auth != nil, !x.Upload.Complete, !x.route.makes.could(x.Query.SID),
+		x.Kind == request.Upgrade && !x.route.makes.sure(x.Query.Version),
+		x.Kind == request.Post && x.Query.JSONP == "" && bytes.HasPrefix(x.Upload.Body, []byte("d=")):
+		c.holdForStore()
+		return
+	}
+	x.searches, x.unsure, x.Tried = true, false, x.Tried[:0]
+	c.searchOn()
+}
+
+// searchOn asks the next node.
+func (c *clientConn) searchOn() {
+	x := c.x
+	n := x.nextToSearch()
+	if n == nil {
+		x.searches = false
+		if x.unsure {
+			x.searched(searchUnsure)
+			c.holdForStore()
+			return
+		}
+		x.searched(searchUnknown)
+		c.fail(engineio.SIDUnknown)
+		return
+	}
+	window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs)
+	if limit > 0 {
+		if over, full := c.g.quota.take(clientPrefix(x.Origin().IP), limit, window); over || full {
+			x.searches = false
+			x.searched(searchLimited)
+			c.holdForStore()
+			return
+		}
+	}
+	x.Tried = append(x.Tried, n)
+	x.Node, x.redialed = n, false
+	x.Binding = x.NewBinding(x.route.makes.likely())
+	if cause, ok := x.Admissible(); !ok {
+		c.fail(cause)
+		return
+	}
+	c.ask()
+}
+
+// nextToSearch returns a node that was not asked yet, one that seems to be well before others.
+func (x *exchange) nextToSearch() (next *cluster.Node) {
+	all := x.route.Cluster.Nodes()
+	for i, first := 0, rand.IntN(max(len(all), 1)); i < len(all); i++ {
+		n := all[(first+i)%len(all)]
+		if slices.Contains(x.Tried, n) {
+			continue
+		}
+		if !n.Fails() {
+			return n
+		}
+		next = n
+	}
+	return next
+}
+
+// notThere goes on with the search after a node that could not be asked. What a node may have read is not sent to another one.
+func (c *clientConn) notThere(err error) {
+	x := c.x
+	if !x.SentAt.IsZero() {
+		x.searches = false
+		c.lostSession(err)
+		return
+	}
+	x.leave()
+	if errors.Is(err, request.ErrRefused) { // it is gone, and its sessions with it
+		x.route.Cluster.Failed(x.Node)
+	} else {
+		x.unsure = true
+	}
+	c.searchOn()
+}
+
+// heardThere reports whether the answer of a node that was asked in a search is the session's. Else the search goes on. first is what is
+// known of the body.
+func (c *clientConn) heardThere(first []byte) bool {
+	x := c.x
+	status := x.Resp.Status
+	if status != 101 && status != 200 { // how makers say that they do not know a sid differs
+		if x.Kind != request.Upgrade && !engineio.IsUnknownSID(status, first) {
+			x.unsure = true
+		}
+		c.dropNode()
+		x.leave()
+		x.Early = x.Early[:0]
+		c.searchOn()
+		return false
+	}
+	x.searches = false
+	x.searched(searchFound)
+	if window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs); limit > 0 {
+		for range x.Tried {
+			c.g.quota.giveBack(clientPrefix(x.Origin().IP), window)
+		}
+	}
+	x.heldAt = time.Time{}
+	x.route.newcomers.adopted.Add(1)
+	return true
+}
+
+// remember binds a session that was found, if all is known of it that a binding has to say.
+func (x *exchange) remember() func() {
+	if !x.route.makes.sure(x.Query.Version) {
+		return nil
+	}
+	return func() { _ = x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) } // a store that is away is told later
+}
+
+// searched counts what became of a search, and tells of the first.
+func (x *exchange) searched(outcome string) {
+	name := x.route.Cluster.Name
+	x.g.metrics.searches.WithLabelValues(name, outcome).Inc()
+	if outcome == searchFound && x.g.notices.due("search", name, "") {
+		x.g.log.Warn("sessions are found by asking the nodes, since the store cannot say where they are, or a replica is missing that may have bound them",
+			"cluster", name)
+	}
+}

@@ -1,0 +1,194 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway"
+)
+
+// apart are two replicas before the same nodes, the second of which cannot ask the store.
+func apart(t *testing.T, options ...siteOption) (made, away *site, store *wrapStore, nodes []*engineiotest.Node) {
+	t.Helper()
+	for range 3 {
+		nodes = append(nodes, engineiotest.Start(t, engineiotest.Options{}))
+	}
+	store = &wrapStore{Store: affinity.NewMemory(100)}
+	store.set(true)
+	made = startGateway(t, withEngines(nodes...))
+	away = startGateway(t, append([]siteOption{withEngines(nodes...), withStore(store)}, options...)...)
+	return made, away, store, nodes
+}
+
+// A replica that cannot ask the store finds the sessions of others: polls, POSTs, and upgrades once it knows what the nodes make.
+func TestSessionsAreFoundAtTheNodes(t *testing.T) {
+	t.Parallel()
+	made, away, _, nodes := apart(t)
+	dial(t, away.addr).handshake(handshakeTarget)
+	for i := range 6 {
+		sid := dial(t, made.addr).handshake(handshakeTarget)
+		if i%2 == 0 {
+			dial(t, away.addr).expect(post(sid, "4hello"), 200, "ok")
+		}
+		dial(t, away.addr).websocket(upgradeTarget(sid))
+		dial(t, away.addr).expect(post(sid, "4again"), 200, "ok")
+		for _, n := range nodes {
+			if m := n.Messages(sid); len(m) > 0 && m[len(m)-1] != "again" {
+				t.Errorf("the node got %q", m)
+			}
+			if n.Ended(sid) != "" {
+				t.Errorf("the node has ended it: %s", n.Ended(sid))
+			}
+		}
+	}
+	if n := away.metric("sidway_searches_total", "found"); n < 6 {
+		t.Errorf("%v were found", n)
+	}
+}
+
+// What is found is bound, so that the nodes are asked once.
+func TestFoundSessionsAreBound(t *testing.T) {
+	t.Parallel()
+	made, away, store, nodes := apart(t)
+	dial(t, away.addr).handshake(handshakeTarget)
+	sid := dial(t, made.addr).handshake(handshakeTarget)
+	c := dial(t, away.addr)
+	c.expect(post(sid, "4a"), 200, "ok")
+	store.set(false)
+	_, before := store.counts()
+	for range 10 {
+		c.expect(post(sid, "4b"), 200, "ok")
+	}
+	if _, after := store.counts(); after-before != 10 || away.metric("sidway_searches_total", "found") != 1 {
+		t.Errorf("%d look-ups, %v searches", after-before, away.metric("sidway_searches_total", "found"))
+	}
+	b, err := store.Store.Lookup(t.Context(), sid)
+	if err != nil || b.Version != 4 || b.MaxPayload == 0 {
+		t.Errorf("bound as %+v, %v", b, err)
+	}
+	for i, n := range nodes {
+		if on := fmt.Sprintf("n%d", i+1); (len(n.Messages(sid)) > 0) != (on == b.Node) {
+			t.Errorf("%s has its messages, and it is bound to %s", on, b.Node)
+		}
+	}
+}
+
+// A sid that no node has is unknown, though the store cannot say so; where a node cannot be asked, it may have it.
+func TestSearchInVain(t *testing.T) {
+	t.Parallel()
+	made, away, _, nodes := apart(t, withLimits(func(l *gateway.Limits) { l.QueueTime = 300 * time.Millisecond }))
+	sid := dial(t, made.addr).handshake(handshakeTarget)
+	strange := strings.Repeat("x", len(sid))
+	dial(t, away.addr).expect(get(pollTarget(strange)), 400, `{"code":1,"message":"Session ID unknown"}`)
+	for i, n := range nodes {
+		if asked := len(n.Requests()); asked == 0 {
+			t.Errorf("n%d was not asked", i+1)
+		}
+	}
+	for _, n := range nodes {
+		if len(n.Sessions()) == 0 { // refused: its sessions are gone with it
+			n.Down()
+			break
+		}
+	}
+	dial(t, away.addr).expect(post(sid, "4hello"), 200, "ok")
+	dial(t, away.addr).expect(get(pollTarget(strange)), 400, `{"code":1,"message":"Session ID unknown"}`)
+	odd := startGateway(t, withNodes(startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(answer(404, "what?")) })),
+		withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}), withLimits(func(l *gateway.Limits) { l.QueueTime = 300 * time.Millisecond }))
+	if status, _ := dial(t, odd.addr).ask(get(pollTarget(strange))); status != 503 {
+		t.Errorf("a node that says neither yes nor no: %d", status)
+	}
+}
+
+// What a node may have read is not sent to another one.
+func TestSearchSendsNothingTwice(t *testing.T) {
+	t.Parallel()
+	var nodes []*scriptedNode
+	for i := range 4 {
+		nodes = append(nodes, startNode(t, fmt.Sprintf("n%d", i+1), func(c *nodeConn, r *nodeRequest) {
+			readAll(r)
+			c.Close()
+		}))
+	}
+	away := startGateway(t, withNodes(nodes...), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}))
+	if status, text := dial(t, away.addr).ask(post("sid1", "4hello")); status != 400 {
+		t.Errorf("answered %d %q", status, text)
+	}
+	posts := 0
+	for _, n := range nodes {
+		posts += strings.Count(n.received(), "POST ")
+	}
+	if posts != 1 {
+		t.Errorf("the nodes received %d POSTs", posts)
+	}
+}
+
+// Some requests are not asked about: they wait for the store.
+func TestWhatIsNotSearched(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		request string
+		makes   bool // the replica has seen a handshake
+		option  siteOption
+	}{
+		"an upgrade, before a handshake was seen": {request: get(upgradeTarget("sid1"), asksWebSocket...)},
+		"an upgrade of another revision":          {makes: true, request: get(strings.Replace(upgradeTarget("sid1"), "EIO=4", "EIO=3", 1), asksWebSocket...)},
+		"a sid that no node makes":                {makes: true, request: get(pollTarget("another"))},
+		"a form where JSONP is not said":          {makes: true, request: post("sid1", "d=42")},
+		"a session that ends with its token":      {request: get(pollTarget("sid1")), option: withAuth(&gateway.Auth{Gate: untilGate(0)})},
+	} {
+		n := startNode(t, "n1", engine("sid1"))
+		options := []siteOption{withNodes(n), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}), withLimits(func(l *gateway.Limits) { l.QueueTime = 200 * time.Millisecond })}
+		if c.option != nil {
+			options = append(options, c.option)
+		}
+		g := startGateway(t, options...)
+		want := 0
+		if c.makes {
+			dial(t, g.addr).handshake(strings.Replace(handshakeTarget, "sid1", "sid2", 1))
+			want = 1
+		}
+		dial(t, g.addr).ask(c.request)
+		if got := strings.Count(n.received(), " HTTP/1.1\r\n"); got != want {
+			t.Errorf("%s: the node received %d requests, want %d", name, got, want)
+		}
+	}
+}
+
+// The nodes are asked no more often than limits.unknown_sids allows.
+func TestSearchesAreLimited(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		c.send(answer(400, `{"code":1,"message":"Session ID unknown"}`))
+	})
+	g := startGateway(t, withNodes(n), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}),
+		withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 8 }))
+	var clients []*rawClient
+	for range 60 {
+		clients = append(clients, raw(t, g.addr, get(pollTarget("sid1"))))
+	}
+	answers := map[int]int{}
+	for _, c := range clients {
+		answers[c.answer().StatusCode]++
+	}
+	if asked := strings.Count(n.received(), "GET "); asked == 0 || asked > 20 || answers[400] != asked || answers[429] != 60-asked {
+		t.Errorf("the node was asked %d times, and clients got %v", asked, answers)
+	}
+}
+
+// While a replica is missing, the store's word that it does not know a sid is not enough.
+func TestSessionsOfAMissingReplica(t *testing.T) {
+	t.Parallel()
+	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
+	made, other := startGateway(t, withEngines(nodes...)), startGateway(t, withEngines(nodes...))
+	sid := dial(t, made.addr).handshake(handshakeTarget)
+	dial(t, other.addr).expect(post(sid, "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
+	other.SetMissing(true)
+	dial(t, other.addr).expect(post(sid, "4a"), 200, "ok")
+	other.SetMissing(false)
+	dial(t, other.addr).expect(post(strings.Repeat("x", len(sid)), "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
+}
