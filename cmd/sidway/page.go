@@ -42,8 +42,8 @@ func (p page) of(before, now *api.Status) string {
 		color = cmp.Or(levelColors[now.Problems[0].Level], green)
 	}
 	b.WriteString(p.paint(color, now.Headline) + "\n")
-	for _, v := range now.Problems {
-		if v.Text != now.Headline {
+	for i, v := range now.Problems {
+		if i > 0 || !strings.HasPrefix(now.Headline, strings.TrimRight(v.Text, ".")) { // else the headline has said it
 			b.WriteString("  " + p.paint(levelColors[v.Level], fmt.Sprintf("%-4s", v.Level)) + "  " + v.Text + "\n")
 		}
 	}

@@ -60,6 +60,11 @@ chat  /socket.io/, least_sessions
 	if !strings.Contains(alone, "; - new/s; - ended/s;") || strings.Contains(alone, "WebSockets ended") {
 		t.Errorf("without a status before:\n%s", alone)
 	}
+	more := *now
+	more.Headline, more.Problems = "n2 of chat is unhealthy: refused; and 1 more", append(now.Problems[:1:1], api.Problem{Level: "warn", Text: "n1 of chat fails requests"})
+	if got := (page{}).of(nil, &more); !strings.HasPrefix(got, more.Headline+"\n  warn  n1 of chat fails requests\n\n") {
+		t.Errorf("of two problems:\n%s", got)
+	}
 	small := page{color: true, width: 40, height: 8}.of(&before, now)
 	lines := strings.Split(strings.TrimSuffix(small, "\n"), "\n")
 	if len(lines) != 7 || !strings.Contains(lines[6], "10 lines more") {

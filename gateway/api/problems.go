@@ -125,7 +125,7 @@ func (s *Status) headline() string {
 	case serious == 1:
 		return s.Problems[0].Text
 	case serious > 1:
-		return fmt.Sprintf("%s; and %d more", s.Problems[0].Text, serious-1)
+		return fmt.Sprintf("%s; and %d more", strings.TrimRight(s.Problems[0].Text, "."), serious-1)
 	}
 	nodes, sessions := 0, 0
 	for _, c := range s.Clusters {

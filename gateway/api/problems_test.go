@@ -33,8 +33,11 @@ func TestProblems(t *testing.T) {
 		problems string // each with its level
 		headline string
 	}{
-		"none":           {func(*api.Status) {}, false, "", "All is well: 2,400 sessions on 2 nodes"},
-		"redis":          {func(s *api.Status) { s.Store = api.Store{Error: "WRONGPASS"} }, false, "bad Redis cannot be used: WRONGPASS", "Redis cannot be used: WRONGPASS"},
+		"none":  {func(*api.Status) {}, false, "", "All is well: 2,400 sessions on 2 nodes"},
+		"redis": {func(s *api.Status) { s.Store = api.Store{Error: "WRONGPASS"} }, false, "bad Redis cannot be used: WRONGPASS", "Redis cannot be used: WRONGPASS"},
+		"redis, and more": {func(s *api.Status) {
+			s.Store, s.Replicas[1].Heard = api.Store{Error: "user is disabled."}, 12
+		}, false, "bad Redis cannot be used: user is disabled.; warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", "Redis cannot be used: user is disabled; and 1 more"},
 		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
