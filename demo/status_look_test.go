@@ -138,6 +138,28 @@ func TestStatusPageByKeyboardAlone(t *testing.T) {
 	}
 }
 
+// What is wrong is said once, with a way to the node, and each node says for how long it has been as it is.
+func TestStatusPageSaysWhatIsWrongOnce(t *testing.T) {
+	url := crowd{nodes: 4, replicas: 6}.show(t)
+	b := startBrowser(t, 1280, 800)
+	b.do(chromedp.Navigate(url))
+	b.until(`document.querySelectorAll("#problems li").length > 0`)
+	once := `(() => {
+		const [, first, more] = document.querySelector("#headline").textContent.match(/^(.*); and (\d+) more$/) ?? [];
+		const rows = [...document.querySelectorAll("#problems li")].filter((e) => e.dataset.level !== "info");
+		return first && rows.length === Number(more) && !rows.some((e) => e.textContent.includes(first));
+	})()`
+	if !eval[bool](b, "Boolean("+once+")") {
+		t.Errorf("said twice: %q", eval[string](b, `document.querySelector("#verdict").innerText`))
+	}
+	lasting := `[...document.querySelectorAll("tbody td.state small")].map((e) => e.textContent.replace(/\d+/, "#")).join()`
+	b.until(lasting + ` === "for # s,for # min,,"`) // n3, n2, n1, n4
+	b.do(chromedp.Click(chromedp.CSS("#open-first")))
+	b.until(sheet + `.open && document.querySelector("#node-name").textContent === "n3 of chat" && /^unhealthy for \d+ s$/.test(` + sheet + `.querySelector(".chip").textContent)`)
+	b.do(chromedp.KeyEvent(kb.Escape), chromedp.Navigate(crowd{nodes: 4, replicas: 3, well: true}.show(t)))
+	b.until(`document.querySelector("#headline").textContent.startsWith("All is well") && document.querySelector("#open-first").hidden`)
+}
+
 // What comes from outside is text: names, reasons of probes, events.
 func TestStatusPageShowsNamesAsText(t *testing.T) {
 	url := crowd{nodes: 3, replicas: 2, cluster: hostile}.show(t)

@@ -5,7 +5,7 @@ import { follow } from "./stream.js";
 import { History } from "./history.js";
 import { Card } from "./clusters.js";
 import { showReplicas } from "./replicas.js";
-import { showEvent, forgetEvents } from "./events.js";
+import { showEvent, forgetEvents, sinceOf } from "./events.js";
 import { showTiles, totals } from "./tiles.js";
 import { openNode, showNode } from "./node.js";
 import { findSessions } from "./session.js";
@@ -38,7 +38,7 @@ function remember(s) {
 
 function take(s) {
   const now = new Date(s.at);
-  for (const c of s.clusters) for (const n of c.nodes = c.nodes ?? []) n.now = now;
+  for (const c of s.clusters) for (const n of c.nodes = c.nodes ?? []) Object.assign(n, { now, since: sinceOf(c.name, n) });
   if (status && status.replica.started !== s.replica.started) { // another process: its totals begin anew
     history.clear();
     forgetEvents();
@@ -84,14 +84,22 @@ function openHere(cluster, node, change) {
 
 const levelWords = { bad: "Wrong", warn: "Look", info: "Note" };
 
-/** showVerdict says in one sentence whether all is well, and lists what is not. */
+/** showOpen has a button open the node that a problem is about, if it is about one. */
+function showOpen(button, p) {
+  button.hidden = !p.node;
+  setText(button, p.node ? `Open ${p.node}` : "");
+  button.onclick = () => openHere(p.cluster, p.node);
+}
+
+/** showVerdict says in one sentence whether all is well or what is wrong most, and lists what else is to be known. */
 function showVerdict() {
   const problems = status.problems ?? [];
   const level = problems.find((p) => p.level !== "info")?.level ?? "ok";
   setAttribute($("verdict"), "data-level", level);
   setText($("headline"), status.headline);
   document.title = level === "ok" ? "sidway: all is well" : `sidway: ${status.headline}`;
-  const listed = problems.length === 1 && level !== "ok" && !problems[0].node ? [] : problems;
+  showOpen($("open-first"), level === "ok" ? {} : problems[0]);
+  const listed = level === "ok" ? problems : problems.slice(1); // the headline is the first
   keyed($("problems"), allProblems ? listed : listed.slice(0, fewProblems), (p) => `${p.level} ${p.cluster ?? ""} ${p.node ?? ""} ${p.replica ?? ""} ${p.text.replace(/\d[\d,:.]*/g, "#")}`, () => {
     const e = make("li");
     e.words = make("span.text");
@@ -103,9 +111,7 @@ function showVerdict() {
     setAttribute(e, "data-level", p.level);
     setText(e.level, levelWords[p.level] ?? p.level);
     setText(e.words, p.text);
-    e.open.hidden = !p.node;
-    setText(e.open, p.node ? `Open ${p.node}` : "");
-    e.open.onclick = () => openHere(p.cluster, p.node);
+    showOpen(e.open, p);
   });
   const more = $("more-problems");
   more.hidden = listed.length <= fewProblems;

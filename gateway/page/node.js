@@ -3,7 +3,7 @@
 import { make, setText, setAttribute, setStyle, sparkline, number, rate, percent, count, clock, span, say, $ } from "./parts.js";
 import { ask } from "./stream.js";
 import { forgetToken, keepToken, keptToken } from "./token.js";
-import { stateOf, stateWord, weightOf, probeOf } from "./nodes.js";
+import { stateOf, stateWord, lasting, weightOf, probeOf } from "./nodes.js";
 
 const dialog = $("node");
 let shown = null; // what the dialog is about
@@ -57,6 +57,7 @@ export function showNode(status, history) {
   const chips = [[stateOf(n), stateWord(n)]];
   if (n.ejected && stateOf(n) !== "ejected") chips.push(["ejected", "ejected"]);
   if (n.draining && stateOf(n) !== "draining") chips.push(["draining", "draining"]);
+  chips[0][1] = [chips[0][1], lasting(n)].filter(Boolean).join(" ");
   const said = JSON.stringify(chips);
   if (v.said !== said) v.chips.replaceChildren(...chips.map(([kind, word]) => make(`span.chip.${kind}`, {}, word)));
   v.said = said;

@@ -27,7 +27,10 @@ export const byName = (a, b) => natural.compare(a.name, b.name);
 
 const byConcern = (a, b) => states[stateOf(a)].order - states[stateOf(b)].order || byName(a, b);
 
-const inWords = (n) => `${n.name}, ${stateWord(n)}: ${count(n.total, "session")}, ${number(n.total - n.total_polling)} by WebSocket, ${number(n.total_polling)} polling`;
+/** lasting says for how long a node has been as it is; nothing where that is not known. */
+export const lasting = (n) => (n.since ? `for ${span((n.now - n.since) / 1000)}` : "");
+
+const inWords = (n) => `${n.name}, ${[stateWord(n), lasting(n)].filter(Boolean).join(" ")}: ${count(n.total, "session")}, ${number(n.total - n.total_polling)} by WebSocket, ${number(n.total_polling)} polling`;
 
 // How large a cell of the map is, by how many there are.
 const sizes = [[8, "large"], [48, "medium"], [Infinity, "small"]];
@@ -135,12 +138,13 @@ export class NodeTable {
     const cells = Object.fromEntries(["state", "bar", "total", "polling", "begun", "errors", "weight", "probe"].map((k) => [k, make("span")]));
     const open = make("button.link", { type: "button", onclick: () => this.open(name) }, name);
     cells.address = make("small.soft");
+    cells.lasting = make("small.soft");
     cells.act = make("button.small", { type: "button", onclick: () => this.open(name, true) });
     cells.sockets = make("i.sockets");
     cells.polls = make("i.polling");
     const e = make("tr", {},
       make("th", { scope: "row", className: "name" }, open, cells.address),
-      make("td.state", {}, cells.state),
+      make("td.state", {}, cells.state, cells.lasting),
       make("td.sessions", {}, make("span.total", {}, cells.total), make("span.bar", { "aria-hidden": "true" }, cells.sockets, cells.polls)),
       make("td.figure.wide", {}, cells.polling), make("td.figure", {}, cells.begun), make("td.figure", {}, cells.errors),
       make("td.figure.wide", {}, cells.weight), make("td.wide.probe", {}, cells.probe), make("td.act.wide", {}, cells.act));
@@ -155,6 +159,7 @@ export class NodeTable {
     setText(c.address, n.address);
     c.state.className = `chip ${stateOf(n)}`;
     setText(c.state, stateWord(n));
+    setText(c.lasting, lasting(n));
     setText(c.total, number(n.total));
     setStyle(c.sockets, "width", `${((100 * (n.total - n.total_polling)) / most).toFixed(1)}%`);
     setStyle(c.polls, "width", `${((100 * n.total_polling) / most).toFixed(1)}%`);
