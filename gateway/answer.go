@@ -198,6 +198,7 @@ func (c *clientConn) relayed() {
 		return
 	}
 	again := !x.Resp.Close && !x.route.DisableKeepAlive && x.Upload.Complete && !x.Kind.WantsTunnel()
+	c.n.keeps = x.Resp.KeepAlive
 	c.n.free(x.Resp.KeepFor(), again)
 	c.n = nil
 	x.streams = false
@@ -245,7 +246,7 @@ func (c *clientConn) nodeEnded(err error) {
 	x := c.x
 	switch c.state {
 	case asking:
-		if len(c.n.in.b) == 0 && x.MayBeUnread(err) {
+		if len(c.n.in.b) == 0 && x.MayBeUnread(err) && c.n.mayBeUnread() {
 			c.lost(request.ErrUnsent)
 			return
 		}

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -228,20 +229,24 @@ func TestCutOrdinaryAnswerLeavesNodeIn(t *testing.T) {
 	}
 }
 
-// A kept connection that is reset in place of an answer was closed with the request unread: a session's request goes to the
-// node again. Where it ends in order, the node may have read it.
+// A kept connection that is reset in place of an answer, when the node may keep it no longer, was closed with the request unread: a
+// session's request goes to the node again. Where it ends in order, or before its time, the node may have read it.
 func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	postIt := request("POST", postTarget(aSID), "4hello", lengthOf("4hello"))
 	for name, c := range map[string]struct {
 		request string
 		end     func(*nodeConn)
+		keeps   bool // the node says for how long it keeps connections
 		again   bool
 	}{
-		"poll, reset":  {get(pollTarget(aSID)), (*nodeConn).reset, true},
-		"POST, reset":  {postIt, (*nodeConn).reset, true},
-		"poll, closed": {get(pollTarget(aSID)), (*nodeConn).cut, false},
-		"POST, closed": {postIt, (*nodeConn).cut, false},
+		"poll, reset":                  {get(pollTarget(aSID)), (*nodeConn).reset, false, true},
+		"POST, reset":                  {postIt, (*nodeConn).reset, false, true},
+		"poll, reset before its time":  {get(pollTarget(aSID)), (*nodeConn).reset, true, false},
+		"POST, reset before its time":  {postIt, (*nodeConn).reset, true, false},
+		"poll, closed":                 {get(pollTarget(aSID)), (*nodeConn).cut, false, false},
+		"POST, closed":                 {postIt, (*nodeConn).cut, false, false},
+		"POST, closed before its time": {postIt, (*nodeConn).cut, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -250,7 +255,11 @@ func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 					c.end(n)
 					return
 				}
-				engine(aSID)(n, r)
+				if c.keeps {
+					engine(aSID)(n, r)
+				} else {
+					saysNothing(n, r)
+				}
 			})
 			s := startGateway(t, withNodes(node))
 			s.bind(aSID, node)
@@ -266,6 +275,36 @@ func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 				t.Errorf("got %d %q, and the node %d times the request", status, body, sent)
 			}
 		})
+	}
+}
+
+// saysNothing answers a session's requests without a word of how long it keeps connections.
+func saysNothing(c *nodeConn, r *nodeRequest) {
+	readAll(r)
+	c.send(strings.Replace(answer(200, "6"), "Keep-Alive: timeout=5\r\n", "", 1))
+}
+
+// A node that has reset a fresh connection resets what it may have read: nothing that it resets is sent again.
+func TestNodeThatResetsWhatItRead(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+		if n == n.node.conn(0) || r.N == 1 {
+			readAll(r)
+			n.reset()
+			return
+		}
+		saysNothing(n, r)
+	})
+	s := startGateway(t, withNodes(node))
+	client := dial(t, s.addr)
+	for i, want := range []int{400, 200, 400} { // on a fresh connection, on another, and on that again
+		s.bind(aSID, node)
+		if status, body := client.ask(post(aSID, fmt.Sprint("4message ", i))); status != want {
+			t.Errorf("POST %d: got %d %q", i, status, body)
+		}
+	}
+	if posts := strings.Count(node.received(), "POST "); posts != 3 {
+		t.Errorf("the node received %d POSTs", posts)
 	}
 }
 

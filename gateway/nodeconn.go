@@ -31,6 +31,8 @@ type nodeConn struct {
 	spoilt   bool          // it carries no other request
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
+	since    time.Duration // the end of its last answer
+	keeps    time.Duration // for how long from then on the node keeps it, as it has announced; 0: it has not
 	closed   bool
 	noTLS    bool // the node has not begun TLS, or has ended it by an alert, and that was told
 }
@@ -141,6 +143,17 @@ func (n *nodeConn) fill() {
 	}
 }
 
+// mayBeUnread reports whether the reset of a connection that was used before tells that the node has closed it unread, as one does whose timer for
+// idle connections has run out. A reset looks the same where a node resets what it has read: that is not thought of one that has never done so, nor
+// before the time that it keeps connections is over.
+func (n *nodeConn) mayBeUnread() bool {
+	if n.reused && n.d.loop.Now()-n.since >= n.keeps {
+		return !n.node.Resets.Load()
+	}
+	n.node.Resets.Store(true)
+	return false
+}
+
 // isRead reports whether all that has come has been read. It takes a byte that is behind the answer.
 func (n *nodeConn) isRead() bool {
 	if !n.readable {
@@ -161,7 +174,8 @@ func (n *nodeConn) free(keep time.Duration, again bool) {
 		return
 	}
 	n.reused, n.readable, n.looked = true, false, 0
-	n.until = n.d.loop.Now() + keep
+	n.since = n.d.loop.Now()
+	n.until = n.since + keep
 	if n.owner != nil {
 		n.owner.keepNode(n)
 	} else {

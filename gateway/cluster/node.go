@@ -25,6 +25,8 @@ type Node struct {
 type state struct {
 	// Heard counts the node's answers, Talked what it says on tunnels.
 	Heard, Talked atomic.Uint64
+	// Resets is whether it has reset a connection whose request it may have read.
+	Resets atomic.Bool
 
 	leases atomic.Int64
 	// Sessions by their transport; those that are being made are neither.
