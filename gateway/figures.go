@@ -72,6 +72,16 @@ func (g *Gateway) Figures() map[string]*Figures {
 	return all
 }
 
+// Made returns how many sessions each cluster's nodes have made here, by handshakes and direct connects.
+func (g *Gateway) Made() map[string]uint64 {
+	all := map[string]uint64{}
+	for _, r := range g.topology.Load().all {
+		m := r.tally.metrics
+		all[r.tally.cluster.Name] = made(&m.handshakes).Made + made(&m.directs).Made
+	}
+	return all
+}
+
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{

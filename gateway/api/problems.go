@@ -38,6 +38,8 @@ const (
 	// large, one in so many.
 	fewestOld    = 20
 	pollingShare = 5
+	// fewestAllPolling is how many must be old where all of them poll.
+	fewestAllPolling = 8
 	// longDrain is from when on a drain without a deadline seems to be waiting in vain.
 	longDrain = 10 * time.Minute
 	// nearLimit is the share of limits.connections from which on it is told.
@@ -46,8 +48,8 @@ const (
 	fewestForeign = 10
 	// fewestErrors is how many requests a node must fail between two statuses.
 	fewestErrors = 5
-	// stormRate is how many sessions a second must begin before that may be a storm, and stormShare the share of all, one in so many,
-	// that must begin between two statuses.
+	// stormRate is how many sessions must begin within a second before that may be a storm, and stormShare which share of all, one in so
+	// many.
 	stormRate  = 50
 	stormShare = 10
 )
@@ -242,6 +244,13 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
 	}
 	f.ofRefusals(c)
+	sessions := 0
+	for _, n := range c.Nodes {
+		sessions += n.Sessions
+	}
+	if Storm(c.Recent.Peak, sessions) {
+		f.add(p, "A storm at %s: within one second of the last minute %s began; what has cut them off from what they had?", c.Name, count(int(c.Recent.Peak), "session"))
+	}
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
 	}
@@ -296,20 +305,14 @@ func (f *findings) ofGrowth(c, before *Cluster) {
 	if refused, made := Grown(c.Upgrades.Refused, before.Upgrades.Refused), Grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
 		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)
 	}
-	sessions := 0
 	was := map[string]uint64{}
 	for _, n := range before.Nodes {
 		was[n.Name] = n.Errors
 	}
 	for _, n := range c.Nodes {
-		sessions += n.Sessions
 		if errors := Grown(n.Errors, was[n.Name]); errors >= fewestErrors {
 			f.add(Problem{Level: warn, Cluster: c.Name, Node: n.Name}, "%s of %s fails requests: %d within %.0f s", n.Name, c.Name, errors, seconds)
 		}
-	}
-	begun := Grown(c.Handshakes.Made, before.Handshakes.Made)
-	if float64(begun) >= stormRate*seconds && begun*stormShare >= uint64(sessions) {
-		f.add(p, "A storm at %s: %s sessions begin a second", c.Name, notice.Thousands(int(float64(begun)/seconds)))
 	}
 }
 

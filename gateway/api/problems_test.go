@@ -76,7 +76,7 @@ func TestProblems(t *testing.T) {
 		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"old keys":    {unauthorized(api.Auth{Asks: "jwks", LetsIn: true}), true, "warn The keys of auth.jwt.jwks of chat cannot be fetched, and those that are known stay in use (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"authorized":  {unauthorized(api.Auth{Asks: "jwks", Up: true}), true, "", ""},
-		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 10} }, false, "", ""},
+		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 9} }, false, "", ""},
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
@@ -97,7 +97,9 @@ func TestProblems(t *testing.T) {
 		"source away": {func(s *api.Status) { s.Clusters[0].NodesError = "no such host" }, true, "warn Nodes of chat cannot be looked for, and those that are known stay: no such host", ""},
 		"refusals":    {func(s *api.Status) { s.Clusters[0].Upgrades.Refused = 12 }, false, "warn The nodes of chat refuse most upgrades: 12 of 12", ""},
 		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
-		"storm":       {func(s *api.Status) { s.Clusters[0].Handshakes.Made = 700 }, false, "warn A storm at chat: 70 sessions begin a second", ""},
+		"storm":       {func(s *api.Status) { s.Clusters[0].Recent.Peak = 240 }, true, "warn A storm at chat: within one second of the last minute 240 sessions began; what has cut them off from what they had?", ""},
+		"no storm":    {func(s *api.Status) { s.Clusters[0].Recent.Peak = 49 }, true, "", ""},
+		"all poll":    {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},

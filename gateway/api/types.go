@@ -87,6 +87,7 @@ type Cluster struct {
 // Recent is what a replica has counted in the last minute.
 type Recent struct {
 	Made      uint64            `json:"made" doc:"handshakes and direct connects that came to a session"`
+	Peak      uint64            `json:"peak" doc:"the most of them within one second"`
 	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
 }
 
@@ -112,7 +113,14 @@ type Old struct {
 }
 
 // Stuck reports whether so many poll that something seems to keep them from WebSockets.
-func (o Old) Stuck() bool { return o.All >= fewestOld && o.Polling*pollingShare >= o.All }
+func (o Old) Stuck() bool {
+	return o.All >= fewestOld && o.Polling*pollingShare >= o.All || o.All >= fewestAllPolling && o.Polling == o.All
+}
+
+// Storm reports whether so many sessions began within a second, of so many that there are, as after something has cut them all.
+func Storm(begun uint64, sessions int) bool {
+	return begun >= stormRate && begun*stormShare >= uint64(max(sessions, 0))
+}
 
 // Fault is a sign that something is set up wrongly.
 type Fault struct {

@@ -75,6 +75,7 @@ type Replica struct {
 	recent   recent
 	compared notice.Limiter[*comparison] // differences that the log tells of
 	polling  notice.Limiter[string]      // clusters whose clients poll
+	storms   notice.Limiter[string]      // clusters
 
 	addrs       atomic.Pointer[[]net.Addr] // of the listeners
 	admin       *http.Server
@@ -110,6 +111,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[string]{Pause: pollingQuiet},
+		storms: notice.Limiter[string]{Pause: stormQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
 		}, []string{"outcome"}),

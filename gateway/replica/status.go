@@ -161,6 +161,9 @@ func (p *part) old(nodes []cluster.Status) api.Old {
 	return api.Old{All: min(all, polling+sockets), Polling: polling}
 }
 
+// stormQuiet is how long the log does not repeat that there is a storm.
+const stormQuiet = 10 * time.Minute
+
 // pollingQuiet is how long the log does not repeat that a cluster's clients poll.
 const pollingQuiet = time.Hour
 
