@@ -35,6 +35,7 @@ type memory struct {
 	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
 	late      spate                                 // answers to POSTs
 	errors    spate                                 // in answers to requests of its sessions
+	gone      spate                                 // sessions that it had for a while and does not know
 	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
 
 	mu        sync.Mutex
@@ -45,13 +46,10 @@ type memory struct {
 	last      time.Time
 }
 
-// forgot notes that a session which was bound then is unknown to the node now, and reports whether that is the node's habit, as
+// forgot notes that a session which was bound a moment ago is unknown to the node now, and reports whether that is the node's habit, as
 // it is of several servers behind one address. A node that was restarted has forgotten all that it made before, but none that it
 // makes later; and now and then a client asks for a session that it has just ended.
 func (m *memory) forgot(bound, now time.Time) bool {
-	if now.Sub(bound) > freshTime {
-		return false
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now.Sub(m.began) > memoryWindow {

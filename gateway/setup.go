@@ -21,6 +21,7 @@ const (
 	faultPath        = "path"
 	faultNodeList    = "node_list"
 	faultForgetful   = "forgetful_node"
+	faultRestarted   = "restarted_node"
 	faultStore       = "store"
 	faultNoSession   = "no_session"
 	faultUpgrade     = "upgrade"
@@ -122,7 +123,16 @@ func (x *exchange) tellForgotten() {
 	if x.route.ended.Has(x.Query.SID) {
 		return
 	}
-	if x.route.memory(x.Node).forgot(x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()) {
+	m, bound, now := x.route.memory(x.Node), x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()
+	if now.Sub(bound) > freshTime {
+		if n, _ := m.gone.more(now, 0); n >= fewestForgotten {
+			x.route.blamed.Store(now.UnixNano())
+			x.tellFault(faultRestarted, x.Node.Name, "a node does not know sessions that it has had for a while: was it started anew, or does it lose them?",
+				"node", x.Node.Name, "address", x.Node.Address, "n", n)
+		}
+		return
+	}
+	if m.forgot(bound, now) {
 		x.route.blamed.Store(time.Now().UnixNano())
 		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? "+
 			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.Node.Name, "address", x.Node.Address)
@@ -215,7 +225,7 @@ func (x *exchange) tellUnknown() {
 		}
 		x.tellFault(faultStranger, "", words, "client", client)
 	default:
-		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix?",
+		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix, and does it let each of them in? See their logs",
 			"client", client)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 )
 
@@ -171,6 +172,24 @@ func TestTheStoreIsNotBlamedForANode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A node that does not know what it has had for a while has been started anew, or loses sessions.
+func TestANodeThatLosesOldSessionsIsTold(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", forgetful())
+	w := &wrapStore{Store: affinity.NewMemory(10)}
+	w.onLookup = func(b *affinity.Binding) { b.Expires = time.Now().Add(b.TTL() - 15*time.Second) }
+	s, log := warned(t, withNodes(n), withStore(w))
+	c := dial(t, s.addr)
+	for i := range 4 {
+		s.bind(fmt.Sprint("old", i), n)
+		c.expect(get(pollTarget(fmt.Sprint("old", i))), 400, unknownSID)
+		if i < 2 && log.String() != "" {
+			t.Errorf("told after %d: %s", i+1, log.String())
+		}
+	}
+	s.once(log, "a node does not know sessions that it has had for a while: was it started anew, or does it lose them?\" cluster=c1 node=n1 address="+n.addr, "restarted_node", 2)
 }
 
 func TestANodeThatIsRestartedIsNotTold(t *testing.T) {
