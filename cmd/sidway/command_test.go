@@ -145,6 +145,7 @@ affinity.redis             redis://127.0.0.1:6379/1
 affinity.password          none
 affinity.prefix            chat:
 affinity.cache             1000000
+affinity.unready_after     0s
 access_log                 true
 log.level                  info
 log.format                 text

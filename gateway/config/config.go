@@ -77,6 +77,8 @@ type Affinity struct {
 	Password string // for Redis, which is in the URL too; never log it
 	Prefix   string // what every key in Redis starts with
 	Cache    int    // bindings kept in memory, at most
+	// UnreadyAfter is how long Redis may be of no use before /readyz says no; 0: it may for ever.
+	UnreadyAfter time.Duration
 }
 
 // String names the store without user, password and options, for people and logs.

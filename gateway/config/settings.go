@@ -62,6 +62,8 @@ left out: in memory, for a single replica`),
 		withDefault("sidway:", "what every key in Redis starts with; the cluster's name follows"),
 	one("affinity.cache", func(c *Config) *int { return &c.Affinity.Cache }, whole(1, 1_000_000_000)).
 		withDefault("1000000", "sessions remembered in memory, at most"),
+	one("affinity.unready_after", func(c *Config) *time.Duration { return &c.Affinity.UnreadyAfter }, between(0, 24*time.Hour)).
+		withDefault("0s", "for so long Redis may be of no use until /readyz says no; 0 for ever, so that it does not take all replicas out"),
 	one("access_log", func(c *Config) *bool { return &c.AccessLog }, parseBool).withDefault("false", "").
 		withComment(`One line in the log, of level info, for each request and for the end of each WebSocket. A request then has an id, which its
 node gets as X-Request-ID: the one that it came with, if that is a plain word, else a new one. log.access writes these lines elsewhere.`).

@@ -88,6 +88,11 @@ func (r *Replica) sweep(ctx context.Context) error {
 			}
 			r.reloading.Unlock()
 			r.gateway.SetMissing(r.board.Missing())
+			if r.askStores((*affinity.Cached).Fault) == nil {
+				r.away.Store(0)
+			} else {
+				r.away.CompareAndSwap(0, now.UnixNano())
+			}
 			r.tellStorms(second)
 			if second%recentEvery == 0 {
 				r.recent.note(now, r.gateway.Figures())

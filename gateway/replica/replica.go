@@ -72,6 +72,7 @@ type Replica struct {
 	board    *control.Board
 	events   api.Events
 	started  time.Time
+	away     atomic.Int64 // since when Redis has been of no use, in ns since 1970; 0: it is of use
 	recent   recent
 	compared notice.Limiter[*comparison] // differences that the log tells of
 	polling  notice.Limiter[string]      // clusters whose clients poll
@@ -224,12 +225,15 @@ func (r *Replica) AdminAddr() net.Addr {
 }
 
 // ready tells a load balancer whether to send clients here. Nodes that were not found yet count, and a Redis that was of no use yet, since sessions would be
-// known to this replica alone; one that goes down later does not, since this replica serves on.
+// known to this replica alone; one that goes down later does not, since this replica serves on, unless affinity.unready_after says so.
 func (r *Replica) ready() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")
 	}
 	all := []error{r.askStores((*affinity.Cached).Ready)}
+	if since, after := r.away.Load(), r.cfg.Load().Affinity.UnreadyAfter; after > 0 && since > 0 && time.Since(time.Unix(0, since)) >= after {
+		all = append(all, r.askStores((*affinity.Cached).Fault))
+	}
 	for _, p := range r.parts() {
 		if err := p.nodes.Ready(); err != nil {
 			all = append(all, fmt.Errorf("discover: cluster %s: %w", p.cfg.Name, err))

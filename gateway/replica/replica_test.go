@@ -240,6 +240,30 @@ func TestNotReadyWithoutItsRedis(t *testing.T) {
 	readyz("without redis", 200, "ready")
 }
 
+// A replica that is told to is not ready while Redis has been away for a while.
+func TestNotReadyWhileRedisIsAwayForLong(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis, cfg.Affinity.UnreadyAfter = rdb.URL(), 2*time.Second
+	r := start(t, cfg)
+	says := func(what string, status int) {
+		t.Helper()
+		affinitytest.Eventually(t, what, func() bool { got, _ := fetch(t, r.adminURL("/readyz")); return got == status })
+	}
+	says("ready", 200)
+	rdb.Kill()
+	killed := time.Now()
+	says("not ready", 503)
+	if took := time.Since(killed); took < 2*time.Second {
+		t.Errorf("not ready after %v", took)
+	}
+	if _, body := fetch(t, r.adminURL("/readyz")); !strings.Contains(body, "affinity.redis: cluster chat: ") {
+		t.Errorf("it says %s", body)
+	}
+	rdb.Restart()
+	says("ready again", 200)
+}
+
 // TestNoNodeIsLoggedOnceAndWhenItIsOver has both nodes of a cluster go, and one come back.
 func TestNoNodeIsLoggedOnceAndWhenItIsOver(t *testing.T) {
 	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
