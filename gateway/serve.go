@@ -127,7 +127,7 @@ func (c *clientConn) decode() {
 	x.tellPath()
 	x.tellProbe()
 	x.tellProxy()
-	if c.surplus && x.Query.SID == "" {
+	if c.surplus && x.Query.SID == "" || x.Kind.MakesSession() && c.g.short.Load() {
 		c.fail(engineio.Full)
 		return
 	}

@@ -1,7 +1,8 @@
-// Package quota tells how many processors the system lets this process use at the moment. Go's runtime asks the same, but only
-// until somebody sets GOMAXPROCS, only at the innermost cgroup, and it takes every limit below two for two.
+// Package quota tells how many processors, and how much memory, the system lets this process use at the moment. Go's runtime asks for
+// processors too, but only until somebody sets GOMAXPROCS, only at the innermost cgroup, and it takes every limit below two for two.
 //
 //	n := quota.Processors(os.DirFS("/"))
+//	bytes := quota.Memory(os.DirFS("/"))
 //
 // It reads /proc and the cgroup filesystems of Linux, both versions. Where there is none it knows no limit.
 package quota
@@ -22,7 +23,7 @@ import (
 // limits nothing.
 func Processors(system fs.FS) int {
 	n := affinity(system)
-	if q := lowest(system); q < float64(n) {
+	if q := lowest(system, "cpu", quotaOf, quotaOf1); q < float64(n) {
 		n = int(math.Ceil(q))
 	}
 	return max(1, n)
@@ -47,9 +48,28 @@ func affinity(system fs.FS) int {
 	return n
 }
 
-// lowest returns the lowest quota of all cgroups that this process is in, in processors.
-func lowest(system fs.FS) float64 {
-	unified, cpu := memberships(system)
+// Memory returns how many bytes of memory this process may use, by its cgroup and each one above it; 0: as much as there is.
+func Memory(system fs.FS) int64 {
+	const none = 1 << 60 // version 1 says so by a number of pages near the largest
+	q := lowest(system, "memory", bytesIn("memory.max"), bytesIn("memory.limit_in_bytes"))
+	if q >= none {
+		return 0
+	}
+	return int64(q)
+}
+
+// bytesIn returns what reads a file of a cgroup that holds a number of bytes, or "max" for none.
+func bytesIn(name string) func(system fs.FS, dir string) float64 {
+	return func(system fs.FS, dir string) float64 {
+		text, _ := fs.ReadFile(system, path.Join(dir, name))
+		return share(string(text), "1")
+	}
+}
+
+// lowest returns the lowest limit of all cgroups that this process is in: of version 2 read by one function, and of version 1's controller by
+// the other.
+func lowest(system fs.FS, controller string, second, first func(fs.FS, string) float64) float64 {
+	unified, own := memberships(system, controller)
 	mounts, _ := fs.ReadFile(system, "proc/self/mountinfo")
 	q := math.Inf(1)
 	for line := range strings.Lines(string(mounts)) {
@@ -59,12 +79,12 @@ func lowest(system fs.FS) float64 {
 		if len(at) < 5 || len(what) < 3 {
 			continue
 		}
-		group, read := "", quotaOf
+		group, read := "", second
 		switch {
 		case what[0] == "cgroup2":
 			group = unified
-		case what[0] == "cgroup" && slices.Contains(strings.Split(what[2], ","), "cpu"):
-			group, read = cpu, quotaOf1
+		case what[0] == "cgroup" && slices.Contains(strings.Split(what[2], ","), controller):
+			group, read = own, first
 		}
 		for dir := below(at[3], group); dir != ""; dir = parent(dir) {
 			q = min(q, read(system, strings.TrimPrefix(path.Join(unescape.Replace(at[4]), dir), "/")))
@@ -73,8 +93,8 @@ func lowest(system fs.FS) float64 {
 	return q
 }
 
-// memberships returns the cgroup of version 2 and that of version 1's cpu controller, "" for none.
-func memberships(system fs.FS) (unified, cpu string) {
+// memberships returns the cgroup of version 2 and that of one of version 1's controllers, "" for none.
+func memberships(system fs.FS, controller string) (unified, own string) {
 	groups, _ := fs.ReadFile(system, "proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // 1:cpu,cpuacct:/docker/4c76, or 0::/docker/4c76
@@ -82,11 +102,11 @@ func memberships(system fs.FS) (unified, cpu string) {
 		case len(f) < 3:
 		case f[0] == "0":
 			unified = f[2]
-		case slices.Contains(strings.Split(f[1], ","), "cpu"):
-			cpu = f[2]
+		case slices.Contains(strings.Split(f[1], ","), controller):
+			own = f[2]
 		}
 	}
-	return unified, cpu
+	return unified, own
 }
 
 // below returns where group is below a mount of root: "/" for the mount itself, "" where it is not below it.

@@ -99,3 +99,30 @@ func FuzzProcessors(f *testing.F) {
 		}
 	})
 }
+
+func TestMemory(t *testing.T) {
+	const v1 = "33 31 0:30 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+	for name, tt := range map[string]struct {
+		files files
+		want  int64
+	}{
+		"nothing to read": {files{}, 0},
+		"v2":              {files{"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": unified, "sys/fs/cgroup/memory.max": "536870912\n"}, 512 << 20},
+		"v2, no limit":    {files{"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": unified, "sys/fs/cgroup/memory.max": "max\n"}, 0},
+		"v2, the pod's is lower": {files{
+			"proc/self/cgroup": "0::/pod/c\n", "proc/self/mountinfo": unified,
+			"sys/fs/cgroup/pod/memory.max": "1000\n", "sys/fs/cgroup/pod/c/memory.max": "2000\n",
+		}, 1000},
+		"v1": {files{
+			"proc/self/cgroup": "4:memory:/a\n2:cpu:/b\n", "proc/self/mountinfo": cpu + v1,
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "3000\n",
+		}, 3000},
+		"v1, no limit": {files{
+			"proc/self/cgroup": "4:memory:/\n", "proc/self/mountinfo": v1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 0},
+	} {
+		if got := quota.Memory(tt.files.system()); got != tt.want {
+			t.Errorf("%s: %d bytes, want %d", name, got, tt.want)
+		}
+	}
+}

@@ -76,3 +76,11 @@ func Traced(answers ...string) (t api.Trace) {
 	judge(&t, all, nil)
 	return t
 }
+
+// LimitMemory limits this process's memory by another filesystem.
+func LimitMemory(r *Replica, system fs.FS) {
+	before := r.system
+	r.system = system
+	r.limitMemory()
+	r.system = before
+}

@@ -93,6 +93,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 			} else {
 				r.away.CompareAndSwap(0, now.UnixNano())
 			}
+			r.watchMemory()
 			r.tellStorms(second)
 			if second%recentEvery == 0 {
 				r.recent.note(now, r.gateway.Figures())

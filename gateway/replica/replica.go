@@ -96,6 +96,7 @@ type Replica struct {
 	descriptors uint64                    // that the process may open
 
 	system     fs.FS // the root of the filesystem
+	short      bool  // memory runs short
 	processors int   // that the process may use
 	busy       bool  // the loops keep theirs
 }
@@ -162,6 +163,7 @@ func (r *Replica) open(cfg *config.Config) error {
 		return err
 	}
 	r.shareProcessors()
+	r.limitMemory()
 	r.tunnels = tunnel.New()
 	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log})
 	next, err := r.nextParts(cfg, true)
