@@ -3,6 +3,7 @@ package affinity
 import (
 	"context"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -308,6 +309,19 @@ func (m *Memory) Len() int {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// All yields the live bindings, some time between its begin and its end. It holds no lock while it yields.
+func (m *Memory) All() iter.Seq2[string, Binding] {
+	return func(yield func(string, Binding) bool) {
+		for i := range m.shards {
+			for _, sid := range m.keys(i) {
+				if b, ok := m.peek(sid); ok && !yield(sid, b) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // keys returns the sids of one shard, those used last first.

@@ -39,6 +39,15 @@ func encode(b Binding) string {
 	return string(dst)
 }
 
+// MarshalText writes b as Redis keeps it, without Expires.
+func (b Binding) MarshalText() ([]byte, error) { return []byte(encode(b)), nil }
+
+// UnmarshalText reads what MarshalText wrote, also by another version.
+func (b *Binding) UnmarshalText(text []byte) (err error) {
+	*b, err = decode(string(text))
+	return err
+}
+
 // decode reads what encode wrote. The error never repeats the value.
 func decode(value string) (Binding, error) {
 	form, rest, _ := strings.Cut(value, " ")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -74,6 +75,22 @@ func (g *Gateway) StopListening(l net.Listener) {
 			return true
 		})
 	})
+}
+
+// File returns a file of the socket of a listener that Listen took over, for another process that is to accept by it too.
+func (g *Gateway) File(l net.Listener, name string) (*os.File, error) {
+	d, fd := g.drivers[0], -1
+	d.do(func() {
+		for _, a := range d.acceptors {
+			if a.listener == l {
+				fd = sock.Spare(a.fd)
+			}
+		}
+	})
+	if fd < 0 {
+		return nil, errors.New("no descriptor is left for it")
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // descriptor returns a descriptor for a loop of the socket that c has. c is to be closed then.

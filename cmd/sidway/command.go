@@ -21,11 +21,12 @@ const (
 
 // command is one call of sidway with what it reads and writes.
 type command struct {
-	env     []string // as os.Environ returns it
-	stdout  io.Writer
-	stderr  io.Writer
-	hangups <-chan os.Signal // each SIGHUP; nil for none
-	reopens <-chan os.Signal // each SIGUSR1, likewise
+	env       []string // as os.Environ returns it
+	stdout    io.Writer
+	stderr    io.Writer
+	hangups   <-chan os.Signal // each SIGHUP; nil for none
+	reopens   <-chan os.Signal // each SIGUSR1, likewise
+	handovers <-chan os.Signal // each SIGUSR2, likewise
 }
 
 // verb is one of sidway's commands. What is run, helped with, completed and told in the manual is made of these.

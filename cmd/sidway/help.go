@@ -33,6 +33,7 @@ const serveHelp = `sidway serve --config FILE [flags]
 sidway serve --node URL [--node URL]… [flags]
 
 Serves clients until SIGTERM or SIGINT, then ends gracefully; a second signal ends it at once.
+SIGUSR2 has the program started again, which takes the listeners over without a refused connection.
 
 %s
 Every other setting has a flag named after its key, as --limits.idle-time 75s: sidway help settings.

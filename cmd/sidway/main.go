@@ -10,7 +10,7 @@
 //	sidway version
 //
 // SIGTERM ends a replica gracefully, so does SIGINT without shutdown.notice, and a second signal ends it at once. SIGHUP has the settings read again, and
-// SIGUSR1 the file of the access log opened again. The exit status is 0 when all went well, 1 when
+// SIGUSR1 the file of the access log opened again. SIGUSR2 has the program started again, which takes the listeners over. The exit status is 0 when all went well, 1 when
 // it did not, and 2 when the command was not understood.
 package main
 
@@ -29,6 +29,8 @@ func main() {
 	signal.Notify(hangups, syscall.SIGHUP) // whose usual effect is to end the process
 	reopens := make(chan os.Signal, 1)
 	signal.Notify(reopens, syscall.SIGUSR1) // likewise
+	handovers := make(chan os.Signal, 1)
+	signal.Notify(handovers, syscall.SIGUSR2) // likewise
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
@@ -40,6 +42,6 @@ func main() {
 		}
 		cancel(nil)
 	}()
-	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups, reopens: reopens}
+	c := command{env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, hangups: hangups, reopens: reopens, handovers: handovers}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }

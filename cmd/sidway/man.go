@@ -38,6 +38,12 @@ has the settings read again.
 .TP
 .B SIGUSR1
 has the file of the access log opened again.
+.TP
+.B SIGUSR2
+has the program started again by its path, with the same arguments, which takes the listeners over; the older process keeps its
+WebSockets until they end, or until
+.BR shutdown.deadline .
+A successor that fails changes nothing.
 `)
 	section("EXIT STATUS", "0 when all went well, 1 when it did not, and 2 when the command was not understood.\n")
 	_, err := fmt.Fprint(c.stdout, b.String())

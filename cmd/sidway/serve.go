@@ -119,6 +119,7 @@ func (c command) serve(ctx context.Context, args []string) error {
 	var work sync.WaitGroup
 	work.Go(func() { c.reload(ctx, r, s.file) })
 	work.Go(func() { c.reopen(ctx, access) })
+	work.Go(func() { c.handOver(ctx, r, cancel) })
 	defer work.Wait()
 	defer cancel()
 	return r.Run(ctx)

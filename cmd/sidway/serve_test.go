@@ -29,6 +29,9 @@ const atOnce = "GORACE=atexit_sleep_ms=0"
 // TestMain lets the test's own binary be sidway, so that signals can be sent to a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_IS_SIDWAY") == "1" {
+		if limit, err := time.ParseDuration(os.Getenv("TEST_SUCCESSOR_TIME")); err == nil {
+			successorTime = limit
+		}
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -13,9 +13,12 @@ import (
 	"github.com/sidway/sidway/gateway/replica"
 )
 
-// inherited returns the sockets that systemd has opened for this process, as sd_listen_fds(3) tells of them. The one whose
+// inherited returns the sockets that a predecessor or systemd has opened for this process, the latter as sd_listen_fds(3) tells of them. The one whose
 // FileDescriptorName is admin is for the admin address, all others are for clients.
 func inherited() (s replica.Sockets, err error) {
+	if s, isSuccessor, err := handedOver(); isSuccessor {
+		return s, err
+	}
 	named, err := activation.ListenersWithNames()
 	if err != nil {
 		return s, fmt.Errorf("the sockets of systemd: %w", err)

@@ -109,6 +109,54 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
+// What systemd has opened goes on to the successor, by the names that it has, and systemd is told which process is the one to watch.
+func TestSystemdFollowsASuccessor(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "page") }))
+	defer node.Close()
+	listen, admin := free(t), free(t)
+	m, env := startManager(t)
+	f := &family{process: startCommand(t, []string{env, "WATCHDOG_USEC=1000000", "SIDWAY_SHUTDOWN_DEADLINE=1s"}, "/bin/sh", "-c", `WATCHDOG_PID=$$ exec "$@"`, "sh", "systemd-socket-activate",
+		"--fdname=web:admin", "-l", listen, "-l", admin, "-E", "TEST_IS_SIDWAY", "-E", "GORACE", "-E", "NOTIFY_SOCKET", "-E", "WATCHDOG_USEC",
+		"-E", "WATCHDOG_PID", "-E", "SIDWAY_SHUTDOWN_DEADLINE", os.Args[0], "serve", "--node", node.URL, "--listen", "fd:web", "--admin", "192.0.2.1:90")}
+	f.expect(t, "Listening on "+admin)
+	get(t, "http://"+listen+"/")
+	m.hears("READY=1")
+	f.expect(t, "msg=serving")
+	pid, connects := f.cmd.Process.Pid, connecting(t, "tcp", listen)
+	for range 2 {
+		pid = f.succeed(t, pid)
+		m.hears(fmt.Sprintf("MAINPID=%d", pid))
+		m.hears("READY=1", "serving on ["+listen+"], admin on "+admin)
+		m.hears("WATCHDOG=1")
+		if status, body := get(t, "http://"+admin+"/readyz"); status != 200 {
+			t.Errorf("got %d %s", status, body)
+		}
+	}
+	connects()
+}
+
+// A container would end with its first process, so that has no successor.
+func TestTheFirstProcessHasNoSuccessor(t *testing.T) {
+	f := &family{process: startCommand(t, nil, "unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "/bin/sh", "-c",
+		`exec "$@"`, "sh", os.Args[0], "serve", "--admin", "off", "--node", "http://127.0.0.1:1", "--listen", "127.0.0.1:0")}
+	f.expect(t, "msg=serving")
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", f.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	f.expect(t, "no successor has taken over")
+	if line := f.log.Text(); !strings.Contains(line, "this is process 1") {
+		t.Error(line)
+	}
+}
+
 func TestSystemdOpensOneAdminAddress(t *testing.T) {
 	p := startCommand(t, nil, "systemd-socket-activate", "--fdname=admin:admin", "-l", free(t), "-l", free(t),
 		"-E", "TEST_IS_SIDWAY", "-E", "GORACE", os.Args[0], "serve", "--node", "http://127.0.0.1:1")

@@ -109,6 +109,28 @@ func (b *Board) Add(nodes *Nodes) {
 	}
 }
 
+// Fields returns what operators have changed of a cluster in this process alone, for SetFields of another one; empty: nothing, or Redis
+// has it.
+func (b *Board) Fields(cluster string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.posts[cluster]; p != nil && b.redis == nil && len(p.fields) > 0 {
+		text, _ := json.Marshal(p.fields) // of strings, so there is no error
+		return string(text)
+	}
+	return ""
+}
+
+// SetFields has a cluster follow what Fields has returned, unless changes are kept in Redis.
+func (b *Board) SetFields(cluster, text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var fields map[string]string
+	if p := b.posts[cluster]; p != nil && b.redis == nil && json.Unmarshal([]byte(text), &fields) == nil {
+		_ = b.follow(p, fields) // it leaves out what it cannot read
+	}
+}
+
 // Remove forgets a cluster, but not what is in Redis of it.
 func (b *Board) Remove(cluster string) {
 	b.mu.Lock()

@@ -1,9 +1,12 @@
 package replica
 
 import (
+	"context"
 	"io/fs"
+	"net"
 	"time"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
 )
@@ -83,4 +86,21 @@ func LimitMemory(r *Replica, system fs.FS) {
 	r.system = system
 	r.limitMemory()
 	r.system = before
+}
+
+// Kin returns the stores of a process and its successor, which know each other over these connections, and what ends that.
+func Kin(a, b net.Conn) (x, y affinity.Store, end func()) {
+	var stores [2]affinity.Store
+	var all [2]kin
+	for i, conn := range []net.Conn{a, b} {
+		m, k := affinity.NewMemory(1<<16), &all[i]
+		k.add(k.open(conn, func(_ *link, words []string) {
+			var b affinity.Binding
+			if b.UnmarshalText([]byte(words[3])) == nil {
+				_ = m.Bind(context.Background(), words[2], b)
+			}
+		}))
+		stores[i] = sharedMemory{m, "chat", k}
+	}
+	return stores[0], stores[1], func() { all[0].close(); all[1].close() }
 }

@@ -19,6 +19,8 @@ type Sockets struct {
 	// none, they stand in for all that it has.
 	Listen map[string][]net.Listener
 	Admin  net.Listener // nil: admin.listen
+	// Handed is what a predecessor has given, nil where there is none.
+	Handed *Handed
 }
 
 // listener is a socket that clients connect to.
@@ -70,7 +72,7 @@ func (r *Replica) nextListeners(listen []config.Listener) (*listening, error) {
 			next.gone = slices.Delete(next.gone, i, i+1)
 			continue
 		}
-		l, err := w.open()
+		l, err := r.openListener(w)
 		if errors.Is(err, syscall.EADDRINUSE) && len(next.gone) > 0 {
 			err = fmt.Errorf("%w; if one that goes has this address, restart, or take that one out first", err)
 		}
@@ -116,12 +118,13 @@ func (r *Replica) inherit(listen []config.Listener) (all []wanted, err error) {
 	return all, nil
 }
 
-func (w wanted) open() (*listener, error) {
+func (r *Replica) openListener(w wanted) (*listener, error) {
 	l := &listener{Listener: w.Listener, socket: w.socket}
 	path, isPath := w.Path()
 	var err error
 	switch {
 	case w.socket != nil:
+	case r.handed.take(l):
 	case isPath:
 		l.socket, l.file, err = listenUnix(path, w.Mode)
 	default:

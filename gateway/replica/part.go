@@ -30,6 +30,7 @@ type part struct {
 	state  func(affinity.State, error) // logs it
 	stores *atomic.Int64               // how many there were: what those before the last one say is not told
 
+	kin    *kin
 	store  *affinity.Cached // nil in memory mode
 	losses *losses          // likewise
 	extras extras
@@ -46,7 +47,7 @@ type work struct {
 
 // newPart makes a part of a cluster that there was not before.
 func (r *Replica) newPart(cfg config.Cluster, a config.Affinity) *part {
-	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name), looks: new(work), state: r.tellState(cfg.Name), stores: new(atomic.Int64)}
+	p := &part{cfg: cfg, nodes: control.NewNodes(cfg, r.updateGateway), count: r.metrics.BindingOutcome(cfg.Name), looks: new(work), kin: &r.kin, state: r.tellState(cfg.Name), stores: new(atomic.Int64)}
 	r.tellNodes(p.nodes)
 	p.taken = r.tellTaken(cfg.Name, p.count)
 	p.memory = newMemory(a.Cache, r.log, p.count, r.metrics.BindingsHeld(cfg.Name))
@@ -110,7 +111,7 @@ func (p *part) route() gateway.Route {
 		CORS:             corsOf(p.cfg.CORS),
 		Guard:            guardOf(p.cfg.Guard),
 		Cluster:          p.nodes.Cluster,
-		Store:            p.memory.Memory,
+		Store:            sharedMemory{p.memory.Memory, p.cfg.Name, p.kin},
 		OnTaken:          p.taken,
 	}
 	if p.store != nil {

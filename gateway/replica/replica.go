@@ -92,6 +92,11 @@ type Replica struct {
 	redis     redis.UniversalClient // nil in memory mode
 	running   context.Context       // of what goes on all the time; nil before Run
 
+	adminGiven  bool // somebody else has opened it
+	handed      *Handed
+	kin         kin
+	succeeded   atomic.Bool // a successor serves
+	handovers   *prometheus.CounterVec
 	given       map[string][]net.Listener // sockets by name, see Sockets
 	descriptors uint64                    // that the process may open
 
@@ -109,13 +114,16 @@ func New(cfg *config.Config, log *slog.Logger) (*Replica, error) {
 // NewOn is New with sockets that are open already. They are the replica's from now on.
 func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
-		given: s.Listen, adminAt: s.Admin,
+		given: s.Listen, adminAt: s.Admin, adminGiven: s.Admin != nil, handed: s.Handed,
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[string]{Pause: pollingQuiet},
 		storms: notice.Limiter[string]{Pause: stormQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
+		}, []string{"outcome"}),
+		handovers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidway_handovers_total", Help: "Takeovers from a predecessor by this process, and successors that failed to take over from it.",
 		}, []string{"outcome"}),
 		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
@@ -124,9 +132,12 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
 	}
+	for _, outcome := range []string{"done", "failed"} {
+		r.handovers.WithLabelValues(outcome)
+	}
 	r.metrics = gateway.NewMetrics(r.registry)
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		r.reloads, collector{r})
+		r.reloads, r.handovers, collector{r})
 	r.cfg.Store(cfg)
 	r.all.Store(new([]*part))
 	r.addrs.Store(new([]net.Addr))
@@ -260,6 +271,11 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	r.setTrace(config.Trace{})
 	r.updateGateway()
+	r.reloading.Unlock()
+	if err := r.awaitTurn(ctx); err != nil {
+		return err
+	}
+	r.reloading.Lock()
 	n, _, _ := r.connections()
 	err := r.serve()
 	r.reloading.Unlock()
@@ -268,13 +284,16 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	work, failed := errgroup.WithContext(running)
 	work.Go(func() error { return r.sweep(running) })
-	work.Go(func() error { return r.certs.Run(running) })
+	obtaining, stopObtaining := context.WithCancel(running)
+	defer stopObtaining()
+	work.Go(func() error { return r.certs.Run(obtaining) })
 	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
 	if r.admin != nil {
 		work.Go(r.serveAdmin)
 	}
+	r.takeOver()
 	r.log.Info("serving", "listen", r.Addrs(), "admin", r.adminName(), "clusters", len(r.parts()),
 		"store", r.storeName(), "connections", n)
 	r.tellServing("started")
@@ -284,7 +303,12 @@ func (r *Replica) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
-		r.end(errors.Is(context.Cause(ctx), ErrNoNotice))
+		if r.succeeded.Load() {
+			stopObtaining() // the successor does
+			r.retire()
+		} else {
+			r.end(errors.Is(context.Cause(ctx), ErrNoNotice))
+		}
 	case <-failed.Done():
 	}
 	r.reloading.Lock() // a reload that is under way ends first
@@ -315,6 +339,7 @@ func (r *Replica) serveAdmin() error {
 
 // close gives back what New opened.
 func (r *Replica) close() {
+	r.kin.close()
 	for _, p := range r.parts() {
 		p.end(nil)
 	}

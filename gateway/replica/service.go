@@ -14,6 +14,8 @@ func (r *Replica) openAdminListener(address string) (err error) {
 	r.adminListen = address
 	if r.adminAt != nil {
 		r.adminListen = r.adminAt.Addr().String()
+	} else if r.adminAt = r.handed.takeAdmin(address); r.adminAt != nil {
+		return nil
 	} else if r.adminAt, err = net.Listen("tcp", address); err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}

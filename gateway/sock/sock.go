@@ -123,6 +123,20 @@ func zone(ip netip.Addr) uint32 {
 	return 0
 }
 
+// File returns a file of c's socket, which can be handed to another process. Unlike File of package net's sockets it never makes the
+// socket block, which would hold for everybody who has it.
+func File(c syscall.Conn, name string) (*os.File, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := Duplicate(raw)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // Spare returns one more descriptor of the socket, -1 where the system gives none.
 func Spare(fd int) int {
 	dup, _ := duplicate(uintptr(fd))
