@@ -36,6 +36,17 @@ func FindOpenFrame(b []byte) (Open, error) {
 	return wholePacket(message, len(message), true)
 }
 
+// FindProbePong looks for the node's answer to a probe in what it sends after the 101 of an upgrade (Engine.IO protocol 4, "Upgrade"). It
+// returns nil where that is the first message, ErrShort while it is not complete, and an error that wraps ErrNoOpen where the node says
+// something else: a close frame, where another upgrade of the session is under way.
+func FindProbePong(b []byte) error {
+	message, err := firstMessage(b)
+	if err == nil && string(message) != ProbePong {
+		err = ErrNoOpen
+	}
+	return err
+}
+
 // firstMessage returns the first data message in b, aliasing b where it came in one frame.
 func firstMessage(b []byte) ([]byte, error) {
 	var message []byte

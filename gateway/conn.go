@@ -53,6 +53,8 @@ type clientConn struct {
 	x    *exchange // the request in hand
 	n    *nodeConn // that it was sent on
 	kept *nodeConn // an idle one that no other client may use; nil: there is none
+
+	release *release // of the poll in hand; nil: there is none
 }
 
 func (g *Gateway) newClientConn(d *driver, fd int, who caller) *clientConn {

@@ -31,6 +31,10 @@ type driver struct {
 	idle      map[*cluster.Node][]*nodeConn // the newest last
 	idling    int                           // how many those are
 	closed    bool
+
+	toRelease []*clientConn // polls that have been chosen; see ReleasePolls
+	releases  map[*release]struct{}
+	releasing bool // releaseSome is under way
 }
 
 // peer is the address behind a node's name.
@@ -46,6 +50,7 @@ func newDriver(g *Gateway, l *loop.Loop) *driver {
 	d := &driver{
 		g: g, loop: l, clients: map[*clientConn]struct{}{},
 		peers: map[*cluster.Node]peer{}, idle: map[*cluster.Node][]*nodeConn{},
+		releases: map[*release]struct{}{},
 	}
 	d.do(func() { l.OnPanic = g.panicked })
 	return d
@@ -79,6 +84,9 @@ func (d *driver) close() {
 	d.closed = true
 	for c := range d.clients {
 		c.depart()
+	}
+	for r := range d.releases {
+		r.close()
 	}
 	for _, idle := range d.idle {
 		for _, n := range idle {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/sidway/sidway/gateway/sock"
@@ -89,6 +90,10 @@ func (c *clientConn) endRequest() {
 	x := c.x
 	if x == nil {
 		return
+	}
+	if c.release != nil {
+		c.release.pollOver(x.status == http.StatusOK)
+		c.release = nil
 	}
 	x.waited()
 	x.leaveTurn()

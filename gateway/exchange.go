@@ -18,6 +18,7 @@ type exchange struct {
 	redialed bool // only a fresh connection to Node will do
 	taken    bool // the sid that Node made lives on another node
 	unread   bool // the client's body was not read to its end
+	released bool // somebody has tried to have its poll answered
 	panicked bool // a panic has left it in no state to be used again
 
 	streams bool          // the rest of the client's body is forwarded as it comes

@@ -28,6 +28,9 @@ func (u *Unknowns) Came(client string) (many, one bool) {
 // SetDial has g connect to nodes by dial. It comes before Listen.
 func SetDial(g *Gateway, dial func(netip.AddrPort) (int, error)) { g.dial = dial }
 
+// ReleaseWave has some of the polls released that have waited for so long, and returns how many.
+func ReleaseWave(g *Gateway, left int, age time.Duration) int { return g.releaseWave(left, age) }
+
 // Cutoff is what finds out whether clients are cut off after a fixed time.
 type Cutoff struct{ cutoff }
 

@@ -35,6 +35,7 @@ type Metrics struct {
 	bounds      boundMetrics
 	guarded     *prometheus.CounterVec
 	searches    *prometheus.CounterVec
+	released    *prometheus.CounterVec
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	made        *prometheus.HistogramVec
@@ -104,6 +105,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	limited := counter("sidway_limited_total", "Requests, and reads of WebSockets, that a limit on clients has made wait or refused.", "limit", "outcome")
 	m.bounds = newBoundMetrics(limited)
 	m.searches = counter("sidway_searches_total", "Requests whose session's node was looked for by asking the nodes, by what became of it.", "cluster", "outcome")
+	m.released = counter("sidway_polls_released_total", "Polls that were waiting when this replica stopped, by what became of the attempt to have their node answer them.",
+		"cluster", "outcome")
 	m.guarded = counter("sidway_guard_total", "Requests that would harm nodes of some versions, by the rule that they break.", "cluster", "rule", "outcome")
 	m.waits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "sidway_pace_wait_seconds",
@@ -120,7 +123,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help:    "Time from a node's ping on a WebSocket to its client's pong, as they pass here.",
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
-	r.MustRegister(limited, m.guarded, m.searches, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
+	r.MustRegister(limited, m.guarded, m.searches, m.released, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
 	return m
 }
 
@@ -202,7 +205,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
+		m.tunnelTime, m.released, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
 	} {
 		v.DeletePartialMatch(label)
 	}

@@ -17,7 +17,8 @@ type nodeConn struct {
 	loop.Timer
 	d        *driver
 	node     *cluster.Node
-	client   *clientConn // nil: idle
+	client   *clientConn // nil: idle, or a release's
+	release  *release
 	owner    *clientConn // that alone may use it, since it began with a header that names tells; nil: each may
 	tells    string
 	fd       int
@@ -47,6 +48,8 @@ func (n *nodeConn) Event(_ int, e loop.Events) {
 	}
 	c := n.client
 	switch {
+	case n.release != nil:
+		n.release.event()
 	case c != nil:
 		if !n.d.g.guarded(func() { n.serve(c) }) { // n may be another's, or closed, by now
 			c.Fail()
@@ -66,6 +69,10 @@ func (n *nodeConn) serve(c *clientConn) {
 
 // Fail implements loop.Failer.
 func (n *nodeConn) Fail() {
+	if n.release != nil {
+		n.release.Fail()
+		return
+	}
 	if n.client != nil {
 		n.client.Fail()
 		return

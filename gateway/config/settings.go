@@ -165,7 +165,7 @@ pod is deleted; docs/behind.md has more. Whoever stops sidway has to wait for no
 	one("shutdown.deadline", func(c *Config) *time.Duration { return &c.Shutdown.Deadline }, between(0, longest)).
 		withDefault("30s", "requests and WebSockets then have this long to end"),
 	one("shutdown.waves", func(c *Config) *int { return &c.Shutdown.Waves }, whole(1, 1000)).
-		withDefault("10", "WebSockets are closed in so many waves, spread over half of the deadline"),
+		withDefault("10", "WebSockets are closed, and polls released, in so many waves, spread over half of the deadline"),
 	one("runtime.busy_loops", func(c *Config) *bool { return &c.Runtime.BusyLoops }, parseBool).
 		withDefault("true", "GOMAXPROCS is twice the processors, and event loops do not give theirs back while they wait for a moment"),
 }

@@ -143,7 +143,7 @@ func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix 
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
 	b.number++
-	found := map[string]*redis.MapStringStringCmd{}
+	found, handed := map[string]*redis.MapStringStringCmd{}, map[string]*redis.StringSliceCmd{}
 	hearPeers := func() []string { return nil }
 	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
 		for name, post := range posts {
@@ -151,12 +151,16 @@ func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix 
 			p.HSet(ctx, key, b.id, post.countsText(b.number))
 			p.PExpire(ctx, key, countsTTL*time.Duration(post.rarity()))
 			found[name] = p.HGetAll(ctx, key)
+			handed[name] = p.SPopN(ctx, prefix+name+handedKey, mostHanded)
 		}
 		if peers {
 			hearPeers = b.sharePeers(ctx, p, prefix)
 		}
 		return nil
 	})
+	for name, cmd := range handed {
+		adopt(posts[name].nodes.Cluster, cmd.Val())
+	}
 	for name, cmd := range found {
 		fields, err := cmd.Result()
 		if err != nil {

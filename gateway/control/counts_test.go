@@ -7,6 +7,26 @@ import (
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
+// What a replica has counted of polling sessions is counted by others when it has ended, once, and by the next one where there is no other.
+func TestCountsAreHandedOn(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	c, end := startUntil(t, open(t, server), "n1", "n2")
+	c.poll("n1", 2500)
+	c.poll("n2", 3)
+	end()
+	affinitytest.Eventually(t, "they are written", func() bool { return server.Do("SCARD", "sidway:chat:!handed") == "2503" })
+	server.Do("SADD", "sidway:chat:!handed", "x", "x n1", "x n1 y", "x n1 -4", "x n3 4")
+	a, b := start(t, open(t, server), "n1", "n2"), start(t, open(t, server), "n1", "n2")
+	for _, r := range []replica{a, b} {
+		affinitytest.Eventually(t, "they are counted", func() bool {
+			n1, n1s := r.count("n1")
+			n2, n2s := r.count("n2")
+			return n1+n1s == 2500 && n2+n2s == 3
+		})
+	}
+}
+
 // Replicas know of each other's sessions, of those of a dead one for some seconds, and of what is left of an older one not at all.
 func TestCountsAreShared(t *testing.T) {
 	t.Parallel()

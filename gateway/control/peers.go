@@ -114,11 +114,15 @@ func (b *Board) hearPeers(fields map[string]string, now time.Time) (dead []strin
 
 // leave tells the others that this replica ends.
 func (b *Board) leave() {
-	client, prefix, _ := b.now()
-	if client == nil || b.Self == nil {
+	client, prefix, posts := b.now()
+	if client == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	ctx, cancel := context.WithTimeout(context.Background(), boardTime)
 	defer cancel()
+	b.handOn(ctx, client, prefix, posts)
+	if b.Self == nil {
+		return
+	}
 	client.HDel(ctx, prefix+replicasKey, b.id) // a Redis that is away forgets it by itself
 }

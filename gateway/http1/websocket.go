@@ -27,11 +27,14 @@ func (q *Request) CheckWebSocket() error {
 
 // CheckSwitch returns nil if p is a 101 that accepts q's WebSocket (RFC 6455 section 4.2.2) with the right key; else an
 // *Error of 502. It does not allocate.
-func (p *Response) CheckSwitch(q *Request) error {
+func (p *Response) CheckSwitch(q *Request) error { return p.CheckAccept(q.Get(SecWebSocketKey)) }
+
+// CheckAccept is CheckSwitch for a request that was made here, with this key.
+func (p *Response) CheckAccept(key string) error {
 	if p.Status != 101 || !p.WebSocket {
 		return errNoSwitch
 	}
-	want := AcceptKey(q.Get(SecWebSocketKey))
+	want := AcceptKey(key)
 	if p.Repeated(SecWebSocketAccept) || p.Get(SecWebSocketAccept) != string(want[:]) {
 		return errSocketAccept
 	}

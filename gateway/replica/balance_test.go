@@ -82,6 +82,27 @@ func TestReplicasBalanceTogether(t *testing.T) {
 	}
 }
 
+// What a replica that ends has counted is counted on: the node that has its sessions gets no new ones before the other has as many.
+func TestBalanceOutlivesAReplica(t *testing.T) {
+	t.Parallel()
+	rdb := affinitytest.StartRedis(t)
+	n1, n2 := engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})
+	one, both := settings(n1), settings(n1, n2)
+	one.Affinity.Redis, both.Affinity.Redis = rdb.URL(), rdb.URL()
+	ends, stays := start(t, one), start(t, both)
+	awaitReady(t, ends)
+	awaitReady(t, stays)
+	handshakes(t, ends, 100)
+	ends.stop()
+	affinitytest.Eventually(t, "its sessions are counted", func() bool {
+		return statusOf(t, stays).Clusters[0].Nodes[0].Sessions == 100
+	})
+	handshakes(t, stays, 100)
+	if n := len(n2.Sessions()); n < 90 {
+		t.Errorf("the empty node has %d of 100 new sessions", n)
+	}
+}
+
 // A canary gets its share of new sessions, to the session, and another share when it is changed; no session moves.
 func TestCanary(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,11 @@ func (r *Replica) end(atOnce bool) {
 	defer cancel()
 	r.removeSockets()
 	r.gateway.Stop()
+	var polls sync.WaitGroup
+	defer polls.Wait()
+	releasing, stop := context.WithCancel(deadline)
+	defer stop()
+	polls.Go(func() { r.gateway.ReleasePolls(releasing, s.Waves, s.Deadline/2) })
 	// Half of the deadline for the waves leaves clients of the last one as long to take their leave.
 	if err := r.tunnels.Shutdown(deadline, s.Waves, s.Deadline/2); err != nil {
 		r.log.Warn("tunnels were cut at the deadline", "error", err)
