@@ -21,22 +21,26 @@ const (
 
 // Limit bounds the connections of a server of l: beyond MostConnections the handler that New returns answers probes alone, and
 // anything else with 503; beyond a few more they are closed. It has the server pass the handler what it needs for that.
-func Limit(s *http.Server, l net.Listener, log *slog.Logger) net.Listener {
+func Limit(s *http.Server, l net.Listener, log *slog.Logger) *Limited {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
 	}
-	return &limited{Listener: l, log: log, told: notice.Limiter[string]{Pause: time.Hour}}
+	return &Limited{Listener: l, log: log, told: notice.Limiter[string]{Pause: time.Hour}}
 }
 
-type limited struct {
+// Limited is a listener whose connections are bounded.
+type Limited struct {
 	net.Listener
 	log  *slog.Logger
 	told notice.Limiter[string]
 	open atomic.Int64
 }
 
+// Open returns how many connections are open. It may be called concurrently.
+func (l *Limited) Open() int64 { return l.open.Load() }
+
 // Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
+func (l *Limited) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {

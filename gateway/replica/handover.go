@@ -200,9 +200,9 @@ func (r *Replica) handOver(ctx context.Context, start func([]*os.File) (*exec.Cm
 	closeAll(files) // the successor's end of the link, so that its end is seen
 	l := r.kin.open(conn, r.heardOfKin)
 	if err := r.awaitReady(ctx, l); err != nil {
+		_ = successor.Process.Kill()
 		conn.Close()
 		r.kin.remove(l)
-		_ = successor.Process.Kill()
 		if _ = successor.Wait(); errors.Is(err, errEnded) {
 			err = fmt.Errorf("%w: %v", err, successor.ProcessState)
 		}
@@ -247,21 +247,31 @@ func (r *Replica) yield(l *link, pid int) {
 	defer r.reloading.Unlock()
 	r.succeeded.Store(true)
 	r.stopping.Store(true)
-	for _, l := range r.listeners {
-		l.file = nil // the successor's by now
-	}
+	r.disown()
 	r.log.Info("the successor serves; this process keeps its WebSockets until they end, or until shutdown.deadline", "successor", pid,
 		"tunnels", r.tunnels.Len(), "deadline", r.cfg.Load().Shutdown.Deadline)
 	r.tell("MAINPID=%d", pid)
 	l.send(saysTaken + "\n")
 }
 
+// disown leaves files of Unix sockets to the other process, which serves by them.
+func (r *Replica) disown() {
+	for _, l := range r.listeners {
+		l.file = nil
+	}
+}
+
 // awaitTurn waits, where there is a predecessor, until this process knows what that knows and is ready. Nothing is accepted before, so
 // that one that never gets there harms nobody.
-func (r *Replica) awaitTurn(ctx context.Context) error {
+func (r *Replica) awaitTurn(ctx context.Context) (err error) {
 	if r.handed == nil {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			r.disown()
+		}
+	}()
 	l := r.kin.open(r.handed.kin, r.heardOfKin)
 	r.handed.link = l
 	r.kin.add(l)
@@ -328,13 +338,10 @@ func (r *Replica) retire() {
 	defer cancel()
 	r.gateway.Stop()
 	if r.admin != nil {
-		soon, cancel := context.WithTimeout(deadline, adminPatience)
-		if errors.Is(r.admin.Shutdown(soon), context.DeadlineExceeded) {
-			r.admin.Close() // of streams
-		}
-		cancel()
+		r.retireAdmin(deadline)
 	}
 	waves := s.Deadline / 4
+	defer r.releasePolls(deadline, s.Waves, waves)()
 	early, cancelEarly := context.WithTimeout(deadline, s.Deadline-waves)
 	defer cancelEarly()
 	r.gateway.Drain(early)
@@ -351,6 +358,24 @@ func (r *Replica) retire() {
 	}
 	r.gateway.Drain(deadline)
 	r.log.Info("stopped, a successor serves", "took", time.Since(began))
+}
+
+// retireAdmin answers what has come to the admin address. http.Server.Shutdown alone would drop a request that it reads after it has begun.
+func (r *Replica) retireAdmin(ctx context.Context) {
+	r.adminAt.Close()
+	<-r.adminServed
+	r.admin.SetKeepAlivesEnabled(false)
+	soon, cancel := context.WithTimeout(ctx, adminPatience)
+	defer cancel()
+	tick := time.NewTicker(readyTick)
+	defer tick.Stop()
+	for r.adminLimit.Open() > 0 && soon.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-soon.Done():
+		}
+	}
+	r.admin.Close() // of streams
 }
 
 // tunnelsTick is how often a process with a successor looks whether it has tunnels left.

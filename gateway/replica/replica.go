@@ -100,6 +100,9 @@ type Replica struct {
 	given       map[string][]net.Listener // sockets by name, see Sockets
 	descriptors uint64                    // that the process may open
 
+	adminLimit  *admin.Limited
+	adminServed chan struct{} // closed when no connection to admin is accepted any more
+
 	system     fs.FS // the root of the filesystem
 	short      bool  // memory runs short
 	processors int   // that the process may use
@@ -240,7 +243,7 @@ func (r *Replica) AdminAddr() net.Addr {
 // ready tells a load balancer whether to send clients here. Nodes that were not found yet count, and a Redis that was of no use yet, since sessions would be
 // known to this replica alone; one that goes down later does not, since this replica serves on, unless affinity.unready_after says so.
 func (r *Replica) ready() error {
-	if r.stopping.Load() {
+	if r.stopping.Load() && !r.succeeded.Load() {
 		return errors.New("stopping")
 	}
 	all := []error{r.askStores((*affinity.Cached).Ready)}
@@ -290,7 +293,9 @@ func (r *Replica) Run(ctx context.Context) error {
 	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
+	r.adminServed = make(chan struct{})
 	if r.admin != nil {
+		r.adminLimit = admin.Limit(r.admin, r.adminAt, r.log)
 		work.Go(r.serveAdmin)
 	}
 	r.takeOver()
@@ -331,7 +336,8 @@ func (r *Replica) adminName() string {
 }
 
 func (r *Replica) serveAdmin() error {
-	if err := r.admin.Serve(admin.Limit(r.admin, r.adminAt, r.log)); !errors.Is(err, http.ErrServerClosed) {
+	defer close(r.adminServed)
+	if err := r.admin.Serve(r.adminLimit); !errors.Is(err, http.ErrServerClosed) && !r.succeeded.Load() {
 		return fmt.Errorf("admin: %w", err)
 	}
 	return nil

@@ -28,15 +28,22 @@ func (r *Replica) end(atOnce bool) {
 	defer cancel()
 	r.removeSockets()
 	r.gateway.Stop()
-	var polls sync.WaitGroup
-	defer polls.Wait()
-	releasing, stop := context.WithCancel(deadline)
-	defer stop()
-	polls.Go(func() { r.gateway.ReleasePolls(releasing, s.Waves, s.Deadline/2) })
+	defer r.releasePolls(deadline, s.Waves, s.Deadline/2)()
 	// Half of the deadline for the waves leaves clients of the last one as long to take their leave.
 	if err := r.tunnels.Shutdown(deadline, s.Waves, s.Deadline/2); err != nil {
 		r.log.Warn("tunnels were cut at the deadline", "error", err)
 	}
 	r.gateway.Drain(deadline)
 	r.log.Info("stopped", "took", time.Since(began))
+}
+
+// releasePolls has nodes answer the polls that wait here, in waves over some time. What it returns ends that, and waits for its end.
+func (r *Replica) releasePolls(ctx context.Context, waves int, over time.Duration) (end func()) {
+	releasing, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { r.gateway.ReleasePolls(releasing, waves, over) })
+	return func() {
+		stop()
+		work.Wait()
+	}
 }

@@ -68,6 +68,13 @@ func TestEndsGracefully(t *testing.T) {
 
 func TestDeadlineEndsWhatDoesNotEnd(t *testing.T) {
 	node := engineiotest.Start(t, engineiotest.Options{})
+	node.Script(func(w http.ResponseWriter, q *http.Request) bool { // it has no WebSocket by which a poll can be released
+		refused := q.URL.Query().Get("transport") == "websocket"
+		if refused {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		return refused
+	})
 	cfg := settings(node)
 	cfg.Shutdown.Deadline = 300 * time.Millisecond
 	r := start(t, cfg)
