@@ -316,31 +316,6 @@ func (c *clientConn) lostSession(err error) {
 	c.fail(engineio.SessionGone)
 }
 
-// acquire takes a lease on the node, if none is held, at a time that the caller knows.
-func (x *exchange) acquire(now time.Time) {
-	if !x.leased {
-		x.leased = true
-		x.Node.Acquire()
-	}
-	x.heard, x.talked, x.acquired = x.Node.Heard.Load(), x.Node.Talked.Load(), now
-}
-
-// leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.
-func (x *exchange) leave() {
-	if x.leased {
-		x.leased = false
-		x.Node.Release()
-	}
-	if x.Reserved {
-		x.Reserved = false
-		if x.SentAt.IsZero() {
-			x.route.Cluster.Unpick(x.Node)
-		} else {
-			x.route.Cluster.Leave(x.Node)
-		}
-	}
-}
-
 // blame tells the cluster of what may be the node's fault. Any client can send an ordinary request that a node cuts, so
 // that only handshakes and direct connects count.
 func (x *exchange) blame(err error) {

@@ -65,3 +65,28 @@ func (x *exchange) recycle() {
 	*x = exchange{Request: x.Request}
 	exchanges.Put(x)
 }
+
+// acquire takes a lease on the node, if none is held, at a time that the caller knows.
+func (x *exchange) acquire(now time.Time) {
+	if !x.leased {
+		x.leased = true
+		x.Node.Acquire()
+	}
+	x.heard, x.talked, x.acquired = x.Node.Heard.Load(), x.Node.Talked.Load(), now
+}
+
+// leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.
+func (x *exchange) leave() {
+	if x.leased {
+		x.leased = false
+		x.Node.Release()
+	}
+	if x.Reserved {
+		x.Reserved = false
+		if x.SentAt.IsZero() {
+			x.route.Cluster.Unpick(x.Node)
+		} else {
+			x.route.Cluster.Leave(x.Node)
+		}
+	}
+}
