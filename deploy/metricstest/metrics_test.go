@@ -42,7 +42,9 @@ type series map[string][]string
 func live(t *testing.T) series {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops = []config.Listener{{Address: "127.0.0.1:0"}}, "127.0.0.1:0", false
+	cfg.Listen, cfg.Admin.Listen, cfg.Runtime.BusyLoops = []config.Listener{
+		{Address: "127.0.0.1:0"}, {Address: "127.0.0.1:0", TLS: true}, {Address: "127.0.0.1:0", ProxyProtocol: true},
+	}, "127.0.0.1:0", false
 	cfg.Shutdown = config.Shutdown{Deadline: time.Second, Waves: 1}
 	cfg.Affinity.Redis = affinitytest.StartRedis(t).URL()
 	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"chat.example.com"}}).Write(t, t.TempDir(), "a")
@@ -77,6 +79,11 @@ func live(t *testing.T) series {
 		return err == nil && res.StatusCode == 200
 	})
 	traffic(t, clients, admin)
+	for _, foreign := range r.Addrs()[1:] { // which want TLS, and a header of the PROXY protocol
+		if res, err := http.Get("http://" + foreign.String()); err == nil {
+			res.Body.Close()
+		}
+	}
 	seen := series{}
 	affinitytest.Eventually(t, "probes and the ends of WebSockets", func() bool {
 		seen = read(t, admin+"/metrics")
