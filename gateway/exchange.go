@@ -39,6 +39,7 @@ type exchange struct {
 	ends     time.Duration // when the session has to end, on the loop's clock; 0: whenever it does
 	searches bool          // its session's node is looked for: Node is one that may be it
 	unsure   bool          // a node could not be asked whether it has the session
+	spent    spent         // on the search
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	span     *trace.Span   // of the trace; nil: there is none
 	attempt  *trace.Span   // below it, while Node is asked

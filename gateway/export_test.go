@@ -121,3 +121,12 @@ func Quota() func(window int64) bool {
 		return !over && !full
 	}
 }
+
+// Kept returns how many look-ups are given back of a request that has spent one in each of these windows.
+func Kept(windows ...int64) int {
+	var s spent
+	for _, w := range windows {
+		s.add(spent{window: w, n: 1})
+	}
+	return s.n
+}

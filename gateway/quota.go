@@ -53,14 +53,40 @@ func (q *quota) take(client netip.Prefix, limit int, window int64) (over, full b
 	}
 }
 
-// giveBack takes a look-up of this window out of the count.
-func (q *quota) giveBack(client netip.Prefix, window int64) {
+// spent is what one client has taken of the quota in one window.
+type spent struct {
+	client netip.Prefix
+	window int64
+	n      int // 0: nothing
+}
+
+// add adds what was taken later. Of an earlier window there is nothing to give back.
+func (s *spent) add(later spent) {
+	if s.client == later.client && s.window == later.window {
+		later.n += s.n
+	}
+	*s = later
+}
+
+// giveBack takes look-ups out of the count, as far as their window lasts.
+func (q *quota) giveBack(s spent) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.window == window {
-		q.by[client]--
-		q.all--
+	if s.n > 0 && q.window == s.window {
+		q.by[s.client] -= s.n
+		q.all -= s.n
 	}
+}
+
+// spend takes one look-up for the request's client: nothing where there is no limit.
+func (c *clientConn) spend() (s spent, over, full bool) {
+	window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs)
+	if limit == 0 {
+		return spent{}, false, false
+	}
+	s = spent{clientPrefix(c.x.Origin().IP), window, 1}
+	over, full = c.g.quota.take(s.client, limit, window)
+	return s, over, full
 }
 
 // clientPrefix is what counts as one client. What is no address counts as one, too.
@@ -82,24 +108,21 @@ func clientPrefix(ip string) netip.Prefix {
 // exist is said only where the store says so.
 func (c *clientConn) lookUp() {
 	x := c.x
-	client := clientPrefix(x.Origin().IP)
-	window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs)
-	if limit > 0 {
-		switch over, full := c.g.quota.take(client, limit, window); {
-		case over && x.heldAt.IsZero() && x.Kind != request.Preflight:
-			x.heldAt = time.Now()
-			c.bounded(boundUnknown, strangerWait, true)
-			c.hold(strangerWait+rand.N(strangerWait), c.resolve) // thousands that came at once do not come again at once
-			return
-		case over:
-			c.bounded(boundUnknown, 0, false)
-			c.fail(engineio.TooMany)
-			return
-		case full:
-			c.bounded(boundUnknown, retryPause, true)
-			c.holdForStore()
-			return
-		}
+	spent, over, full := c.spend()
+	switch {
+	case over && x.heldAt.IsZero() && x.Kind != request.Preflight:
+		x.heldAt = time.Now()
+		c.bounded(boundUnknown, strangerWait, true)
+		c.hold(strangerWait+rand.N(strangerWait), c.resolve) // thousands that came at once do not come again at once
+		return
+	case over:
+		c.bounded(boundUnknown, 0, false)
+		c.fail(engineio.TooMany)
+		return
+	case full:
+		c.bounded(boundUnknown, retryPause, true)
+		c.holdForStore()
+		return
 	}
 	var b affinity.Binding
 	var err error
@@ -107,8 +130,8 @@ func (c *clientConn) lookUp() {
 		func() {
 			s := x.span.Child("look-up", true)
 			defer s.End()
-			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); limit > 0 && !errors.Is(err, affinity.ErrNotFound) {
-				c.g.quota.giveBack(client, window)
+			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); !errors.Is(err, affinity.ErrNotFound) {
+				c.g.quota.giveBack(spent)
 			}
 			if err != nil {
 				s.Fail(err.Error())

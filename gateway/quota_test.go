@@ -103,3 +103,12 @@ func TestQuotaOfALateLoop(t *testing.T) {
 		}
 	}
 }
+
+// What a search has spent in a window that is over is not given back in a later one, whose own look-ups it would free.
+func TestQuotaIsGivenBackInItsWindow(t *testing.T) {
+	for want, windows := range map[int][]int64{0: nil, 2: {5, 5}, 1: {5, 5, 6}} {
+		if got := gateway.Kept(windows...); got != want {
+			t.Errorf("of %v: %d, want %d", windows, got, want)
+		}
+	}
+}

@@ -34,14 +34,29 @@ type makes struct {
 
 // learn notes a new session.
 func (m *makes) learn(version int, o engineio.Open) {
-	m.last.Store(&engineio.Open{PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload})
-	m.versions[version-3].Store(true)
-	m.lengths[(len(o.SID)-1)/64].Or(1 << ((len(o.SID) - 1) % 64))
+	if v := &m.versions[version-3]; !v.Load() {
+		v.Store(true)
+	}
+	if word, bit := m.length(o.SID); word.Load()&bit == 0 {
+		word.Or(bit)
+	}
+	o.SID = ""
+	if m.last.Load() == nil || m.likely() != o {
+		latest := o
+		m.last.Store(&latest)
+	}
+}
+
+// length returns where the bit of a sid's length stands.
+func (m *makes) length(sid string) (word *atomic.Uint64, bit uint64) {
+	n := len(sid) - 1
+	return &m.lengths[n/64], 1 << (n % 64)
 }
 
 // could reports whether a node of the cluster may have made sid, as far as is known.
 func (m *makes) could(sid string) bool {
-	return m.last.Load() == nil || m.lengths[(len(sid)-1)/64].Load()&(1<<((len(sid)-1)%64)) != 0
+	word, bit := m.length(sid)
+	return m.last.Load() == nil || word.Load()&bit != 0
 }
 
 // likely is what the open packet of a session has said that another replica knows.
@@ -76,7 +91,7 @@ func (c *clientConn) search() {
 		c.holdForStore()
 		return
 	}
-	x.searches, x.unsure, x.Tried = true, false, x.Tried[:0]
+	x.searches, x.unsure, x.spent, x.Tried = true, false, spent{}, x.Tried[:0]
 	c.searchOn()
 }
 
@@ -95,15 +110,14 @@ func (c *clientConn) searchOn() {
 		c.fail(engineio.SIDUnknown)
 		return
 	}
-	window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs)
-	if limit > 0 {
-		if over, full := c.g.quota.take(clientPrefix(x.Origin().IP), limit, window); over || full {
-			x.searches = false
-			x.searched(searchLimited)
-			c.holdForStore()
-			return
-		}
+	spent, over, full := c.spend()
+	if over || full {
+		x.searches = false
+		x.searched(searchLimited)
+		c.holdForStore()
+		return
 	}
+	x.spent.add(spent)
 	x.Tried = append(x.Tried, n)
 	x.Node, x.redialed = n, false
 	x.Binding = x.NewBinding(x.route.makes.likely())
@@ -164,11 +178,7 @@ func (c *clientConn) heardThere(first []byte) bool {
 	}
 	x.searches = false
 	x.searched(searchFound)
-	if window, limit := windowOf(c.d.loop.Clock(), c.g.limits().UnknownSIDs); limit > 0 {
-		for range x.Tried {
-			c.g.quota.giveBack(clientPrefix(x.Origin().IP), window)
-		}
-	}
+	c.g.quota.giveBack(x.spent)
 	x.heldAt = time.Time{}
 	x.route.newcomers.adopted.Add(1)
 	return true
