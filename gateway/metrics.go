@@ -205,7 +205,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.released, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
+		m.tunnelTime, m.searches, m.released, m.guarded, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
 	} {
 		v.DeletePartialMatch(label)
 	}
