@@ -76,8 +76,7 @@ func (g *Gateway) Figures() map[string]*Figures {
 func (g *Gateway) Made() map[string]uint64 {
 	all := map[string]uint64{}
 	for _, r := range g.topology.Load().all {
-		m := r.tally.metrics
-		all[r.tally.cluster.Name] = made(&m.handshakes).Made + made(&m.directs).Made
+		all[r.tally.cluster.Name] = r.tally.begun().Made
 	}
 	return all
 }
@@ -85,12 +84,9 @@ func (g *Gateway) Made() map[string]uint64 {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: made(&m.handshakes), Upgrades: made(&m.upgrades), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
 		Ends: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
-	directs := made(&m.directs)
-	f.Handshakes.Made += directs.Made
-	f.Handshakes.Refused += directs.Refused
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
 		f.Ends[c.String()] = value(m.ends[c])
 	}
@@ -101,6 +97,12 @@ func (t *tally) figures() *Figures {
 		return true
 	})
 	return f
+}
+
+// begun is what became of handshakes and direct connects.
+func (t *tally) begun() Made {
+	polling, direct := made(&t.metrics.handshakes), made(&t.metrics.directs)
+	return Made{polling.Made + direct.Made, polling.Refused + direct.Refused}
 }
 
 func (m *memory) figures() NodeFigures {

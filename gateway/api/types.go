@@ -119,7 +119,7 @@ func (o Old) Stuck() bool {
 
 // Storm reports whether so many sessions began within a second, of so many that there are, as after something has cut them all.
 func Storm(begun uint64, sessions int) bool {
-	return begun >= stormRate && begun*stormShare >= uint64(max(sessions, 0))
+	return begun >= stormRate && begun*stormShare >= uint64(sessions)
 }
 
 // Fault is a sign that something is set up wrongly.

@@ -227,11 +227,10 @@ func (s sharedMemory) Glance(ctx context.Context, sid string) (affinity.Binding,
 // heardOfKin takes what a predecessor or a successor has told.
 func (r *Replica) heardOfKin(l *link, words []string) {
 	kind, cluster := words[0], words[1]
-	i := slices.IndexFunc(r.parts(), func(p *part) bool { return p.cfg.Name == cluster })
-	if i < 0 || len(words) < 4 && kind == saysBinding {
+	p := named(r.parts(), cluster)
+	if p == nil || len(words) < 4 && kind == saysBinding {
 		return
 	}
-	p := r.parts()[i]
 	if kind == saysChanges {
 		if fields, err := url.QueryUnescape(words[2]); err == nil {
 			r.board.SetFields(cluster, fields)

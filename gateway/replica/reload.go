@@ -161,15 +161,21 @@ func greet(client redis.UniversalClient) error {
 
 func (r *Replica) parts() []*part { return *r.all.Load() }
 
+// named returns the part of that cluster, nil where there is none.
+func named(parts []*part, cluster string) *part {
+	if i := slices.IndexFunc(parts, func(p *part) bool { return p.cfg.Name == cluster }); i >= 0 {
+		return parts[i]
+	}
+	return nil
+}
+
 // nextParts returns the parts by another configuration. What is known of a cluster stays with its name. Nothing of it is used yet, and
 // where it returns an error nothing has changed.
 func (r *Replica) nextParts(cfg *config.Config, sameStore bool) ([]*part, error) {
 	before := r.parts()
 	olds, all := make([]*part, len(cfg.Clusters)), make([]extras, len(cfg.Clusters))
 	for i, c := range cfg.Clusters {
-		if j := slices.IndexFunc(before, func(p *part) bool { return p.cfg.Name == c.Name }); j >= 0 {
-			olds[i] = before[j]
-		}
+		olds[i] = named(before, c.Name)
 		var err error
 		if all[i], err = r.newExtras(c, olds[i]); err != nil {
 			for _, x := range all {

@@ -267,14 +267,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer r.close()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	r.reloading.Lock()
-	r.running = running
-	for _, p := range r.parts() {
-		p.start(running)
-	}
-	r.setTrace(config.Trace{})
-	r.updateGateway()
-	r.reloading.Unlock()
+	r.start(running)
 	if err := r.awaitTurn(ctx); err != nil {
 		return err
 	}
@@ -326,6 +319,18 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	stop()
 	return work.Wait()
+}
+
+// start begins what goes on all the time, before anybody is served.
+func (r *Replica) start(running context.Context) {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	r.running = running
+	for _, p := range r.parts() {
+		p.start(running)
+	}
+	r.setTrace(config.Trace{})
+	r.updateGateway()
 }
 
 func (r *Replica) adminName() string {
