@@ -42,13 +42,18 @@ func (f *front) route(targets ...string) {
 	f.targets = targets
 }
 
-func (f *front) stop() {
-	_ = f.ln.Close()
+// cut ends all connections.
+func (f *front) cut() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	for c := range f.open {
 		_ = c.Close()
 	}
-	f.mu.Unlock()
+}
+
+func (f *front) stop() {
+	_ = f.ln.Close()
+	f.cut()
 	f.wg.Wait()
 }
 
