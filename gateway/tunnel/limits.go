@@ -35,7 +35,7 @@ func (t *tunnel) first() (time.Duration, func()) {
 		}
 		return when, act
 	}
-	if up := &t.directions[0]; t.idle > 0 && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
+	if up := &t.directions[0]; t.idle > 0 && !t.held && !up.eof && !up.over && len(up.waiting) == 0 && t.heard+t.idle < when {
 		when, act = t.heard+t.idle, func() { t.abandon(0, ClientIdle) }
 	}
 	return when, act
@@ -55,7 +55,7 @@ func (t *tunnel) Expire() {
 func (t *tunnel) expire() {
 	t.ends = 0
 	t.because(Expired)
-	t.directions[1].eof = true
+	t.directions[1].eof, t.held = true, false
 	if t.pump(); !t.gone {
 		t.arm()
 	}
@@ -64,7 +64,9 @@ func (t *tunnel) expire() {
 // abandon ends the tunnel for the fault of one side, and drops what that side did not take rather than leave it to the kernel
 // for minutes.
 func (t *tunnel) abandon(side int, c Cause) {
-	t.loop.Abort(t.tokens[side], t.fds[side])
+	if side == 0 || !t.nodeless {
+		t.loop.Abort(t.tokens[side], t.fds[side])
+	}
 	t.because(c)
 	t.close()
 }

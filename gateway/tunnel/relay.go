@@ -28,6 +28,10 @@ type tunnel struct {
 
 	meter *meter // of what is read from the client; nil: nothing bounds it
 
+	follow   Follower // nil: nobody follows what passes
+	held     bool     // the client is not read
+	nodeless bool     // the node's connection is gone, and another one is to come
+
 	gone bool // the descriptors are closed
 
 	idle, block, linger time.Duration
@@ -66,6 +70,7 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 		closes: endsInClose(o.ToClient),
 	}
 	t.meter = newMeter(o.Rate, o.Slowed)
+	t.follow = o.Follow
 	t.Init(t)
 	if t.linger <= 0 {
 		t.linger = DefaultLinger
@@ -111,6 +116,12 @@ func (t *tunnel) begin() {
 		t.directions[i].blocked = t.loop.Now()
 	}
 	t.arm()
+	if t.follow != nil {
+		t.follow.Begin(Line{t})
+		for i := range t.directions { // what came early has not been seen yet
+			t.directions[i].waiting = t.follow.Pass(i, t.directions[i].waiting)
+		}
+	}
 	t.obey()
 }
 
@@ -124,7 +135,7 @@ func (t *tunnel) obey() {
 		return
 	default:
 		t.because(Cause(order))
-		t.directions[1].eof = true
+		t.directions[1].eof, t.held = true, false
 	}
 	t.pump()
 }
@@ -167,13 +178,13 @@ func (t *tunnel) move(i int) bool {
 			return false
 		}
 		if w.eof {
-			if !t.directions[1-i].over { // else the close that follows tells it
+			if !t.directions[1-i].over && (i == 1 || !t.nodeless) { // else the close that follows tells it
 				_ = t.loop.CloseWrite(t.tokens[1-i], t.fds[1-i]) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
 			return false
 		}
-		if !w.readable || i == 0 && t.pauses() {
+		if !w.readable || i == 0 && (t.held || t.pauses()) || i == 1 && t.nodeless {
 			return false
 		}
 		t.read(i)
@@ -211,18 +222,31 @@ func (t *tunnel) read(i int) {
 				t.said.Add(1)
 			}
 		}
-		t.write(i, b[:n])
+		if b = b[:n]; t.follow != nil {
+			if b = t.follow.Pass(i, b); t.gone || len(b) == 0 {
+				return
+			}
+		}
+		t.write(i, b)
 	case err == sock.Again:
 		w.readable = false
+	case i == 1 && t.follow != nil && t.follow.NodeEnded():
+		t.loseNode()
 	default:
 		t.because(blame(err, t.closedBy(i)))
 		w.eof = true
+		if i == 1 {
+			t.held = false
+		}
 	}
 }
 
 // write passes b on. What the other side does not take is kept, and nothing more is read until it has.
 func (t *tunnel) write(i int, b []byte) {
 	w := &t.directions[i]
+	if i == 0 && t.nodeless {
+		return
+	}
 	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], b)
 	if n > 0 {
 		w.passed += int64(n)
@@ -273,6 +297,11 @@ func (t *tunnel) giveBack(w *direction) {
 // refused ends a way whose other side is gone. The opposite way goes on: a peer that closed may have sent bytes before, which
 // still wait to be read.
 func (t *tunnel) refused(i int, err error) {
+	if i == 0 && t.follow != nil && !t.directions[1].eof { // its end has not been read yet
+		t.giveBack(&t.directions[0])
+		t.held = true
+		return
+	}
 	t.because(blame(err, t.closedBy(1-i)))
 	t.end(i)
 }
@@ -344,7 +373,9 @@ func (t *tunnel) close() {
 	}
 	t.loop.StopTimer(&t.Timer)
 	for i, fd := range t.fds {
-		t.loop.Close(t.tokens[i], fd)
+		if i == 0 || !t.nodeless {
+			t.loop.Close(t.tokens[i], fd)
+		}
 	}
 	if t.done != nil {
 		t.done(Result{FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause})

@@ -36,12 +36,7 @@ func (r *roster) add(t *tunnel) phase {
 		return closed
 	}
 	r.all[t] = false
-	of := r.nodes[t.node]
-	if of == nil {
-		of = map[*tunnel]struct{}{}
-		r.nodes[t.node] = of
-	}
-	of[t] = struct{}{}
+	r.list(t)
 	return r.phase
 }
 
@@ -49,12 +44,59 @@ func (r *roster) remove(t *tunnel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.all, t)
+	r.unlist(t)
+	r.closeIfEmpty()
+}
+
+// rehome notes that t's node is another one.
+func (r *roster) rehome(t *tunnel, node any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unlist(t)
+	t.node = node
+	r.list(t)
+}
+
+// list enters t with its node. It needs mu, as unlist does.
+func (r *roster) list(t *tunnel) {
+	of := r.nodes[t.node]
+	if of == nil {
+		of = map[*tunnel]struct{}{}
+		r.nodes[t.node] = of
+	}
+	of[t] = struct{}{}
+}
+
+func (r *roster) unlist(t *tunnel) {
 	if of := r.nodes[t.node]; of != nil {
 		if delete(of, t); len(of) == 0 {
 			delete(r.nodes, t.node)
 		}
 	}
-	r.closeIfEmpty()
+}
+
+// Followers returns those of a node's tunnels that have not been told to end.
+func (r *roster) Followers(node any) (all []Follower) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for t := range r.nodes[node] {
+		if t.follow != nil && !r.all[t] {
+			all = append(all, t.follow)
+		}
+	}
+	return all
+}
+
+// Follower looks for a tunnel by its ID, and returns its Follower, nil where it has none.
+func (r *roster) Follower(id string) (f Follower, found bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for t := range r.all {
+		if t.id == id && id != "" {
+			return t.follow, true
+		}
+	}
+	return nil, false
 }
 
 // Len returns the number of tunnels whose Done has not returned yet.
@@ -83,8 +125,8 @@ func (r *roster) Find(id string) (node any, began time.Time, found bool) {
 	return nil, time.Time{}, false
 }
 
-// EndSome ends up to n tunnels to a node as Shutdown does, in no particular order, and returns how many it has told to end. It does
-// not wait for them.
+// EndSome ends up to n tunnels to a node that nobody follows as Shutdown does, in no particular order, and returns how many it has told to
+// end. It does not wait for them.
 func (r *roster) EndSome(node any, n int, why Cause) int {
 	r.mu.Lock()
 	var some []*tunnel
@@ -92,7 +134,7 @@ func (r *roster) EndSome(node any, n int, why Cause) int {
 		if len(some) == n {
 			break
 		}
-		if !r.all[t] {
+		if !r.all[t] && t.follow == nil {
 			r.all[t] = true
 			some = append(some, t)
 		}

@@ -12,7 +12,7 @@
 // direction goes on for a limited time.
 //
 // It knows nothing of sessions, and of WebSocket frames no more than what it takes to tell of heartbeats and of a node that closes: it neither checks the 101 nor counts sessions, and ends nothing on a
-// frame's boundary.
+// frame's boundary. A Follower knows more, and may put another node's connection in the place of the one that there is.
 package tunnel
 
 import (
@@ -47,6 +47,8 @@ type Options struct {
 	// Pong, if not nil, is told how long the client took to answer a ping of its session's node, where both are a frame that came by
 	// itself: a ping of Engine.IO 4 is the node's. It is called on the loop and must not block.
 	Pong func(time.Duration)
+	// Follow, if not nil, sees and changes all that passes.
+	Follow Follower
 	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
 	Done func(Result)
 }

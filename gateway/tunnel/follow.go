@@ -1,0 +1,93 @@
+package tunnel
+
+import "bytes"
+
+// Follower sees and changes what a tunnel carries, and may give it another node. Its methods are called on the tunnel's loop.
+type Follower interface {
+	// Begin is called first, with the tunnel.
+	Begin(Line)
+	// Pass is given what has come from the client (0) or the node (1), which it may change in place, and returns what goes to the other
+	// side.
+	Pass(side int, b []byte) []byte
+	// NodeEnded is told that the node's connection has ended, and reports whether another one will come. If so, the client is not read
+	// until then.
+	NodeEnded() bool
+}
+
+// Line is a tunnel for its Follower. Its methods are for the tunnel's loop; those that write may end the tunnel.
+type Line struct{ t *tunnel }
+
+// Ended reports whether the tunnel is no more.
+func (l Line) Ended() bool { return l.t.gone }
+
+// ClientEnded reports whether the client has ended its side.
+func (l Line) ClientEnded() bool { return l.t.directions[0].eof || l.t.directions[0].over }
+
+// Flushed reports whether all that has passed from the client is with the node's socket.
+func (l Line) Flushed() bool { return len(l.t.directions[0].waiting) == 0 }
+
+// Hold has the client not be read, or be read again.
+func (l Line) Hold(hold bool) {
+	t := l.t
+	if t.held == hold || t.gone {
+		return
+	}
+	t.held = hold
+	t.heard = max(t.heard, t.loop.Now()) // the wait was not the client's silence
+	t.arm()
+	if !hold {
+		t.loop.Yield(&t.Timer)
+	}
+}
+
+// Send passes b on to the node (1) or to the client (0), behind what waits for it.
+func (l Line) Send(side int, b []byte) {
+	t := l.t
+	i := 1 - side
+	switch w := &t.directions[i]; {
+	case t.gone || w.over || len(b) == 0 || side == 1 && t.nodeless:
+	case len(w.waiting) > 0:
+		waiting := append(bytes.Clone(w.waiting), b...)
+		t.giveBack(w)
+		w.waiting = waiting
+	default:
+		t.write(i, b)
+	}
+}
+
+// Replace puts a connection to another node, by which LenOf and EndSome know the tunnel from now on, in the place of the one that there
+// is, which is closed.
+func (l Line) Replace(s Socket, node any) {
+	t := l.t
+	t.loseNode()
+	t.roster.rehome(t, node)
+	t.fds[1], t.tokens[1] = s.FD, s.Token
+	t.loop.HandOver(s.Token, t, 1)
+	t.nodeless, t.closes, t.pinged = false, false, 0
+	t.directions[1] = direction{waiting: t.directions[1].waiting, borrowed: t.directions[1].borrowed, passed: t.directions[1].passed, blocked: t.directions[1].blocked}
+	t.directions[1].readable, t.directions[1].hup = s.Readable || s.Hup, s.Hup
+	t.loop.Yield(&t.Timer)
+}
+
+// End ends the tunnel: the client is told as if the node had closed.
+func (l Line) End(why Cause) {
+	t := l.t
+	if t.gone {
+		return
+	}
+	t.because(why)
+	t.held = false
+	t.directions[1].eof = true
+	t.pump()
+}
+
+// loseNode closes the node's connection, and what waits for it is dropped. The client is not read until there is another one.
+func (t *tunnel) loseNode() {
+	if t.nodeless {
+		return
+	}
+	t.nodeless, t.held = true, true
+	t.giveBack(&t.directions[0])
+	t.loop.Close(t.tokens[1], t.fds[1])
+	t.directions[1].readable, t.directions[1].hup = false, false
+}
