@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"gateway/keyfile":     {},
 	"gateway/discover":    {"gateway/nodename"},
 	"gateway/guard":       {},
+	"gateway/packet":      {},
+	"gateway/recovery":    {},
 	"gateway/limits":      {},
 	"gateway/page":        {},
 	"gateway/nodename":    {},

@@ -1,0 +1,49 @@
+package packet
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Polled finds what a payload of HTTP long-polling (Engine.IO 4, "Payload encoding") says of namespaces: CONNECTs of a client, and a node's
+// answers to them. Each is told by a name, which is the same for what takes its place, and its text.
+func Polled(from Side, payload []byte, tell func(name, text string)) {
+	for b := range bytes.SplitSeq(payload, []byte{0x1e}) {
+		if p, ok := parse(b); ok && p.kind == sioConnect && len(b) <= mostWhole {
+			tell(polledName(from, p.namespace), string(b))
+		}
+	}
+}
+
+func polledName(from Side, namespace string) string {
+	if from == Client {
+		return "client " + namespace
+	}
+	return "node " + namespace
+}
+
+// Upgrades tells that the session polls until the client says that it goes on here (Engine.IO 4, "Upgrade"). Learn is to be called then.
+func (s *Session) Upgrades() { s.probing, s.unlearned = true, true }
+
+// Upgraded reports whether it has, and Learn has not been called.
+func (s *Session) Upgraded() bool { return s.unlearned && !s.probing }
+
+// Learn tells the session what Polled has found before. What has passed since is newer.
+func (s *Session) Learn(found map[string]string) {
+	if !s.unlearned {
+		return
+	}
+	s.unlearned = false
+	for _, from := range []Side{Client, Node} {
+		for name, text := range found {
+			p, ok := parse([]byte(text))
+			known := func(n Namespace) bool { return n.Name == p.namespace }
+			if !ok || name != polledName(from, p.namespace) || slices.Contains(s.left, p.namespace) || slices.ContainsFunc(s.spaces, known) ||
+				from == Client && slices.ContainsFunc(s.asks, known) {
+				continue
+			}
+			s.text(from, []byte(text))
+		}
+	}
+	s.left = nil
+}

@@ -1,0 +1,324 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"slices"
+)
+
+// Side is one end of the tunnel.
+type Side uint8
+
+// The two sides.
+const (
+	Client Side = iota
+	Node
+)
+
+const (
+	// mostHead is how much of a client's message is looked at, which is enough for all but CONNECT.
+	mostHead = 256
+	// mostWhole bounds a CONNECT, and an event that is looked at whole.
+	mostWhole = 64 << 10
+	// mostTail is how much of a longer message's end is kept, for its offset.
+	mostTail = 64
+	// mostHeld bounds a frame that is held back until it is whole, while some frames are not to pass.
+	mostHeld = 1 << 20
+	// mostAcks is how many acknowledgements may be outstanding.
+	mostAcks = 256
+)
+
+// Session follows one session. The zero value is one whose tunnel has just begun, by a direct connect; see Upgrades.
+type Session struct {
+	streams [2]stream
+	probing bool // packets do not run here yet
+	// unlearned says that packets have passed by polling, and left are the namespaces that were left since.
+	unlearned bool
+	left      []string
+	spaces    []Namespace
+	asks      []Namespace // of the client's CONNECTs that the node has not answered
+	acks      []ack       // outstanding
+	overflow  bool        // more than mostAcks were
+	pings     int         // of the node that the client has not answered
+	got       ring
+	scratch   []byte
+	turn      turn
+}
+
+// stream is one direction.
+type stream struct {
+	held        []byte // begins a frame of which too little has come
+	frame       header // under way
+	done        uint64 // of its payload
+	message     byte   // opcode of the message under way; 0: none
+	drops       bool   // the frame under way does not pass
+	gathered    []byte // of the message under way, where it did not come at once
+	tail        []byte // of one that is longer than what is gathered
+	attachments int    // binary messages to come that belong to a packet
+	closed      bool   // its Close has come
+	lost        bool   // the rest of the message under way does not pass: another node has the beginning
+	lostBinary  int    // nor do so many binary messages
+}
+
+// ack is an acknowledgement that is outstanding.
+type ack struct {
+	of        Side // who has to give it
+	namespace string
+	id        uint64
+}
+
+// between reports whether no message is under way.
+func (s *stream) between() bool {
+	return s.message == 0 && s.done == s.frame.length && len(s.held) == 0
+}
+
+// Why a session cannot be moved now.
+var (
+	ErrPolling     = errors.New("upgrading")         // the upgrade is not complete
+	ErrNoNamespace = errors.New("not connected")     // no namespace is connected, or one is being connected
+	ErrNoRecovery  = errors.New("no recovery")       // the node does not restore sessions
+	ErrAcks        = errors.New("acks pending")      // an acknowledgement is outstanding
+	ErrMessage     = errors.New("message under way") // one side has sent half a message, or a packet without its attachments
+)
+
+// Settled returns nil where nothing is under way that only the present node can bring to its end.
+func (s *Session) Settled() error {
+	switch {
+	case s.probing || s.unlearned:
+		return ErrPolling
+	case len(s.spaces) == 0 || len(s.asks) > 0:
+		return ErrNoNamespace
+	case slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.PID == "" }):
+		return ErrNoRecovery
+	case s.overflow || len(s.acks) > 0:
+		return ErrAcks
+	case s.streams[Client].attachments+s.streams[Node].attachments > 0, !s.streams[Node].between(), !s.streams[Client].between():
+		return ErrMessage
+	}
+	return nil
+}
+
+// Namespaces returns those that the session is connected to.
+func (s *Session) Namespaces() []Namespace { return s.spaces }
+
+// Newest returns the greatest offset of the events that the client has got lately, and Oldest the smallest behind which all of them are
+// remembered; zero: all are since the beginning.
+func (s *Session) Newest() Offset { return s.got.newest() }
+
+// Got reports whether an event with that offset is among them.
+func (s *Session) Got(o Offset) bool { return s.got.has(o) }
+
+// Oldest: see Newest.
+func (s *Session) Oldest() Offset { return s.got.oldest() }
+
+// Pass looks at what a side has sent, and returns what goes to the other side. That may begin with what was held back before, and
+// otherwise aliases b, which is changed.
+func (s *Session) Pass(from Side, b []byte) []byte {
+	d := &s.streams[from]
+	if len(d.held) > 0 {
+		b = append(d.held, b...)
+		d.held = nil
+	}
+	w := 0
+	for r := 0; r < len(b); {
+		if d.done == d.frame.length {
+			if from == Client && s.turn.stops && d.message == 0 {
+				s.turn.kept = append(s.turn.kept, b[r:]...)
+				break
+			}
+			h, ok := parseHeader(b[r:])
+			filters := s.turn.filters(from)
+			if !ok || filters && h.length <= mostHeld && uint64(len(b)-r-h.size) < h.length {
+				d.held = bytes.Clone(b[r:])
+				break
+			}
+			d.frame, d.done = h, 0
+			d.drops = d.isLost() || filters && h.length <= mostHeld && s.withholds(from, b[r+h.size:][:h.length])
+			if !d.drops {
+				w += copy(b[w:], b[r:r+h.size])
+			}
+			r += h.size
+		}
+		n := int(min(uint64(len(b)-r), d.frame.length-d.done))
+		piece := b[r : r+n]
+		s.read(from, piece)
+		if !d.drops {
+			w += copy(b[w:], piece)
+		}
+		r += n
+	}
+	return b[:w]
+}
+
+// read follows a piece of the frame under way.
+func (s *Session) read(from Side, piece []byte) {
+	d := &s.streams[from]
+	begins, at := d.done == 0, d.done
+	d.done += uint64(len(piece))
+	ends := d.done == d.frame.length
+	switch {
+	case d.frame.isControl():
+		d.closed = d.closed || d.frame.op == opClose
+		return
+	case begins && d.frame.op != opContinue:
+		d.message = d.frame.op
+	}
+	if d.message == opText {
+		switch {
+		case ends && d.frame.fin && begins && d.frame.op == opText:
+			s.text(from, s.clear(from, piece))
+		case from == Client:
+			d.gatherClient(piece, at)
+		default:
+			d.gatherNode(piece)
+		}
+	}
+	if !ends || !d.frame.fin {
+		return
+	}
+	switch {
+	case d.message == opBinary:
+		d.attachments = max(0, d.attachments-1)
+	case len(d.gathered) > 0:
+		s.text(from, append(d.gathered, d.tail...))
+	}
+	if d.lost {
+		d.lost = false
+	} else if d.message == opBinary && d.lostBinary > 0 {
+		d.lostBinary--
+	}
+	d.message, d.gathered, d.tail = 0, nil, nil
+}
+
+// isLost reports whether the frame that begins belongs to a message that does not pass.
+func (d *stream) isLost() bool {
+	switch h := &d.frame; {
+	case h.isControl():
+		return false
+	case h.op == opContinue:
+		return d.lost || d.message == opBinary && d.lostBinary > 0
+	default:
+		return h.op == opBinary && d.lostBinary > 0
+	}
+}
+
+// Closed reports whether a side has said that it closes.
+func (s *Session) Closed(side Side) bool { return s.streams[side].closed }
+
+// clear returns as much of a client's message as has to be known, unmasked, and a node's as it is.
+func (s *Session) clear(from Side, piece []byte) []byte {
+	h := &s.streams[from].frame
+	if !h.masked {
+		return piece
+	}
+	s.scratch = h.unmask(s.scratch[:0], piece[:min(len(piece), mostHead)], 0)
+	if len(piece) > mostHead && isConnect(s.scratch) {
+		s.scratch = h.unmask(s.scratch[:0], piece[:min(len(piece), mostWhole)], 0)
+	}
+	return s.scratch
+}
+
+func isConnect(b []byte) bool { return len(b) > 1 && b[0] == eioMessage && b[1] == sioConnect }
+
+// gatherClient keeps as much of a client's message as has to be known.
+func (d *stream) gatherClient(piece []byte, at uint64) {
+	most := mostHead
+	if isConnect(d.gathered) || len(d.gathered) < 2 {
+		most = mostWhole
+	}
+	d.gathered = d.frame.unmask(d.gathered, piece[:min(len(piece), max(0, most-len(d.gathered)))], at)
+}
+
+// gatherNode keeps a node's message, and of a longer one the end.
+func (d *stream) gatherNode(piece []byte) {
+	n := min(len(piece), max(0, mostWhole-len(d.gathered)))
+	d.gathered = append(d.gathered, piece[:n]...)
+	if piece = piece[n:]; len(piece) > 0 {
+		d.tail = append(d.tail, piece[max(0, len(piece)-mostTail):]...)
+		d.tail = d.tail[max(0, len(d.tail)-mostTail):]
+	}
+}
+
+// text follows a message that has passed, of which b is as much as has to be known.
+func (s *Session) text(from Side, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	switch {
+	case b[0] == eioPing && from == Node && len(b) == 1:
+		s.pings++
+	case b[0] == eioPong && from == Client && len(b) == 1:
+		s.pings = max(0, s.pings-1)
+	case b[0] == eioUpgrade && from == Client && s.probing:
+		s.probing = false
+	}
+	p, ok := parse(b)
+	if !ok {
+		return
+	}
+	s.streams[from].attachments += p.attachments
+	switch {
+	case p.kind == sioConnect && from == Client:
+		n := Namespace{Name: p.namespace}
+		if len(p.data) > 0 {
+			n.auth = bytes.Clone(p.data)
+		}
+		s.asks = append(s.forgotten(s.asks, p.namespace), n)
+	case p.kind == sioConnect:
+		s.connected(p)
+	case p.kind == sioDisconnect, p.kind == sioConnectError:
+		s.asks, s.spaces = s.forgotten(s.asks, p.namespace), s.forgotten(s.spaces, p.namespace)
+		if s.unlearned {
+			s.left = append(s.left, p.namespace)
+		}
+		s.acks = slices.DeleteFunc(s.acks, func(a ack) bool { return a.namespace == p.namespace })
+	case p.isEvent():
+		s.event(from, p)
+	case p.hasID: // an acknowledgement
+		if i := slices.Index(s.acks, ack{from, p.namespace, p.id}); i >= 0 {
+			s.acks = slices.Delete(s.acks, i, i+1)
+		}
+	}
+}
+
+func (s *Session) forgotten(all []Namespace, name string) []Namespace {
+	return slices.DeleteFunc(all, func(n Namespace) bool { return n.Name == name })
+}
+
+// connected notes the node's answer to a CONNECT.
+func (s *Session) connected(p packet) {
+	var said struct{ SID, PID string }
+	if json.Unmarshal(p.data, &said) != nil {
+		return
+	}
+	n := Namespace{Name: p.namespace}
+	for _, known := range [][]Namespace{s.spaces, s.asks} {
+		if i := slices.IndexFunc(known, func(n Namespace) bool { return n.Name == p.namespace }); i >= 0 {
+			n.auth = known[i].auth
+		}
+	}
+	n.SID, n.PID = said.SID, said.PID
+	s.asks = s.forgotten(s.asks, p.namespace)
+	s.spaces = append(s.forgotten(s.spaces, p.namespace), n)
+}
+
+// event notes an event that has passed.
+func (s *Session) event(from Side, p packet) {
+	if p.hasID {
+		if len(s.acks) < mostAcks {
+			s.acks = append(s.acks, ack{1 - from, p.namespace, p.id})
+		} else {
+			s.overflow = true
+		}
+	}
+	if from == Client {
+		return
+	}
+	if o, _, ok := offset(p.data); ok && !p.hasID {
+		s.got.add(event{offset: o})
+	} else if n := len(p.data); n > 0 { // one that asks for an acknowledgement, or is volatile
+		s.got.add(event{text: maphash.Bytes(seed, p.data[:n-1])})
+	}
+}
