@@ -17,8 +17,8 @@ type nodeConn struct {
 	loop.Timer
 	d        *driver
 	node     *cluster.Node
-	client   *clientConn // nil: idle, or a release's
-	release  *release
+	client   *clientConn // nil: idle, or an errand's
+	errand   errand      // nil: none uses it
 	owner    *clientConn // that alone may use it, since it began with a header that names tells; nil: each may
 	tells    string
 	fd       int
@@ -48,8 +48,8 @@ func (n *nodeConn) Event(_ int, e loop.Events) {
 	}
 	c := n.client
 	switch {
-	case n.release != nil:
-		n.release.event()
+	case n.errand != nil:
+		n.errand.event()
 	case c != nil:
 		if !n.d.g.guarded(func() { n.serve(c) }) { // n may be another's, or closed, by now
 			c.Fail()
@@ -69,8 +69,8 @@ func (n *nodeConn) serve(c *clientConn) {
 
 // Fail implements loop.Failer.
 func (n *nodeConn) Fail() {
-	if n.release != nil {
-		n.release.Fail()
+	if n.errand != nil {
+		n.errand.Fail()
 		return
 	}
 	if n.client != nil {

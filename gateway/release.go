@@ -10,7 +10,6 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/loop"
-	"github.com/sidway/sidway/gateway/sock"
 )
 
 // This file has nodes answer the polls that wait there when the gateway stops, so that clients poll again, through another replica. A
@@ -129,28 +128,13 @@ func (d *driver) release(c *clientConn) {
 	x.released, c.release = true, r
 	d.releases[r] = struct{}{}
 	d.loop.SetTimer(&r.Timer, d.loop.Now()+releaseTime)
-	node := x.Node
-	if addr, ok := d.peer(node); ok {
-		n, err := d.dial(node, addr, false)
-		r.connected(n, err)
-		return
-	}
-	d.g.serving.Add(1)
-	go func() {
-		to := dialName(node.Address)
-		d.loop.Send(task(func() {
-			defer d.g.serving.Done()
-			_, live := d.releases[r]
-			switch {
-			case live && to.err == nil:
-				r.connected(d.adopt(node, to.fd))
-			case live:
-				r.finish(pollUntouched)
-			case to.err == nil:
-				sock.Close(to.fd)
-			}
-		}))
-	}()
+	d.connect(x.Node, false, func(n *nodeConn, err error) {
+		if _, live := d.releases[r]; live {
+			r.connected(n, err)
+		} else if err == nil {
+			n.close()
+		}
+	})
 }
 
 // connected asks for the upgrade.
@@ -159,7 +143,7 @@ func (r *release) connected(n *nodeConn, err error) {
 		r.finish(pollUntouched)
 		return
 	}
-	r.n, n.release = n, r
+	r.n, n.errand = n, r
 	if r.c == nil {
 		r.finish(r.outcome)
 		return
@@ -183,31 +167,7 @@ func (r *release) send(b []byte) bool {
 }
 
 // event goes on with what the node's connection brings.
-func (r *release) event() {
-	n, l := r.n, r.d.loop
-	if len(n.unsent.b) > 0 {
-		wrote, err := l.Write(n.token, n.fd, n.unsent.b)
-		if err != nil && err != sock.Again {
-			r.ended()
-			return
-		}
-		n.unsent.drop(wrote)
-	}
-	for n.readable && !n.closed {
-		got, err := l.Read(n.token, n.fd, l.Shared)
-		switch {
-		case err == sock.Again:
-			n.readable = false
-		case err != nil:
-			r.ended()
-		default:
-			n.readable = got == len(l.Shared) || n.hup
-			n.in.receive(l.Shared[:got])
-			r.hear()
-			n.in.keep()
-		}
-	}
-}
+func (r *release) event() { r.n.receive(r.hear, r.ended) }
 
 // hear looks at what the node has said.
 func (r *release) hear() {
@@ -302,7 +262,7 @@ func (r *release) close() {
 		r.c.release = nil
 	}
 	if r.n != nil {
-		r.n.release = nil
+		r.n.errand = nil
 		r.n.close()
 	}
 }
