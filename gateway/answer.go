@@ -150,6 +150,9 @@ func (c *clientConn) settle(first []byte) {
 			}
 		}
 	}
+	if note := x.polled(first); note != nil && tell == nil {
+		tell = note
+	}
 	if tell == nil {
 		c.deliver(first)
 		return

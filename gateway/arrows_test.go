@@ -18,13 +18,13 @@ const module = "github.com/sidway/sidway/"
 // up, what is pure knows nothing that has a descriptor, and whoever adds an arrow adds it here.
 var arrows = map[string][]string{
 	"cmd/sidway":      {"affinity", "gateway/api", "gateway/config", "gateway/guard", "gateway/notice", "gateway/replica"},
-	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/auth", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/guard", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/sock", "gateway/static", "gateway/trace", "gateway/tunnel"},
+	"gateway/replica": {"affinity", "engineio", "gateway", "gateway/admin", "gateway/api", "gateway/auth", "gateway/certs", "gateway/cluster", "gateway/config", "gateway/control", "gateway/guard", "gateway/keyfile", "gateway/loop", "gateway/notice", "gateway/page", "gateway/quota", "gateway/recovery", "gateway/sock", "gateway/static", "gateway/trace", "gateway/tunnel"},
 	"gateway/api":     {"gateway/config", "gateway/control", "gateway/notice"},
 	"gateway/control": {"gateway/cluster", "gateway/config", "gateway/discover", "gateway/health", "gateway/notice", "gateway/proxyheader"},
 	"gateway": {
-		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/proxyheader", "gateway/request", "gateway/sock", "gateway/throttle", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
+		"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1", "gateway/limits", "gateway/loop", "gateway/notice", "gateway/pace", "gateway/packet", "gateway/proxyheader", "gateway/recovery", "gateway/request", "gateway/sock", "gateway/throttle", "gateway/tlsconn", "gateway/trace", "gateway/tunnel",
 	},
-	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1"},
+	"gateway/request":     {"affinity", "engineio", "gateway/auth", "gateway/cluster", "gateway/guard", "gateway/http1", "gateway/recovery"},
 	"gateway/auth":        {"gateway/jwk"},
 	"gateway/jwk":         {},
 	"gateway/static":      {"gateway/notice"},

@@ -12,9 +12,13 @@ import (
 
 // EndSessions ends up to count sessions of a node that run through this replica, in no particular order, and returns how many: those
 // by polling with the close packet in answer to the poll that waits, those by WebSocket with their tunnel. Their clients come back
-// with a handshake. A session without a waiting poll is left for another call.
-func (g *Gateway) EndSessions(n *cluster.Node, count int) int {
-	ended := 0
+// with a handshake. A session without a waiting poll is left for another call. Sessions that can be are moved; before the end of the drain's
+// deadline, which over tells, nothing else is done.
+func (g *Gateway) EndSessions(n *cluster.Node, count int, over bool) int {
+	ended := g.moveSessions(n, count, over)
+	if !over {
+		return ended
+	}
 	for _, d := range g.drivers {
 		d.do(func() { ended += d.endPolls(n, count-ended) })
 	}

@@ -35,6 +35,10 @@ type driver struct {
 	toRelease []*clientConn // polls that have been chosen; see ReleasePolls
 	releases  map[*release]struct{}
 	releasing bool // releaseSome is under way
+	moves     int  // under way
+	waiting   int  // moves that wait for that, or for a node
+	toMove    []*follower
+	queued    int // moves that come from toMove and are under way
 }
 
 // peer is the address behind a node's name.

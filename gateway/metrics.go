@@ -36,6 +36,8 @@ type Metrics struct {
 	guarded     *prometheus.CounterVec
 	searches    *prometheus.CounterVec
 	released    *prometheus.CounterVec
+	moves       *prometheus.CounterVec
+	stalls      *prometheus.HistogramVec
 	nodes       *nodeCollector
 	nodeTime    *prometheus.HistogramVec
 	made        *prometheus.HistogramVec
@@ -123,7 +125,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help:    "Time from a node's ping on a WebSocket to its client's pong, as they pass here.",
 		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 20},
 	}, []string{"cluster"})
-	r.MustRegister(limited, m.guarded, m.searches, m.released, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
+	m.moves = counter("sidway_moves_total", "Sessions that were moved to another node while their WebSocket stayed, or were to be, by why and by what became of it.",
+		"cluster", "cause", "outcome")
+	m.stalls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "sidway_move_stall_seconds",
+		Help:    "Time for which a client's messages waited while its session went to another node.",
+		Buckets: []float64{5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 10},
+	}, []string{"cluster"})
+	r.MustRegister(limited, m.moves, m.stalls, m.guarded, m.searches, m.released, m.made, m.heartbeats, m.connections, m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.panics, m.tls, m.headers, m.nodes, m.nodeTime, m.tunnelTime, m.aborted, m.waits, m.verdicts)
 	return m
 }
 
@@ -168,6 +177,8 @@ type routeMetrics struct {
 	waits      prometheus.Observer
 	made       [2]prometheus.Observer // handshakes and direct connects
 	pong       func(time.Duration)
+	stalls     prometheus.Observer
+	moved      func(crash bool, outcome string)
 	nodeTime   func(node string, k request.Kind) prometheus.Observer
 }
 
@@ -176,7 +187,15 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 		tunnels: m.tunnels.WithLabelValues(cluster),
 		added:   m.added.WithLabelValues(cluster),
 		waits:   m.waits.WithLabelValues(cluster),
-		made:    [2]prometheus.Observer{m.made.WithLabelValues(cluster, "polling"), m.made.WithLabelValues(cluster, "websocket")},
+		stalls:  m.stalls.WithLabelValues(cluster),
+		moved: func(crash bool, outcome string) {
+			cause := "ordered"
+			if crash {
+				cause = "crash"
+			}
+			m.moves.WithLabelValues(cluster, cause, outcome).Inc()
+		},
+		made: [2]prometheus.Observer{m.made.WithLabelValues(cluster, "polling"), m.made.WithLabelValues(cluster, "websocket")},
 		nodeTime: func(node string, k request.Kind) prometheus.Observer {
 			return m.nodeTime.WithLabelValues(cluster, node, k.String())
 		},
@@ -205,7 +224,7 @@ func (m *Metrics) drop(c *cluster.Cluster) {
 	label := prometheus.Labels{"cluster": c.Name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		m.requests, m.handshakes, m.unbound, m.upgrades, m.tunnels, m.tunnelEnds, m.answers, m.added, m.bindings, m.held, m.faults, m.nodeTime,
-		m.tunnelTime, m.searches, m.released, m.guarded, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
+		m.tunnelTime, m.searches, m.released, m.moves, m.stalls, m.guarded, m.aborted, m.waits, m.made, m.heartbeats, m.verdicts,
 	} {
 		v.DeletePartialMatch(label)
 	}

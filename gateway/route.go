@@ -60,6 +60,7 @@ type tally struct {
 
 	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile
+	moves moves
 	trail *trail
 }
 

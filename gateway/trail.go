@@ -149,8 +149,8 @@ func (x *exchange) over(sid, why string) {
 }
 
 // trailEnd returns what notes the end of the request's tunnel.
-func (x *exchange) trailEnd(sid string) func(tunnel.Result) {
-	t, began, node := x.route.trail, time.Now(), x.Node.Name
+func (x *exchange) trailEnd(sid string, h *home) func(tunnel.Result) {
+	t, began := x.route.trail, time.Now()
 	opened := x.Kind == request.DirectConnect
 	if sid == "" {
 		return func(tunnel.Result) {}
@@ -160,7 +160,7 @@ func (x *exchange) trailEnd(sid string) func(tunnel.Result) {
 		p := t.lock(sid, true)
 		defer p.mu.Unlock()
 		p.add(step{at: now.UnixMilli(), took: millis(now.Sub(began)), kind: request.Kinds, cause: tunnelCauses + uint8(r.Cause)})
-		p.tunnels, p.node = max(p.tunnels-1, 0), node
+		p.tunnels, p.node = max(p.tunnels-1, 0), h.node.Name
 		if p.tunnels == 0 && (opened || r.FromClient > probeBytes) {
 			p.ended, p.end = now.UnixMilli(), tunnelEnds[r.Cause]
 		}

@@ -81,8 +81,13 @@ func (c *clientConn) tunnel() {
 		Rate:     c.g.limits().TunnelRate,
 		Slowed:   c.g.metrics.bounds[boundTunnel].waited.Inc,
 		Heard:    &x.Node.Talked,
-		Done:     x.tunnelEnd(sid, c.seat),
 	}
+	h := &home{node: x.Node}
+	f := x.newFollower(d, h, sid)
+	if f != nil {
+		o.Follow = f
+	}
+	o.Done = x.tunnelEnd(sid, c.seat, h, f)
 	if x.Query.Version == 4 { // 0 where it is not Socket.IO's
 		o.Pong = x.route.metrics.pong
 	}
@@ -98,15 +103,15 @@ func (c *clientConn) tunnel() {
 
 // tunnelEnd counts the tunnel of a session and returns what is to be done when it ends. The exchange itself is used for other
 // requests by then.
-func (x *exchange) tunnelEnd(sid string, s seat) func(tunnel.Result) {
+func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
-	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid)
-	c, reserved, ttl, began := route.Cluster, x.Reserved, x.Binding.TTL(), int32(0)
+	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid, h)
+	c, reserved, ttl := route.Cluster, x.Reserved, x.Binding.TTL()
 	if k == request.Upgrade {
 		c.Sessions.Upgraded(sid, node)
 	}
 	if reserved {
-		began = c.Sessions.Connected(node)
+		h.began = c.Sessions.Connected(node)
 	}
 	x.Reserved, x.leased = false, false
 	if k == request.DirectConnect {
@@ -115,16 +120,19 @@ func (x *exchange) tunnelEnd(sid string, s seat) func(tunnel.Result) {
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {
+		if f != nil {
+			f.ended()
+		}
 		switch {
 		case reserved:
-			c.Sessions.Disconnected(node, began)
+			c.Sessions.Disconnected(h.node, h.began)
 		case k != request.Upgrade:
 		case r.FromClient <= probeBytes:
 			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
 		default:
 			c.Sessions.End(sid)
 		}
-		node.Release()
+		h.node.Release()
 		watch(r.Cause)
 		trail(r)
 		if log != nil {

@@ -46,6 +46,7 @@ func init() { // help and completion tell of verbs
 		{"health", command.health, is(healthHelp)},
 		{"status", command.status, is(statusHelp)},
 		{"trace", command.trace, is(traceHelp)},
+		{"move", command.move, is(moveHelp)},
 		{"drain", command.drain, is(drainHelp)},
 		{"undrain", command.undrain, is(drainHelp)},
 		{"release", command.release, is(releaseHelp)},

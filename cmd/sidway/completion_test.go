@@ -12,7 +12,7 @@ func TestBashCompletion(t *testing.T) {
 	_, script, _ := call(t, none, "completion", "bash")
 	file := write(t, script)
 	for line, want := range map[string]string{
-		"sidway ":                       "serve check health status trace drain undrain release guard reload completion man version help",
+		"sidway ":                       "serve check health status trace move drain undrain release guard reload completion man version help",
 		"sidway s":                      "serve status",
 		"sidway serve --limits.head":    "--limits.header-time",
 		"sidway drain n2 --":            "--admin --admin.token --cluster --config --deadline --wait",

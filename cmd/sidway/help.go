@@ -19,6 +19,7 @@ the session, whatever replica of sidway it comes to. No cookies, no client addre
   sidway health                       ask the replica on this machine whether it is ready
   sidway status --watch               show what is wrong, if anything, the nodes and their sessions, and the replicas
   sidway trace SID                    show where a session lives and its last requests, or why it lives no more
+  sidway move SID --to n3             move a session to another node while its client stays connected
   sidway drain n2 --deadline 5m       give a node no new sessions, and end its own after a while; undrain takes it back
   sidway release v2 10%               give the nodes with the label version: v2 a tenth of the new sessions
   sidway reload                       have the replica on this machine read its settings again, as SIGHUP does
@@ -73,6 +74,14 @@ of a sid will do where the replica that is asked remembers only one session whos
   --json     print what /api/sessions/SID/trace answers
 
 Each replica remembers the last eight requests of up to 8,192 sessions of a cluster, until it is restarted.
+`
+
+const moveHelp = `sidway move SID [--to NODE] [--config FILE] [--admin ADDRESS]
+
+Moves a session to another node while its client stays connected: see docs/moving.md. Its WebSocket must run through the replica that is
+asked; sidway trace SID says which replica has it. The exit status is 1 where the session did not move.
+
+  --to NODE     the node; left out, the one that the cluster picks
 `
 
 const drainHelp = `sidway drain NODE [--cluster NAME] [--deadline TIME] [--wait] [--config FILE] [--admin ADDRESS]

@@ -41,13 +41,19 @@ type Options struct {
 	Status  func() Status
 	Session func(ctx context.Context, sid string) (Session, error) // ErrNoSession: nobody knows it
 	Trace   func(ctx context.Context, sid string) Trace            // or of a session whose sid begins so
+	Move    func(ctx context.Context, sid, to string) (Move, error) // ErrNoSession: no WebSocket of it is here
 	Reload  func(by string) error
 	Events  *Events
 	Log     *slog.Logger
 }
 
-// ErrNoSession says that no replica knows the session.
-var ErrNoSession = errors.New("no such session")
+// What Options' functions answer.
+var (
+	// ErrNoSession says that no replica knows the session.
+	ErrNoSession = errors.New("no such session")
+	// ErrNotMovable says that the session cannot be moved so.
+	ErrNotMovable = errors.New("not moved")
+)
 
 // longestBody bounds what a request may bring.
 const longestBody = 64 << 10
@@ -117,7 +123,7 @@ func statusOf(err error) int {
 		return r.status
 	case errors.Is(err, control.ErrUnknownCluster), errors.Is(err, control.ErrUnknownNode), errors.Is(err, ErrNoSession):
 		return http.StatusNotFound
-	case errors.Is(err, control.ErrLastNode), errors.Is(err, control.ErrSameAddress):
+	case errors.Is(err, control.ErrLastNode), errors.Is(err, control.ErrSameAddress), errors.Is(err, ErrNotMovable):
 		return http.StatusConflict
 	case errors.Is(err, control.ErrStore):
 		return http.StatusServiceUnavailable
@@ -260,6 +266,14 @@ func (a *api) session(q *http.Request) (any, error) {
 
 func (a *api) trace(q *http.Request) (any, error) {
 	return a.Trace(q.Context(), q.PathValue("sid")), nil
+}
+
+func (a *api) move(q *http.Request) (any, error) {
+	var m MoveSettings
+	if err := read(q, &m); err != nil {
+		return nil, err
+	}
+	return a.Options.Move(q.Context(), q.PathValue("sid"), m.To)
 }
 
 func (a *api) document(*http.Request) (any, error) { return Document(), nil }

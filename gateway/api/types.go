@@ -235,6 +235,18 @@ type DrainSettings struct {
 	Deadline string `json:"deadline,omitempty" doc:"after which its sessions are ended, as 5m; 0s: at once; left out: never"`
 }
 
+// MoveSettings are where a session is moved.
+type MoveSettings struct {
+	To string `json:"to,omitempty" doc:"name of a node; left out: the one that the cluster picks"`
+}
+
+// Move is what became of a session's move.
+type Move struct {
+	From    string `json:"from" doc:"the node that it lived on"`
+	Node    string `json:"node" doc:"that it lives on now"`
+	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client is connected anew on the same WebSocket; busy, refused, no_barrier or no_redis, when it stayed; lost or left, when it has ended"`
+}
+
 // Done says that what was asked for is done.
 type Done struct {
 	Done bool `json:"done"`

@@ -88,6 +88,21 @@ func (s *Sessions) Disconnected(n *Node, began int32) {
 	s.cluster.Leave(n)
 }
 
+// Moved tells that a session goes on at another node, where Pick or Join has reserved its place: sid is that of Upgraded, "" for one that
+// Connected began.
+func (s *Sessions) Moved(sid string, from, to *Node) {
+	s.mu.Lock()
+	if v, known := s.bySID[sid]; known && v.tunnels > 0 {
+		v.node = to
+		s.set(strings.Clone(sid), v)
+	} else {
+		from.websockets.Add(-1)
+		to.websockets.Add(1)
+	}
+	s.mu.Unlock()
+	s.cluster.Leave(from)
+}
+
 // Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding.
 func (s *Sessions) Upgraded(sid string, n *Node) {
 	sid = strings.Clone(sid)

@@ -42,10 +42,27 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 			l.addAt(base+".cors.credentials", "any page on the internet could act with a user's cookies; take it out, or name the origins")
 		}
 	}
+	l.checkSessions(c, base+".sessions")
 	l.checkHeaders(c.Headers, base+".request_headers")
 	l.checkRelease(c, base)
 	for _, s := range c.Static {
 		l.checkStatic(s, c.Path, base+".static."+s.Prefix)
+	}
+}
+
+func (l *loader) checkSessions(c *Cluster, base string) {
+	s := c.Sessions
+	if s == nil || !s.Move || !l.clean(base) || !l.clean("affinity") {
+		return
+	}
+	if s.Redis == "" {
+		s.Redis = l.cfg.Affinity.Redis
+	}
+	switch {
+	case s.Redis == "":
+		l.addAt(base+".redis", "this is missing; write the URL of the Redis that the nodes' adapters use")
+	case c.ProxyProtocol != "" && l.clean(strings.TrimSuffix(base, ".sessions")+".proxy_protocol"):
+		l.addAt(base+".move", "connections that begin with the PROXY protocol's header cannot be opened for a session that moves; take proxy_protocol out, or this")
 	}
 }
 

@@ -39,8 +39,9 @@ type Cluster struct {
 	Origins          []string // of pages that may use Socket.IO; none: any
 	CORS             *CORS    // nil: nodes see to it
 	Guard            Guard
-	NodeTLS          *NodeTLS // nil: nodes with https:// have certificates that the system trusts
-	Nodes            []Node   // at least one unless Discover is there
+	Sessions         *Sessions // nil: packets are not looked at
+	NodeTLS          *NodeTLS  // nil: nodes with https:// have certificates that the system trusts
+	Nodes            []Node    // at least one unless Discover is there
 }
 
 // ProxyVersion is the number of ProxyProtocol, 0 where there is none.
@@ -69,6 +70,15 @@ func (n Node) TLS() bool { return strings.HasPrefix(n.URL, "https:") }
 type Guard struct {
 	Report         []string // the rules that let them through and only count them
 	MaxAttachments int      // that a packet in a POST may announce
+}
+
+// Sessions says what is done with the packets of sessions.
+type Sessions struct {
+	Move     bool   // to other nodes, when theirs is drained or crashes
+	Recovery string // how nodes restore them: streams
+	Redis    string // URL of the Redis that the nodes' adapters use; affinity.redis, as a rule
+	Stream   string // the adapters' streamName
+	Prefix   string // and their sessionKeyPrefix
 }
 
 // CORS is what pages are told for the nodes.

@@ -200,7 +200,7 @@ var problems = []problem{
 	{"clusters, null", "clusters:\n", []string{"1: clusters: the list is empty; write at least one cluster with its nodes"}},
 	{"clusters, no list", "clusters: {name: a}\n", []string{`1: clusters: this takes a list; begin each item with a dash, as "- name: …"`}},
 	{"clusters, no mappings", "clusters:\n  - a\n  -\n", []string{
-		"2: clusters[0]: this takes keys below it: name, host, path, balance, hash_by, keep_alive, proxy_protocol, max_body, health, pace, release, discover, auth, request_headers, static, origins, cors, guard, node_tls, maintenance, nodes",
+		"2: clusters[0]: this takes keys below it: name, host, path, balance, hash_by, keep_alive, proxy_protocol, max_body, health, pace, release, discover, auth, request_headers, static, origins, cors, guard, sessions, node_tls, maintenance, nodes",
 		"3: clusters[1]: there is nothing behind the dash",
 	}},
 	{"cluster, empty", "clusters:\n  - {}\n", []string{

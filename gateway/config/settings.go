@@ -235,6 +235,8 @@ for itself alone.`),
 		withComment("Requests that would harm nodes of some versions are refused; sidway guard list tells which."),
 	one("guard.max_attachments", func(c *Cluster) *int { return &c.Guard.MaxAttachments }, whole(1, 1_000_000)).
 		withDefault(strconv.Itoa(guard.DefaultAttachments), "binary attachments of one packet in a POST, as Node's maxAttachments"),
+	object("sessions", func(c *Cluster) **Sessions { return &c.Sessions }, sessionsFields).
+		withSample("", "live sessions go on at another node when theirs is drained or crashes; see docs/moving.md"),
 	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
 		withSample("", "TLS to nodes with https://").
 		withComment("Files that have changed are read with the next reload."),
@@ -261,6 +263,17 @@ var corsFields = []field[CORS]{
 	one("credentials", func(c *CORS) *bool { return &c.Credentials }, parseBool).withDefault("false", "they may send cookies"),
 	one("max_age", func(c *CORS) *time.Duration { return &c.MaxAge }, between(0, longestAge)).
 		withDefault("0s", "a browser asks again after this; 0s for its own time, 5 s as a rule"),
+}
+
+var sessionsFields = []field[Sessions]{
+	one("move", func(s *Sessions) *bool { return &s.Move }, parseBool).withDefault("false", "their nodes must have connectionStateRecovery and the adapter below"),
+	one("recovery", func(s *Sessions) *string { return &s.Recovery }, oneOf("streams")).
+		withDefault("streams", "@socket.io/redis-streams-adapter, or sidway's Streams for Go"),
+	one("redis", func(s *Sessions) *string { return &s.Redis }, parseRedis).asSecret().
+		withSample("redis://127.0.0.1:6379/0", "that the adapters use; left out, affinity.redis").
+		withShow(func(s *Sessions) string { return isSet(s.Redis) }),
+	one("stream", func(s *Sessions) *string { return &s.Stream }, parsePrefix).withDefault("socket.io", "the adapters' option streamName"),
+	one("prefix", func(s *Sessions) *string { return &s.Prefix }, parsePrefix).withDefault("sio:session:", "and sessionKeyPrefix"),
 }
 
 var discoverFields = []field[Discover]{

@@ -18,9 +18,9 @@ const (
 	drainRate = 50
 )
 
-// Ender ends up to count sessions of a node that run through this replica, and returns how many it has ended. It may be called for
-// nodes of several clusters one after the other, and does not wait for their clients.
-type Ender func(n *cluster.Node, count int) int
+// Ender moves up to count sessions of a node that run through this replica to other nodes, or ends them where the time of the drain is over
+// and they cannot be moved, and returns how many. It may be called for nodes of several clusters one after the other, and does not wait.
+type Ender func(n *cluster.Node, count int, over bool) int
 
 // Draining is how far the drain of a node has come.
 type Draining struct {
@@ -106,12 +106,13 @@ func (n *Nodes) rate(statuses []cluster.Status) float64 {
 	return each * float64(taking) / float64(max(over, 1))
 }
 
-// endDrained ends sessions of nodes whose drain is over its deadline: this replica's part of as many as the other nodes admit within
+// endDrained ends sessions of nodes whose drain is over its deadline, and moves them before: this replica's part of as many as the other nodes admit within
 // endEvery.
 func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string)) {
 	type order struct {
 		node  *cluster.Node
 		count int
+		over  bool
 		e     *ended
 	}
 	var orders []order
@@ -121,7 +122,8 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 	for _, s := range statuses {
 		name := s.Node.Name
 		d, drains := n.drains(name)
-		if !drains || !n.isOver(d, time.Now()) {
+		over := n.isOver(d, time.Now())
+		if !drains || !over && !n.moves() {
 			delete(n.ended, name)
 			continue
 		}
@@ -137,19 +139,24 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 		if e.waves++; e.waves%recheckWaves == 0 && s.Sessions > 0 {
 			n.Cluster.Sessions.Recheck(s.Node)
 		}
-		n.tellDrain(s, e, rate, tell)
+		if over {
+			n.tellDrain(s, e, rate, tell)
+		}
 		if count := int(e.budget); count > 0 {
-			orders = append(orders, order{s.Node, count, e})
+			orders = append(orders, order{s.Node, count, over, e})
 		}
 	}
 	n.mu.Unlock()
 	for _, o := range orders {
-		done := end(o.node, o.count)
+		done := end(o.node, o.count, o.over)
 		n.mu.Lock()
 		o.e.budget -= float64(done)
 		n.mu.Unlock()
 	}
 }
+
+// moves reports whether sessions go on at other nodes. It needs mu.
+func (n *Nodes) moves() bool { return n.cfg.Sessions != nil && n.cfg.Sessions.Move }
 
 // tellDrain tells when the end of a node's sessions begins, and when none is left.
 func (n *Nodes) tellDrain(s cluster.Status, e *ended, rate float64, tell func(kind, cluster, node, text string)) {

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/recovery"
 	"github.com/sidway/sidway/gateway/static"
 )
 
@@ -19,8 +21,9 @@ type extras struct {
 	files *static.Server // nil: none
 	dirs  []static.Dir
 	node  *cluster.Cluster
-	route gateway.Route // Static, Files, Maintenance, Headers and Auth
-	tls   *nodeTLS      // with nodes; nil: as the system has it
+	route gateway.Route   // Static, Files, Maintenance, Headers, Auth and Recovery
+	tls   *nodeTLS        // with nodes; nil: as the system has it
+	moves config.Sessions // by which route.Recovery was opened
 }
 
 // mostFiles is how many files of a cluster are served at a time, each with two descriptors beside those of its client.
@@ -55,6 +58,9 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 	if x.tls, err = newNodeTLS(cfg.NodeTLS, known); err != nil {
 		return x, fmt.Errorf("clusters: %s: node_tls: %w", cfg.Name, err)
 	}
+	if err = x.openRecovery(cfg, before); err != nil {
+		return x, fmt.Errorf("clusters: %s: sessions.redis: %w", cfg.Name, err)
+	}
 	defer func() {
 		if err == nil {
 			x.route.Auth = r.newAuth(cfg, before)
@@ -82,6 +88,24 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 	return x, nil
 }
 
+// openRecovery opens what sessions that move are looked for in, unless it is open.
+func (x *extras) openRecovery(cfg config.Cluster, before *part) error {
+	if cfg.Sessions == nil || !cfg.Sessions.Move {
+		return nil
+	}
+	x.moves = *cfg.Sessions
+	if before != nil && before.extras.moves == x.moves {
+		x.route.Recovery = before.extras.route.Recovery
+		return nil
+	}
+	client, err := affinity.Open(x.moves.Redis)
+	if err != nil {
+		return err
+	}
+	x.route.Recovery = recovery.New(client, x.moves.Stream, x.moves.Prefix)
+	return nil
+}
+
 // use has the server of files serve what the configuration says, which has been looked at.
 func (x extras) use(log *slog.Logger) {
 	if x.files != nil {
@@ -95,6 +119,9 @@ func (x extras) use(log *slog.Logger) {
 func (x extras) close(others []*part) {
 	if a := x.route.Auth; a != nil && !slices.ContainsFunc(others, func(p *part) bool { return p.extras.route.Auth == a }) {
 		a.Gate.Close()
+	}
+	if m := x.route.Recovery; m != nil && !slices.ContainsFunc(others, func(p *part) bool { return p.extras.route.Recovery == m }) {
+		_ = m.Close()
 	}
 	for _, p := range others {
 		if p.extras.files == x.files {

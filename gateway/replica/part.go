@@ -110,6 +110,7 @@ func (p *part) route() gateway.Route {
 		Origins:          p.cfg.Origins,
 		CORS:             corsOf(p.cfg.CORS),
 		Guard:            guardOf(p.cfg.Guard),
+		Recovery:         p.extras.route.Recovery,
 		Cluster:          p.nodes.Cluster,
 		Store:            sharedMemory{p.memory.Memory, p.cfg.Name, p.kin},
 		OnTaken:          p.taken,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
 )
@@ -234,4 +235,16 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 		return "gone"
 	}
 	return ""
+}
+
+// move moves a session whose WebSocket is here.
+func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
+	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
+	switch {
+	case errors.Is(err, gateway.ErrNoTunnel):
+		err = fmt.Errorf("%w: %w", api.ErrNoSession, err)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", api.ErrNotMovable, err)
+	}
+	return api.Move{From: from, Node: now, Outcome: outcome}, err
 }

@@ -24,3 +24,19 @@ func (x *Request) AppendProbe(dst []byte, address, key string) ([]byte, bool) {
 		http1.Field{Name: "Sec-WebSocket-Version", Value: "13"}, http1.Field{Name: "Sec-WebSocket-Key", Value: key})
 	return up.AppendRequest(dst, address), true
 }
+
+// AppendReconnect writes a direct connect of the session's client, whose tunnel the request asks for, to another node.
+func (x *Request) AppendReconnect(dst []byte, key string) []byte {
+	q := &x.Req
+	up := *x
+	up.Kind = DirectConnect
+	parts := slices.DeleteFunc(strings.Split(q.RawQuery, "&"), func(p string) bool { return strings.HasPrefix(p, "sid=") })
+	up.Req.RawQuery = strings.Join(parts, "&")
+	up.Req.Target = q.Path + "?" + up.Req.RawQuery
+	up.Req.Fields = slices.DeleteFunc(slices.Clone(q.Fields), func(f http1.Field) bool {
+		return f.ID == http1.SecWebSocketExtensions || f.ID == http1.SecWebSocketKey || f.ID == http1.SecWebSocketVersion
+	})
+	up.Req.Fields = append(up.Req.Fields,
+		http1.Field{Name: "Sec-WebSocket-Version", Value: "13"}, http1.Field{Name: "Sec-WebSocket-Key", Value: key})
+	return up.AppendRequest(dst, "")
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/guard"
+	"github.com/sidway/sidway/gateway/recovery"
 )
 
 // Route is a cluster and the requests that belong to it.
@@ -46,6 +47,9 @@ type Route struct {
 	CORS *CORS
 	// Guard is what is done with requests that would harm nodes.
 	Guard guard.Policy
+	// Recovery knows how the nodes restore sessions: those of Engine.IO 4 on WebSockets go on at another node when they are moved, or their
+	// node crashes. nil: they do not.
+	Recovery *recovery.Store
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sidway/sidway/gateway/api"
+)
+
+// moveWords say what became of a move where the session did not go on elsewhere as if nothing had been.
+var moveWords = map[string]string{
+	"renewed":    "is on %s now, which did not know it: its client is connected anew, on the same WebSocket",
+	"busy":       "stays on %s: an acknowledgement, a message or an upgrade was under way all the time, or its node does not restore sessions",
+	"refused":    "stays on %s: no other node took it",
+	"no_barrier": "stays on %s, which did not answer in time",
+	"no_redis":   "stays on %s: the Redis of sessions.redis did not answer",
+	"lost":       "has ended on %s: its client comes back by itself",
+	"left":       "has ended on %s meanwhile",
+}
+
+// move moves a session to another node.
+func (c command) move(ctx context.Context, args []string) error {
+	var s settings
+	var to string
+	fs := flag.NewFlagSet("move", flag.ContinueOnError)
+	s.addRemote(fs)
+	fs.StringVar(&to, "to", "", "n3")
+	words, args := wordsOf(fs, args, 1)
+	sid := strings.Join(words, "")
+	if wantsHelp, err := parse(fs, args); err != nil || wantsHelp {
+		return c.helpOr(err, "move")
+	}
+	if sid == "" {
+		return &usageError{text: "say which session, as sidway move lv_VI97HAXpY6yYWAAAC --to n3", help: "move"}
+	}
+	r, err := c.remote(s, true)
+	if err != nil {
+		return err
+	}
+	var m api.Move
+	if err := r.ask(ctx, http.MethodPost, "/api/sessions/"+url.PathEscape(sid)+"/move", api.MoveSettings{To: to}, &m); err != nil {
+		return err
+	}
+	if m.Outcome == "moved" {
+		fmt.Fprintf(c.stdout, "moved from %s to %s\n", m.From, m.Node)
+		return nil
+	}
+	return fmt.Errorf("the session "+moveWords[m.Outcome], m.Node)
+}

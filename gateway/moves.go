@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/tunnel"
+)
+
+const (
+	// mostBadMoves is how many moves in a row may go wrong before none is begun for badMovesPause: its clients would only be connected anew.
+	mostBadMoves  = 5
+	badMovesPause = time.Minute
+	// mostQueuedMoves is how many of a drain's are under way at once on a loop: a node that restores a session reads what all sessions were sent in
+	// the last second.
+	mostQueuedMoves = 4
+	// mostMoveTries is how many moves of a session may fail until a drain ends it.
+	mostMoveTries = 3
+)
+
+// moves is what is known of a cluster's moves.
+type moves struct {
+	bad   atomic.Int32 // in a row
+	until atomic.Int64 // when some are begun again, in ns since 1970
+}
+
+// ended notes what became of a move.
+func (m *moves) ended(outcome string, now time.Time) {
+	switch outcome {
+	case moveDone:
+		m.bad.Store(0)
+	case moveRenewed, moveLost:
+		if m.bad.Add(1) >= mostBadMoves {
+			m.until.Store(now.Add(badMovesPause).UnixNano())
+			m.bad.Store(0)
+		}
+	}
+}
+
+// paused reports whether none is begun now.
+func (m *moves) paused() bool { return time.Now().UnixNano() < m.until.Load() }
+
+// What MoveSession may find.
+var (
+	ErrNoTunnel  = errors.New("this replica carries no WebSocket of that session")
+	ErrNotMoved  = errors.New("the session's cluster does not move sessions: see sessions.move")
+	ErrMoving    = errors.New("the session is being moved already")
+	ErrSameNode  = errors.New("the session lives on that node")
+	ErrNoSuchOne = errors.New("the cluster has no such node")
+)
+
+// MoveSession moves the session whose WebSocket this replica carries to a node of its cluster, "" for the one that the cluster picks, and
+// returns where it lived, where it lives, and what became of the move: moved, renewed, busy, refused, no_barrier, no_redis, lost or left.
+func (g *Gateway) MoveSession(ctx context.Context, sid, to string) (from, now, outcome string, err error) {
+	found, known := g.tunnels.Follower(sid)
+	f, follows := found.(*follower)
+	switch {
+	case !known:
+		return "", "", "", ErrNoTunnel
+	case !follows:
+		return "", "", "", ErrNotMoved
+	case !f.ordered.CompareAndSwap(false, true):
+		return "", "", "", ErrMoving
+	}
+	done := make(chan error, 1)
+	f.d.loop.Send(task(func() {
+		from = f.home.node.Name
+		m, err := f.order(to)
+		if err != nil {
+			f.ordered.Store(false)
+			done <- err
+			return
+		}
+		m.told = func(o string) {
+			now, outcome = f.home.node.Name, o
+			done <- nil
+		}
+		m.start()
+	}))
+	select {
+	case err = <-done:
+		return from, now, outcome, err
+	case <-ctx.Done():
+		return "", "", "", context.Cause(ctx)
+	}
+}
+
+// order makes an ordered move.
+func (f *follower) order(to string) (*move, error) {
+	if m := f.move; m != nil && m.step == moveFinishes {
+		m.finish()
+	}
+	switch n := f.route.Cluster.Node(to); {
+	case f.line.Ended():
+		return nil, ErrNoTunnel
+	case f.move != nil:
+		return nil, ErrMoving
+	case to == "":
+		return f.newMove(false), nil
+	case n == nil:
+		return nil, fmt.Errorf("%w: %q", ErrNoSuchOne, to)
+	case n.Key() == f.home.node.Key():
+		return nil, ErrSameNode
+	default:
+		m := f.newMove(false)
+		m.to, m.named = n, true
+		return m, nil
+	}
+}
+
+// start begins an ordered move.
+func (m *move) start() {
+	if m.to == nil {
+		m.pick()
+		return
+	}
+	m.placed = true
+	m.f.route.Cluster.Join(m.to)
+	m.connect(m.to)
+}
+
+// moveSessions begins to move up to count sessions of a node that this replica carries, and returns how many. Those that cannot be moved it
+// ends instead, where that is wanted.
+func (g *Gateway) moveSessions(n *cluster.Node, count int, end bool) (begun int) {
+	for _, each := range g.tunnels.Followers(n.Key()) {
+		f := each.(*follower)
+		stuck := f.failed.Load() >= mostMoveTries || f.route.moves.paused()
+		if begun == count {
+			break
+		}
+		if stuck && !end || !f.ordered.CompareAndSwap(false, true) {
+			continue
+		}
+		begun++
+		f.d.loop.Send(task(func() {
+			if stuck {
+				f.ordered.Store(false)
+				f.line.End(tunnel.Drained)
+				return
+			}
+			f.d.toMove = append(f.d.toMove, f)
+			f.d.moveSome()
+		}))
+	}
+	return begun
+}
+
+// moveSome begins moves that have been ordered, as many as may be under way.
+func (d *driver) moveSome() {
+	for len(d.toMove) > 0 && d.queued < mostQueuedMoves {
+		f := d.toMove[0]
+		d.toMove = d.toMove[1:]
+		m, err := f.order("")
+		if err != nil {
+			f.ordered.Store(false)
+			continue
+		}
+		m.queued = true
+		d.queued++
+		m.start()
+	}
+}
