@@ -37,10 +37,10 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		want string // the first line on stderr
 		help string // what the second line points to
 	}{
-		{"", "say what to do: serve, check, health, status, trace, drain, undrain, release, guard, reload, completion, man, version or help", ""},
+		{"", "say what to do: serve, check, health, status, trace, move, drain, undrain, release, guard, reload, completion, man, version or help", ""},
 		{"sevre", `unknown command sevre; did you mean serve?`, ""},
-		{"frobnicate", `unknown command frobnicate; there are serve, check, health, status, trace, drain, undrain, release, guard, reload, completion, man, version, help`, ""},
-		{"--config x", `unknown command --config; there are serve, check, health, status, trace, drain, undrain, release, guard, reload, completion, man, version, help`, ""},
+		{"frobnicate", `unknown command frobnicate; there are serve, check, health, status, trace, move, drain, undrain, release, guard, reload, completion, man, version, help`, ""},
+		{"--config x", `unknown command --config; there are serve, check, health, status, trace, move, drain, undrain, release, guard, reload, completion, man, version, help`, ""},
 		{"help sevre", `unknown topic sevre; did you mean serve?`, ""},
 		{"version now", "version takes no arguments", ""},
 		{"serve --confg x", `unknown flag --confg; did you mean --config?`, " serve"},
