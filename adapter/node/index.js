@@ -12,7 +12,7 @@ function createAdapter(redisClient, options) {
     const adapter = build(nsp);
     if (nsp.server.opts.connectionStateRecovery) {
       const keeper = new Keeper(adapter, redisClient, settings);
-      new Returning(adapter, keeper);
+      new Returning(adapter, redisClient, keeper);
     }
     return adapter;
   };

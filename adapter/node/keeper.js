@@ -1,7 +1,6 @@
 "use strict";
-// The adapter's own encoder, so that its restoreSession reads what is written here.
-const streams = require.resolve("@socket.io/redis-streams-adapter");
-const { encode } = require(require.resolve("@msgpack/msgpack", { paths: [streams] }));
+const { encode } = require("./msgpack");
+const { SET } = require("@socket.io/redis-streams-adapter/dist/util");
 
 const GATHER = 20; // ms, for changes that come together, as at a connection
 const SLICE = 500; // sessions that are looked at before others may use the event loop
@@ -87,16 +86,13 @@ class Keeper {
     const record = { pid, text, at: now };
     this.kept.set(sid, record);
     // The client may be away for as long from a crash that comes just before the next renewal.
-    this.set(pid, text, Math.round(this.lasts + renew + this.settings.lookInterval)).catch(() => {
+    SET(this.redis, this.key(pid), text, Math.round(this.lasts + renew + this.settings.lookInterval)).catch(() => {
       if (this.kept.get(sid) === record) this.kept.delete(sid); // the next look tries again
     });
   }
 
-  set(pid, text, ms) {
-    const key = this.settings.sessionKeyPrefix + pid;
-    // The clients of the packages redis and ioredis are told apart as redis-streams-adapter does.
-    if (typeof this.redis.sSubscribe === "function") return this.redis.set(key, text, { PX: ms });
-    return this.redis.set(key, text, "PX", ms);
+  key(pid) {
+    return this.settings.sessionKeyPrefix + pid;
   }
 
   /** forget removes the session of a client that took its leave. */
@@ -105,7 +101,7 @@ class Keeper {
     this.dirty.delete(id);
     if (!old) return;
     this.kept.delete(id);
-    this.redis.del(this.settings.sessionKeyPrefix + old.pid).catch(() => {}); // its time to live ends it
+    this.redis.del(this.key(old.pid)).catch(() => {}); // its time to live ends it
   }
 
   /**
@@ -114,6 +110,7 @@ class Keeper {
    */
   release(socket) {
     this.kept.delete(socket.id);
+    this.dirty.delete(socket.id);
     this.released.add(socket.id);
     socket.client.close();
   }

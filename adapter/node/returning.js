@@ -1,7 +1,10 @@
 "use strict";
+const { decode } = require("./msgpack");
+const { GETDEL, XRANGE, hashCode } = require("@socket.io/redis-streams-adapter/dist/util");
 
-const DISCONNECT_SOCKETS = "6"; // a message type of Socket.IO's cluster adapter
+const BROADCAST = "3", DISCONNECT_SOCKETS = "6"; // message types of Socket.IO's cluster adapter
 const LIMIT = 30_000; // ms that middlewares may take to decide on a client, and that reading the stream may be behind
+const MOST_READS = 100; // as in redis-streams-adapter: a stream may grow faster than it is read
 
 /** later tells whether offset a is behind b in the stream. */
 function later(a, b) {
@@ -10,71 +13,77 @@ function later(a, b) {
 }
 
 /** receives tells whether a broadcast reaches a session with these rooms. */
-function receives(rooms, opts) {
-  return (opts.rooms.size === 0 || rooms.some((room) => opts.rooms.has(room))) && !rooms.some((room) => opts.except.has(room));
+function receives(rooms, to) {
+  const only = [...to.rooms], except = [...to.except];
+  return (only.length === 0 || rooms.some((room) => only.includes(room))) && !rooms.some((room) => except.includes(room));
 }
 
 /**
- * Returning looks after the clients that come back. What the stream brings between the last look for missed packets and the moment
- * at which the socket can receive is sent behind them; what was among them and is then read from the stream is not sent again; and where the
- * session is open still, in a half-open connection, it is closed, there or at another node.
+ * Returning looks after the clients that come back: each event reaches them once. What the stream brings between the last look for missed events and
+ * the moment at which the socket can receive is sent behind them; what was among them and is then read from the stream is not sent again. And
+ * where the session is open still, in a half-open connection, it is closed, here or at another node.
  */
 class Returning {
-  coming = new Map(); // by socket id: {rooms, after, events}
-  has = new Map(); // by socket id: the offsets that it was sent as missed, until the stream has been read beyond them
+  coming = new Map(); // by socket id, or by itself while that is not known: {rooms, events}
+  seen = new Map(); // by socket id: how far the stream was searched for missed events, until it has been read beyond
   taken = new Map(); // by socket id: the offset of the message that told the others; "" until it is known
 
-  constructor(adapter, keeper) {
-    Object.assign(this, { adapter, keeper, nsp: adapter.nsp });
-    this.wrapRestore();
+  constructor(adapter, redis, keeper) {
+    const { streamName = "socket.io", streamCount = 1 } = keeper.settings;
+    Object.assign(this, { adapter, redis, keeper, nsp: adapter.nsp });
+    // As redis-streams-adapter's computeStreamName.
+    this.stream = streamCount === 1 ? streamName : `${streamName}-${hashCode(this.nsp.name) % streamCount}`;
+    adapter.restoreSession = (pid, offset) => this.restore(pid, offset);
     this.wrapDeliveries();
     this.wrapMessages();
     this.nsp.on("connect", (socket) => this.arrived(socket));
   }
 
-  wrapRestore() {
-    const { restoreSession } = this.adapter;
-    this.adapter.restoreSession = async (pid, offset) => {
-      const events = []; // from now on, for a session that is not known yet
-      const here = { rooms: null, after: offset, events };
-      this.coming.set(here, here);
-      let session;
-      try {
-        session = await restoreSession.call(this.adapter, pid, offset);
-      } finally {
-        this.coming.delete(here);
-      }
-      this.take(session.sid);
-      this.expect(session, here);
-      return session;
-    };
+  /** restore takes a session out of Redis, with what its client has missed since offset. It stays there if offset is unknown. */
+  async restore(pid, offset) {
+    if (!/^[0-9]+-[0-9]+$/.test(offset)) throw new Error("invalid offset");
+    if ((await XRANGE(this.redis, this.stream, offset, offset)).length === 0) throw new Error("offset not found");
+    const [text] = await GETDEL(this.redis, this.keeper.key(pid));
+    if (!text) throw new Error("session not found");
+    const session = decode(Buffer.from(text, "base64"));
+    const coming = { rooms: session.rooms, events: [] };
+    this.coming.set(session.sid, coming);
+    setTimeout(() => this.drop(session.sid, coming), LIMIT).unref();
+    const { missed, until } = await this.missed(session.rooms, offset);
+    coming.events = coming.events.filter((event) => later(event.offset, until));
+    this.seen.set(session.sid, until);
+    this.take(session.sid);
+    return { ...session, missedPackets: missed };
   }
 
-  /** expect adds to what was missed what the stream has brought meanwhile, and keeps what it brings until the socket is there. */
-  expect({ sid, rooms, missedPackets }, here) {
-    const offsets = new Set(missedPackets.map((data) => data.at(-1)));
-    for (const { packet, opts, offset } of here.events) {
-      if (offsets.has(offset) || !later(offset, here.after) || !receives(rooms, opts)) continue;
-      offsets.add(offset);
-      missedPackets.push(packet.data);
+  /** missed searches the stream for events behind offset that can be sent again: those with an acknowledgement and volatile ones cannot. */
+  async missed(rooms, offset) {
+    const missed = [];
+    for (let i = 0; i < MOST_READS; i++) {
+      const [ms, seq] = offset.split("-");
+      const entries = await XRANGE(this.redis, this.stream, `${ms}-${Number(seq) + 1}`, "+");
+      if (entries.length === 0) break;
+      offset = entries.at(-1).id;
+      for (const { id, message } of entries) {
+        if (message.nsp !== this.nsp.name || message.type !== BROADCAST) continue;
+        const { packet, opts, requestId } = this.adapter.constructor.decode(message).data;
+        if (packet.id !== undefined || requestId !== undefined || opts.flags?.volatile || !receives(rooms, opts)) continue;
+        missed.push([...packet.data, id]);
+      }
     }
-    missedPackets.sort((a, b) => (later(a.at(-1), b.at(-1)) ? 1 : -1));
-    this.has.set(sid, offsets);
-    const coming = { rooms, events: [] };
-    this.coming.set(sid, coming);
-    setTimeout(() => {
-      if (this.coming.get(sid) === coming) this.coming.delete(sid);
-      if (this.has.get(sid) === offsets) this.has.delete(sid);
-    }, LIMIT).unref();
+    return { missed, until: offset };
+  }
+
+  drop(sid, coming) {
+    if (this.coming.get(sid) === coming) this.coming.delete(sid);
+    if (this.seen.has(sid) && !this.coming.has(sid)) this.seen.delete(sid);
   }
 
   arrived(socket) {
     const coming = this.coming.get(socket.id);
+    if (!coming) return;
     this.coming.delete(socket.id);
-    const offsets = this.has.get(socket.id);
-    for (const { packet, offset } of coming?.events ?? []) {
-      if (!offsets?.has(offset)) socket.packet({ type: packet.type, data: packet.data });
-    }
+    for (const { packet } of coming.events) socket.packet({ type: packet.type, data: packet.data });
   }
 
   /** wrapDeliveries sees each event on its way to this node's sockets, with its offset. */
@@ -88,9 +97,9 @@ class Returning {
       addOffsetIfNecessary.call(adapter, packet, opts, offset);
       if (!offset || packet.data?.length === before) return; // it is not among what can be missed
       for (const { rooms, events } of this.coming.values()) {
-        if (rooms === null || receives(rooms, opts)) events.push({ packet: { ...packet }, opts: { rooms: opts.rooms, except: new Set(opts.except) }, offset });
+        if (receives(rooms, opts)) events.push({ packet: { ...packet }, offset });
       }
-      for (const [sid, offsets] of this.has) if (offsets.has(offset)) opts.except.add(sid);
+      for (const [sid, until] of this.seen) if (!later(offset, until)) opts.except.add(sid);
     };
   }
 
@@ -101,7 +110,7 @@ class Returning {
     this.taken.set(sid, "");
     const data = { opts: { rooms: [sid], except: [], flags: {} }, close: true, taken: true };
     this.adapter.publishAndReturnOffset({ type: Number(DISCONNECT_SOCKETS), data })
-      .then((offset) => this.taken.set(sid, offset), () => this.taken.delete(sid))
+      .then((offset) => this.taken.set(sid, offset), () => {})
       .then(() => setTimeout(() => this.taken.delete(sid), LIMIT).unref());
   }
 
@@ -111,23 +120,17 @@ class Returning {
     const { onRawMessage } = adapter;
     adapter.onRawMessage = (message, offset) => {
       const sid = message.type === DISCONNECT_SOCKETS && message.uid !== adapter.uid ? takenBy(message.data) : "";
-      if (!sid) {
-        onRawMessage.call(adapter, message, offset);
-        return this.read(offset);
+      if (!sid) onRawMessage.call(adapter, message, offset);
+      else this.yield(sid, offset);
+      for (const [returned, until] of this.seen) {
+        if (later(offset, until) && !this.coming.has(returned)) this.seen.delete(returned);
       }
-      const back = this.taken.get(sid);
-      const socket = this.nsp.sockets.get(sid);
-      if (socket && (back === undefined || (back !== "" && later(offset, back)))) this.keeper.release(socket);
     };
   }
 
-  /** read forgets what was sent to clients as missed and cannot be read from the stream any more. */
-  read(offset) {
-    for (const [sid, offsets] of this.has) {
-      if (this.coming.has(sid)) continue;
-      for (const o of offsets) if (!later(o, offset)) offsets.delete(o);
-      if (offsets.size === 0) this.has.delete(sid);
-    }
+  yield(sid, offset) {
+    const back = this.taken.get(sid), socket = this.nsp.sockets.get(sid);
+    if (socket && (back === undefined || (back !== "" && later(offset, back)))) this.keeper.release(socket);
   }
 }
 
