@@ -11,8 +11,10 @@ func TestMain(m *testing.M) {
 	// The library's own: a session that ends while it begins leaves a timer, which waits for its ping and then ends.
 	timers := goleak.IgnoreTopFunction("github.com/zishang520/engine.io/v2/utils.SetTimeout.func1")
 	goleak.VerifyTestMain(m, timers, goleak.Cleanup(func(code int) {
-		if goNodeDir != "" {
-			_ = os.RemoveAll(goNodeDir)
+		for _, dir := range []string{goNodeDir, recoveryDir} {
+			if dir != "" {
+				_ = os.RemoveAll(dir)
+			}
 		}
 		os.Exit(code)
 	}))

@@ -247,7 +247,7 @@ var goNode = sync.OnceValues(func() (string, error) {
 	return dir + "/gonode", nil
 })
 
-// serverSpec is a Socket.IO server: its language (go or node), adapter, Redis, prefix and further options in JSON.
+// serverSpec is a Socket.IO server: its language (go, node, or recovery: node with @sidway/recovery), adapter, Redis, prefix and further options in JSON.
 type serverSpec struct {
 	language, kind  string
 	port            int
@@ -261,8 +261,12 @@ func startServer(t *testing.T, s serverSpec) *proc {
 		s.options = "{}"
 	}
 	args := []string{s.kind, strconv.Itoa(s.port), s.prefix, s.options}
-	if s.language == "node" {
+	switch s.language {
+	case "node":
 		return startProc(t, s.language, append([]string{"node", "testdata/server.mjs"}, args...)...)
+	case "recovery":
+		args[0] = s.language
+		return startProc(t, s.language, append([]string{"env", "RECOVERY=" + installedRecovery(t), "node", "testdata/server.mjs"}, args...)...)
 	}
 	path, err := goNode()
 	if err != nil {

@@ -14,7 +14,9 @@ const recovering = `{"server":{"pingInterval":500,"pingTimeout":1500,"connection
 // TestRecovery lets a client lose its connection and come back, to the same node or to another one, of either kind.
 func TestRecovery(t *testing.T) {
 	redis := redistest.Start(t)
-	for _, pair := range [][2]string{{"go", "go"}, {"go", "node"}, {"node", "go"}} {
+	for _, pair := range [][2]string{
+		{"go", "go"}, {"go", "node"}, {"node", "go"}, {"recovery", "recovery"}, {"recovery", "go"}, {"go", "recovery"}, {"recovery", "node"},
+	} {
 		for _, how := range []string{"cut, same node", "cut, other node", "crash"} {
 			if pair[0] == "node" && how == "crash" {
 				continue // Node's adapter keeps a session only at its disconnection
@@ -41,7 +43,7 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	clients.await("c", "seen", 1)
 	key := prefix + ":session:"
 	rdb := redisClient(t, port)
-	if pair[0] == "go" {
+	if pair[0] != "node" {
 		redistest.Eventually(t, "the session is kept with its data", func() bool { return sessionHolds(t, rdb, key, "room", "nick") })
 	}
 
@@ -68,6 +70,10 @@ func recovery(t *testing.T, pair [2]string, how string, port int) {
 	redistest.Eventually(t, "all entries are written", func() bool { return rdb.XLen(t.Context(), prefix).Val() >= 10 })
 	clients.do(nil, "reopen", "c", back.url()+"/")
 	recovered(t, clients, back, id)
+	clients.do(nil, "disconnect", "c")
+	redistest.Eventually(t, "nothing is kept of a client that took its leave", func() bool {
+		return len(rdb.Keys(t.Context(), key+"*").Val()) == 0
+	})
 }
 
 // recovered checks what the client finds at the server to which it comes back.

@@ -77,6 +77,7 @@ type sessions struct {
 	kept    map[socket.SocketId]kept
 	writes  map[socket.PrivateSessionId]write
 	wake    chan struct{}
+	gone    chan struct{} // a client is gone, and may be back at another node at once
 	returns map[socket.SocketId]*returning
 }
 
@@ -97,6 +98,7 @@ func newSessions(b *streams) *sessions {
 	return &sessions{
 		bus: b, dirty: map[socket.SocketId]struct{}{}, kept: map[socket.SocketId]kept{},
 		writes: map[socket.PrivateSessionId]write{}, wake: make(chan struct{}, 1),
+		gone:    make(chan struct{}, 1),
 		returns: map[socket.SocketId]*returning{},
 	}
 }
@@ -107,12 +109,12 @@ func (k *sessions) changed(id socket.SocketId) {
 	k.dirty[id] = struct{}{}
 	k.mu.Unlock()
 	k.arrived(id)
-	k.poke()
+	poke(k.wake)
 }
 
-func (k *sessions) poke() {
+func poke(c chan struct{}) {
 	select {
-	case k.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -130,13 +132,15 @@ func (k *sessions) run() {
 			return
 		case <-t.C:
 			k.look()
+		case <-k.gone:
 		case <-k.wake:
 			g := time.NewTimer(gatherTime)
 			select {
 			case <-g.C:
+			case <-k.gone:
 			case <-k.bus.node.ctx.Done():
-				g.Stop()
 			}
+			g.Stop()
 			k.gather()
 		}
 		ctx, cancel := context.WithTimeout(k.bus.node.ctx, time.Second)
@@ -233,7 +237,7 @@ func (k *sessions) persist(s session) {
 	delete(k.kept, s.sid)
 	k.writes[s.pid] = write{text, k.bus.lasts}
 	k.mu.Unlock()
-	k.poke()
+	poke(k.gone)
 }
 
 // left forgets the session of a client that took its leave.
@@ -244,7 +248,7 @@ func (k *sessions) left(id socket.SocketId) {
 		k.writes[old.pid] = write{}
 	}
 	k.mu.Unlock()
-	k.poke()
+	poke(k.wake)
 }
 
 // release leaves the session of a client in Redis to the node where it goes on.

@@ -17,10 +17,13 @@ const sub = pub.duplicate();
 sub.on("error", () => {});
 await sub.connect();
 
+const streams = { streamName: prefix, channelPrefix: prefix, sessionKeyPrefix: prefix + ":session:" };
+const { createAdapter: createRecoveryAdapter } = kind === "recovery" ? await import(process.env.RECOVERY) : {};
 const adapters = {
   pubsub: () => createAdapter(pub, sub, { key: prefix, requestsTimeout: options.requestsTimeout ?? 5000 }),
   sharded: () => createShardedAdapter(pub, sub, { channelPrefix: prefix, subscriptionMode: options.subscriptionMode ?? "dynamic" }),
-  streams: () => createStreamsAdapter(pub, { streamName: prefix, channelPrefix: prefix, sessionKeyPrefix: prefix + ":session:" }),
+  streams: () => createStreamsAdapter(pub, streams),
+  recovery: () => createRecoveryAdapter(pub, streams),
 };
 
 const http = createServer();
