@@ -23,13 +23,13 @@ const memoryWindow = time.Minute
 
 // memory is what is counted and found out of one node's answers.
 type memory struct {
-	node      string
-	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
-	made      atomic.Int64                          // sessions
-	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
-	late      spate                                 // answers to POSTs
-	errors    spate                                 // in answers to requests of its sessions
-	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
+	node       string
+	responses  [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
+	made       atomic.Int64                          // sessions
+	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
+	late       spate                                 // answers to POSTs
+	errors     spate                                 // in answers to requests of its sessions
+	lost       spate                                 // sessions that ended because it cut, refused or did not answer a request
 	forgetting forgetting
 }
 
