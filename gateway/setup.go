@@ -41,6 +41,7 @@ const (
 	faultNodeTLS     = "node_tls"
 	faultGuard       = "guard"
 	faultMaxBody     = "max_body"
+	faultCutOff      = "cut_off_replica"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

@@ -21,9 +21,9 @@ func TestReplicasThatDifferAreTold(t *testing.T) {
 		says   string // "" nothing
 		reason string
 	}{
-		"the same":        {func(*config.Config) {}, "", ""},
-		"another order":   {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
-		"a node less":     {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes + " for this cluster: n2 is only there", "node_list"},
+		"the same":      {func(*config.Config) {}, "", ""},
+		"another order": {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
+		"a node less":   {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes + " for this cluster: n2 is only there", "node_list"},
 		"a node more": {func(c *config.Config) {
 			c.Clusters[0].Nodes = append(c.Clusters[0].Nodes, config.Node{Name: "n3", URL: "http://10.0.0.3:3001"})
 		}, otherNodes + " for this cluster: n3 is only here", "node_list"},
