@@ -94,8 +94,10 @@ func (c crowd) node(i int, at time.Time, wave float64) api.Node {
 	switch i {
 	case 1:
 		began, over := at.Add(-time.Minute), at.Add(-20*time.Second)
+		n.Since = began
 		n.Draining, n.Drain, n.Total, n.Polls = true, &api.Drain{Since: began, Deadline: &over, Rate: 150, Done: &at}, total/3, total/40
 	case 2:
+		n.Since = at.Add(-7 * time.Second)
 		n.Healthy, n.Total, n.Polls, n.Errors = false, 120, 40, uint64(100+2*t)
 		n.Probe.Reason = hostile
 	case 3:
@@ -124,6 +126,7 @@ func (c crowd) show(t *testing.T) string {
 		{Kind: "unhealthy", Node: "n3", Text: "probes find it unhealthy: " + hostile},
 		{Kind: "ejected", Node: "n4", Text: "refused"},
 		{Kind: "works_again", Node: "n4"},
+		{Kind: "fault", Node: "n4", Text: "several servers answer at the address of a node"},
 	} {
 		v.Cluster = c.cluster
 		events.Add(v)

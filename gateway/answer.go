@@ -330,6 +330,8 @@ func (c *clientConn) closes() bool { return c.x.Req.Close || c.surplus || c.g.dr
 // node that does not know the sid, because it was started anew. Then it reports true, and the binding is of no use.
 func (x *exchange) observe(answer []byte) bool {
 	switch ok := x.Resp.Status == 200; {
+	case x.forgets(answer):
+		x.tellForgotten()
 	case !x.MayEnd():
 	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer):
 		x.route.ended.Add(x.Query.SID)

@@ -247,6 +247,9 @@ func (c *clientConn) lost(err error) {
 	if errors.Is(err, request.ErrRefused) {
 		delete(c.d.peers, x.Node) // a name may stand for another address by now
 	}
+	if x.Node != nil && (errors.Is(err, request.ErrRefused) || errors.Is(err, request.ErrCut)) {
+		x.memory().forgetting.fell.Store(time.Now().UnixNano())
+	}
 	switch {
 	case errors.Is(err, request.ErrUnsent) && !x.redialed:
 		x.redialed = true

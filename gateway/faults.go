@@ -21,6 +21,8 @@ type Fault struct {
 const (
 	// faultTime is how long a fault is remembered that does not come again.
 	faultTime = time.Hour
+	// faultQuiet is after how long without it a fault has come again.
+	faultQuiet = 2 * time.Minute
 	// mostFaults bounds how many there are, since strangers name paths and hosts; those beyond are remembered without their subject.
 	mostFaults = 128
 )
@@ -39,8 +41,8 @@ type fault struct {
 	last  atomic.Int64 // in ns since 1970
 }
 
-// note notes one more sign.
-func (f *faults) note(k faultKey, text string) {
+// note notes one more sign, and reports whether there was none for faultQuiet.
+func (f *faults) note(k faultKey, text string) (again bool) {
 	v, known := f.all.Load(k)
 	if !known {
 		if k.subject != "" && f.len.Load() >= mostFaults {
@@ -50,7 +52,7 @@ func (f *faults) note(k faultKey, text string) {
 			f.len.Add(1)
 		}
 	}
-	v.(*fault).came(text, time.Now())
+	return v.(*fault).came(text, time.Now())
 }
 
 func newFault(text string) *fault {
@@ -59,14 +61,14 @@ func newFault(text string) *fault {
 	return f
 }
 
-// came notes one more sign, of which the text is mostly as before.
-func (f *fault) came(text string, now time.Time) {
+// came notes one more sign, of which the text is mostly as before, and reports whether there was none for faultQuiet.
+func (f *fault) came(text string, now time.Time) (again bool) {
 	if *f.text.Load() != text {
 		latest := text
 		f.text.Store(&latest)
 	}
 	f.count.Add(1)
-	f.last.Store(now.UnixNano())
+	return now.UnixNano()-f.last.Swap(now.UnixNano()) > int64(faultQuiet)
 }
 
 // list returns what was noted within faultTime, the latest first, and forgets the rest.
@@ -94,5 +96,7 @@ func (m *Metrics) Faults() []Fault { return m.seen.list(time.Now()) }
 // about where a cluster can have several, and text says it in a sentence.
 func (m *Metrics) SetupFault(cluster, reason, subject, text string) {
 	m.faults.WithLabelValues(cluster, reason).Inc()
-	m.seen.note(faultKey{cluster, reason, subject}, text)
+	if m.seen.note(faultKey{cluster, reason, subject}, text) && m.OnFault != nil && m.told.due(reason, cluster, subject) {
+		m.OnFault(Fault{Cluster: cluster, Reason: reason, Subject: subject, Text: text, Count: 1, Last: time.Now()})
+	}
 }

@@ -15,6 +15,8 @@ func TestFaultsAreRememberedForAWhile(t *testing.T) {
 	t.Parallel()
 	const most, all = 128, 1000
 	m := gateway.NewMetrics(prometheus.NewRegistry())
+	told := map[string]int{}
+	m.OnFault = func(f gateway.Fault) { told[f.Reason+" "+f.Text]++ }
 	m.SetupFault("c1", "slow_node", "n1", "slow")
 	for i := range all {
 		m.SetupFault("", "host", fmt.Sprint(i, ".example"), "unknown host")
@@ -26,6 +28,9 @@ func TestFaultsAreRememberedForAWhile(t *testing.T) {
 	}
 	if len(found) != most+1 || sum != all+2 {
 		t.Errorf("%d are remembered, and %d counted", len(found), sum)
+	}
+	if told["slow_node slow"] != 1 || told["host unknown host"] != 16 {
+		t.Errorf("told %v", told)
 	}
 	if f := found[0]; f.Cluster != "c1" || f.Reason != "slow_node" || f.Subject != "n1" || f.Text != "slow" || f.Count != 2 || time.Since(f.Last) > time.Minute {
 		t.Errorf("the latest is %+v", f)

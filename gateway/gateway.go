@@ -90,8 +90,8 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
-	missing atomic.Bool // a replica that may have bound sessions
-	short   atomic.Bool // of memory for more sessions
+	missing atomic.Pointer[string] // replicas that may have bound sessions; nil: none
+	short   atomic.Bool            // of memory for more sessions
 
 	two       lazyHTTP2
 	pipes     *tunnel.Engine // of connections with HTTP/2, which do not end in waves, but when their requests are answered

@@ -18,49 +18,19 @@ const classes = 6
 
 var classNames = [classes]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-const (
-	// freshTime is how long after it was bound a session counts as made a moment ago.
-	freshTime = 10 * time.Second
-	// memoryWindow is how long a node's forgetting is looked at before all is forgiven.
-	memoryWindow = time.Minute
-	// fewestForgotten is how often a node forgets before it is told of.
-	fewestForgotten = 3
-)
+// memoryWindow is how long what a node does is looked at before all is forgiven.
+const memoryWindow = time.Minute
 
 // memory is what is counted and found out of one node's answers.
 type memory struct {
-	node      string
-	responses [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
-	made      atomic.Int64                          // sessions
-	took      [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
-	late      spate                                 // answers to POSTs
-	errors    spate                                 // in answers to requests of its sessions
-	gone      spate                                 // sessions that it had for a while and does not know
-	lost      spate                                 // sessions that ended because it cut, refused or did not answer a request
-
-	mu        sync.Mutex
-	began     time.Time
-	before    int64 // made, when it began
-	forgotten int64
-	rounds    int // a session was forgotten that had been made after the last time
-	last      time.Time
-}
-
-// forgot notes that a session which was bound a moment ago is unknown to the node now, and reports whether that is the node's habit, as
-// it is of several servers behind one address. A node that was restarted has forgotten all that it made before, but none that it
-// makes later; and now and then a client asks for a session that it has just ended.
-func (m *memory) forgot(bound, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if now.Sub(m.began) > memoryWindow {
-		m.began, m.before, m.forgotten, m.rounds = now, m.made.Load(), 0, 0
-	}
-	m.forgotten++
-	if bound.After(m.last) {
-		m.rounds++
-		m.last = now
-	}
-	return m.rounds >= fewestForgotten && 4*m.forgotten >= m.made.Load()-m.before
+	node       string
+	responses  [request.Kinds][classes]atomic.Uint64 // by the first digit of their status
+	made       atomic.Int64                          // sessions
+	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
+	late       spate                                 // answers to POSTs
+	errors     spate                                 // in answers to requests of its sessions
+	lost       spate                                 // sessions that ended because it cut, refused or did not answer a request
+	forgetting forgetting
 }
 
 // memory returns what is remembered of a node.
@@ -119,6 +89,9 @@ func (x *exchange) responded() {
 		if x.Kind == request.Post && d > lateAnswer {
 			x.tellLate(m)
 		}
+	}
+	if x.Query.SID != "" && (status == 200 || status == 101) {
+		m.forgetting.answered(x.Binding)
 	}
 	if status >= 500 && x.Query.SID != "" && x.Kind != request.Preflight {
 		x.tellErrors(m)

@@ -14,6 +14,9 @@ import (
 
 // Metrics are the figures of a Gateway. Its labels come from closed sets: clusters, nodes, kinds and causes.
 type Metrics struct {
+	// OnFault, if set before it is used, is told of a fault that has not been seen for a while. It must not block.
+	OnFault func(Fault)
+
 	connections prometheus.Gauge
 	requests    *prometheus.CounterVec
 	handshakes  *prometheus.CounterVec
@@ -44,6 +47,7 @@ type Metrics struct {
 	heartbeats  *prometheus.HistogramVec
 	waits       *prometheus.HistogramVec
 	seen        faults
+	told        notices // faults
 }
 
 // What can become of a handshake or an upgrade.

@@ -138,12 +138,12 @@ func (c *clientConn) lookUp() {
 			}
 		},
 		func() {
-			switch {
+			switch x.stray = errors.Is(err, affinity.ErrNotFound); {
 			case err == nil:
 				x.Binding, x.heldAt = b, time.Time{}
 				x.route.newcomers.adopted.Add(1)
 				c.renew()
-			case errors.Is(err, affinity.ErrNotFound) && !c.g.missing.Load():
+			case x.stray && c.g.missing.Load() == nil:
 				c.fail(engineio.SIDUnknown)
 			default:
 				c.search()

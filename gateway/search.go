@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -73,9 +74,23 @@ func (m *makes) sure(version int) bool {
 	return m.versions[version-3].Load() && !m.versions[4-version].Load()
 }
 
-// SetMissing tells whether a replica that shares the store has not been heard for a while and did not say that it stops. Sessions that
-// the store does not know are then looked for at the nodes.
-func (g *Gateway) SetMissing(missing bool) { g.missing.Store(missing) }
+// SetMissing names the replicas that share the store, have not been heard for a while and did not say that they stop. Sessions that the
+// store does not know are looked for at the nodes while there are some.
+func (g *Gateway) SetMissing(names []string) {
+	if len(names) == 0 {
+		g.missing.Store(nil)
+		return
+	}
+	g.missing.Store(new(strings.Join(names, ", ")))
+}
+
+// tellStray tells of a session that a missing replica has made, and not written to Redis.
+func (x *exchange) tellStray() {
+	if names := x.g.missing.Load(); x.stray && names != nil {
+		x.tellFault(faultCutOff, *names, "a replica lives, but binds sessions of which Redis knows nothing: Redis cannot be reached from there, or refuses it. See its log, its password and rights, and the network between",
+			"replica", *names)
+	}
+}
 
 // search begins to ask the nodes, or holds the request where that is not to be done. A body that is not here whole cannot be sent twice. What
 // the session's token, or its handshake by JSONP, forbids is in the binding alone.
@@ -181,6 +196,7 @@ func (c *clientConn) heardThere(first []byte) bool {
 	c.g.quota.giveBack(x.spent)
 	x.heldAt = time.Time{}
 	x.route.newcomers.adopted.Add(1)
+	x.tellStray()
 	return true
 }
 

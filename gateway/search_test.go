@@ -187,8 +187,11 @@ func TestSessionsOfAMissingReplica(t *testing.T) {
 	made, other := startGateway(t, withEngines(nodes...)), startGateway(t, withEngines(nodes...))
 	sid := dial(t, made.addr).handshake(handshakeTarget)
 	dial(t, other.addr).expect(post(sid, "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
-	other.SetMissing(true)
+	other.SetMissing([]string{"gw2"})
 	dial(t, other.addr).expect(post(sid, "4a"), 200, "ok")
-	other.SetMissing(false)
+	if f := other.faults(); len(f) != 1 || f[0].Reason != "cut_off_replica" || f[0].Subject != "gw2" || !strings.HasPrefix(f[0].Text, "a replica lives, but") {
+		t.Errorf("faults: %+v", f)
+	}
+	other.SetMissing(nil)
 	dial(t, other.addr).expect(post(strings.Repeat("x", len(sid)), "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
 }

@@ -21,6 +21,7 @@ const (
 	faultPath        = "path"
 	faultNodeList    = "node_list"
 	faultForgetful   = "forgetful_node"
+	faultBalanced    = "balanced_node"
 	faultRestarted   = "restarted_node"
 	faultStore       = "store"
 	faultNoSession   = "no_session"
@@ -40,6 +41,7 @@ const (
 	faultNodeTLS     = "node_tls"
 	faultGuard       = "guard"
 	faultMaxBody     = "max_body"
+	faultCutOff      = "cut_off_replica"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -114,28 +116,6 @@ func (x *exchange) tellLarge() {
 	if limit := x.route.MaxBody; limit > 0 {
 		x.tellFault(faultMaxBody, "", "bodies are refused that are longer than max_body: if clients send so much, it should be what nodes allow (maxHttpBufferSize)",
 			"limit", limit, "kind", x.Kind.String(), "client", x.Origin().IP)
-	}
-}
-
-// tellForgotten tells of a node that says that it does not know the session, unless one of the two has just ended it: what the client
-// sent before it heard of that meets no session.
-func (x *exchange) tellForgotten() {
-	if x.route.ended.Has(x.Query.SID) {
-		return
-	}
-	m, bound, now := x.route.memory(x.Node), x.Binding.Expires.Add(-x.Binding.TTL()), time.Now()
-	if now.Sub(bound) > freshTime {
-		if n, _ := m.gone.more(now, 0); n >= fewestForgotten {
-			x.route.blamed.Store(now.UnixNano())
-			x.tellFault(faultRestarted, x.Node.Name, "a node does not know sessions that it has had for a while: was it started anew, or does it lose them?",
-				"node", x.Node.Name, "address", x.Node.Address, "n", n)
-		}
-		return
-	}
-	if m.forgot(bound, now) {
-		x.route.blamed.Store(time.Now().UnixNano())
-		x.tellFault(faultForgetful, x.Node.Name, "a node does not know sessions that it made a moment ago: are there several servers behind its address, does it forget, does another replica have other addresses for the nodes' names, or does a proxy in front cut polls that wait? "+
-			"write each server as a node of its own; cluster workers behind @socket.io/sticky need keep_alive: false", "node", x.Node.Name, "address", x.Node.Address)
 	}
 }
 

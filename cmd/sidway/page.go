@@ -67,10 +67,11 @@ func (p page) of(before, now *api.Status) string {
 type rates struct {
 	before, now *api.Cluster // before is nil where they are not known
 	seconds     float64
+	at          time.Time // of now
 }
 
 func ratesOf(before, now *api.Status, cluster *api.Cluster) rates {
-	r := rates{now: cluster}
+	r := rates{now: cluster, at: now.At}
 	if before != nil && before.At.Before(now.At) {
 		if i := slices.IndexFunc(before.Clusters, func(c api.Cluster) bool { return c.Name == cluster.Name }); i >= 0 {
 			r.before, r.seconds = &before.Clusters[i], now.At.Sub(before.At).Seconds()
@@ -123,7 +124,7 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 	}
 	t := table{{{text: "NODE"}, {text: "STATE"}, {text: "WEIGHT"}, {text: "SESSIONS"}, {}, {text: "POLLING"}, {text: "NEW/S"}, {text: "ERRORS/S"}, {text: "PROBE"}}}
 	for _, n := range slices.SortedStableFunc(slices.Values(c.Nodes), func(a, b api.Node) int { return cmp.Compare(gravity(&a), gravity(&b)) }) {
-		state, color := stateOf(&n)
+		state, color := stateOf(&n, r.at)
 		t = append(t, []cell{
 			{text: n.Name},
 			{text: state, color: color},
@@ -175,8 +176,8 @@ func (p page) replicas(now *api.Status) string {
 	return p.table(t)
 }
 
-// stateOf says what keeps new sessions from a node, if anything does.
-func stateOf(n *api.Node) (state, color string) {
+// stateOf says what keeps new sessions from a node at a time, if anything does, and for how long.
+func stateOf(n *api.Node, at time.Time) (state, color string) {
 	var facts []string
 	if !n.Healthy {
 		facts = append(facts, "unhealthy")
@@ -189,6 +190,9 @@ func stateOf(n *api.Node) (state, color string) {
 	}
 	if n.Draining {
 		facts = append(facts, "draining")
+	}
+	if len(facts) > 0 && !n.Since.IsZero() {
+		facts[0] += " for " + age(at.Sub(n.Since))
 	}
 	if d := n.Drain; d != nil && d.Done != nil && n.Total > 0 {
 		facts = append(facts, "until "+d.Done.Local().Format(time.TimeOnly))

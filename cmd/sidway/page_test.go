@@ -28,6 +28,7 @@ func TestPage(t *testing.T) {
 		}},
 	}
 	now.Clusters[0].Nodes[1].Healthy, now.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "refused"}
+	now.Clusters[0].Nodes[1].Since = at.Add(-3 * time.Minute)
 	now.Clusters[0].Nodes[2].Draining = true
 	before := *now
 	before.At = at.Add(-2 * time.Second)
@@ -44,10 +45,10 @@ gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bi
 chat  /socket.io/, least_sessions
   1,500 sessions, 150 of them poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
   WebSockets ended: node_closed 10.0/s
-  NODE  STATE      WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
-  n2    unhealthy       1         0                      0    0.0       5.0  refused
-  n3    draining        1       300  ###                30    0.0       0.0  2 ms
-  n1    ready           1     1,200  ############      120   25.0       0.0  2 ms
+  NODE  STATE               WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
+  n2    unhealthy for 3m0s       1         0                      0    0.0       5.0  refused
+  n3    draining                 1       300  ###                30    0.0       0.0  2 ms
+  n1    ready                    1     1,200  ############      120   25.0       0.0  2 ms
 
   REPLICA    VERSION     UP  SESSIONS  CONNECTIONS  WEBSOCKETS  STATE
   gw1/:8080  -        1h30m     1,000        1,200         900  here

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -166,6 +165,7 @@ func (f *findings) ofReplicas() {
 		case r.Stopping:
 			p.Level = info
 			f.add(p, "Replica %s stops", r.Name)
+		case r.Heard > silentAfter && f.cutOff(r.Name): // which is told as a fault
 		case r.Heard > silentAfter:
 			p.Level = warn
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
@@ -180,6 +180,13 @@ func (f *findings) ofReplicas() {
 	if len(versions) > 1 {
 		f.add(Problem{Level: info}, "Replicas have %d different versions", len(versions))
 	}
+}
+
+// cutOff reports whether a replica that is silent is known to live.
+func (f *findings) cutOff(replica string) bool {
+	return slices.ContainsFunc(f.now.Faults, func(v Fault) bool {
+		return v.Reason == "cut_off_replica" && f.now.At.Sub(v.Last) < faultFresh && slices.Contains(strings.Split(v.Subject, ", "), replica)
+	})
 }
 
 // made is how many sessions were made in the last minute.
@@ -209,150 +216,6 @@ func (f *findings) ofCertificates() {
 		if p.Level = warn; c.Error != "" {
 			f.add(p, "The certificate of %s is not renewed: %s", c.Name, c.Error)
 		}
-	}
-}
-
-func (f *findings) ofCluster(c *Cluster) {
-	taking := 0
-	for i := range c.Nodes {
-		if n := &c.Nodes[i]; !n.Ejected && !n.Draining && (n.Healthy || c.Panic) {
-			taking++
-		}
-	}
-	p := Problem{Cluster: c.Name}
-	if taking == 0 {
-		p.Level = bad
-		f.add(p, "No node of %s takes new sessions", c.Name)
-	}
-	if c.Panic {
-		p.Level = bad
-		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
-	}
-	f.ofAuth(c)
-	for i := range c.Nodes {
-		f.ofNode(c, &c.Nodes[i])
-	}
-	p.Level = warn
-	if c.Waiting > 0 {
-		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
-	}
-	if c.Old.Stuck() {
-		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
-			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
-	}
-	if c.NodesError != "" {
-		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
-	}
-	f.ofRefusals(c)
-	sessions := 0
-	for _, n := range c.Nodes {
-		sessions += n.Sessions
-	}
-	if Storm(c.Recent.Peak, sessions) {
-		f.add(p, "A storm at %s: within one second of the last minute %s began; what has cut them off from what they had?", c.Name, count(int(c.Recent.Peak), "session"))
-	}
-	if before := f.clusterBefore(c.Name); before != nil {
-		f.ofGrowth(c, before)
-	}
-}
-
-// ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.
-func (f *findings) ofRefusals(c *Cluster) {
-	p := Problem{Level: bad, Cluster: c.Name}
-	for _, reason := range slices.Sorted(maps.Keys(responseWords)) {
-		if n := c.Recent.Responses[reason]; n > 0 {
-			f.add(p, "In the last minute %s of %s %s", count(int(n), "request"), c.Name, responseWords[reason])
-		}
-	}
-	if n := c.Recent.Responses["forbidden"]; n >= fewestForeign && n > c.Recent.Made {
-		f.add(p, "In the last minute %s of %s were refused by auth or origins, more than came to a session: the log says why", count(int(n), "request"), c.Name)
-	}
-}
-
-// ofAuth tells of keys, or a server, that cannot be asked, for as long as that is so: clients that are refused come back, and few do it
-// between two looks.
-func (f *findings) ofAuth(c *Cluster) {
-	if c.Auth == nil || c.Auth.Up {
-		return
-	}
-	p, what, effect := Problem{Level: bad, Cluster: c.Name}, "The server of auth.forward of %s cannot be asked", "clients get no session"
-	switch jwks := c.Auth.Asks == "jwks"; {
-	case jwks && c.Auth.LetsIn:
-		what, effect, p.Level = "The keys of auth.jwt.jwks of %s cannot be fetched", "those that are known stay in use", warn
-	case jwks:
-		what = "The keys of auth.jwt.jwks of %s cannot be fetched"
-	case c.Auth.LetsIn:
-		effect, p.Level = "clients are let in unasked", warn
-	}
-	f.add(p, what+", and %s (last tried on %s UTC): %s", c.Name, effect, c.Auth.Failed.UTC().Format(time.DateTime), c.Auth.Error)
-}
-
-func (f *findings) clusterBefore(name string) *Cluster {
-	if f.before != nil {
-		for i := range f.before.Clusters {
-			if f.before.Clusters[i].Name == name {
-				return &f.before.Clusters[i]
-			}
-		}
-	}
-	return nil
-}
-
-// ofGrowth tells of what has grown since an earlier status.
-func (f *findings) ofGrowth(c, before *Cluster) {
-	seconds := f.now.At.Sub(f.before.At).Seconds()
-	p := Problem{Level: warn, Cluster: c.Name}
-	if refused, made := Grown(c.Upgrades.Refused, before.Upgrades.Refused), Grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
-		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)
-	}
-	was := map[string]uint64{}
-	for _, n := range before.Nodes {
-		was[n.Name] = n.Errors
-	}
-	for _, n := range c.Nodes {
-		if errors := Grown(n.Errors, was[n.Name]); errors >= fewestErrors {
-			f.add(Problem{Level: warn, Cluster: c.Name, Node: n.Name}, "%s of %s fails requests: %d within %.0f s", n.Name, c.Name, errors, seconds)
-		}
-	}
-}
-
-func (f *findings) ofNode(c *Cluster, n *Node) {
-	p := Problem{Cluster: c.Name, Node: n.Name}
-	name := n.Name + " of " + c.Name
-	if !n.Healthy {
-		p.Level = bad
-		reason := ""
-		if n.Probe != nil && n.Probe.Reason != "" {
-			reason = ": " + n.Probe.Reason
-		}
-		f.add(p, "%s is unhealthy%s", name, reason)
-	}
-	if n.Ejected && n.Healthy {
-		p.Level = bad
-		f.add(p, "%s is ejected: %s", name, cmp.Or(ejectedWords[n.Why], "requests of clients failed there"))
-	}
-	d := n.Drain
-	if !n.Draining || d == nil {
-		return
-	}
-	p.Level = info
-	switch left := count(n.Total, "session"); {
-	case n.Total == 0:
-		f.add(p, "%s is drained, and empty", name)
-	case d.Rate > 0:
-		f.add(p, "%s is drained: %s left, %.0f a second end", name, left, d.Rate)
-	case d.Deadline == nil:
-		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
-			p.Level = warn
-			f.add(p, "%s is drained for %.0f min, and %s do not leave: give the drain a deadline, as sidway drain %s --deadline 5m", name, since.Minutes(), left, n.Name)
-			return
-		}
-		f.add(p, "%s is drained: %s left, which end when their clients leave", name, left)
-	case d.Deadline.After(f.now.At):
-		f.add(p, "%s is drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
-	default:
-		p.Level = warn
-		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)
 	}
 }
 

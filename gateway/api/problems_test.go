@@ -57,7 +57,28 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
-		}, false, "bad No node of chat takes new sessions; bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing", "No node of chat takes new sessions; and 2 more"},
+		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing", "No node of chat takes new sessions: 2 ejected; and 2 more"},
+		"none takes sessions": {func(s *api.Status) {
+			n := s.Clusters[0].Nodes
+			n[0].Weight, n[1].Healthy = 2, false
+			s.Clusters[0].Nodes = append(n, api.Node{Name: "n3", Healthy: true, Draining: true, Ejected: true}, api.Node{Name: "n4", Healthy: true, Ejected: true, Why: "silent"})
+		}, true, "bad No node of chat takes new sessions: 1 drained, 1 of weight 0%, 1 unhealthy, 1 ejected; bad n2 of chat is unhealthy; bad n3 of chat is ejected: requests of clients failed there; bad n4 of chat is ejected: it answers nothing", ""},
+		"no nodes":   {func(s *api.Status) { s.Clusters[0].Nodes = nil }, true, "bad No node of chat takes new sessions: there is none", ""},
+		"no release": {released("v3", "10%"), true, "warn No node of chat with version: v3 takes new sessions, so the others get its 10%: there is none", ""},
+		"sick release": {func(s *api.Status) {
+			released("v2", "10%")(s)
+			s.Clusters[0].Nodes[1].Ejected = true
+		}, true, "bad n2 of chat is ejected: requests of clients failed there; warn No node of chat with version: v2 takes new sessions, so the others get its 10%: 1 ejected", ""},
+		"only release": {func(s *api.Status) {
+			released("v2", "10%")(s)
+			s.Clusters[0].Nodes[0].Draining = true
+		}, true, "warn Only the nodes of chat with version: v2 take new sessions, so they get more than 10%; the others: 1 drained", ""},
+		"release of all":  {released("v2", "100%"), true, "", ""},
+		"release of none": {released("v3", "0%"), true, "", ""},
+		"cut off": {func(s *api.Status) {
+			s.Replicas[1].Heard = 12
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "cut_off_replica", Subject: "r2", Text: "a replica lives: see it", Last: noon}}
+		}, true, "warn A replica lives (r2 of chat): see it", ""},
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
@@ -147,6 +168,14 @@ func answered(reason string, n, made uint64) func(*api.Status) {
 // foreign returns what has so much come in the last minute that was no request.
 func foreign(reason string, n uint64) func(*api.Status) {
 	return func(s *api.Status) { s.Replica.Recent = map[string]uint64{reason: n} }
+}
+
+// released returns what gives a share of the sessions to a version; n2 is of v2.
+func released(version, share string) func(*api.Status) {
+	return func(s *api.Status) {
+		s.Clusters[0].Nodes[1].Labels = map[string]string{"version": "v2"}
+		s.Clusters[0].Release = &api.Release{Label: "version", Value: version, Share: share}
+	}
 }
 
 // drained returns what has n2 drain.

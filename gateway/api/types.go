@@ -144,6 +144,7 @@ type Node struct {
 	Ejected  bool              `json:"ejected" doc:"it failed requests and gets no new sessions for a while"`
 	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, tls, silent, cut or no_session"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
+	Since    time.Time         `json:"since,omitzero" doc:"when it became unhealthy, ejected or draining, of several the first in this order, as far as this replica has seen; left out where it is neither"`
 	Drain    *Drain            `json:"drain,omitempty"`
 	Probe    *Probe            `json:"probe,omitempty" doc:"the last one, where nodes are probed"`
 	Sessions int               `json:"sessions" doc:"that this replica counts"`

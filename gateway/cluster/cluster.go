@@ -254,6 +254,7 @@ type Status struct {
 	Ejected  bool   // it has failed and has not worked since
 	Why      Reason // for which it was ejected; empty where it is not
 	Draining bool
+	Since    time.Time // it is unhealthy or, if it is healthy, ejected; zero: it is neither
 	Heard    time.Time // when a request of one of its sessions came last, if one has since it is drained
 	Panic    bool      // it may be picked although it is unhealthy, since all are that may get sessions at all
 }
@@ -269,14 +270,20 @@ func (c *Cluster) Statuses() []Status {
 		if n.failing.Load() {
 			why = n.why
 		}
-		var heard time.Time
+		var heard, since time.Time
+		switch {
+		case n.unhealthy:
+			since = n.sick
+		case why != "":
+			since = n.failed
+		}
 		if at := n.heardAt.Load(); at > 0 {
 			heard = time.Unix(0, at)
 		}
 		all = append(all, Status{
 			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
 			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
-			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Draining: n.draining, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
+			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })

@@ -12,7 +12,7 @@ func (c *Cluster) SetHealthy(n *Node, healthy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n.unhealthy == healthy {
-		n.unhealthy = !healthy
+		n.unhealthy, n.sick = !healthy, time.Now()
 		c.learned(n.state)
 	}
 }

@@ -47,6 +47,7 @@ type state struct {
 	hash      uint64  // of its name
 	group     int     // that it belongs to
 	unhealthy bool    // by its probes
+	sick      time.Time // since when
 	draining  bool    // by its operator
 	share     float64 // of its weight, by its agent
 	weight    float64 // by which it is picked: with its share, and less while it is warming

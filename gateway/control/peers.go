@@ -55,8 +55,9 @@ func (b *Board) Peers() (all []Peer) {
 	return all
 }
 
-// Missing reports whether a replica that was there is silent and has not said that it stops. One that comes back under its name is not missed.
-func (b *Board) Missing() bool {
+// Missing returns the names of replicas that were there, are silent and have not said that they stop. One that comes back under its name is not
+// missed.
+func (b *Board) Missing() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -70,7 +71,7 @@ func (b *Board) Missing() bool {
 			delete(b.missed, p.said.Name)
 		}
 	}
-	return len(b.missed) > 0
+	return slices.Sorted(maps.Keys(b.missed))
 }
 
 // peersDue reports whether it is time to tell the others of this replica: each second, and less often where they are very many.

@@ -5,7 +5,7 @@ import { follow } from "./stream.js";
 import { History } from "./history.js";
 import { Card } from "./clusters.js";
 import { showReplicas } from "./replicas.js";
-import { showEvent, forgetEvents, sinceOf } from "./events.js";
+import { showEvent, forgetEvents } from "./events.js";
 import { showTiles, totals } from "./tiles.js";
 import { openNode, showNode } from "./node.js";
 import { findSessions } from "./session.js";
@@ -38,7 +38,7 @@ function remember(s) {
 
 function take(s) {
   const now = new Date(s.at);
-  for (const c of s.clusters) for (const n of c.nodes = c.nodes ?? []) Object.assign(n, { now, since: sinceOf(c.name, n) });
+  for (const c of s.clusters) for (const n of c.nodes = c.nodes ?? []) Object.assign(n, { now, since: n.since && new Date(n.since) });
   if (status && status.replica.started !== s.replica.started) { // another process: its totals begin anew
     history.clear();
     forgetEvents();

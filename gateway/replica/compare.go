@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +30,8 @@ const (
 type comparison struct {
 	cluster, reason, words string
 	key, value             string
-	seen                   bool // another value was there at the last look
+	list                   []string // what value stands for; nil: nothing that could be told apart
+	seen                   bool     // another value was there at the last look
 }
 
 // comparisons are what must be the same in all replicas: the nodes of those that share a cluster's bindings, and where the
@@ -38,10 +41,11 @@ func comparisons(cfg *config.Config) []*comparison {
 	var all []*comparison
 	byNodes := map[string]*comparison{} // one replica may have several clusters of the same nodes
 	for _, c := range cfg.Clusters {
-		nodes, prefix := fingerprint(c), cfg.Affinity.Prefix+c.Name+":"
+		list, prefix := listed(c), cfg.Affinity.Prefix+c.Name+":"
+		nodes := fingerprint(list)
 		all = append(all, &comparison{
 			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
-			key: prefix + "!nodes", value: nodes,
+			key: prefix + "!nodes", value: nodes, list: list,
 		})
 		if c.Discover != nil && isBare(*c.Discover) {
 			continue
@@ -71,21 +75,65 @@ func isBare(d config.Discover) bool {
 	return !strings.Contains(host, ".")
 }
 
-// fingerprint is the same for lists of the same nodes, in whatever order, that are found in the same place.
-func fingerprint(c config.Cluster) string {
+// listed is the nodes of a cluster, in order, and where others are found.
+func listed(c config.Cluster) []string {
 	var nodes []string
 	for _, n := range c.Nodes {
 		nodes = append(nodes, n.Name+" "+n.URL)
 	}
 	slices.Sort(nodes)
 	if d := c.Discover; d != nil {
-		nodes = append(nodes, d.DNS, d.SRV)
+		nodes = append(nodes, "discover.dns "+d.DNS, "discover.srv "+d.SRV)
 		if k := d.Kubernetes; k != nil {
-			nodes = append(nodes, k.API, k.Namespace, k.Service, k.Port)
+			nodes = append(nodes, "discover.kubernetes "+strings.Join([]string{k.API, k.Namespace, k.Service, k.Port}, " "))
 		}
 	}
-	sum := sha256.Sum256([]byte(strings.Join(nodes, "\n")))
+	return nodes
+}
+
+// fingerprint is the same for equal lists.
+func fingerprint(list []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(list, "\n")))
 	return hex.EncodeToString(sum[:8])
+}
+
+// mostDifferences is how many are told.
+const mostDifferences = 3
+
+// differences says in what another replica's list differs from this one's, "" where that is not known.
+func differences(here, there []string) string {
+	if len(there) == 0 {
+		return ""
+	}
+	ours, theirs := byName(here), byName(there)
+	names := slices.AppendSeq(slices.Collect(maps.Keys(ours)), maps.Keys(theirs))
+	slices.Sort(names)
+	var all []string
+	for _, name := range slices.Compact(names) {
+		our, isOurs := ours[name]
+		their, isTheirs := theirs[name]
+		switch {
+		case !isTheirs:
+			all = append(all, fmt.Sprintf("%.64s is only here", name))
+		case !isOurs:
+			all = append(all, fmt.Sprintf("%.64s is only there", name))
+		case our != their:
+			all = append(all, fmt.Sprintf("%.64s is %.128s here and %.128s there", name, cmp.Or(our, "nothing"), cmp.Or(their, "nothing")))
+		}
+	}
+	if n := len(all) - mostDifferences; n > 0 {
+		all = append(all[:mostDifferences], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(all, ", ")
+}
+
+func byName(list []string) map[string]string {
+	all := make(map[string]string, len(list))
+	for _, line := range list {
+		name, what, _ := strings.Cut(line, " ")
+		all[name] = what
+	}
+	return all
 }
 
 // compare tells of replicas that are set up differently, until ctx is done.
@@ -118,17 +166,22 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 	ctx, cancel := context.WithTimeout(ctx, compareTime)
 	defer cancel()
 	found, err := client.Get(ctx, c.key).Result()
-	if err := client.Set(ctx, c.key, c.value+" "+host, compareTTL).Err(); err != nil {
+	if err := client.Set(ctx, c.key, strings.Join(append([]string{c.value + " " + host}, c.list...), "\n"), compareTTL).Err(); err != nil {
 		r.log.Debug("settings cannot be compared with other replicas", "cluster", c.cluster, "error", err)
 	}
-	value, other, _ := strings.Cut(found, " ")
+	there := strings.Split(found, "\n")
+	value, other, _ := strings.Cut(there[0], " ")
 	again := c.seen
 	c.seen = err == nil && value != c.value
 	if !c.seen || !again { // once is what a replica finds that was started anew with other settings
 		return
 	}
-	r.metrics.SetupFault(c.cluster, c.reason, fmt.Sprintf("%.64s", other), c.words)
+	words := c.words
+	if d := differences(c.list, there[1:]); c.list != nil && d != "" {
+		words += ": " + d
+	}
+	r.metrics.SetupFault(c.cluster, c.reason, fmt.Sprintf("%.64s", other), words)
 	if r.compared.Due(c) {
-		r.log.Warn(c.words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
+		r.log.Warn(words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
 	}
 }

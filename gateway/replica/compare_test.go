@@ -21,9 +21,13 @@ func TestReplicasThatDifferAreTold(t *testing.T) {
 		says   string // "" nothing
 		reason string
 	}{
-		"the same":        {func(*config.Config) {}, "", ""},
-		"another order":   {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
-		"a node less":     {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes, "node_list"},
+		"the same":      {func(*config.Config) {}, "", ""},
+		"another order": {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
+		"a node less":   {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes + " for this cluster: n2 is only there", "node_list"},
+		"a node more": {func(c *config.Config) {
+			c.Clusters[0].Nodes = append(c.Clusters[0].Nodes, config.Node{Name: "n3", URL: "http://10.0.0.3:3001"})
+		}, otherNodes + " for this cluster: n3 is only here", "node_list"},
+		"another address": {func(c *config.Config) { c.Clusters[0].Nodes[1].URL = "http://127.0.0.1:1" }, otherNodes + " for this cluster: n2 is http://127.0.0.1:1 here and http://127.0.0.1:", "node_list"},
 		"names exchanged": {func(c *config.Config) { n := c.Clusters[0].Nodes; n[0].Name, n[1].Name = n[1].Name, n[0].Name }, otherNodes, "node_list"},
 		"another prefix":  {func(c *config.Config) { c.Affinity.Prefix = "other:" }, otherPrefix, "prefix"},
 		"another name":    {func(c *config.Config) { c.Clusters[0].Name = "talk" }, otherPrefix, "prefix"},

@@ -139,6 +139,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		r.handovers.WithLabelValues(outcome)
 	}
 	r.metrics = gateway.NewMetrics(r.registry)
+	r.metrics.OnFault = r.tellFault
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		r.reloads, r.handovers, collector{r})
 	r.cfg.Store(cfg)

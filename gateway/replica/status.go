@@ -100,6 +100,9 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		n := r.statusOfNode(p, s)
 		if d, drains := drains[n.Name]; drains {
 			n.Drain = statusOfDrain(d)
+			if n.Since.IsZero() {
+				n.Since = d.Since
+			}
 		}
 		of := f.Nodes[n.Name]
 		n.Handshakes, n.Errors = of.Handshakes, of.Errors
@@ -113,7 +116,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 	n := api.Node{
 		Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
-		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Draining: s.Draining,
+		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Draining: s.Draining, Since: s.Since.UTC(),
 		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.Sessions + s.Others, Polls: s.Polling + p.nodes.PollingElsewhere(s.Node.Name),
 		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 	}
@@ -149,6 +152,20 @@ func (r *Replica) name() string {
 // event tells whoever listens to the API of what happens.
 func (r *Replica) event(kind, cluster, node, text string) {
 	r.events.Add(api.Event{Kind: kind, Cluster: cluster, Node: node, Text: text})
+}
+
+// tellFault tells of a setup fault.
+func (r *Replica) tellFault(f gateway.Fault) {
+	node, text := "", f.Text
+	for _, p := range r.parts() {
+		if p.cfg.Name == f.Cluster && p.nodes.Cluster.Node(f.Subject) != nil {
+			node = f.Subject
+		}
+	}
+	if node == "" && f.Subject != "" {
+		text += " (" + f.Subject + ")"
+	}
+	r.event("fault", f.Cluster, node, text)
 }
 
 // old tells how many of the sessions that are older than half a minute poll, of those of which it is known.

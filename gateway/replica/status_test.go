@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -79,7 +80,7 @@ func TestStatusCounts(t *testing.T) {
 	s := statusOf(t, r)
 	c = s.Clusters[0]
 	ends := c.Ends["node_closed"] + c.Ends["client_closed"]
-	if ends != 2 || c.Ended != 3 || c.Nodes[0].Sessions != 0 || c.Nodes[0].Errors != 1 || c.Nodes[0].Why != "refused" {
+	if ends != 2 || c.Ended != 3 || c.Nodes[0].Sessions != 0 || c.Nodes[0].Errors != 1 || c.Nodes[0].Why != "refused" || time.Since(c.Nodes[0].Since) > time.Minute {
 		t.Errorf("%d ends, %d sessions, node: %+v", ends, c.Ended, c.Nodes[0])
 	}
 	if want := map[string]uint64{"session_gone": 1, "sid_unknown": 1}; !maps.Equal(c.Responses, want) {
@@ -87,6 +88,9 @@ func TestStatusCounts(t *testing.T) {
 	}
 	if len(s.Faults) != 1 || s.Faults[0].Reason != "path" || s.Faults[0].Subject != "/elsewhere/" || s.Faults[0].Count != 1 || s.Faults[0].Text == "" || s.Faults[0].Cluster != "chat" {
 		t.Errorf("faults: %+v", s.Faults)
+	}
+	if e := event(t, r, "fault"); e.Cluster != "chat" || e.Node != "" || !strings.HasSuffix(e.Text, "write it as the path of a cluster (/elsewhere/)") {
+		t.Errorf("event: %+v", e)
 	}
 	if s.Replica.Token || len(s.Replicas) != 1 || !s.Replicas[0].Self {
 		t.Errorf("replicas: %+v", s.Replicas)
@@ -101,6 +105,30 @@ func TestStatusCounts(t *testing.T) {
 			t.Errorf("no %s", line)
 		}
 	}
+}
+
+// event awaits an event of a kind.
+func event(t *testing.T, r *running, kind string) (e api.Event) {
+	t.Helper()
+	res, err := http.Get(r.adminURL("/api/events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	in := bufio.NewScanner(res.Body)
+	for its := false; in.Scan(); {
+		switch what, value, _ := strings.Cut(in.Text(), ": "); {
+		case what == "event":
+			its = value == kind
+		case what == "data" && its:
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+	}
+	t.Fatalf("no event: %v", in.Err())
+	return e
 }
 
 // Each replica says of all how they are, and those that end are forgotten.

@@ -1,0 +1,198 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/gateway/notice"
+)
+
+// This file finds what is wrong with clusters and their nodes.
+
+func (f *findings) ofCluster(c *Cluster) {
+	p := Problem{Cluster: c.Name}
+	if taking, why := c.taking(func(*Node) bool { return true }); taking == 0 {
+		p.Level = bad
+		f.add(p, "No node of %s takes new sessions: %s", c.Name, why)
+	} else {
+		f.ofRelease(c)
+	}
+	if c.Panic {
+		p.Level = bad
+		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
+	}
+	f.ofAuth(c)
+	for i := range c.Nodes {
+		f.ofNode(c, &c.Nodes[i])
+	}
+	p.Level = warn
+	if c.Waiting > 0 {
+		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
+	}
+	if c.Old.Stuck() {
+		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
+			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
+	}
+	if c.NodesError != "" {
+		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
+	}
+	f.ofRefusals(c)
+	sessions := 0
+	for _, n := range c.Nodes {
+		sessions += n.Sessions
+	}
+	if Storm(c.Recent.Peak, sessions) {
+		f.add(p, "A storm at %s: within one second of the last minute %s began; what has cut them off from what they had?", c.Name, count(int(c.Recent.Peak), "session"))
+	}
+	if before := f.clusterBefore(c.Name); before != nil {
+		f.ofGrowth(c, before)
+	}
+}
+
+// taking returns how many of some nodes take new sessions, and why the others do not: of each the first cause.
+func (c *Cluster) taking(of func(*Node) bool) (n int, why string) {
+	causes := []string{"drained", "of weight 0%", "unhealthy", "ejected"}
+	counts := make([]int, len(causes))
+	for i := range c.Nodes {
+		switch v := &c.Nodes[i]; {
+		case !of(v):
+		case v.Draining:
+			counts[0]++
+		case v.Weight > 0 && v.Share == 0:
+			counts[1]++
+		case !v.Healthy && !c.Panic:
+			counts[2]++
+		case v.Ejected:
+			counts[3]++
+		default:
+			n++
+		}
+	}
+	var all []string
+	for i, n := range counts {
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%s %s", notice.Thousands(n), causes[i]))
+		}
+	}
+	return n, cmp.Or(strings.Join(all, ", "), "there is none")
+}
+
+// ofRelease tells of a side of a release that takes no sessions, so that the other one gets them.
+func (f *findings) ofRelease(c *Cluster) {
+	r := c.Release
+	if r == nil {
+		return
+	}
+	p := Problem{Level: warn, Cluster: c.Name}
+	in := func(n *Node) bool { return n.Labels[r.Label] == r.Value }
+	if n, why := c.taking(in); n == 0 && r.Share != "0%" {
+		f.add(p, "No node of %s with %s: %s takes new sessions, so the others get its %s: %s", c.Name, r.Label, r.Value, r.Share, why)
+	}
+	if n, why := c.taking(func(n *Node) bool { return !in(n) }); n == 0 && r.Share != "100%" {
+		f.add(p, "Only the nodes of %s with %s: %s take new sessions, so they get more than %s; the others: %s", c.Name, r.Label, r.Value, r.Share, why)
+	}
+}
+
+// ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.
+func (f *findings) ofRefusals(c *Cluster) {
+	p := Problem{Level: bad, Cluster: c.Name}
+	for _, reason := range slices.Sorted(maps.Keys(responseWords)) {
+		if n := c.Recent.Responses[reason]; n > 0 {
+			f.add(p, "In the last minute %s of %s %s", count(int(n), "request"), c.Name, responseWords[reason])
+		}
+	}
+	if n := c.Recent.Responses["forbidden"]; n >= fewestForeign && n > c.Recent.Made {
+		f.add(p, "In the last minute %s of %s were refused by auth or origins, more than came to a session: the log says why", count(int(n), "request"), c.Name)
+	}
+}
+
+// ofAuth tells of keys, or a server, that cannot be asked, for as long as that is so: clients that are refused come back, and few do it
+// between two looks.
+func (f *findings) ofAuth(c *Cluster) {
+	if c.Auth == nil || c.Auth.Up {
+		return
+	}
+	p, what, effect := Problem{Level: bad, Cluster: c.Name}, "The server of auth.forward of %s cannot be asked", "clients get no session"
+	switch jwks := c.Auth.Asks == "jwks"; {
+	case jwks && c.Auth.LetsIn:
+		what, effect, p.Level = "The keys of auth.jwt.jwks of %s cannot be fetched", "those that are known stay in use", warn
+	case jwks:
+		what = "The keys of auth.jwt.jwks of %s cannot be fetched"
+	case c.Auth.LetsIn:
+		effect, p.Level = "clients are let in unasked", warn
+	}
+	f.add(p, what+", and %s (last tried on %s UTC): %s", c.Name, effect, c.Auth.Failed.UTC().Format(time.DateTime), c.Auth.Error)
+}
+
+func (f *findings) clusterBefore(name string) *Cluster {
+	if f.before != nil {
+		for i := range f.before.Clusters {
+			if f.before.Clusters[i].Name == name {
+				return &f.before.Clusters[i]
+			}
+		}
+	}
+	return nil
+}
+
+// ofGrowth tells of what has grown since an earlier status.
+func (f *findings) ofGrowth(c, before *Cluster) {
+	seconds := f.now.At.Sub(f.before.At).Seconds()
+	p := Problem{Level: warn, Cluster: c.Name}
+	if refused, made := Grown(c.Upgrades.Refused, before.Upgrades.Refused), Grown(c.Upgrades.Made, before.Upgrades.Made); refused > fewestErrors && refused > made {
+		f.add(p, "The nodes of %s refuse most upgrades: %d of %d", c.Name, refused, refused+made)
+	}
+	was := map[string]uint64{}
+	for _, n := range before.Nodes {
+		was[n.Name] = n.Errors
+	}
+	for _, n := range c.Nodes {
+		if errors := Grown(n.Errors, was[n.Name]); errors >= fewestErrors {
+			f.add(Problem{Level: warn, Cluster: c.Name, Node: n.Name}, "%s of %s fails requests: %d within %.0f s", n.Name, c.Name, errors, seconds)
+		}
+	}
+}
+
+func (f *findings) ofNode(c *Cluster, n *Node) {
+	p := Problem{Cluster: c.Name, Node: n.Name}
+	name := n.Name + " of " + c.Name
+	if !n.Healthy {
+		p.Level = bad
+		reason := ""
+		if n.Probe != nil && n.Probe.Reason != "" {
+			reason = ": " + n.Probe.Reason
+		}
+		f.add(p, "%s is unhealthy%s", name, reason)
+	}
+	if n.Ejected && n.Healthy {
+		p.Level = bad
+		f.add(p, "%s is ejected: %s", name, cmp.Or(ejectedWords[n.Why], "requests of clients failed there"))
+	}
+	d := n.Drain
+	if !n.Draining || d == nil {
+		return
+	}
+	p.Level = info
+	switch left := count(n.Total, "session"); {
+	case n.Total == 0:
+		f.add(p, "%s is drained, and empty", name)
+	case d.Rate > 0:
+		f.add(p, "%s is drained: %s left, %.0f a second end", name, left, d.Rate)
+	case d.Deadline == nil:
+		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
+			p.Level = warn
+			f.add(p, "%s is drained for %.0f min, and %s do not leave: give the drain a deadline, as sidway drain %s --deadline 5m", name, since.Minutes(), left, n.Name)
+			return
+		}
+		f.add(p, "%s is drained: %s left, which end when their clients leave", name, left)
+	case d.Deadline.After(f.now.At):
+		f.add(p, "%s is drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
+	default:
+		p.Level = warn
+		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)
+	}
+}
