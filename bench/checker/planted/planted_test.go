@@ -1,0 +1,181 @@
+//go:build linux
+
+package planted_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidway/sidway/bench/checker/app"
+	"github.com/sidway/sidway/bench/checker/client"
+	"github.com/sidway/sidway/bench/checker/history"
+	"github.com/sidway/sidway/bench/checker/planted"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startNode runs a node of the checker and returns its address.
+func startNode(t *testing.T, kind app.Kind, name, dir string) string {
+	t.Helper()
+	p, err := app.Node(app.Options{Kind: kind, History: dir, Push: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(p.Argv[0], p.Argv[1:]...)
+	cmd.Env = append(append(os.Environ(), p.Env...), "NODE_NAME="+name)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	var ready struct{ Port int }
+	if err := json.Unmarshal(line, &ready); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint("127.0.0.1:", ready.Port)
+}
+
+// of returns the events of the sessions that the clients had, and what clients said without one.
+func of(clients, nodes []history.Event) []history.Event {
+	sids := map[string]bool{}
+	for _, e := range clients {
+		sids[e.SID] = true
+	}
+	all := slices.Clone(clients)
+	for _, e := range nodes {
+		if sids[e.SID] {
+			all = append(all, e)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b history.Event) int { return int(a.At - b.At) })
+	return all
+}
+
+// A checker that finds nothing proves nothing, unless it finds what is planted.
+func TestJudgeFindsWhatIsPlanted(t *testing.T) {
+	flaws := map[string][]history.Flaw{
+		"none":                                     nil,
+		"POST sent again":                          {history.Doubled},
+		"POST dropped":                             {history.Gap},
+		"POST overtaken":                           {history.Reordered},
+		"POST changed":                             {history.Corrupt},
+		"POST sent again after a cut":              {history.Doubled},
+		"poll sent again":                          {history.Gap},
+		"two polls' answers swapped":               {history.Reordered},
+		"a poll's answer given twice":              {history.Doubled},
+		"a poll's answer given to another session": {history.CrossTalk, history.Gap},
+		"a poll failed":                            {history.Unexplained},
+		"a handshake refused":                      {history.Refusal},
+		"a direct connect refused":                 {history.Refusal},
+		"upgrades refused":                         {history.NoUpgrade},
+		"connection of a refused upgrade pooled":   {history.NoUpgrade, history.Unexplained},
+		"client's frame dropped":                   {history.Gap},
+		"client's frame twice":                     {history.Doubled},
+		"client's frames swapped":                  {history.Reordered},
+		"node's frame dropped":                     {history.Gap},
+		"node's frame twice":                       {history.Doubled},
+		"node's frames swapped":                    {history.Reordered},
+		"node's frame given to another session":    {history.CrossTalk, history.Gap},
+	}
+	dir := t.TempDir()
+	nodes := []string{startNode(t, app.SocketIO4, "n1", dir), startNode(t, app.SocketIO4, "n2", dir)}
+	bugs := planted.Bugs()
+	for _, mode := range []string{"polling", "upgrade", "websocket"} {
+		bugs = append(bugs, planted.Bug{Name: "none", Mode: mode})
+	}
+	if len(bugs) != len(flaws)+2 {
+		t.Errorf("%d bugs, and %d of them are known here", len(bugs)-3, len(flaws)-1)
+	}
+	runs := runAll(t, nodes, bugs)
+	seen, err := history.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bug := range bugs {
+		t.Run(bug.Name+" in "+bug.Mode, func(t *testing.T) {
+			v := history.Judge(of(runs[i], seen), nil)
+			want := flaws[bug.Name]
+			if v.Sound() != (len(want) == 0) || v.Messages < 100 {
+				t.Errorf("sound: %v", v.Sound())
+			}
+			for _, flaw := range want {
+				if v.Count(flaw) == 0 {
+					t.Errorf("no %s was found", flaw)
+				}
+			}
+			t.Log(v)
+		})
+	}
+}
+
+// runAll returns what the clients of each bug's gateway have written.
+func runAll(t *testing.T, nodes []string, bugs []planted.Bug) [][]history.Event {
+	t.Helper()
+	all := make([][]history.Event, len(bugs))
+	var group errgroup.Group
+	group.SetLimit(12) // most of what a run does is waiting
+	for i, bug := range bugs {
+		dir := t.TempDir()
+		group.Go(func() (err error) {
+			all[i], err = run(t.Context(), nodes, bug, dir)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// run has clients of both kinds talk through a gateway with the bug for a while.
+func run(ctx context.Context, nodes []string, bug planted.Bug, dir string) ([]history.Event, error) {
+	g, err := planted.Start(planted.Plan{Nodes: nodes, Bug: bug, Up: "up", Down: "down"})
+	if err != nil {
+		return nil, err
+	}
+	modes := map[string]client.Modes{"polling": {Polling: 3}, "upgrade": {Upgrade: 3}, "websocket": {WebSocket: 3}}[bug.Mode]
+	crowd, err := client.Start(ctx, client.Crowd{
+		Seed: 1, Fronts: []string{g.Address()}, Dir: dir, Pace: 100 * time.Millisecond, Fresh: 0.2,
+		Raw: modes, Real: []client.Real{{Library: 4, Modes: modes}}, Patience: 5 * time.Second,
+	})
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	// With some bugs never all of them are.
+	ready, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	err = crowd.Ready(ready)
+	if bug.Name != "none" && errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	time.Sleep(4 * time.Second) // for clients to talk; nothing depends on how far they come
+	err = errors.Join(err, crowd.Stop(ctx), g.Close())
+	if err != nil {
+		return nil, err
+	}
+	return history.Read(dir)
+}
