@@ -123,7 +123,7 @@ export class Client {
   onMessage(head, payload, ack) {
     const { session } = this;
     this.write(received(session.sid, "down", head, payload));
-    ack();
+    ack?.();
     session.received = Math.max(session.received, head.seq + 1);
     this.check(session);
   }
