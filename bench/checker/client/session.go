@@ -121,8 +121,13 @@ func (s *session) begun(front string, lasting bool) func() {
 // send queues a packet of Engine.IO's.
 func (s *session) send(packet string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(packet)
+}
+
+// push is send for who holds the lock.
+func (s *session) push(packet string) {
 	s.queue = append(s.queue, packet)
-	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -154,24 +159,23 @@ func (s *session) talk() {
 	}
 }
 
-// say sends the next message, if there may be one.
+// say sends the next message, if there may be one: never behind the question that settle asks.
 func (s *session) say(size int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.connected || s.stopping || len(s.waiting) >= window {
-		s.mu.Unlock()
 		return
 	}
 	seq := s.next
 	s.next++
 	s.waiting[seq] = true
-	s.mu.Unlock()
 	s.c.write(history.Event{Kind: history.Send, SID: s.sid, Dir: history.Up, Seq: seq})
 	text := payload(s.sid, seq, sizes[size])
 	head, err := json.Marshal([]any{"up", heading{s.sid, seq, digest(s.sid, history.Up, seq, text)}, text})
 	if err != nil {
 		panic(err) // strings and numbers
 	}
-	s.send("42" + strconv.Itoa(seq) + string(head))
+	s.push("42" + strconv.Itoa(seq) + string(head))
 }
 
 // settle has the session send nothing new, ask the node how much it has sent, and leave when it has all of that.

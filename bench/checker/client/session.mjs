@@ -27,6 +27,8 @@ class Watched extends Agent {
 
   addRequest(req, options, ...rest) {
     req.once("socket", (socket) => {
+      // xmlhttprequest-ssl 2.1 repeats a request that met a reset on a kept connection, without ever sending it: a browser fails it.
+      req.reusedSocket = false;
       this.busy.set(socket, (this.busy.get(socket) ?? 0) + 1);
       if (req.method === "GET") this.client.on(socket.front);
       let tunnel = false;
