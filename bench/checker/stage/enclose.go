@@ -12,7 +12,7 @@ import (
 )
 
 // enclosed is set in the environment of a process that Enclose has started.
-const enclosed = "SIDWAY_STAGE"
+const enclosed = "CHECKER_STAGE"
 
 // Enclose runs this program once more, in namespaces of its own for the network, for processes and for what is mounted, and
 // returns its exit status: whatever it starts is gone when it ends, even by SIGKILL. In that process it returns -1.

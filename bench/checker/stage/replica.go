@@ -16,6 +16,9 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/sidway/sidway/bench/checker/stage/clock"
 	"github.com/sidway/sidway/bench/rival"
 )
 
@@ -48,7 +51,12 @@ func (s *Stage) startReplicas(ctx context.Context) error {
 		if err := s.configure(r); err != nil {
 			return err
 		}
-		if err := r.Start(ctx); err != nil {
+		if err := r.Process.Start(ctx); err != nil {
+			return err
+		}
+	}
+	for _, r := range s.Replicas {
+		if err := r.await(ctx, "it is ready", r.Ready); err != nil {
 			return err
 		}
 	}
@@ -57,37 +65,40 @@ func (s *Stage) startReplicas(ctx context.Context) error {
 
 // configure writes the replica's configuration.
 func (s *Stage) configure(r *Replica) error {
-	var b bytes.Buffer
-	var nodes []string
-	for _, n := range s.Nodes {
-		nodes = append(nodes, n.Addr())
-	}
-	var err error
 	if s.plan.Sidway == "" {
-		err = s.configureHAProxy(r, nodes, &b)
-	} else {
-		r.argv = []string{s.plan.Sidway, "serve", "--config", r.file}
-		r.env = s.plan.Env
-		err = sidwayConfig.Execute(&b, struct {
-			Plan
-			*Stage
-			*Replica
-			Admin, Token string
-		}{s.plan, s, r, r.admin, adminToken})
+		return s.configureHAProxy(r)
 	}
+	r.argv = []string{s.plan.Sidway, "serve", "--config", r.file}
+	if s.plan.Clock != "" {
+		r.env = []string{clock.Variable + "=" + s.plan.Clock}
+	}
+	var b bytes.Buffer
+	err := sidwayConfig.Execute(&b, struct {
+		Plan
+		*Stage
+		*Replica
+		Admin, Token string
+		Port         int
+	}{s.plan, s, r, r.admin, adminToken, r.port})
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
 	return os.WriteFile(r.file, b.Bytes(), 0o600)
 }
 
-func (s *Stage) configureHAProxy(r *Replica, nodes []string, b io.Writer) error {
-	p := rival.Sticky{Name: r.Name, Listen: r.Addr(), Admin: r.admin, Nodes: nodes, Threads: 1}
+func (s *Stage) configureHAProxy(r *Replica) error {
+	p := rival.Sticky{Name: r.Name, Port: r.port, Admin: r.admin, Threads: 1}
+	for _, n := range s.Nodes {
+		p.Nodes = append(p.Nodes, n.Addr())
+	}
+	if s.Spare != nil {
+		p.Spare = s.Spare.Addr()
+	}
 	for _, peer := range s.Replicas {
 		p.Peers = append(p.Peers, rival.Peer{Name: peer.Name, Address: at(peer.Host.Addr, peerPort)})
 	}
 	r.argv = []string{"haproxy", "-W", "-db", "-f", r.file}
-	return p.Write(b)
+	return p.Write(r.file)
 }
 
 // peerPort is where HAProxies tell each other of their stick tables.
@@ -104,10 +115,45 @@ func (r *Replica) Start(ctx context.Context) error {
 	return r.await(ctx, "it is ready", r.Ready)
 }
 
-// Ready tells whether it says so itself; HAProxy is ready when it listens.
+// Worker is the id of the process that serves: HAProxy's first one is a master.
+func (r *Replica) Worker() (int, error) {
+	if r.argv[0] != "haproxy" {
+		return r.Pid(), nil
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", r.Pid()))
+	if err != nil {
+		return 0, fmt.Errorf("stage: %w", err)
+	}
+	var pid int
+	_, err = fmt.Sscan(string(text), &pid)
+	return pid, err
+}
+
+// Descriptors sets how many files the replica may open from now on; n of less than 0 is as many as it has open.
+func (r *Replica) Descriptors(n int) error {
+	pid, err := r.Worker()
+	if err != nil {
+		return err
+	}
+	if n < 0 {
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			return fmt.Errorf("stage: %w", err)
+		}
+		n = len(open)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(n), Max: 20000}, nil); err != nil {
+		return fmt.Errorf("stage: %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// Ready tells whether it says so itself. HAProxy serves at once, but tells its peers of sessions only after it has waited for
+// what they have to tell.
 func (r *Replica) Ready() bool {
 	if r.argv[0] == "haproxy" {
-		return r.Running()
+		text, err := r.command("show peers")
+		return err == nil && strings.Contains(text, "resync_timeout=<PAST>")
 	}
 	status, _ := r.Ask(context.Background(), http.MethodGet, "/readyz", "")
 	return status == http.StatusOK

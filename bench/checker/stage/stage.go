@@ -19,8 +19,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"syscall"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sidway/sidway/bench/checker/stage/clock"
 )
 
 // A Program is what a node runs. It has to listen on all addresses at the port that PORT in its environment names.
@@ -34,12 +35,12 @@ type Plan struct {
 	Dir      string // for configurations, logs and histories; has to exist
 	Seed     uint64 // of the packets that are lost
 	Nodes    []Program
+	Spare    bool // the last node gets no sessions before a Release
 	Replicas int
-	Redis    string // Single, Sentinel or Cluster
-	Sidway   string // path of the program; empty for HAProxy
-	Env      []string
-	Limits   string // sidway's limits, in YAML: queue_time: 10s
-	Cluster  []string // lines of the cluster's settings: health: {}
+	Redis    string   // Single, Sentinel or Cluster
+	Sidway   string   // path of the program; empty for HAProxy
+	Clock    string   // file by which the clock of sidway is set; it has to be built for that, see package clock
+	Cluster  []string // lines of the settings of sidway's cluster: health: {}
 }
 
 // A Stage is a site that runs.
@@ -48,6 +49,7 @@ type Stage struct {
 	Clients  *Host // whose namespace is the caller's
 	Redis    *Redis
 	Nodes    []*Process
+	Spare    *Process // another node, or nil
 	Replicas []*Replica
 
 	plan Plan
@@ -116,6 +118,9 @@ func (s *Stage) startNodes(ctx context.Context) error {
 	for range s.Nodes {
 		errs = append(errs, <-started)
 	}
+	if last := len(s.Nodes) - 1; s.plan.Spare {
+		s.Nodes, s.Spare = s.Nodes[:last], s.Nodes[last]
+	}
 	return errors.Join(errs...)
 }
 
@@ -128,13 +133,8 @@ func (s *Stage) Fronts() []string {
 	return list
 }
 
-// Descriptors sets how many files a process may open from now on.
-func (p *Process) Descriptors(n uint64) error {
-	if err := unix.Prlimit(p.Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: 20000}, nil); err != nil {
-		return fmt.Errorf("stage: %s: %w", p.Name, err)
-	}
-	return nil
-}
+// Clock has the clock of all replicas go wrong by so much.
+func (s *Stage) Clock(by time.Duration) error { return clock.Set(s.plan.Clock, by) }
 
 // Pause stops a process as if its machine had stopped, but for the kernel; Resume has it go on.
 func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }

@@ -3,8 +3,11 @@
 package stage
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +27,9 @@ type Wire struct {
 	hosts []*Host
 	to    atomic.Pointer[map[netip.Addr]*Host] // who gets the packets for an address
 	links atomic.Pointer[map[pair]Link]
+	rest  atomic.Pointer[Link] // of all pairs that are not in links
 
+	dropped atomic.Int64
 	random  *rand.Rand // for losses; under lost
 	lost    sync.Mutex
 	lines   map[pair]chan packet // of packets that wait; under waiting
@@ -49,6 +54,7 @@ func newWire(seed uint64) *Wire {
 	w := &Wire{random: rand.New(rand.NewPCG(seed, 1)), lines: map[pair]chan packet{}, closed: make(chan struct{})}
 	w.to.Store(&map[netip.Addr]*Host{})
 	w.links.Store(&map[pair]Link{})
+	w.rest.Store(&Link{})
 	return w
 }
 
@@ -82,6 +88,9 @@ func (w *Wire) Set(a, b netip.Addr, l Link) {
 	change(w, &w.links, pair{b, a}, l)
 }
 
+// SetAll says so for all addresses that Set was not called for.
+func (w *Wire) SetAll(l Link) { w.rest.Store(&l) }
+
 // change replaces a map that is read without a lock.
 func change[K comparable, V any](w *Wire, at *atomic.Pointer[map[K]V], key K, value V) {
 	w.mu.Lock()
@@ -112,7 +121,10 @@ func (w *Wire) carry(h *Host) {
 func (w *Wire) pass(p []byte) {
 	way := pair{netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20]))}
 	to := (*w.to.Load())[way.to]
-	l := (*w.links.Load())[way]
+	l, set := (*w.links.Load())[way]
+	if !set {
+		l = *w.rest.Load()
+	}
 	if to == nil || l.Cut || l.Loss > 0 && w.loses(l.Loss) {
 		return
 	}
@@ -120,7 +132,45 @@ func (w *Wire) pass(p []byte) {
 		w.delay(way, packet{time.Now().Add(l.Delay), to, append([]byte(nil), p...)})
 		return
 	}
-	_, _ = to.tun.Write(p) // a host that is gone loses its packets
+	w.put(to, p)
+}
+
+func (w *Wire) put(to *Host, p []byte) {
+	if _, err := to.tun.Write(p); err != nil {
+		w.dropped.Add(1)
+	}
+}
+
+// Dropped is how many packets were lost that no link has lost: then a machine is too busy, and what came out is not the fault's.
+func (w *Wire) Dropped() (n int64, err error) {
+	for _, h := range w.hosts {
+		h.do(func() {
+			var lost int64
+			lost, err = cardDrops()
+			n += lost
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n + w.dropped.Load(), nil
+}
+
+// cardDrops are those of the card of the namespace that it is called in, as its kernel counts them.
+func cardDrops() (int64, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/dev")
+	if err != nil {
+		return 0, fmt.Errorf("stage: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		// name, then eight figures of what came in and eight of what went out; the fourth of each is how many were dropped.
+		if f := strings.Fields(line); f[0] == card+":" && len(f) == 17 {
+			var in, out int64
+			_, err := fmt.Sscan(f[4]+" "+f[12], &in, &out)
+			return in + out, err
+		}
+	}
+	return 0, fmt.Errorf("stage: no %s in /proc/net/dev", card)
 }
 
 func (w *Wire) loses(share float64) bool {
@@ -141,7 +191,8 @@ func (w *Wire) delay(way pair, p packet) {
 	}
 	select {
 	case line <- p:
-	default: // a queue that is full drops
+	default:
+		w.dropped.Add(1)
 	}
 }
 
@@ -150,7 +201,7 @@ func (w *Wire) release(line <-chan packet) {
 		select {
 		case p := <-line:
 			time.Sleep(time.Until(p.due))
-			_, _ = p.host.tun.Write(p.data)
+			w.put(p.host, p.data)
 		case <-w.closed:
 			return
 		}
