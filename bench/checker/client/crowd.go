@@ -67,6 +67,7 @@ type Running struct {
 	real    []*process
 	all     sync.WaitGroup
 	stamp   atomic.Uint64 // makes every request's URL another one
+	acked   atomic.Int64
 
 	mu     sync.Mutex
 	fronts []string
@@ -132,6 +133,9 @@ func (r *Running) Connected() (int, error) {
 	}
 	return n, nil
 }
+
+// Acked is how many acknowledgements the raw clients have had.
+func (r *Running) Acked() int { return int(r.acked.Load()) }
 
 // Ready waits until every client has a session.
 func (r *Running) Ready(ctx context.Context) error {

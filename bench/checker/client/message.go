@@ -93,6 +93,7 @@ func (s *session) onAck(data string) {
 		s.end(fmt.Sprintf("acknowledgement %.40q", data))
 		return
 	}
+	s.c.r.acked.Add(1)
 	s.c.write(history.Event{Kind: history.Ack, SID: s.sid, Dir: history.Up, Seq: seq})
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -42,6 +43,7 @@ type Gateway struct {
 	life     context.Context // a request that is kept back outlives the one that brought it
 	end      context.CancelFunc
 	serving  sync.WaitGroup
+	strikes  atomic.Int64
 
 	mu       sync.Mutex
 	turn     int
@@ -107,6 +109,9 @@ func Start(p Plan) (*Gateway, error) {
 // Address is host:port.
 func (g *Gateway) Address() string { return g.listener.Addr().String() }
 
+// Strikes is how often the bug has done something wrong.
+func (g *Gateway) Strikes() int { return int(g.strikes.Load()) }
+
 // Close ends all connections, and returns when nothing runs any more.
 func (g *Gateway) Close() error {
 	g.end()
@@ -137,6 +142,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	g.serving.Add(1)
 	defer g.serving.Done()
 	if g.plan.Bug.refuse != nil && g.plan.Bug.refuse(q) {
+		g.strikes.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -267,7 +273,9 @@ func (g *Gateway) frames(ctx context.Context, s *session, to, from *websocket.Co
 		bug := g.plan.Bug
 		event := kind == websocket.MessageText && bytes.HasPrefix(data, []byte("42")) && (g.carries(data, g.plan.Up) || g.carries(data, g.plan.Down))
 		if event && bug.frame != nil && whose == bug.from {
-			out = bug.frame(g, s, data)
+			if out = bug.frame(g, s, data); len(out) != 1 {
+				g.strikes.Add(1)
+			}
 		}
 		for _, data := range out {
 			if to.Write(ctx, kind, data) != nil {

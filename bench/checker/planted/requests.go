@@ -14,6 +14,7 @@ var accepted = answer{status: http.StatusOK, kind: "text/html", body: []byte("ok
 func onThird(f func(v visit) answer) func(v visit) answer {
 	return func(v visit) answer {
 		if v.n == 3 {
+			v.g.strikes.Add(1)
 			return f(v)
 		}
 		return v.forward(v.body)
@@ -55,6 +56,7 @@ func latePost(v visit) answer {
 		return accepted
 	case v.s.keptBody != nil:
 		a := v.forward(v.body)
+		v.g.strikes.Add(1)
 		v.s.keptPost(v.s.keptBody)
 		v.s.keptBody = nil
 		return a
@@ -67,6 +69,7 @@ func onThirdFull(f func(v visit, a answer) answer) func(v visit) answer {
 	return func(v visit) answer {
 		a := v.forward(nil)
 		if v.g.carries(a.body, v.g.plan.Down) && v.s.count(&v.s.full) == 3 {
+			v.g.strikes.Add(1)
 			return f(v, a)
 		}
 		return a
@@ -94,6 +97,7 @@ func swapPolls(v visit) answer {
 	if v.s.keptAnswer.status != 0 || len(messages) < 2 {
 		return a
 	}
+	v.g.strikes.Add(1)
 	v.s.keptAnswer = a
 	v.s.keptAnswer.body = bytes.Join(packets[:messages[1]], separator)
 	a.body = bytes.Join(packets[messages[1]:], separator)

@@ -55,6 +55,7 @@ func usePooled(v visit) answer {
 		return v.forward(v.body)
 	}
 	defer c.Close()
+	v.g.strikes.Add(1)
 	return exchange(c, v.q, v.body)
 }
 
