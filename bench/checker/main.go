@@ -158,10 +158,10 @@ func all(ctx context.Context, o options) error {
 	return report(o, results)
 }
 
-// build makes sidway as a release is made, and where a fault asks for it once more with a clock that can be set.
+// build makes sidway as make build does, and where a fault asks for it once more with a clock that can be set.
 func build(ctx context.Context, o options, dir string) error {
 	make := func(name string, args ...string) error {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", filepath.Join(dir, name)}, append(args, "github.com/sidway/sidway/cmd/sidway")...)...)
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", filepath.Join(dir, name)}, append(args, "github.com/sidway/sidway/cmd/sidway")...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build sidway: %w\n%s", err, out)
@@ -177,7 +177,7 @@ func build(ctx context.Context, o options, dir string) error {
 			if err != nil {
 				return err
 			}
-			return make(sidwayClock, "-overlay", overlay)
+			return make(sidwayClock, "-pgo=off", "-overlay", overlay)
 		}
 	}
 	return nil

@@ -134,7 +134,16 @@ func do(ctx context.Context, j job) (table.Result, error) {
 	}
 	r.Verdict = history.Judge(events, run.Injuries())
 	run.Examine(events)
+	answers, err := s.Access()
+	if err != nil {
+		return r, err
+	}
+	r.Failures = failures(answers)
 	r.Flaws, r.Figures = run.Flaws(), append(r.Figures, run.Figures()...)
+	r.Flaws = append(r.Flaws, strayed(answers, events)...)
+	if f.NoFailures && r.Failures > 0 {
+		r.Flaws = append(r.Flaws, fmt.Sprintf("%d answers of 5xx", r.Failures))
+	}
 	return r, nil
 }
 

@@ -12,12 +12,12 @@ import (
 // A Sticky is one of several HAProxies that share their stick tables, which is how HAProxy does what sidway does with several
 // replicas. The others are for what it costs; this one is for what is lost when parts die.
 type Sticky struct {
-	Name    string // among Peers
-	Port    int    // where clients connect, at all addresses
-	Admin   string // of its runtime API, by TCP
+	Name    string   // among Peers
+	Port    int      // where clients connect, at all addresses
+	Admin   string   // of its runtime API, by TCP
 	Nodes   []string // they are called n1, n2, …
 	Spare   string   // one more that is out of use at first, or empty
-	Peers   []Peer // all of them, itself too
+	Peers   []Peer   // all of them, itself too
 	Threads int
 }
 

@@ -36,6 +36,7 @@ type Options struct {
 	PingInterval time.Duration
 	PingTimeout  time.Duration
 	KeepAlive    time.Duration // for which it keeps idle connections
+	Quiet        bool          // does not say for how long
 	Push         time.Duration // between two messages of its own in a session; 0 for 500 ms
 }
 
@@ -67,6 +68,9 @@ func Node(o Options) (Program, error) {
 		if d > 0 {
 			p.Env = append(p.Env, fmt.Sprintf("%s=%d", name, d.Milliseconds()))
 		}
+	}
+	if o.Quiet {
+		p.Env = append(p.Env, "QUIET=1")
 	}
 	return p, nil
 }

@@ -1,6 +1,6 @@
 // A Socket.IO node that writes a history. The environment says what it is:
 //   NODE_NAME, HOST, PORT (0: any), SOCKETIO (4 or 2), PING_INTERVAL, PING_TIMEOUT, PUSH (ms), HISTORY (a directory),
-//   KEEP_ALIVE (ms for which idle connections are kept), RESET (1: an idle connection ends by a reset).
+//   KEEP_ALIVE (ms for which idle connections are kept), QUIET (1: answers do not say for how long).
 // It prints {"port":N} when it accepts.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -16,6 +16,8 @@ const known = new Set();
 
 const server = createServer((req, res) => res.end("ok"));
 if (env.KEEP_ALIVE) server.keepAliveTimeout = Number(env.KEEP_ALIVE);
+// Node writes its Keep-Alive only beside its own Connection.
+if (env.QUIET) server.prependListener("request", (_, res) => res.setHeader("Connection", "keep-alive"));
 const options = {
   pingInterval: Number(env.PING_INTERVAL ?? 25000),
   pingTimeout: Number(env.PING_TIMEOUT ?? 20000),
@@ -55,6 +57,7 @@ io.on("connection", (socket) => {
   const timer = setInterval(send, push * (0.75 + Math.random() / 2));
   socket.on("up", (head, payload, ack) => {
     write(received(sid, "up", head, payload));
+    if (!ack) return; // nothing is asked for
     ack();
     if (head.seq % 3 === 0) send();
   });

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -27,7 +26,7 @@ type client struct {
 	name  string
 	mode  string
 	rng   *rand.Rand // of the client's own goroutine and, while a session lives, its sender's
-	links links
+	links *links
 
 	mu       sync.Mutex
 	dice     *rand.Rand // how requests are sent, which follows the timing
@@ -40,7 +39,7 @@ func newClient(r *Running, name, mode string) *client {
 	_, _ = h.Write([]byte(name))
 	c := &client{r: r, name: name, mode: mode, rng: rand.New(rand.NewPCG(r.crowd.Seed, h.Sum64()))}
 	c.dice = rand.New(rand.NewPCG(c.rng.Uint64(), 0))
-	c.links = links{route: r.route, n: c.rng.IntN(1 << 10), all: map[net.Conn]bool{}}
+	c.links = newLinks(r.route, c.rng.IntN(1<<10))
 	return c
 }
 

@@ -37,6 +37,10 @@ type links struct {
 	all  map[net.Conn]bool
 }
 
+func newLinks(route func(n int) []string, n int) *links {
+	return &links{route: route, n: n, all: map[net.Conn]bool{}}
+}
+
 // dial connects to the next front in turn that accepts.
 func (l *links) dial(ctx context.Context) (net.Conn, string, error) {
 	l.mu.Lock()

@@ -33,10 +33,12 @@ type Fault struct {
 	Redis   string   // how Redis is made up; stage.Single if empty
 	Only    string   // why there is no such thing with HAProxy; empty if there is
 	Cluster []string // settings of sidway's cluster
-	Spare   bool     // one more node, which gets no sessions until it is told to
-	Pings   bool     // short pings of the nodes at the small size, since they are waited for
-	Clock   bool     // sidway's clock is the stage's
-	Clients Size     // beside the usual ones; zero for those alone
+	// NoFailures asks that replicas answer nothing with 5xx, by their own logs.
+	NoFailures bool
+	Spare      bool // one more node, which gets no sessions until it is told to
+	Pings      bool // short pings of the nodes at the small size, since they are waited for
+	Clock      bool // sidway's clock is the stage's
+	Clients    Size // beside the usual ones; zero for those alone
 
 	do func(ctx context.Context, r *Run) error
 }

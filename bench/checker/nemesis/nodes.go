@@ -26,7 +26,7 @@ func ofNodes() []Fault {
 		{Name: "node-restart", Asks: "empty table: only its sessions end, not counted as unhealthy", do: restartNode},
 		{Name: "clients-vanish", Asks: "0 lost, freed within pings + 15 s", Pings: true, do: vanish},
 		{
-			Name: "storm", Asks: "all cut at once: back within 5 s, no 5xx, nodes within 10 %", do: storm,
+			Name: "storm", Asks: "all cut at once: back within 5 s, no 5xx, nodes within 10 %", NoFailures: true, do: storm,
 			Clients: Size{Small: client.Modes{Polling: 60, Upgrade: 60, WebSocket: 120}, Full: client.Modes{Polling: 800, Upgrade: 1200, WebSocket: 3000}},
 			Cluster: []string{"pace: {slow_start: 0s}"},
 		},

@@ -21,14 +21,14 @@ var many = client.Modes{Polling: 20, Upgrade: 5, WebSocket: 5}
 func ofRedis() []Fault {
 	const asks = "0 lost, 0 5xx, new ones come"
 	row := func(name, asks, kind string, do func(context.Context, *Run) error) Fault {
-		return Fault{Name: name, Asks: asks, Redis: kind, Only: noRedis, do: func(ctx context.Context, r *Run) error {
+		return Fault{Name: name, Asks: asks, Redis: kind, Only: noRedis, NoFailures: true, do: func(ctx context.Context, r *Run) error {
 			return r.withoutRedis(ctx, name, do)
 		}}
 	}
 	return []Fault{
 		row("redis-kill", asks, stage.Single, killRedis),
 		{
-			Name: "redis-blink", Asks: "5 s away, connections alternate: 0 lost", Only: noRedis,
+			Name: "redis-blink", Asks: "5 s away, connections alternate: 0 lost", Only: noRedis, NoFailures: true,
 			Clients: Size{Small: client.Modes{Polling: 60}, Full: client.Modes{Polling: 60}},
 			do: func(ctx context.Context, r *Run) error {
 				return r.withoutRedis(ctx, "redis-blink", func(ctx context.Context, r *Run) error { return r.redisAway(ctx, 5*time.Second) })

@@ -3,15 +3,10 @@
 package planted_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,34 +24,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // startNode runs a node of the checker and returns its address.
 func startNode(t *testing.T, kind app.Kind, name, dir string) string {
 	t.Helper()
-	p, err := app.Node(app.Options{Kind: kind, History: dir, Push: 100 * time.Millisecond})
+	p, err := app.Start(app.Options{Kind: kind, History: dir, Push: 100 * time.Millisecond}, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(p.Argv[0], p.Argv[1:]...)
-	cmd.Env = append(append(os.Environ(), p.Env...), "NODE_NAME="+name)
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	var ready struct{ Port int }
-	if err := json.Unmarshal(line, &ready); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprint("127.0.0.1:", ready.Port)
+	t.Cleanup(p.Kill)
+	return p.Address
 }
 
 // of returns the events of the sessions that the clients had, and what clients said without one.

@@ -39,8 +39,8 @@ type Row struct{ Fault, Asks string }
 func Write(w io.Writer, rows []Row, results []Result, proxies []string) error {
 	head, rule := "| fault | what is asked for |", "|---|---|"
 	for _, p := range proxies {
-		head += fmt.Sprintf(" %s: lost of allowed | not allowed | messages lost | doubled | 99 %% back | verdict |", p)
-		rule += "---:|---:|---:|---:|---:|---|"
+		head += fmt.Sprintf(" %s: lost of allowed | not allowed | messages lost | doubled | 99 %% back | 5xx | verdict |", p)
+		rule += "---:|---:|---:|---:|---:|---:|---|"
 	}
 	if _, err := fmt.Fprintf(w, "%s\n%s\n", head, rule); err != nil {
 		return err
@@ -66,12 +66,12 @@ func Write(w io.Writer, rows []Row, results []Result, proxies []string) error {
 // cell sums up the runs of one fault through one proxy.
 func cell(runs []Result) string {
 	if len(runs) == 0 {
-		return " | | | | | not run |"
+		return " | | | | | | not run |"
 	}
 	if runs[0].None != "" {
-		return " | | | | | " + runs[0].None + " |"
+		return " | | | | | | " + runs[0].None + " |"
 	}
-	var lost, allowed, unexplained, gaps, doubled int
+	var lost, allowed, unexplained, gaps, doubled, failures int
 	var back time.Duration
 	for _, r := range runs {
 		for _, o := range r.Verdict.Outcomes {
@@ -79,6 +79,7 @@ func cell(runs []Result) string {
 			allowed += o.Allowed
 			back = max(back, o.Back)
 		}
+		failures += r.Failures
 		unexplained += r.Verdict.Count(history.Unexplained)
 		gaps += r.Verdict.Count(history.Gap)
 		doubled += r.Verdict.Count(history.Doubled)
@@ -87,7 +88,7 @@ func cell(runs []Result) string {
 	if back > 0 {
 		took = fmt.Sprintf("%.1f s", back.Seconds())
 	}
-	return fmt.Sprintf(" %d of %d | %d | %d | %d | %s | %s |", lost, allowed, unexplained, gaps, doubled, took, verdict(runs))
+	return fmt.Sprintf(" %d of %d | %d | %d | %d | %s | %d | %s |", lost, allowed, unexplained, gaps, doubled, took, failures, verdict(runs))
 }
 
 // verdict is "yes", or what was wrong, the commonest first.

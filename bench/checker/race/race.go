@@ -1,0 +1,192 @@
+//go:build linux
+
+// Package race has POSTs arrive at a node while it closes the idle connection that they come on, through sidway and through the
+// proxies that it is measured against, and counts what becomes of them.
+//
+//	rows, err := race.Run(ctx, race.Plan{Sidway: path, Dir: dir, Seed: 1, Shots: 1000})
+//	for _, r := range rows {
+//		fmt.Println(r)
+//	}
+//
+// A node that has closed a connection answers what comes after with a reset, and a proxy knows not what the node has read. One that sends
+// the POST again may deliver it twice; one that does not fails a session that nothing was wrong with.
+package race
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sidway/sidway/bench/checker/app"
+	"github.com/sidway/sidway/bench/checker/client"
+	"github.com/sidway/sidway/bench/checker/history"
+	"github.com/sidway/sidway/bench/checker/planted"
+	"github.com/sidway/sidway/bench/rival"
+)
+
+// A Plan is what is run.
+type Plan struct {
+	Sidway   string // path of the program
+	Dir      string // for configurations, logs and histories; has to exist
+	Seed     uint64
+	Shots    int           // for each case and gateway
+	Sessions int           // that shoot at the same time; 0 for 20
+	Rivals   []string      // of package rival; nil for sidway, nginx-1 and haproxy-1
+	Cases    []string      // nil for all
+	Window   time.Duration // 0 for 10 ms
+}
+
+// A Row is one case through one gateway.
+type Row struct {
+	Case, Gateway string
+	client.Shots
+	Verdict history.Verdict
+}
+
+// Doubled is how many messages came twice.
+func (r Row) Doubled() int { return r.Verdict.Count(history.Doubled) }
+
+// Silent is how many messages were answered and never came.
+func (r Row) Silent() int { return r.Verdict.Count(history.FalseAck) }
+
+// String is a line of a table.
+func (r Row) String() string {
+	return fmt.Sprintf("%-12s %-10s %5d shots, %4d failed, %3d delivered twice, %3d answered and lost; %d failed between shots; %v",
+		r.Case, r.Gateway, r.Made, r.Failed, r.Doubled(), r.Silent(), r.Loading, r.Answers)
+}
+
+// keeps is for how long nodes keep idle connections: the least that can be announced.
+const keeps = time.Second
+
+// The cases.
+const (
+	Announced = "announced" // the node says for how long it keeps idle connections, as Node does
+	Quiet     = "quiet"     // it does not, as Go's and Python's nodes do, or something between takes the header away
+	Cut       = "cut"       // a balancer before the node resets connections when the node has handled a POST, and nothing tells
+)
+
+var cases = map[string]struct {
+	quiet, cut bool
+	after      time.Duration
+}{
+	Announced: {after: keeps},
+	Quiet:     {quiet: true, after: keeps},
+	Cut:       {quiet: true, cut: true, after: keeps / 2},
+}
+
+// Run does every case with every gateway, one after the other.
+func Run(ctx context.Context, p Plan) ([]Row, error) {
+	if p.Sessions == 0 {
+		p.Sessions = 20
+	}
+	if p.Window == 0 {
+		p.Window = 10 * time.Millisecond
+	}
+	if p.Rivals == nil {
+		p.Rivals = []string{rival.Sidway, "nginx-1", "haproxy-1"}
+	}
+	if p.Cases == nil {
+		p.Cases = []string{Announced, Quiet, Cut}
+	}
+	var rows []Row
+	for _, name := range p.Cases {
+		for _, r := range rival.All(p.Sidway) {
+			for _, wanted := range p.Rivals {
+				if r.Name != wanted {
+					continue
+				}
+				row, err := one(ctx, p, name, r)
+				if err != nil {
+					return rows, fmt.Errorf("race: %s through %s: %w", name, r.Name, err)
+				}
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows, nil
+}
+
+// one does one case through one gateway, with a node of its own.
+func one(ctx context.Context, p Plan, name string, r rival.Rival) (row Row, err error) {
+	c := cases[name]
+	dir := filepath.Join(p.Dir, name+"-"+r.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return row, err
+	}
+	// A ping would be one more POST, which nobody aims.
+	n, err := app.Start(app.Options{Kind: app.SocketIO4, History: dir, KeepAlive: keeps, Quiet: c.quiet, Push: time.Hour, PingInterval: time.Hour}, "n1")
+	if err != nil {
+		return row, err
+	}
+	defer n.Kill()
+	node := n.Address
+	var balancer *planted.Balancer
+	if c.cut {
+		if balancer, err = planted.StartBalancer("127.0.0.1:0", node); err != nil {
+			return row, err
+		}
+		defer balancer.Close()
+		node = balancer.Address()
+	}
+	front, stop, err := start(ctx, r, node, dir)
+	if err != nil {
+		return row, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	aim := client.Aim{Front: front, Dir: dir, Seed: p.Seed, Sessions: p.Sessions, Shots: p.Shots, After: c.after, Window: p.Window}
+	if balancer != nil {
+		aim.Fire = func() { balancer.CutPosts(p.Sessions) }
+	}
+	row = Row{Case: name, Gateway: r.Name}
+	if row.Shots, err = client.Race(ctx, aim); err != nil {
+		return row, err
+	}
+	events, err := history.Read(dir)
+	if err != nil {
+		return row, err
+	}
+	row.Verdict = history.Judge(events, nil)
+	return row, nil
+}
+
+// start starts a gateway before the node, and the Redis that sidway asks for.
+func start(ctx context.Context, r rival.Rival, node, dir string) (front string, stop func() error, err error) {
+	free, err := rival.Addresses(3)
+	if err != nil {
+		return "", nil, err
+	}
+	var started []*rival.Process
+	stop = func() error {
+		var errs []error
+		for _, p := range started {
+			errs = append(errs, p.Stop())
+		}
+		return errors.Join(errs...)
+	}
+	redis, err := startRedis(ctx, free[2], dir)
+	if err != nil {
+		return "", nil, err
+	}
+	started = append(started, redis)
+	p, err := r.Start(ctx, rival.Plan{Listen: free[0], Admin: free[1], Nodes: []string{node}, Redis: free[2], Dir: dir})
+	if err != nil {
+		return "", nil, errors.Join(err, stop())
+	}
+	started = append(started, p)
+	return free[0], stop, nil
+}
+
+func startRedis(ctx context.Context, address, dir string) (*rival.Process, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return rival.Start(ctx, rival.Command{
+		Name: "redis", Dir: dir, Address: address,
+		Argv: []string{"redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"},
+	})
+}
