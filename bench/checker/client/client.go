@@ -71,7 +71,10 @@ func (c *client) run() {
 func (c *client) over(why string) bool {
 	switch why {
 	case history.Vanished:
-		<-c.r.life.Done() // with its connections open until then
+		select { // with its connections open until then
+		case <-c.r.stopped:
+		case <-c.r.life.Done():
+		}
 		return true
 	case history.Stopped:
 		return true

@@ -66,6 +66,7 @@ type Running struct {
 	clients []*client
 	real    []*process
 	all     sync.WaitGroup
+	stopped chan struct{} // closed by Stop
 	stamp   atomic.Uint64 // makes every request's URL another one
 	acked   atomic.Int64
 
@@ -84,7 +85,7 @@ func Start(ctx context.Context, c Crowd) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Running{crowd: c, log: log, fronts: c.Fronts, rng: rand.New(rand.NewPCG(c.Seed, 0))}
+	r := &Running{crowd: c, log: log, fronts: c.Fronts, stopped: make(chan struct{}), rng: rand.New(rand.NewPCG(c.Seed, 0))}
 	r.life, r.end = context.WithCancel(ctx)
 	for _, kind := range []struct {
 		mode string
@@ -108,13 +109,16 @@ func Start(ctx context.Context, c Crowd) (*Running, error) {
 }
 
 // Total is how many clients there are.
-func (r *Running) Total() int {
-	n := r.crowd.Raw.total()
-	for _, real := range r.crowd.Real {
+func (c Crowd) Total() int {
+	n := c.Raw.total()
+	for _, real := range c.Real {
 		n += real.total()
 	}
 	return n
 }
+
+// Total is how many clients there are.
+func (r *Running) Total() int { return r.crowd.Total() }
 
 // Connected is how many clients have a session now.
 func (r *Running) Connected() (int, error) {
@@ -186,11 +190,12 @@ func (r *Running) some(share float64) []*client {
 	return list
 }
 
-// Stop ends the sending, waits until every session has all that is under way, at most for Patience, has the clients leave, and
+// Stop has to be called once. It ends the sending, waits until every session has all that is under way, at most for Patience, has the clients leave, and
 // completes the histories. What did not come in time is for the judge.
 func (r *Running) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.crowd.Patience)
 	defer cancel()
+	close(r.stopped)
 	for _, c := range r.clients {
 		c.stop(ctx)
 	}
