@@ -8,6 +8,8 @@
 //	go run ./bench/checker                                   all faults once, small, through sidway
 //	go run ./bench/checker -faults node-kill,redis-pause -seed 7
 //	go run ./bench/checker -through sidway,haproxy -full -seeds 10
+//	go run ./bench/checker -planted "POST sent again"        a wrong gateway instead, to see that the judge notices
+//	go run ./bench/checker -race                             POSTs that meet the end of an idle connection, through rivals too
 //
 // A seed repeats: which node or replica is hit, when, and what clients send derive from it; what processes make of it may differ
 // by the machine's timing. The exit status is 1 when an outcome is not the one that is asked for, and then the histories are kept
@@ -43,6 +45,13 @@ func run(args []string) error {
 	if len(args) == 2 && args[0] == oneRun {
 		return single(args[1])
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) > 0 {
+		if mode := modes[strings.TrimLeft(args[0], "-")]; mode != nil {
+			return mode(ctx, args[1:])
+		}
+	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -50,8 +59,6 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	return all(ctx, o)
 }
 

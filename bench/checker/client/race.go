@@ -193,7 +193,13 @@ func (r *racer) post() error {
 	return nil
 }
 
+// answerTime is after what a POST has failed: more than any gateway holds one.
+const answerTime = 15 * time.Second
+
 func (r *racer) send(packet string) error {
+	if err := r.k.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
 	a, err := r.k.exchange(request{method: http.MethodPost, target: r.target(), body: packet})
 	switch {
 	case err != nil:

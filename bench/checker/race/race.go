@@ -13,12 +13,16 @@
 package race
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sidway/sidway/bench/checker/app"
@@ -38,6 +42,7 @@ type Plan struct {
 	Rivals   []string      // of package rival; nil for sidway, nginx-1 and haproxy-1
 	Cases    []string      // nil for all
 	Window   time.Duration // 0 for 10 ms
+	Each     func(Row)     // called with each row as it is there, if it is given
 }
 
 // A Row is one case through one gateway.
@@ -53,14 +58,20 @@ func (r Row) Doubled() int { return r.Verdict.Count(history.Doubled) }
 // Silent is how many messages were answered and never came.
 func (r Row) Silent() int { return r.Verdict.Count(history.FalseAck) }
 
+// Wrong tells what must not have been: that sidway fails a POST whose connection a node closed, or that it delivers one twice or never.
+// What a balancer has cut after the node had it may fail.
+func (r Row) Wrong() error {
+	if r.Gateway != rival.Sidway || r.Doubled()+r.Silent() == 0 && (r.Failed == 0 || r.Case == Cut) {
+		return nil
+	}
+	return fmt.Errorf("race: %v\n%v", r, r.Verdict)
+}
+
 // String is a line of a table.
 func (r Row) String() string {
 	return fmt.Sprintf("%-12s %-10s %5d shots, %4d failed, %3d delivered twice, %3d answered and lost; %d failed between shots; %v",
 		r.Case, r.Gateway, r.Made, r.Failed, r.Doubled(), r.Silent(), r.Loading, r.Answers)
 }
-
-// keeps is for how long nodes keep idle connections: the least that can be announced.
-const keeps = time.Second
 
 // The cases.
 const (
@@ -70,12 +81,12 @@ const (
 )
 
 var cases = map[string]struct {
+	keeps      time.Duration // for which the node keeps idle connections; Node adds a second
 	quiet, cut bool
-	after      time.Duration
 }{
-	Announced: {after: keeps},
-	Quiet:     {quiet: true, after: keeps},
-	Cut:       {quiet: true, cut: true, after: keeps / 2},
+	Announced: {keeps: time.Second}, // the least that can be announced
+	Quiet:     {keeps: 100 * time.Millisecond, quiet: true},
+	Cut:       {keeps: 5 * time.Second, quiet: true, cut: true},
 }
 
 // Run does every case with every gateway, one after the other.
@@ -104,6 +115,9 @@ func Run(ctx context.Context, p Plan) ([]Row, error) {
 					return rows, fmt.Errorf("race: %s through %s: %w", name, r.Name, err)
 				}
 				rows = append(rows, row)
+				if p.Each != nil {
+					p.Each(row)
+				}
 			}
 		}
 	}
@@ -118,12 +132,18 @@ func one(ctx context.Context, p Plan, name string, r rival.Rival) (row Row, err 
 		return row, err
 	}
 	// A ping would be one more POST, which nobody aims.
-	n, err := app.Start(app.Options{Kind: app.SocketIO4, History: dir, KeepAlive: keeps, Quiet: c.quiet, Push: time.Hour, PingInterval: time.Hour}, "n1")
+	n, err := app.Start(app.Options{Kind: app.SocketIO4, History: dir, KeepAlive: c.keeps, Quiet: c.quiet, Push: time.Hour, PingInterval: time.Hour}, "n1")
 	if err != nil {
 		return row, err
 	}
 	defer n.Kill()
 	node := n.Address
+	after := time.Second
+	if !c.cut {
+		if after, err = closesAfter(node); err != nil {
+			return row, err
+		}
+	}
 	var balancer *planted.Balancer
 	if c.cut {
 		if balancer, err = planted.StartBalancer("127.0.0.1:0", node); err != nil {
@@ -137,7 +157,7 @@ func one(ctx context.Context, p Plan, name string, r rival.Rival) (row Row, err 
 		return row, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	aim := client.Aim{Front: front, Dir: dir, Seed: p.Seed, Sessions: p.Sessions, Shots: p.Shots, After: c.after, Window: p.Window}
+	aim := client.Aim{Front: front, Dir: dir, Seed: p.Seed, Sessions: p.Sessions, Shots: p.Shots, After: after, Window: p.Window}
 	if balancer != nil {
 		aim.Fire = func() { balancer.CutPosts(p.Sessions) }
 	}
@@ -151,6 +171,36 @@ func one(ctx context.Context, p Plan, name string, r rival.Rival) (row Row, err 
 	}
 	row.Verdict = history.Judge(events, nil)
 	return row, nil
+}
+
+// closesAfter measures when the node closes a connection after its answer. The shots are aimed at that moment.
+func closesAfter(node string) (time.Duration, error) {
+	var times []time.Duration
+	for range 5 {
+		c, err := net.Dial("tcp", node)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
+			return 0, err
+		}
+		in := bufio.NewReader(c)
+		a, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := io.ReadAll(a.Body); err != nil {
+			return 0, err
+		}
+		answered := time.Now()
+		if _, err := in.ReadByte(); err != io.EOF {
+			return 0, fmt.Errorf("the node does not close: %w", err)
+		}
+		times = append(times, time.Since(answered))
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
 }
 
 // start starts a gateway before the node, and the Redis that sidway asks for.
