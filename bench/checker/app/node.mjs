@@ -16,8 +16,6 @@ const known = new Set();
 
 const server = createServer((req, res) => res.end("ok"));
 if (env.KEEP_ALIVE) server.keepAliveTimeout = Number(env.KEEP_ALIVE);
-// Node writes its Keep-Alive only beside its own Connection.
-if (env.QUIET) server.prependListener("request", (_, res) => res.setHeader("Connection", "keep-alive"));
 const options = {
   pingInterval: Number(env.PING_INTERVAL ?? 25000),
   pingTimeout: Number(env.PING_TIMEOUT ?? 20000),
@@ -26,6 +24,8 @@ const io = env.SOCKETIO === "2"
   ? require("socket.io-2")(server, options)
   : new (require("socket.io").Server)(server, { ...options, allowEIO3: true });
 
+// Node writes its Keep-Alive only beside its own Connection.
+if (env.QUIET) server.prependListener("request", (_, res) => res.setHeader("Connection", "keep-alive"));
 for (const kind of ["request", "upgrade"]) {
   server.prependListener(kind, (req) => {
     const sid = new URL(req.url, "http://node").searchParams.get("sid");
