@@ -57,6 +57,8 @@ type crowds struct {
 	ctx context.Context
 	dir string
 	to  []string
+	// usual is how many clients there are from the beginning. The more they are, the less each says, so that a machine can bear it.
+	usual time.Duration
 
 	mu  sync.Mutex
 	all []*client.Running
@@ -64,7 +66,8 @@ type crowds struct {
 
 // start starts clients with what the plan leaves open filled in.
 func (c *crowds) start(plan client.Crowd) (*client.Running, error) {
-	plan.Seed, plan.Dir, plan.Pace, plan.Fresh = c.j.Seed, c.dir, 150*time.Millisecond, 0.3
+	plan.Seed, plan.Dir, plan.Fresh = c.j.Seed, c.dir, 0.3
+	plan.Pace = max(150*time.Millisecond, c.usual*4*time.Millisecond)
 	if plan.Fronts == nil {
 		plan.Fronts = c.to
 	}
@@ -149,11 +152,13 @@ func do(ctx context.Context, j job) (table.Result, error) {
 
 // talk has clients talk before, during and after the fault.
 func talk(ctx context.Context, run *nemesis.Run, c *crowds, f nemesis.Fault) error {
+	plan := usual(c.j, f)
+	c.usual = time.Duration(plan.Total())
 	var err error
-	if run.Crowd, err = c.start(usual(c.j, f)); err != nil {
+	if run.Crowd, err = c.start(plan); err != nil {
 		return err
 	}
-	ready, stop := context.WithTimeout(ctx, time.Minute)
+	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
 	if err := run.Crowd.Ready(ready); err != nil {
 		return err
@@ -184,6 +189,9 @@ func usual(j job, f nemesis.Fault) client.Crowd {
 		},
 	}
 	more := f.Clients.Small
+	if f.Alike {
+		c.Real[1].Library = 4
+	}
 	if j.Full {
 		more = f.Clients.Full
 		c.Real[0].Modes = client.Modes{Polling: 10, Upgrade: 10, WebSocket: 4}
@@ -197,7 +205,8 @@ func usual(j job, f nemesis.Fault) client.Crowd {
 
 // planned says what the stage consists of, and for how long its nodes bear silence.
 func planned(j job, f nemesis.Fault, dir string) (p stage.Plan, silence time.Duration, err error) {
-	o := app.Options{Kind: app.SocketIO4, History: dir, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second}
+	push := max(500*time.Millisecond, time.Duration(usual(j, f).Total())*10*time.Millisecond)
+	o := app.Options{Kind: app.SocketIO4, History: dir, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, Push: push}
 	if f.Pings && !j.Full {
 		o.PingInterval, o.PingTimeout = 2*time.Second, 3*time.Second
 	}

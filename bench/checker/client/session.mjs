@@ -157,6 +157,7 @@ export class Client {
     if (!session || session.ended) return;
     this.finish(session, "cut");
     this.agent.cut();
+    this.socket.io.engine.transport.onError("cut"); // where no connection was there to be cut
   }
 
   /** stop resolves when the session, or the next one that lives, has what it waits for and has ended. */

@@ -46,22 +46,27 @@ func (r *Run) keeps(i *history.Injury) {
 // even asks that the sessions that were made after an injury began are spread over the nodes.
 func (r *Run) even(i *history.Injury) {
 	r.examine(func(events []history.Event) {
-		made := map[string]int{}
-		for _, e := range events {
-			if e.Tap == history.Node && e.Kind == history.Open && i.Began <= e.At {
-				name, _, _ := strings.Cut(e.By, "/")
-				made[name]++
-			}
-		}
-		least, most := 1<<30, 0
+		least, most, all := 1<<30, 0, made(events, i.Began)
 		for _, n := range r.Stage.Nodes {
-			least, most = min(least, made[n.Name]), max(most, made[n.Name])
+			least, most = min(least, len(all[n.Name])), max(most, len(all[n.Name]))
 		}
 		r.figure("nodes have %d to %d sessions", least, most)
 		if float64(most) > 1.1*float64(least)+1 {
 			r.flaw("one node has %d sessions, another one %d", most, least)
 		}
 	})
+}
+
+// made returns the sids that each node has made since.
+func made(events []history.Event, since time.Duration) map[string][]string {
+	all := map[string][]string{}
+	for _, e := range events {
+		if e.Tap == history.Node && e.Kind == history.Open && since <= e.At {
+			name, _, _ := strings.Cut(e.By, "/")
+			all[name] = append(all[name], e.SID)
+		}
+	}
+	return all
 }
 
 // overhead is how many requests the replicas have handled, and how many of them they kept for no longer than the limit.

@@ -12,7 +12,7 @@ import (
 
 // mixed are faults that may be done at the same time: whatever two of them do together, each session has still one that excuses
 // its end, or has to live.
-var mixed = []string{"node-kill", "node-pause", "node-restart", "replica-kill", "bad-reload", "redis-flush", "redis-empty", "net-delay", "net-loss"}
+var mixed = []string{"node-kill", "node-pause", "node-restart", "replica-kill", "redis-flush", "redis-empty", "net-delay", "net-loss"}
 
 // Mix is three faults at once, which the run's seed chooses.
 func Mix() Fault {

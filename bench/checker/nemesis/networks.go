@@ -14,7 +14,7 @@ import (
 
 func ofNetworks() []Fault {
 	return []Fault{
-		{Name: "replica-alone", Asks: "one replica cut off from Redis: it stays ready, 0 lost, new ones come", do: cutOff},
+		{Name: "replica-alone", Asks: "one replica cut off from Redis: it stays ready, 0 lost, new ones come", Alike: true, NoFailures: true, do: cutOff},
 		{Name: "node-unreachable", Asks: "one node cut off from one replica for 8 s: 0 lost", do: partition},
 		{Name: "net-delay", Asks: "+100 ms everywhere: 0 lost", do: func(ctx context.Context, r *Run) error {
 			return r.weather(ctx, "net-delay", stage.Link{Delay: 50 * time.Millisecond})

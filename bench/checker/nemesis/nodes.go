@@ -23,7 +23,10 @@ func ofNodes() []Fault {
 			Name: "node-stop", Asks: "only its sessions end, 99 % back within 12.5 s", do: stopNode,
 			Cluster: []string{"health: {path: /healthz, interval: 1s, timeout: 1s}"},
 		},
-		{Name: "node-restart", Asks: "empty table: only its sessions end, not counted as unhealthy", do: restartNode},
+		{
+			Name: "node-restart", Asks: "empty table: only its sessions end, it gets new ones", do: restartNode,
+			Cluster: []string{"pace: {slow_start: 0s}"},
+		},
 		{Name: "clients-vanish", Asks: "0 lost, freed within pings + 15 s", Pings: true, do: vanish},
 		{
 			Name: "storm", Asks: "all cut at once: back within 5 s, no 5xx, nodes within 10 %", NoFailures: true, do: storm,
@@ -95,12 +98,18 @@ func restartNode(ctx context.Context, r *Run) error {
 	if err := r.back(ctx, i, 4*time.Second); err != nil {
 		return err
 	}
-	for _, p := range r.Stage.Replicas {
-		if r.Sidway && p.Metric(ctx, `sidway_node_ejected{cluster="chat",node="`+n.Name+`"}`) != 0 {
-			r.flaw("%s has the node ejected after it was back for 4 s", p.Name)
-		}
+	again := history.Now()
+	fresh, err := r.come("new-", client.Modes{Polling: 10, WebSocket: 10})
+	if err != nil {
+		return err
 	}
-	return nil
+	r.examine(func(events []history.Event) {
+		if len(made(events, again)[n.Name]) == 0 {
+			r.flaw("%s got no session of %d new clients after it was back", n.Name, fresh.Total())
+		}
+	})
+	_, err = fresh.connected(ctx)
+	return err
 }
 
 // vanish has clients leave as a telephone does that loses its network: nothing comes from them, not even the end of a connection.
@@ -121,10 +130,10 @@ func vanish(ctx context.Context, r *Run) error {
 		return err
 	}
 	i := r.begin(history.Injury{Fault: "clients-vanish", Excuses: history.Nobody})
-	gone.Vanish(1)
 	for _, front := range fronts {
 		r.Stage.Wire.Set(r.Stage.Clients.Addr, netip.MustParseAddrPort(front).Addr(), stage.Link{Cut: true})
 	}
+	gone.Vanish(1) // what they send from now on nobody hears
 	began, limit := time.Now(), r.Silence+15*time.Second
 	for open := -1; open != 0; {
 		if open, err = r.established(fronts); err != nil {

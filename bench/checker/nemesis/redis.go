@@ -21,21 +21,21 @@ var many = client.Modes{Polling: 20, Upgrade: 5, WebSocket: 5}
 func ofRedis() []Fault {
 	const asks = "0 lost, 0 5xx, new ones come"
 	row := func(name, asks, kind string, do func(context.Context, *Run) error) Fault {
-		return Fault{Name: name, Asks: asks, Redis: kind, Only: noRedis, NoFailures: true, do: func(ctx context.Context, r *Run) error {
+		return Fault{Name: name, Asks: asks, Redis: kind, Only: noRedis, NoFailures: true, Alike: true, do: func(ctx context.Context, r *Run) error {
 			return r.withoutRedis(ctx, name, do)
 		}}
 	}
 	return []Fault{
 		row("redis-kill", asks, stage.Single, killRedis),
 		{
-			Name: "redis-blink", Asks: "5 s away, connections alternate: 0 lost", Only: noRedis, NoFailures: true,
+			Name: "redis-blink", Asks: "5 s away, connections alternate: 0 lost", Only: noRedis, NoFailures: true, Alike: true,
 			Clients: Size{Small: client.Modes{Polling: 60}, Full: client.Modes{Polling: 60}},
 			do: func(ctx context.Context, r *Run) error {
 				return r.withoutRedis(ctx, "redis-blink", func(ctx context.Context, r *Run) error { return r.redisAway(ctx, 5*time.Second) })
 			},
 		},
 		row("redis-flush", asks, stage.Single, flushRedis),
-		row("redis-empty", asks, stage.Single, func(ctx context.Context, r *Run) error { return r.redisAway(ctx, 0) }),
+		row("redis-empty", asks, stage.Single, emptyRedis),
 		row("redis-failover", asks, stage.Sentinel, failOver),
 		row("redis-readonly", asks, stage.Single, readOnly),
 		row("redis-reshard", asks, stage.Cluster, reshard),
@@ -47,17 +47,19 @@ func ofRedis() []Fault {
 // withoutRedis does something to Redis while clients are there and others come.
 func (r *Run) withoutRedis(ctx context.Context, name string, do func(context.Context, *Run) error) error {
 	i := r.begin(history.Injury{Fault: name, Excuses: history.Nobody})
-	fresh, err := r.come("new-", many)
-	if err != nil {
-		return err
-	}
 	if err := do(ctx, r); err != nil {
 		return err
 	}
-	if _, err := fresh.connected(ctx); err != nil {
-		return err
-	}
 	return r.back(ctx, i, 6*time.Second)
+}
+
+// newOnes come, and are connected when it returns.
+func (r *Run) newOnes(ctx context.Context) error {
+	fresh, err := r.come("new-", many)
+	if err == nil {
+		_, err = fresh.connected(ctx)
+	}
+	return err
 }
 
 func killRedis(ctx context.Context, r *Run) error {
@@ -70,13 +72,20 @@ func (r *Run) redisAway(ctx context.Context, away time.Duration) error {
 	if err := p.Kill(); err != nil {
 		return err
 	}
-	if err := Sleep(ctx, away); err != nil {
+	began := time.Now()
+	if err := r.newOnes(ctx); err != nil {
+		return err
+	}
+	if err := Sleep(ctx, away-time.Since(began)); err != nil {
 		return err
 	}
 	return p.Start(ctx)
 }
 
 func flushRedis(ctx context.Context, r *Run) error {
+	if _, err := r.come("new-", many); err != nil {
+		return err
+	}
 	for range 3 {
 		r.Stage.Redis.Servers[0].Do(ctx, "FLUSHALL")
 		if err := Sleep(ctx, 2*time.Second); err != nil {
@@ -86,10 +95,25 @@ func flushRedis(ctx context.Context, r *Run) error {
 	return nil
 }
 
+// emptyRedis starts Redis again at once, without what it knew.
+func emptyRedis(ctx context.Context, r *Run) error {
+	if _, err := r.come("new-", many); err != nil {
+		return err
+	}
+	p := r.Stage.Redis.Servers[0]
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	return p.Start(ctx)
+}
+
 // failOver kills the master and waits until the Sentinels have another one.
 func failOver(ctx context.Context, r *Run) error {
 	s := r.Stage.Redis
 	if err := s.Servers[0].Kill(); err != nil {
+		return err
+	}
+	if _, err := r.come("new-", many); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -109,6 +133,9 @@ func failOver(ctx context.Context, r *Run) error {
 func readOnly(ctx context.Context, r *Run) error {
 	p := r.Stage.Redis.Servers[0]
 	p.Do(ctx, "REPLICAOF", "10.99.0.250", "6379")
+	if err := r.newOnes(ctx); err != nil {
+		return err
+	}
 	if err := Sleep(ctx, size(r, 8*time.Second, 30*time.Second)); err != nil {
 		return err
 	}
@@ -117,6 +144,9 @@ func readOnly(ctx context.Context, r *Run) error {
 }
 
 func reshard(ctx context.Context, r *Run) error {
+	if _, err := r.come("new-", many); err != nil {
+		return err
+	}
 	return r.Stage.Redis.Reshard(ctx, size(r, 1000, 5000))
 }
 
@@ -126,6 +156,9 @@ func pauseRedis(ctx context.Context, r *Run) error {
 		return err
 	}
 	if err := r.quick(ctx, time.Second, size(r, 5*time.Second, 20*time.Second)); err != nil {
+		return err
+	}
+	if err := r.newOnes(ctx); err != nil {
 		return err
 	}
 	return p.Resume()
@@ -139,8 +172,10 @@ func slowRedis(ctx context.Context, r *Run) error {
 		}
 	}
 	set(stage.Link{Delay: 250 * time.Millisecond}) // each way
-	// Those that are new have their sessions by then, which Redis had to be told of.
-	if err := r.quick(ctx, 4*time.Second, size(r, 5*time.Second, 30*time.Second)); err != nil {
+	if err := r.quick(ctx, 0, size(r, 6*time.Second, 30*time.Second)); err != nil {
+		return err
+	}
+	if err := r.newOnes(ctx); err != nil {
 		return err
 	}
 	set(stage.Link{})

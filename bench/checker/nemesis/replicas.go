@@ -5,11 +5,12 @@ package nemesis
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"syscall"
 	"time"
 
-	"github.com/sidway/sidway/bench/checker/client"
 	"github.com/sidway/sidway/bench/checker/history"
 	"github.com/sidway/sidway/bench/checker/stage"
 )
@@ -145,19 +146,44 @@ func reloadBadly(ctx context.Context, r *Run) error {
 	return nil
 }
 
-// useUpDescriptors lets replicas open no file more than they have open, for a while.
+// useUpDescriptors lets replicas open few files more than they have open, and has strangers take them.
 func useUpDescriptors(ctx context.Context, r *Run) error {
 	i := r.begin(history.Injury{Fault: "descriptors", Excuses: history.Nobody, Refuses: true, Polling: true})
+	var strangers []net.Conn
+	defer func() {
+		for _, c := range strangers {
+			_ = c.Close()
+		}
+	}()
 	for _, p := range r.Stage.Replicas {
-		if err := p.Descriptors(-1); err != nil {
+		open, err := p.Established(p.Addr())
+		if err != nil {
+			return err
+		}
+		// As many as sidway keeps for other things, and for each client one to its node; some clients come and go.
+		if err := p.Descriptors(256 + 5*(open+20)/2); err != nil {
 			return err
 		}
 	}
-	fresh, err := r.come("new-", client.Modes{Polling: 40, WebSocket: 40})
-	if err != nil {
+	if err := Sleep(ctx, 2*time.Second); err != nil { // limits are looked at each second
 		return err
 	}
-	if err := Sleep(ctx, 5*time.Second); err != nil {
+	for _, p := range r.Stage.Replicas {
+		refused := 0
+		for len(strangers) < 2000 && refused < 10 {
+			c, in := stranger(ctx, p.Addr())
+			if !in {
+				refused++
+			}
+			if c != nil {
+				strangers = append(strangers, c)
+			}
+		}
+		if refused < 10 {
+			r.flaw("%s has refused only %d strangers", p.Name, refused)
+		}
+	}
+	if err := Sleep(ctx, size(r, 3*time.Second, 10*time.Second)); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -170,10 +196,24 @@ func useUpDescriptors(ctx context.Context, r *Run) error {
 		return err
 	}
 	r.within("new ones are served again after", time.Since(began), time.Second)
-	if _, err := fresh.connected(ctx); err != nil {
-		return err
-	}
 	return r.back(ctx, i, 0)
+}
+
+// stranger makes a direct connect on a connection that it keeps, and tells whether it has a session.
+func stranger(ctx context.Context, address string) (net.Conn, bool) {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, false
+	}
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	_, err = fmt.Fprintf(c, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", address)
+	if err != nil {
+		return c, false
+	}
+	line := make([]byte, len("HTTP/1.1 101"))
+	_, err = io.ReadFull(c, line)
+	return c, err == nil && string(line[9:]) == "101"
 }
 
 // served asks each replica for a session until it gets one.

@@ -24,7 +24,7 @@ type Answer struct {
 func (s *Stage) Access() ([]Answer, error) {
 	var all []Answer
 	for _, r := range s.Replicas {
-		read, file := sidwayAnswer, r.Access()
+		read, file := sidwayAnswer, r.AccessLog()
 		if s.plan.Sidway == "" {
 			read, file = haproxyAnswer, r.log
 		}

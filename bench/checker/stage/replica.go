@@ -104,8 +104,8 @@ func (s *Stage) configureHAProxy(r *Replica) error {
 // peerPort is where HAProxies tell each other of their stick tables.
 const peerPort = 10000
 
-// Access is the file of the replica's access log.
-func (r *Replica) Access() string { return strings.TrimSuffix(r.log, ".log") + ".access" }
+// AccessLog is the file of the replica's access log.
+func (r *Replica) AccessLog() string { return strings.TrimSuffix(r.log, ".log") + ".access" }
 
 // Start starts the replica and returns when it is ready.
 func (r *Replica) Start(ctx context.Context) error {
@@ -129,18 +129,11 @@ func (r *Replica) Worker() (int, error) {
 	return pid, err
 }
 
-// Descriptors sets how many files the replica may open from now on; n of less than 0 is as many as it has open.
+// Descriptors sets how many files the replica may open from now on.
 func (r *Replica) Descriptors(n int) error {
 	pid, err := r.Worker()
 	if err != nil {
 		return err
-	}
-	if n < 0 {
-		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-		if err != nil {
-			return fmt.Errorf("stage: %w", err)
-		}
-		n = len(open)
 	}
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(n), Max: 20000}, nil); err != nil {
 		return fmt.Errorf("stage: %s: %w", r.Name, err)
