@@ -37,6 +37,7 @@ type Options struct {
 	PingTimeout  time.Duration
 	KeepAlive    time.Duration // for which it keeps idle connections
 	Quiet        bool          // does not say for how long
+	Busy         time.Duration // for which it is deaf, again and again, half of the time
 	Push         time.Duration // between two messages of its own in a session; 0 for 500 ms
 }
 
@@ -63,7 +64,7 @@ func Node(o Options) (Program, error) {
 		return Program{}, fmt.Errorf("app: no node is %q", o.Kind)
 	}
 	for name, d := range map[string]time.Duration{
-		"PING_INTERVAL": o.PingInterval, "PING_TIMEOUT": o.PingTimeout, "KEEP_ALIVE": o.KeepAlive, "PUSH": o.Push,
+		"PING_INTERVAL": o.PingInterval, "PING_TIMEOUT": o.PingTimeout, "KEEP_ALIVE": o.KeepAlive, "PUSH": o.Push, "BUSY": o.Busy,
 	} {
 		if d > 0 {
 			p.Env = append(p.Env, fmt.Sprintf("%s=%d", name, d.Milliseconds()))

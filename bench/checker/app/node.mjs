@@ -1,11 +1,12 @@
 // A Socket.IO node that writes a history. The environment says what it is:
 //   NODE_NAME, HOST, PORT (0: any), SOCKETIO (4 or 2), PING_INTERVAL, PING_TIMEOUT, PUSH (ms), HISTORY (a directory),
-//   KEEP_ALIVE (ms for which idle connections are kept), QUIET (1: answers do not say for how long).
+//   KEEP_ALIVE (ms for which idle connections are kept), QUIET (1: answers do not say for how long),
+//   BUSY (ms for which it does nothing else, half of the time).
 // It prints {"port":N} when it accepts.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { history, message, received, sizes } from "./message.mjs";
+import { history, message, now, received, sizes } from "./message.mjs";
 
 const require = createRequire(import.meta.url);
 const env = process.env;
@@ -67,5 +68,11 @@ io.on("connection", (socket) => {
   });
   socket.on("disconnect", () => clearInterval(timer));
 });
+
+if (env.BUSY) {
+  setInterval(() => {
+    for (const end = now() + env.BUSY * 1e6; now() < end;);
+  }, 2 * env.BUSY);
+}
 
 server.listen(Number(env.PORT ?? 0), env.HOST ?? "127.0.0.1", () => console.log(JSON.stringify({ port: server.address().port })));

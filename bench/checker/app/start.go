@@ -12,9 +12,10 @@ import (
 	"syscall"
 )
 
-// Process is a node that runs on 127.0.0.1.
+// Process is a node that runs on this machine, on all of its addresses.
 type Process struct {
-	Address string // host:port
+	Address string // on 127.0.0.1
+	Port    int
 	cmd     *exec.Cmd
 	said    strings.Builder
 }
@@ -26,7 +27,7 @@ func Start(o Options, name string) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{cmd: exec.Command(program.Argv[0], program.Argv[1:]...)}
-	p.cmd.Env = append(append(os.Environ(), program.Env...), "NODE_NAME="+name)
+	p.cmd.Env = append(append(os.Environ(), program.Env...), "NODE_NAME="+name, "HOST=0.0.0.0")
 	p.cmd.Stderr = &p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // an interrupt at the terminal is for the checker
 	out, err := p.cmd.StdoutPipe()
@@ -45,6 +46,7 @@ func Start(o Options, name string) (*Process, error) {
 		p.Kill()
 		return nil, fmt.Errorf("app: %s: %w: %v\n%s", name, err, p.cmd.ProcessState, p.said.String())
 	}
+	p.Port = ready.Port
 	p.Address = fmt.Sprint("127.0.0.1:", ready.Port)
 	return p, nil
 }

@@ -10,26 +10,28 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sidway/sidway/bench/checker/history"
 )
 
 // An Aim is a race of POSTs against the end of idle connections: each session sends one POST, waits until the connection to the node
-// that carried it is about to be closed, and sends another one, its shot.
+// that carried it is about to be closed, and sends another one, its shot. The gateway should know as many nodes as there are
+// sessions, so that it has one idle connection to each, and the shot gets the one that is aimed at.
 type Aim struct {
 	Front    string
 	Dir      string // for the history
 	Seed     uint64
-	Sessions int           // that shoot at the same time
-	Shots    int           // of all sessions together; those of the last round may exceed it
+	Sessions int
+	Shots    int           // of all sessions together
 	After    time.Duration // from an answer until the next shot, on average
 	Window   time.Duration // in which the shots lie, evenly, half of it before After
-	Fire     func()        // called before the shots of each round, if it is there
+	Fire     func()        // called before each shot, if it is there
 }
 
 // Shots are what became of them.
@@ -45,72 +47,67 @@ func Race(ctx context.Context, a Aim) (Shots, error) {
 	if err != nil {
 		return Shots{}, err
 	}
-	s := Shots{Answers: map[string]int{}}
-	racers := make([]*racer, a.Sessions)
-	for i := range racers {
-		racers[i] = &racer{a: a, name: fmt.Sprint("racer-", i), log: log, rng: rand.New(rand.NewPCG(a.Seed, uint64(i)))}
-	}
-	for s.Made < a.Shots && err == nil {
-		err = round(ctx, racers, &s)
-	}
-	var ending sync.WaitGroup
-	for _, r := range racers {
-		ending.Go(func() { r.leave(history.Stopped) })
-	}
-	ending.Wait()
-	return s, errors.Join(err, log.Close())
-}
-
-// round has every session load, and then shoot.
-func round(ctx context.Context, racers []*racer, s *Shots) error {
-	var all sync.WaitGroup
-	failures := make([]error, len(racers))
-	for i, r := range racers {
-		all.Go(func() { failures[i] = r.begin(ctx) })
-	}
-	all.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return fmt.Errorf("client: a race: %w", err)
-	}
-	for i, r := range racers {
-		all.Go(func() { failures[i] = r.post() })
-	}
-	all.Wait()
-	fire := time.Now()
-	if f := racers[0].a.Fire; f != nil {
-		f()
-	}
-	racers = slices.DeleteFunc(slices.Clone(racers), func(r *racer) bool {
-		i := slices.Index(racers, r)
-		if failures[i] != nil {
-			s.Loading++
-			r.leave("while loading: " + failures[i].Error())
-		}
-		return failures[i] != nil
-	})
-	if len(racers) == 0 {
-		return errors.New("client: a race: not one POST was answered before the first shot")
-	}
-	failures = failures[:len(racers)]
-	for i, r := range racers {
-		offset := time.Duration(r.rng.Int64N(int64(r.a.Window))) - r.a.Window/2
-		all.Go(func() {
-			time.Sleep(time.Until(fire.Add(r.a.After + offset)))
-			failures[i] = r.post()
+	var (
+		mu  sync.Mutex
+		all = Shots{Answers: map[string]int{}}
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range a.Sessions {
+		r := &racer{a: a, name: fmt.Sprint("racer-", i), log: log, rng: rand.New(rand.NewPCG(a.Seed, uint64(i)))}
+		group.Go(func() error {
+			s, err := r.run(ctx, (a.Shots+i)/a.Sessions)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(s)
+			return err
 		})
 	}
-	all.Wait()
-	// Connections that nobody used are closed by then, so that the next load races with nothing.
-	time.Sleep(10 * racers[0].a.Window)
-	for i, err := range failures {
+	err = group.Wait()
+	return all, errors.Join(err, log.Close())
+}
+
+func (s *Shots) add(more Shots) {
+	s.Made += more.Made
+	s.Failed += more.Failed
+	s.Loading += more.Loading
+	for answer, n := range more.Answers {
+		s.Answers[answer] += n
+	}
+}
+
+// run makes so many shots.
+func (r *racer) run(ctx context.Context, shots int) (Shots, error) {
+	s := Shots{Answers: map[string]int{}}
+	defer r.leave(history.Stopped)
+	for s.Made < shots {
+		// Connections that nobody used are closed by then, so that the load races with nothing; and sessions are not in step.
+		time.Sleep(5*r.a.Window + time.Duration(r.rng.Int64N(int64(20*r.a.Window))))
+		if err := r.begin(ctx); err != nil {
+			return s, fmt.Errorf("client: a race: %w", err)
+		}
+		if err := r.post(); err != nil {
+			s.Loading++
+			r.leave("while loading: " + err.Error())
+			if s.Loading > shots {
+				return s, fmt.Errorf("client: a race: one POST after the other fails before the shot: %w", err)
+			}
+			continue
+		}
+		time.Sleep(r.a.After - r.a.Window/2 + time.Duration(r.rng.Int64N(int64(r.a.Window))))
+		if r.a.Fire != nil {
+			r.a.Fire()
+		}
 		s.Made++
-		if err != nil {
+		if err := r.post(); err != nil {
 			s.Failed++
 			s.Answers[err.Error()]++
-			racers[i].leave("shot: " + err.Error())
+			r.leave("shot: " + err.Error())
+		}
+		if err := ctx.Err(); err != nil {
+			return s, err
 		}
 	}
-	return ctx.Err()
+	return s, nil
 }
 
 // racer has one session after the other, by polling.

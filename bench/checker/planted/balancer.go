@@ -37,11 +37,11 @@ func StartBalancer(listen, node string) (*Balancer, error) {
 // Address is host:port.
 func (b *Balancer) Address() string { return b.listener.Addr().String() }
 
-// CutPosts has the next POSTs of sessions, so many of them, end by a reset after the node has answered.
+// CutPosts has so many more of the next POSTs end by a reset after the node has answered.
 func (b *Balancer) CutPosts(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.posts = n
+	b.posts += n
 }
 
 // Cuts is how many connections were cut so.

@@ -38,7 +38,7 @@ type Plan struct {
 	Dir      string // for configurations, logs and histories; has to exist
 	Seed     uint64
 	Shots    int           // for each case and gateway
-	Sessions int           // that shoot at the same time; 0 for 20
+	Sessions int           // 0 for 20
 	Rivals   []string      // of package rival; nil for sidway, nginx-1 and haproxy-1
 	Cases    []string      // nil for all
 	Window   time.Duration // 0 for 10 ms
@@ -76,16 +76,20 @@ func (r Row) String() string {
 // The cases.
 const (
 	Announced = "announced" // the node says for how long it keeps idle connections, as Node does
-	Quiet     = "quiet"     // it does not, as Go's and Python's nodes do, or something between takes the header away
-	Cut       = "cut"       // a balancer before the node resets connections when the node has handled a POST, and nothing tells
+	Quiet     = "quiet"     // it does not, as Go's and Python's nodes do not, or something between takes the header away
+	Busy      = "busy"      // it is quiet, and has work to do: its timers are late, and what has come meanwhile lies unread
+	Cut       = "cut"       // a balancer before the quiet node resets connections when the node has handled a POST
 )
 
 var cases = map[string]struct {
-	keeps      time.Duration // for which the node keeps idle connections; Node adds a second
-	quiet, cut bool
+	keeps time.Duration // for which the node keeps idle connections; Node adds a second
+	quiet bool
+	busy  time.Duration
+	cut   bool
 }{
 	Announced: {keeps: time.Second}, // the least that can be announced
 	Quiet:     {keeps: 100 * time.Millisecond, quiet: true},
+	Busy:      {keeps: 100 * time.Millisecond, quiet: true, busy: 10 * time.Millisecond},
 	Cut:       {keeps: 5 * time.Second, quiet: true, cut: true},
 }
 
@@ -101,7 +105,7 @@ func Run(ctx context.Context, p Plan) ([]Row, error) {
 		p.Rivals = []string{rival.Sidway, "nginx-1", "haproxy-1"}
 	}
 	if p.Cases == nil {
-		p.Cases = []string{Announced, Quiet, Cut}
+		p.Cases = []string{Announced, Quiet, Busy, Cut}
 	}
 	var rows []Row
 	for _, name := range p.Cases {
@@ -132,35 +136,35 @@ func one(ctx context.Context, p Plan, name string, r rival.Rival) (row Row, err 
 		return row, err
 	}
 	// A ping would be one more POST, which nobody aims.
-	n, err := app.Start(app.Options{Kind: app.SocketIO4, History: dir, KeepAlive: c.keeps, Quiet: c.quiet, Push: time.Hour, PingInterval: time.Hour}, "n1")
+	n, err := app.Start(app.Options{Kind: app.SocketIO4, History: dir, KeepAlive: c.keeps, Quiet: c.quiet, Busy: c.busy, Push: time.Hour, PingInterval: time.Hour}, "n1")
 	if err != nil {
 		return row, err
 	}
 	defer n.Kill()
-	node := n.Address
-	after := time.Second
-	if !c.cut {
-		if after, err = closesAfter(node); err != nil {
-			return row, err
-		}
-	}
-	var balancer *planted.Balancer
+	aim := client.Aim{Dir: dir, Seed: p.Seed, Sessions: p.Sessions, Shots: p.Shots, Window: p.Window}
+	var nodes []string
 	if c.cut {
-		if balancer, err = planted.StartBalancer("127.0.0.1:0", node); err != nil {
+		b, err := planted.StartBalancer("127.0.0.1:0", n.Address)
+		if err != nil {
 			return row, err
 		}
-		defer balancer.Close()
-		node = balancer.Address()
+		defer b.Close()
+		nodes = []string{b.Address()}
+		aim.After, aim.Fire = time.Second, func() { b.CutPosts(1) }
+	} else {
+		for i := range p.Sessions { // one process by many addresses, so that each session has connections of its own
+			nodes = append(nodes, fmt.Sprintf("127.0.1.%d:%d", i+1, n.Port))
+		}
+		if aim.After, err = closesAfter(n.Address); err != nil {
+			return row, err
+		}
 	}
-	front, stop, err := start(ctx, r, node, dir)
+	front, stop, err := start(ctx, r, nodes, dir)
 	if err != nil {
 		return row, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	aim := client.Aim{Front: front, Dir: dir, Seed: p.Seed, Sessions: p.Sessions, Shots: p.Shots, After: after, Window: p.Window}
-	if balancer != nil {
-		aim.Fire = func() { balancer.CutPosts(p.Sessions) }
-	}
+	aim.Front = front
 	row = Row{Case: name, Gateway: r.Name}
 	if row.Shots, err = client.Race(ctx, aim); err != nil {
 		return row, err
@@ -203,8 +207,8 @@ func closesAfter(node string) (time.Duration, error) {
 	return times[len(times)/2], nil
 }
 
-// start starts a gateway before the node, and the Redis that sidway asks for.
-func start(ctx context.Context, r rival.Rival, node, dir string) (front string, stop func() error, err error) {
+// start starts a gateway before the nodes, and the Redis that sidway asks for.
+func start(ctx context.Context, r rival.Rival, nodes []string, dir string) (front string, stop func() error, err error) {
 	free, err := rival.Addresses(3)
 	if err != nil {
 		return "", nil, err
@@ -222,7 +226,7 @@ func start(ctx context.Context, r rival.Rival, node, dir string) (front string, 
 		return "", nil, err
 	}
 	started = append(started, redis)
-	p, err := r.Start(ctx, rival.Plan{Listen: free[0], Admin: free[1], Nodes: []string{node}, Redis: free[2], Dir: dir})
+	p, err := r.Start(ctx, rival.Plan{Listen: free[0], Admin: free[1], Nodes: nodes, Redis: free[2], Dir: dir})
 	if err != nil {
 		return "", nil, errors.Join(err, stop())
 	}
