@@ -27,6 +27,9 @@ type link struct {
 // dialTimeout is after what a balancer takes a front for dead.
 const dialTimeout = 2 * time.Second
 
+// most is how many connections of a client are kept without a request.
+const most = 3
+
 // links is a client's connections.
 type links struct {
 	route func(n int) []string // the fronts in the order in which the n-th connection tries them
@@ -87,10 +90,15 @@ func (l *links) kept() *link {
 	return k
 }
 
+// keep keeps a connection for another request, and few of them, as browsers do.
 func (l *links) keep(k *link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.idle = append(l.idle, k)
+	if l.idle = append(l.idle, k); len(l.idle) > most {
+		delete(l.all, l.idle[0].Conn)
+		_ = l.idle[0].Close()
+		l.idle = l.idle[1:]
+	}
 }
 
 func (l *links) drop(c net.Conn) {

@@ -136,7 +136,7 @@ func reloadBadly(ctx context.Context, r *Run) error {
 		return err
 	}
 	for _, p := range r.Stage.Replicas {
-		if r.Sidway && p.Metric(ctx, `sidway_reloads_total{outcome="refused"}`) == 0 {
+		if r.Sidway && p.Metrics(ctx).Sum(`sidway_reloads_total{outcome="refused"}`) == 0 {
 			r.flaw("%s does not say that it has refused its settings", p.Name)
 		}
 		if err := p.Edit(bad, good); err != nil {

@@ -7,12 +7,15 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Balancer stands before one node and passes all on, but can be told to cut connections at the worst moment: when the node has handled
 // a POST, and nothing of its answer has come through. A gateway that knows only its own end of the connection takes that for a reset
 // of a connection that was idle.
 type Balancer struct {
+	Idle time.Duration // for which it keeps idle connections; 0 for ever. To be set before the first one.
+
 	node     string
 	listener net.Listener
 	serving  sync.WaitGroup
@@ -36,6 +39,9 @@ func StartBalancer(listen, node string) (*Balancer, error) {
 
 // Address is host:port.
 func (b *Balancer) Address() string { return b.listener.Addr().String() }
+
+// Port is the port of its address.
+func (b *Balancer) Port() int { return b.listener.Addr().(*net.TCPAddr).Port }
 
 // CutPosts has so many more of the next POSTs end by a reset after the node has answered.
 func (b *Balancer) CutPosts(n int) {
@@ -100,6 +106,9 @@ func (b *Balancer) carry(client *net.TCPConn) {
 	defer b.note(client, node)()
 	requests, answers := bufio.NewReader(client), bufio.NewReader(node)
 	for {
+		if b.Idle > 0 {
+			_ = client.SetReadDeadline(time.Now().Add(b.Idle))
+		}
 		q, err := http.ReadRequest(requests)
 		if err != nil || q.Write(node) != nil {
 			return
@@ -116,6 +125,7 @@ func (b *Balancer) carry(client *net.TCPConn) {
 			return
 		}
 		if a.StatusCode == http.StatusSwitchingProtocols {
+			_ = client.SetReadDeadline(time.Time{})
 			b.serving.Go(func() { _, _ = io.Copy(node, requests); _ = node.Close() })
 			_, _ = io.Copy(client, answers)
 			return

@@ -186,11 +186,19 @@ func (r *Replica) Ask(ctx context.Context, method, path, body string) (int, stri
 // adminToken lets the clients' host change things at the replicas.
 const adminToken = "checker-checker-checker-checker"
 
-// Metric sums the series of sidway's metrics whose name and labels begin so.
-func (r *Replica) Metric(ctx context.Context, prefix string) float64 {
+// Metrics are what sidway tells of itself, all of one moment.
+type Metrics string
+
+// Metrics asks for them.
+func (r *Replica) Metrics(ctx context.Context) Metrics {
 	_, page := r.Ask(ctx, http.MethodGet, "/metrics", "")
+	return Metrics(page)
+}
+
+// Sum sums the series whose name and labels begin so.
+func (m Metrics) Sum(prefix string) float64 {
 	sum := 0.0
-	for line := range strings.Lines(page) {
+	for line := range strings.Lines(string(m)) {
 		if !strings.HasPrefix(line, prefix) {
 			continue
 		}
