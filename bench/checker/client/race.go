@@ -82,13 +82,8 @@ func (r *racer) run(ctx context.Context, shots int) (Shots, error) {
 	for s.Made < shots {
 		// Connections that nobody used are closed by then, so that the load races with nothing; and sessions are not in step.
 		time.Sleep(5*r.a.Window + time.Duration(r.rng.Int64N(int64(20*r.a.Window))))
-		if err := r.begin(ctx); err != nil {
-			return s, fmt.Errorf("client: a race: %w", err)
-		}
-		if err := r.post(); err != nil {
-			s.Loading++
-			r.leave("while loading: " + err.Error())
-			if s.Loading > shots {
+		if err := r.load(ctx); err != nil {
+			if s.Loading++; s.Loading > shots {
 				return s, fmt.Errorf("client: a race: one POST after the other fails before the shot: %w", err)
 			}
 			continue
@@ -129,11 +124,24 @@ func (r *racer) write(e history.Event) {
 	r.log.Write(e)
 }
 
+// load sends the POST before a shot, in a new session where there is none.
+func (r *racer) load(ctx context.Context) error {
+	err := r.begin(ctx)
+	if err == nil {
+		err = r.post()
+	}
+	if err != nil {
+		r.leave("while loading: " + err.Error())
+	}
+	return err
+}
+
 // begin makes a session where there is none.
 func (r *racer) begin(ctx context.Context) error {
 	if r.links != nil {
 		return nil
 	}
+	r.sid, r.next = "", 0
 	r.links = newLinks(func(int) []string { return []string{r.a.Front} }, 0)
 	k, err := r.links.take(ctx, true)
 	if err != nil {
@@ -147,7 +155,7 @@ func (r *racer) begin(ctx context.Context) error {
 	if err := s.opened(a.body); err != nil {
 		return err
 	}
-	r.sid, r.next = s.sid, 0
+	r.sid = s.sid
 	r.write(history.Event{Kind: history.Open, Why: polling})
 	if r.k, err = r.links.take(ctx, true); err != nil {
 		return err
@@ -212,10 +220,12 @@ func (r *racer) leave(why string) {
 	if r.links == nil {
 		return
 	}
-	if why == history.Stopped {
-		r.write(history.Event{Kind: history.Settled})
+	if r.sid != "" {
+		if why == history.Stopped {
+			r.write(history.Event{Kind: history.Settled})
+		}
+		r.write(history.Event{Kind: history.End, Why: why})
 	}
-	r.write(history.Event{Kind: history.End, Why: why})
 	r.links.close()
 	r.polls.Wait()
 	r.links = nil
