@@ -64,6 +64,7 @@ type Run struct {
 	injuries []*history.Injury
 	flaws    []string
 	figures  []string
+	crowds   int // that have come
 	looks    []func([]history.Event) // see examine
 }
 
@@ -215,8 +216,12 @@ type newcomers struct {
 }
 
 // come starts clients that have nothing to do with those before.
-func (r *Run) come(name string, m client.Modes) (*newcomers, error) {
+func (r *Run) come(m client.Modes) (*newcomers, error) {
 	began := time.Now()
+	r.mu.Lock()
+	r.crowds++
+	name := fmt.Sprintf("new%d-", r.crowds) // each has a history of its own
+	r.mu.Unlock()
 	c, err := r.Start(client.Crowd{Name: name, Raw: m})
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func cutOff(ctx context.Context, r *Run) error {
 	}
 	i := r.begin(history.Injury{Fault: "replica-alone", Excuses: history.Nobody})
 	set(stage.Link{Cut: true})
-	fresh, err := r.come("new-", many)
+	fresh, err := r.come(many)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func partition(ctx context.Context, r *Run) error {
 func (r *Run) weather(ctx context.Context, name string, l stage.Link) error {
 	i := r.begin(history.Injury{Fault: name, Excuses: history.Nobody})
 	r.Stage.Wire.SetAll(l)
-	fresh, err := r.come("new-", few)
+	fresh, err := r.come(few)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package nemesis
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -57,7 +58,7 @@ func pauseNode(ctx context.Context, r *Run) error {
 		return err
 	}
 	began := time.Now()
-	fresh, err := r.come("new-", few)
+	fresh, err := r.come(few)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func restartNode(ctx context.Context, r *Run) error {
 		return err
 	}
 	again := history.Now()
-	fresh, err := r.come("new-", client.Modes{Polling: 10, WebSocket: 10})
+	fresh, err := r.come(client.Modes{Polling: 10, WebSocket: 10})
 	if err != nil {
 		return err
 	}
@@ -134,6 +135,9 @@ func vanish(ctx context.Context, r *Run) error {
 		r.Stage.Wire.Set(r.Stage.Clients.Addr, netip.MustParseAddrPort(front).Addr(), stage.Link{Cut: true})
 	}
 	gone.Vanish(1) // what they send from now on nobody hears
+	if open, err := r.established(fronts); err != nil || open < gone.Total() {
+		return fmt.Errorf("%d connections of %d clients are open: %w", open, gone.Total(), err)
+	}
 	began, limit := time.Now(), r.Silence+15*time.Second
 	for open := -1; open != 0; {
 		if open, err = r.established(fronts); err != nil {

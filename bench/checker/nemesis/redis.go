@@ -55,7 +55,7 @@ func (r *Run) withoutRedis(ctx context.Context, name string, do func(context.Con
 
 // newOnes come, and are connected when it returns.
 func (r *Run) newOnes(ctx context.Context) error {
-	fresh, err := r.come("new-", many)
+	fresh, err := r.come(many)
 	if err == nil {
 		_, err = fresh.connected(ctx)
 	}
@@ -83,7 +83,7 @@ func (r *Run) redisAway(ctx context.Context, away time.Duration) error {
 }
 
 func flushRedis(ctx context.Context, r *Run) error {
-	if _, err := r.come("new-", many); err != nil {
+	if _, err := r.come(many); err != nil {
 		return err
 	}
 	for range 3 {
@@ -97,7 +97,7 @@ func flushRedis(ctx context.Context, r *Run) error {
 
 // emptyRedis starts Redis again at once, without what it knew.
 func emptyRedis(ctx context.Context, r *Run) error {
-	if _, err := r.come("new-", many); err != nil {
+	if _, err := r.come(many); err != nil {
 		return err
 	}
 	p := r.Stage.Redis.Servers[0]
@@ -113,7 +113,7 @@ func failOver(ctx context.Context, r *Run) error {
 	if err := s.Servers[0].Kill(); err != nil {
 		return err
 	}
-	if _, err := r.come("new-", many); err != nil {
+	if _, err := r.come(many); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -144,7 +144,7 @@ func readOnly(ctx context.Context, r *Run) error {
 }
 
 func reshard(ctx context.Context, r *Run) error {
-	if _, err := r.come("new-", many); err != nil {
+	if _, err := r.come(many); err != nil {
 		return err
 	}
 	return r.Stage.Redis.Reshard(ctx, size(r, 1000, 5000))

@@ -86,7 +86,7 @@ func handOver(ctx context.Context, r *Run) error {
 	if err := p.Signal(syscall.SIGUSR2); err != nil {
 		return err
 	}
-	fresh, err := r.come("new-", few)
+	fresh, err := r.come(few)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func reloadBadly(ctx context.Context, r *Run) error {
 			return err
 		}
 	}
-	fresh, err := r.come("new-", few)
+	fresh, err := r.come(few)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func jumpClock(ctx context.Context, r *Run) error {
 		if err := r.Stage.Clock(by); err != nil {
 			return err
 		}
-		fresh, err := r.come(fmt.Sprintf("new%v-", by), few)
+		fresh, err := r.come(few)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@
 package stage
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,18 +128,19 @@ func (r *Replica) Established(address string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("stage: %w", err)
 	}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/net/tcp", r.Pid()))
-	if err != nil {
-		return 0, fmt.Errorf("stage: %w", err)
-	}
-	defer f.Close()
-	// local_address is four bytes of the address from the last to the first, in hex, and st is 01 for ESTABLISHED.
+	// local_address is four bytes of the address from the last to the first, in hex, in tcp6 behind what makes them an IPv6 address.
 	a := want.Addr().As4()
 	local := fmt.Sprintf("%02X%02X%02X%02X:%04X", a[3], a[2], a[1], a[0], want.Port())
 	n := 0
-	for in := bufio.NewScanner(f); in.Scan(); {
-		if fields := strings.Fields(in.Text()); len(fields) > 3 && fields[1] == local && fields[3] == "01" {
-			n++
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", r.Pid(), table))
+		if err != nil {
+			return 0, fmt.Errorf("stage: %w", err)
+		}
+		for line := range strings.Lines(string(text)) { // st is 01 for ESTABLISHED
+			if fields := strings.Fields(line); len(fields) > 3 && strings.HasSuffix(fields[1], local) && fields[3] == "01" {
+				n++
+			}
 		}
 	}
 	return n, nil
