@@ -12,22 +12,25 @@ import (
 
 // EndSessions ends up to count sessions of a node that run through this replica, in no particular order, and returns how many: those
 // by polling with the close packet in answer to the poll that waits, those by WebSocket with their tunnel. Their clients come back
-// with a handshake. A session without a waiting poll is left for another call.
-func (g *Gateway) EndSessions(n *cluster.Node, count int) int {
-	ended := 0
-	for _, d := range g.drivers {
-		d.do(func() { ended += d.endPolls(n, count-ended) })
+// with a handshake. A session without a waiting poll is left for another call. The node is drained, or it is silent: gone without a word.
+func (g *Gateway) EndSessions(n *cluster.Node, count int, silent bool) int {
+	ended, why, cause := 0, engineio.Drained, tunnel.Drained
+	if silent {
+		why, cause = engineio.SessionGone, tunnel.NodeSilent
 	}
-	return ended + g.tunnels.EndSome(n.Key(), count-ended, tunnel.Drained)
+	for _, d := range g.drivers {
+		d.do(func() { ended += d.endPolls(n, count-ended, why) })
+	}
+	return ended + g.tunnels.EndSome(n.Key(), count-ended, cause)
 }
 
-func (d *driver) endPolls(n *cluster.Node, count int) (ended int) {
+func (d *driver) endPolls(n *cluster.Node, count int, why engineio.Cause) (ended int) {
 	for c := range d.clients {
 		if ended == count {
 			break
 		}
 		if c.pollWaits() && c.x.Node.Key() == n.Key() {
-			c.endSession(engineio.Drained)
+			c.endSession(why)
 			ended++
 		}
 	}
@@ -39,9 +42,12 @@ func (c *clientConn) endSession(why engineio.Cause) {
 	x := c.x
 	sid := x.Query.SID
 	c.dropNode()
-	text := "its node was drained"
-	if why == engineio.TokenExpired {
+	text := tunnelEnds[tunnel.Drained]
+	switch why {
+	case engineio.TokenExpired:
 		text = tunnelEnds[tunnel.Expired]
+	case engineio.SessionGone:
+		text = tunnelEnds[tunnel.NodeSilent]
 	}
 	x.over(sid, text)
 	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(why) }, nil)

@@ -39,11 +39,11 @@ func TestEndSessions(t *testing.T) {
 	}
 	eventually(t, "the polls wait", func() bool { return s.metric("sidway_leases", "n1")+s.metric("sidway_leases", "n2") == 8 })
 	node := s.clusters[0].Node("n1")
-	if n := s.EndSessions(node, 0); n != 0 || s.sessions()["n1"] != 4 {
+	if n := s.EndSessions(node, 0, false); n != 0 || s.sessions()["n1"] != 4 {
 		t.Errorf("ended %d of none", n)
 	}
 	for _, want := range []int{3, 1, 0} {
-		if n := s.EndSessions(node, 3); n != want {
+		if n := s.EndSessions(node, 3, false); n != want {
 			t.Errorf("ended %d, want %d", n, want)
 		}
 	}

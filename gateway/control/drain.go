@@ -18,9 +18,9 @@ const (
 	drainRate = 50
 )
 
-// Ender ends up to count sessions of a node that run through this replica, and returns how many it has ended. It may be called for
-// nodes of several clusters one after the other, and does not wait for their clients.
-type Ender func(n *cluster.Node, count int) int
+// Ender ends up to count sessions of a node that run through this replica, and returns how many it has ended: because the node is drained,
+// or silent. It may be called for nodes of several clusters one after the other, and does not wait for their clients.
+type Ender func(n *cluster.Node, count int, silent bool) int
 
 // Draining is how far the drain of a node has come.
 type Draining struct {
@@ -144,7 +144,7 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 	}
 	n.mu.Unlock()
 	for _, o := range orders {
-		done := end(o.node, o.count)
+		done := end(o.node, o.count, false)
 		n.mu.Lock()
 		o.e.budget -= float64(done)
 		n.mu.Unlock()
