@@ -64,7 +64,7 @@ type Run struct {
 	injuries []*history.Injury
 	flaws    []string
 	figures  []string
-	crowds   int // that have come
+	crowds   int                     // that have come
 	looks    []func([]history.Event) // see examine
 }
 
