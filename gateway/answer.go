@@ -249,7 +249,7 @@ func (c *clientConn) nodeEnded(err error) {
 	x := c.x
 	switch c.state {
 	case asking:
-		if len(c.n.in.b) == 0 && x.MayBeUnread(err) && c.n.mayBeUnread() {
+		if len(c.n.in.b) == 0 && x.Repeatable() && c.n.unread(err) {
 			c.lost(request.ErrUnsent)
 			return
 		}

@@ -12,26 +12,29 @@ import (
 
 // EndSessions ends up to count sessions of a node that run through this replica, in no particular order, and returns how many: those
 // by polling with the close packet in answer to the poll that waits, those by WebSocket with their tunnel. Their clients come back
-// with a handshake. A session without a waiting poll is left for another call. Sessions that can be are moved; before the end of the drain's
-// deadline, which over tells, nothing else is done.
-func (g *Gateway) EndSessions(n *cluster.Node, count int, over bool) int {
-	ended := g.moveSessions(n, count, over)
-	if !over {
+// with a handshake. A session without a waiting poll is left for another call. Those that can be moved are.
+func (g *Gateway) EndSessions(n *cluster.Node, count int, why cluster.Removal) int {
+	ended := g.moveSessions(n, count, why)
+	poll, cause := engineio.Drained, tunnel.Drained
+	switch why {
+	case cluster.Unload:
 		return ended
+	case cluster.Silence:
+		poll, cause = engineio.SessionGone, tunnel.NodeSilent
 	}
 	for _, d := range g.drivers {
-		d.do(func() { ended += d.endPolls(n, count-ended) })
+		d.do(func() { ended += d.endPolls(n, count-ended, poll) })
 	}
-	return ended + g.tunnels.EndSome(n.Key(), count-ended, tunnel.Drained)
+	return ended + g.tunnels.EndSome(n.Key(), count-ended, cause)
 }
 
-func (d *driver) endPolls(n *cluster.Node, count int) (ended int) {
+func (d *driver) endPolls(n *cluster.Node, count int, why engineio.Cause) (ended int) {
 	for c := range d.clients {
 		if ended == count {
 			break
 		}
 		if c.pollWaits() && c.x.Node.Key() == n.Key() {
-			c.endSession(engineio.Drained)
+			c.endSession(why)
 			ended++
 		}
 	}
@@ -43,9 +46,12 @@ func (c *clientConn) endSession(why engineio.Cause) {
 	x := c.x
 	sid := x.Query.SID
 	c.dropNode()
-	text := "its node was drained"
-	if why == engineio.TokenExpired {
+	text := tunnelEnds[tunnel.Drained]
+	switch why {
+	case engineio.TokenExpired:
 		text = tunnelEnds[tunnel.Expired]
+	case engineio.SessionGone:
+		text = tunnelEnds[tunnel.NodeSilent]
 	}
 	x.over(sid, text)
 	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(why) }, nil)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // Some sessions of a node end, by polling and by WebSocket, each by its own kind of end, and those of other nodes go on.
@@ -39,11 +40,11 @@ func TestEndSessions(t *testing.T) {
 	}
 	eventually(t, "the polls wait", func() bool { return s.metric("sidway_leases", "n1")+s.metric("sidway_leases", "n2") == 8 })
 	node := s.clusters[0].Node("n1")
-	if n := s.EndSessions(node, 0, true); n != 0 || s.sessions()["n1"] != 4 {
+	if n := s.EndSessions(node, 0, cluster.Drain); n != 0 || s.sessions()["n1"] != 4 {
 		t.Errorf("ended %d of none", n)
 	}
 	for _, want := range []int{3, 1, 0} {
-		if n := s.EndSessions(node, 3, true); n != want {
+		if n := s.EndSessions(node, 3, cluster.Drain); n != want {
 			t.Errorf("ended %d, want %d", n, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // TestMove moves a session to and fro while it talks both ways. Nothing is lost, doubled or out of order, and it stays the same session.
@@ -268,7 +269,7 @@ func TestDrainMoves(t *testing.T) {
 	n1 := s.clusters[0].Node("n1")
 	s.clusters[0].SetDraining(n1, true)
 	eventually(t, "all are on n2", func() bool {
-		s.EndSessions(n1, 3, false)
+		s.EndSessions(n1, 3, cluster.Unload)
 		return s.sessions()["n2"] == 20
 	})
 	for _, m := range all {
@@ -281,12 +282,27 @@ func TestDrainMoves(t *testing.T) {
 	s.clusters[0].SetDraining(n2, true)
 	nodes[0].is(func(f *restorerFaults) { f.refuses = true })
 	eventually(t, "all are ended", func() bool {
-		s.EndSessions(n2, 20, true)
+		s.EndSessions(n2, 20, cluster.Drain)
 		return s.sessions()["n2"] == 0
 	})
 	for _, m := range all {
 		if got := m.next(); got != "" {
 			t.Errorf("a client got %q, not its end", got)
 		}
+	}
+}
+
+// TestSilentNodeIsLeft: the sessions of a node that answers nothing any more go on elsewhere where they were kept.
+func TestSilentNodeIsLeft(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	nodes[0].is(func(f *restorerFaults) { f.keeps = true })
+	m := s.join()
+	nodes[0].is(func(f *restorerFaults) { f.deaf, f.hides, f.refuses = true, true, true })
+	s.EndSessions(s.clusters[0].Node("n1"), 10, cluster.Silence)
+	eventually(t, "it is moved", func() bool { return s.metric("sidway_moves_total", "crash", "moved") == 1 })
+	nodes[0].is(func(f *restorerFaults) { f.deaf = false })
+	if got := m.after(s); got != "" {
+		t.Errorf("the client got %q", got)
 	}
 }

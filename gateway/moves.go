@@ -124,29 +124,45 @@ func (m *move) start() {
 }
 
 // moveSessions begins to move up to count sessions of a node that this replica carries, and returns how many. Those that cannot be moved it
-// ends instead, where that is wanted.
-func (g *Gateway) moveSessions(n *cluster.Node, count int, end bool) (begun int) {
+// ends instead, unless the node is only unloaded.
+func (g *Gateway) moveSessions(n *cluster.Node, count int, why cluster.Removal) (begun int) {
 	for _, each := range g.tunnels.Followers(n.Key()) {
 		f := each.(*follower)
 		stuck := f.failed.Load() >= mostMoveTries || f.route.moves.paused()
 		if begun == count {
 			break
 		}
-		if stuck && !end || !f.ordered.CompareAndSwap(false, true) {
+		if stuck && why == cluster.Unload || !f.ordered.CompareAndSwap(false, true) {
 			continue
 		}
 		begun++
 		f.d.loop.Send(task(func() {
-			if stuck {
+			switch {
+			case why == cluster.Silence:
+				f.ordered.Store(false)
+				f.abandon()
+			case stuck:
 				f.ordered.Store(false)
 				f.line.End(tunnel.Drained)
-				return
+			default:
+				f.d.toMove = append(f.d.toMove, f)
+				f.d.moveSome()
 			}
-			f.d.toMove = append(f.d.toMove, f)
-			f.d.moveSome()
 		}))
 	}
 	return begun
+}
+
+// abandon takes the session off a node that is silent.
+func (f *follower) abandon() {
+	switch {
+	case f.line.Ended() || f.move != nil: // which sees to it
+	case f.survives():
+		f.line.Abandon()
+		f.newMove(true).pick()
+	default:
+		f.line.End(tunnel.NodeSilent)
+	}
 }
 
 // moveSome begins moves that have been ordered, as many as may be under way.

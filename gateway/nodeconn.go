@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"errors"
+	"io"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
@@ -148,6 +151,17 @@ func (n *nodeConn) fill() {
 		n.readable = got == len(b) || n.hup
 		n.in.receive(b[:got])
 	}
+}
+
+// unread reports whether err, in place of an answer, tells that the node has not read all of the request: it closed an idle connection, for
+// instance because it was stopped, or cut off, and its timer ran out, while the request was on its way. The end of what it sends confirms all
+// that it had received by then. A system resets where a program closes with bytes unread, and one that has read everything ends its connection
+// in order, as a rule.
+func (n *nodeConn) unread(err error) bool {
+	if err == io.EOF {
+		return sock.Unacknowledged(n.fd)
+	}
+	return errors.Is(err, syscall.ECONNRESET) && n.mayBeUnread()
 }
 
 // mayBeUnread reports whether the reset of a connection that was used before tells that the node has closed it unread, as one does whose timer for

@@ -175,6 +175,7 @@ var tunnelEnds = [...]string{
 	tunnel.Blocked:      "its client or its node took nothing for too long",
 	tunnel.Shutdown:     "this replica was stopped",
 	tunnel.Drained:      "its node was drained",
+	tunnel.NodeSilent:   "its node did not answer any more",
 	tunnel.Expired:      "the token that let it in has ended",
 	tunnel.Failed:       "its WebSocket failed",
 }

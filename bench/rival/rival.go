@@ -31,7 +31,9 @@ import (
 //go:embed conf
 var conf embed.FS
 
-var templates = template.Must(template.ParseFS(conf, "conf/*.tmpl"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"add": func(a, b int) int { return a + b },
+}).ParseFS(conf, "conf/*.tmpl"))
 
 // Direct is the name of the line without a proxy, which every comparison needs and for which nothing is started.
 const Direct = "direct"

@@ -8,6 +8,16 @@ import (
 // Drains reports whether n is drained: what its sessions do is told to Sessions.Heard then.
 func (n *Node) Drains() bool { return n.drains.Load() }
 
+// Removal is why sessions are taken off a node.
+type Removal uint8
+
+// The reasons.
+const (
+	Unload  Removal = iota // its drain has begun: sessions that can be moved are, and no others are touched
+	Drain                  // the deadline of its drain is over
+	Silence                // it does not answer any more
+)
+
 // Heard tells that a request of sid, which lives on n, has come while n is drained.
 func (s *Sessions) Heard(sid string, n *Node) {
 	now := time.Now()

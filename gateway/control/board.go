@@ -138,8 +138,8 @@ func (b *Board) Remove(cluster string) {
 	delete(b.posts, cluster)
 }
 
-// Run reads what other replicas have changed, shares counts of sessions with them, and ends sessions of drained nodes by end, until
-// ctx is done. It returns nil.
+// Run reads what other replicas have changed, shares counts of sessions with them, and ends sessions of drained and of silent nodes by
+// end, until ctx is done. It returns nil.
 func (b *Board) Run(ctx context.Context, end Ender) error {
 	tick := time.NewTicker(endEvery)
 	defer tick.Stop()
@@ -157,6 +157,7 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)
+			p.nodes.endSilent(end, b.tell)
 		}
 		select {
 		case <-ctx.Done():

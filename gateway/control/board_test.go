@@ -76,7 +76,7 @@ func startUntil(t *testing.T, client redis.UniversalClient, nodes ...string) (re
 }
 
 // end ends sessions of a node as if each ended at once.
-func (r replica) end(n *cluster.Node, count int, _ bool) int {
+func (r replica) end(n *cluster.Node, count int, _ cluster.Removal) int {
 	for _, s := range r.Cluster.Statuses() {
 		if s.Node == n {
 			count = min(count, s.Sessions)

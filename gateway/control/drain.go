@@ -18,9 +18,9 @@ const (
 	drainRate = 50
 )
 
-// Ender moves up to count sessions of a node that run through this replica to other nodes, or ends them where the time of the drain is over
-// and they cannot be moved, and returns how many. It may be called for nodes of several clusters one after the other, and does not wait.
-type Ender func(n *cluster.Node, count int, over bool) int
+// Ender moves up to count sessions of a node that run through this replica to other nodes, or ends them, as why says, and returns how many. It may
+// be called for nodes of several clusters one after the other, and does not wait for their clients.
+type Ender func(n *cluster.Node, count int, why cluster.Removal) int
 
 // Draining is how far the drain of a node has come.
 type Draining struct {
@@ -112,7 +112,7 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 	type order struct {
 		node  *cluster.Node
 		count int
-		over  bool
+		why   cluster.Removal
 		e     *ended
 	}
 	var orders []order
@@ -143,12 +143,16 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 			n.tellDrain(s, e, rate, tell)
 		}
 		if count := int(e.budget); count > 0 {
-			orders = append(orders, order{s.Node, count, over, e})
+			why := cluster.Unload
+			if over {
+				why = cluster.Drain
+			}
+			orders = append(orders, order{s.Node, count, why, e})
 		}
 	}
 	n.mu.Unlock()
 	for _, o := range orders {
-		done := end(o.node, o.count, o.over)
+		done := end(o.node, o.count, o.why)
 		n.mu.Lock()
 		o.e.budget -= float64(done)
 		n.mu.Unlock()

@@ -1,6 +1,19 @@
 package control
 
-import "time"
+import (
+	"time"
+
+	"github.com/sidway/sidway/gateway/health"
+)
+
+// SilentFor is how long a node may be silent.
+const SilentFor = silentFor
+
+// TakeVerdict has nodes take what a probe has found.
+func TakeVerdict(n *Nodes, v health.Verdict) { n.takeVerdict(v) }
+
+// EndSilent ends sessions as Board.Run does.
+func EndSilent(n *Nodes, end Ender) { n.endSilent(end, func(string, string, string, string) {}) }
 
 // ParseChanges reads the fields of a cluster's record in Redis.
 func ParseChanges(fields map[string]string) (Changes, error) { return parseChanges(fields) }

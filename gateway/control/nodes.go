@@ -49,7 +49,8 @@ type Nodes struct {
 	since    map[string]time.Time // when a found node was first seen to terminate
 	probes   map[probed]uint64
 	changes  Changes
-	agents   map[string]bool   // nodes that ask to be drained themselves
+	agents   map[string]bool // nodes that ask to be drained themselves
+	silent   map[string]*silence
 	ended    map[string]*ended // of nodes whose drain is over its deadline
 	others   map[string]count  // what other replicas have, by node
 	replicas int               // that share the counts with this one
@@ -60,7 +61,7 @@ type Nodes struct {
 func NewNodes(cfg config.Cluster, changed func()) *Nodes {
 	n := &Nodes{
 		changed: changed, cfg: cfg, sources: make(chan struct{}, 1), again: make(chan struct{}, 1),
-		since: map[string]time.Time{}, probes: map[probed]uint64{}, agents: map[string]bool{}, ended: map[string]*ended{},
+		since: map[string]time.Time{}, probes: map[probed]uint64{}, agents: map[string]bool{}, silent: map[string]*silence{}, ended: map[string]*ended{},
 		OnEvent: func(string, string, string) {},
 	}
 	n.prober = health.New(health.Options{Tell: n.takeVerdict})

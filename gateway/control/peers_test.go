@@ -27,7 +27,7 @@ func peered(t *testing.T, client redis.UniversalClient, name string) (*control.B
 	b.Add(control.NewNodes(chat("n1"), func() {}))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx, func(*cluster.Node, int, bool) int { return 0 }) }()
+	go func() { done <- b.Run(ctx, func(*cluster.Node, int, cluster.Removal) int { return 0 }) }()
 	end := func() {
 		cancel()
 		<-done

@@ -100,6 +100,7 @@ func (n *Nodes) probe() {
 			n.Cluster.SetHealthy(node, true)
 			n.Cluster.SetShare(node, 1)
 		}
+		clear(n.silent)
 		return
 	}
 	header := ""
@@ -127,6 +128,7 @@ func (n *Nodes) takeVerdict(v health.Verdict) {
 	n.probes[probed{v.Node, v.Outcome}]++
 	n.Cluster.SetHealthy(node, v.Healthy)
 	n.Cluster.SetShare(node, v.Weight)
+	n.listen(v)
 	asked := n.agents[v.Node]
 	if v.Drain {
 		n.agents[v.Node] = true

@@ -3,7 +3,6 @@ package request
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -125,12 +124,10 @@ func (x *Request) AnswerTime(now time.Time, handshake time.Duration) time.Durati
 // Overdue reports whether an answer of the node is of no use any more.
 func (x *Request) Overdue(now time.Time) bool { return now.Sub(x.SentAt) >= x.Patience() }
 
-// MayBeUnread reports whether err, in place of an answer, may say that the node has not read the request, and the request can be sent
-// again. A system resets where a program closes with bytes unread: the node closed an idle connection, for instance because it was
-// stopped and its timer ran out, while the request was on its way. One that has read everything ends its connection in order, as a
-// rule. Only what Engine.IO asks for is sent again, of which a node does nothing before it has read all.
-func (x *Request) MayBeUnread(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) && (x.Kind == Poll || x.Kind == Post) && x.Upload.Got == int64(len(x.Upload.Body))
+// Repeatable reports whether the request can be sent again to a node that has not read all of it. Only what Engine.IO asks for is, of
+// which a node does nothing before.
+func (x *Request) Repeatable() bool {
+	return (x.Kind == Poll || x.Kind == Post) && x.Upload.Got == int64(len(x.Upload.Body))
 }
 
 // MayMoveOn reports whether the request may be sent to another node: always if this one has read nothing of it. What a

@@ -9,3 +9,6 @@ var probes = []option{
 
 // lowWater is the option that limits what a connection keeps unsent.
 const lowWater = unix.TCP_NOTSENT_LOWAT
+
+// Unacknowledged is known on Linux alone.
+func Unacknowledged(int) bool { return false }

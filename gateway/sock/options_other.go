@@ -7,3 +7,6 @@ var probes []option
 
 // lowWater is no option here.
 const lowWater = -1
+
+// Unacknowledged is known on Linux alone.
+func Unacknowledged(int) bool { return false }

@@ -268,7 +268,7 @@ func TestQuietIsNotBlocked(t *testing.T) {
 func TestCauseNames(t *testing.T) {
 	names := map[tunnel.Cause]string{
 		tunnel.ClientClosed: "client_closed", tunnel.NodeClosed: "node_closed", tunnel.ClientIdle: "client_idle",
-		tunnel.Blocked: "blocked", tunnel.Shutdown: "shutdown", tunnel.Expired: "token_expired", tunnel.Failed: "error", 0: "none", 99: "none",
+		tunnel.Blocked: "blocked", tunnel.Shutdown: "shutdown", tunnel.NodeSilent: "node_silent", tunnel.Expired: "token_expired", tunnel.Failed: "error", 0: "none", 99: "none",
 	}
 	for c, want := range names {
 		if got := c.String(); got != want {

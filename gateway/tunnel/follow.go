@@ -55,6 +55,13 @@ func (l Line) Send(side int, b []byte) {
 	}
 }
 
+// Abandon closes the node's connection. The client is not read until Replace.
+func (l Line) Abandon() {
+	if !l.t.gone {
+		l.t.loseNode()
+	}
+}
+
 // Replace puts a connection to another node, by which LenOf and EndSome know the tunnel from now on, in the place of the one that there
 // is, which is closed.
 func (l Line) Replace(s Socket, node any) {

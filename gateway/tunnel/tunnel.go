@@ -76,13 +76,15 @@ const (
 	Blocked    // one side took no bytes for Block
 	Shutdown   // the engine was shut down
 	Drained    // the node's sessions are ended: see EndSome
+	NodeSilent // the node does not answer any more: see EndSome
 	Expired    // its Life is over
 	Failed     // any other failure of a connection
 )
 
-var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "token_expired", "error"}
+var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "node_silent", "token_expired", "error"}
 
-// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained, token_expired or error.
+// String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained, node_silent,
+// token_expired or error.
 func (c Cause) String() string {
 	if int(c) >= len(causes) {
 		return causes[0]
