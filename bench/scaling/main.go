@@ -124,7 +124,7 @@ func (s site) measure(ctx context.Context, long time.Duration) error {
 			}
 		}
 		b.Add(n)
-		work.Go(func() error { return b.Run(ctx, func(*cluster.Node, int) int { return 0 }) })
+		work.Go(func() error { return b.Run(ctx, func(*cluster.Node, int, cluster.Removal) int { return 0 }) })
 		for i := range marks { // one replica is told, all obey
 			if err := b.Drain(ctx, "chat", "node-"+strconv.Itoa(i), 0); err != nil {
 				return err

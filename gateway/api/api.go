@@ -39,8 +39,8 @@ import (
 type Options struct {
 	Board   *control.Board
 	Status  func() Status
-	Session func(ctx context.Context, sid string) (Session, error) // ErrNoSession: nobody knows it
-	Trace   func(ctx context.Context, sid string) Trace            // or of a session whose sid begins so
+	Session func(ctx context.Context, sid string) (Session, error)  // ErrNoSession: nobody knows it
+	Trace   func(ctx context.Context, sid string) Trace             // or of a session whose sid begins so
 	Move    func(ctx context.Context, sid, to string) (Move, error) // ErrNoSession: no WebSocket of it is here
 	Reload  func(by string) error
 	Events  *Events
