@@ -134,3 +134,30 @@ func TestRecoveryPackageUnderFlood(t *testing.T) {
 		}
 	}
 }
+
+// A question that was received is not sent again without its acknowledgement, as the adapter alone sends it.
+func TestRecoveryPackageAsksOnce(t *testing.T) {
+	redis := redistest.Start(t)
+	server := startServer(t, serverSpec{"recovery", "streams", redis.Port(), "asks", recovering})
+	clients := startClients(t)
+	clients.do(nil, "connect", "c", server.url()+"/", m{"transports": []any{"websocket"}})
+	clients.await("c", "connect", 1)
+	server.do(nil, "emit", "before", 1)
+	clients.await("c", "before", 1)
+	clients.do(nil, "emit", "c", "ask-back", "ask-empty")
+	clients.await("c", "ask-empty", 1)
+	clients.do(nil, "cut", "c")
+	clients.await("c", "disconnect", 1)
+	rdb := redisClient(t, redis.Port())
+	redistest.Eventually(t, "the server has seen it", func() bool { return len(server.do(nil, "fetchSockets").([]any)) == 0 })
+	redistest.Eventually(t, "the session is kept", func() bool { return sessionHolds(t, rdb, "asks:session:") })
+	server.do(nil, "emit", "missed", 1)
+	clients.do(nil, "reopen", "c", server.url()+"/")
+	if got := clients.await("c", "connect", 2)[1]; got[1] != true {
+		t.Fatalf("connected as %v, want recovered", got)
+	}
+	clients.await("c", "missed", 1)
+	if n := len(clients.got("c", "ask-empty")); n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+}

@@ -14,16 +14,16 @@ import (
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
-// moveSessions is how many sessions are moved: 40, or MOVE_SESSIONS; 300 is the full size.
-func moveSessions(t *testing.T) int {
+// moveNumber is a number from the environment: MOVE_SESSIONS, of which 300 is the full size, and MOVE_REPLICAS.
+func moveNumber(t *testing.T, name string, otherwise int) int {
 	t.Helper()
-	text := os.Getenv("MOVE_SESSIONS")
+	text := os.Getenv(name)
 	if text == "" {
-		return 40
+		return otherwise
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 3 {
-		t.Fatalf("MOVE_SESSIONS: %q is no number of sessions", text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: %q is not a number above 0", name, text)
 	}
 	return n
 }
@@ -72,7 +72,7 @@ func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSi
 		listens = append(listens, m.replicas[len(m.replicas)-1].listen)
 	}
 	m.front = startFront(t, listens...)
-	sessions := moveSessions(t)
+	sessions := moveNumber(t, "MOVE_SESSIONS", 40)
 	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions), Rooms: max(2, sessions/10), Period: movePeriod}
 	m.begin(t)
 	return m
@@ -176,21 +176,19 @@ func TestMove(t *testing.T) {
 		{"Go", four(moveGo)},
 		{"mixed", []kind{moveNode, moveGo, moveKept, moveGo}},
 	} {
-		for _, replicas := range []int{1, 2} {
-			t.Run(fmt.Sprintf("%s/%d", c.name, replicas), func(t *testing.T) {
-				m := startMoveSite(t, replicas, c.kinds, true)
-				for i := range m.nodes {
-					m.restart(t, i, time.Minute)
-					m.received(t, 10)
-				}
-				r, nodes := m.end(t)
-				p99 := m.tell(t, r, nodes)
-				r.flaws(nodes, true).check(t)
-				if limit, err := time.ParseDuration(os.Getenv("MOVE_STALL")); err == nil && p99 > limit {
-					t.Errorf("99 of 100 streams stood still for %v, want %v", p99, limit)
-				}
-			})
-		}
+		t.Run(c.name, func(t *testing.T) {
+			m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), c.kinds, true)
+			for i := range m.nodes {
+				m.restart(t, i, time.Minute)
+				m.received(t, 10)
+			}
+			r, nodes := m.end(t)
+			p99 := m.tell(t, r, nodes)
+			r.flaws(nodes, true).check(t)
+			if limit, err := time.ParseDuration(os.Getenv("MOVE_STALL")); err == nil && p99 > limit {
+				t.Errorf("99 of 100 streams stood still for %v, want %v", p99, limit)
+			}
+		})
 	}
 }
 

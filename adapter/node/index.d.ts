@@ -1,5 +1,4 @@
-import type { Adapter } from "socket.io-adapter";
-import type { RedisStreamsAdapterOptions } from "@socket.io/redis-streams-adapter";
+import type { createAdapter as createStreamsAdapter, RedisStreamsAdapterOptions } from "@socket.io/redis-streams-adapter";
 
 export interface RecoveryOptions extends RedisStreamsAdapterOptions {
   /**
@@ -20,4 +19,4 @@ export interface RecoveryOptions extends RedisStreamsAdapterOptions {
  *
  * @param redisClient a client of the package `redis` or `ioredis`
  */
-export function createAdapter(redisClient: any, options?: RecoveryOptions): (nsp: any) => Adapter;
+export function createAdapter(redisClient: any, options?: RecoveryOptions): ReturnType<typeof createStreamsAdapter>;

@@ -40,6 +40,7 @@ function setup(nsp) {
     socket.on("data", (data, done) => { socket.data = data; done(); });
     socket.on("relay", (ev, ...args) => socket.broadcast.emit(ev, ...args));
     socket.on("relay-room", (room, ev, ...args) => socket.to(room).emit(ev, ...args));
+    socket.on("ask-back", (ev) => socket.emit(ev, () => {}));
     socket.on("bye", () => socket.disconnect(true));
     socket.on("reply", (ev, ...args) => socket.emit(ev, ...args));
     socket.on("whoami", (done) => done({ id: socket.id, recovered: socket.recovered, rooms: [...socket.rooms].sort(), data: socket.data ?? null }));
