@@ -27,7 +27,7 @@ const (
 	firstPause = time.Millisecond
 	lastPause  = 16 * time.Millisecond
 	// keptTime is how long a node may take to write a session that its client has left.
-	keptTime = 2 * time.Second
+	keptTime = 5 * time.Second
 	// writtenTime is how long it may take to write one again that Redis has already. Nodes that write sessions when they change do not.
 	writtenTime = 50 * time.Millisecond
 )
