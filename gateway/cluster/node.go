@@ -43,14 +43,14 @@ type state struct {
 	heardAt atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
 
 	// Guarded by the cluster's mu.
-	node      *Node   // as it is now; nil: the cluster has it no more
-	hash      uint64  // of its name
-	group     int     // that it belongs to
-	unhealthy bool    // by its probes
+	node      *Node     // as it is now; nil: the cluster has it no more
+	hash      uint64    // of its name
+	group     int       // that it belongs to
+	unhealthy bool      // by its probes
 	sick      time.Time // since when
-	draining  bool    // by its operator
-	share     float64 // of its weight, by its agent
-	weight    float64 // by which it is picked: with its share, and less while it is warming
+	draining  bool      // by its operator
+	share     float64   // of its weight, by its agent
+	weight    float64   // by which it is picked: with its share, and less while it is warming
 	warmSince time.Time
 	cold      bool // new, or back from where it got nothing: it warms up when it may be picked
 	sessions  int
