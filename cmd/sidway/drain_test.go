@@ -14,7 +14,8 @@ import (
 	"github.com/sidway/sidway/engineio/engineiotest"
 )
 
-// A client that polled and has vanished is not waited for longer than the protocol lets it be silent, and the wait says what it is for.
+// A client that polled and has vanished is not waited for longer than the protocol lets it be silent, nor for more than some seconds once its
+// session is to end, and the wait says what it is for.
 func TestDrainOfAClientThatHasVanished(t *testing.T) {
 	timers := engineiotest.Options{PingInterval: time.Second, PingTimeout: 2 * time.Second}
 	a := engineiotest.Start(t, timers)
