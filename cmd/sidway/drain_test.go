@@ -49,3 +49,32 @@ func TestDrainOfAClientThatHasVanished(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 }
+
+// Where the sessions are to end and other nodes take them, clients that are silent are waited for no longer than for a moment, however long
+// the protocol lets them be.
+func TestDrainWaitsForNoSilentClient(t *testing.T) {
+	nodes := map[string]*engineiotest.Node{"n1": engineiotest.Start(t, engineiotest.Options{}), "n2": engineiotest.Start(t, engineiotest.Options{})}
+	listen, admin := free(t), free(t)
+	o := operator{t, filepath.Join(t.TempDir(), "sidway.yaml")}
+	text := fmt.Sprintf("listen: %s\nadmin: {listen: %q}\nclusters:\n  - name: chat\n    nodes: [{name: n1, url: %q}, {name: n2, url: %q}]\n", listen, admin, nodes["n1"].URL(), nodes["n2"].URL())
+	if err := os.WriteFile(o.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", o.file)
+	p.expect(t, "msg=serving")
+	res, err := http.Get("http://" + listen + "/socket.io/?EIO=4&transport=polling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	at := "n1"
+	if len(nodes["n2"].Sessions()) > 0 {
+		at = "n2"
+	}
+	status, out := o.run("drain", at, "--deadline", "0s", "--wait")
+	if status != 0 || !strings.Contains(out, at+" has 1 sessions whose clients were silent for 5s") {
+		t.Errorf("%d %s", status, out)
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.end(t)
+}
