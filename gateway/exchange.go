@@ -38,6 +38,7 @@ type exchange struct {
 	turn     *turn         // while it waits there
 	ends     time.Duration // when the session has to end, on the loop's clock; 0: whenever it does
 	searches bool          // its session's node is looked for: Node is one that may be it
+	vouched  bool          // by a token of its own, so that its session may be looked for
 	stray    bool          // the store does not know the session
 	unsure   bool          // a node could not be asked whether it has the session
 	spent    spent         // on the search

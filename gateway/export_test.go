@@ -122,6 +122,20 @@ func Quota() func(window int64) bool {
 	}
 }
 
+// HeldBodies is how much is kept of the bodies of requests that wait.
+func HeldBodies(g *Gateway) (bytes int) {
+	for _, d := range g.drivers {
+		d.do(func() {
+			for c := range d.clients {
+				if c.x != nil && c.state == holding {
+					bytes += cap(c.x.Upload.Body)
+				}
+			}
+		})
+	}
+	return bytes
+}
+
 // Kept returns how many look-ups are given back of a request that has spent one in each of these windows.
 func Kept(windows ...int64) int {
 	var s spent

@@ -71,6 +71,13 @@ func (f *fault) came(text string, now time.Time) (again bool) {
 	return now.UnixNano()-f.last.Swap(now.UnixNano()) > int64(faultQuiet)
 }
 
+// forget forgets what has turned out to be something else.
+func (f *faults) forget(k faultKey) {
+	if _, known := f.all.LoadAndDelete(k); known {
+		f.len.Add(-1)
+	}
+}
+
 // list returns what was noted within faultTime, the latest first, and forgets the rest.
 func (f *faults) list(now time.Time) (all []Fault) {
 	f.all.Range(func(key, value any) bool {

@@ -160,6 +160,9 @@ func (x *exchange) tellForgotten() {
 	default:
 		words = "a node knows none of the sessions that it made, and was not away: servers take turns behind its address, or it keeps no session. Write each server as a node of its own"
 	}
+	if why != vague {
+		x.g.metrics.seen.forget(faultKey{x.route.Cluster.Name, faultForgetful, x.Node.Name})
+	}
 	x.tellFault(reason, subject, words, "node", x.Node.Name, "address", x.Node.Address)
 }
 

@@ -188,5 +188,8 @@ func TestANodeThatKnowsNothingIsTold(t *testing.T) {
 		}
 		c.expect(get(pollTarget(sid)), 400, unknownSID)
 	}
+	if f := s.faults(); len(f) != 1 || f[0].Reason != "forgetful_node" {
+		t.Errorf("faults: %+v", f)
+	}
 	s.once(log, `a node knows none of the sessions that it made, and was not away: servers take turns behind its address, or it keeps no session. Write each server as a node of its own" cluster=c1 node=n1 address=`+n.addr, "forgetful_node", 3)
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -126,7 +127,8 @@ func TestGuardLetsClientsBe(t *testing.T) {
 func TestInheritedSID(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", engine(aSID))
-	s := startGateway(t, withNodes(n))
+	var log syncBuffer
+	s := startGateway(t, withNodes(n), withAccessLog(slog.New(slog.NewTextHandler(&log, nil))))
 	for _, r := range []string{
 		get(pollTarget("__proto__")), get(upgradeTarget("constructor"), asksWebSocket...), request("POST", pollTarget("toString"), "40", lengthOf("40")),
 	} {
@@ -138,4 +140,7 @@ func TestInheritedSID(t *testing.T) {
 		t.Errorf("the node received %q", got)
 	}
 	eventually(t, "they are counted", func() bool { return s.metric("sidway_guard_total", "inherited-sid", "refused") == 3 }) // when they are answered
+	for _, kind := range []string{"poll", "upgrade", "post"} {
+		eventually(t, "there is a line of a "+kind, func() bool { return strings.Count(log.String(), " kind="+kind+" cluster=c1") == 1 })
+	}
 }

@@ -204,6 +204,12 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 			return m.nodeTime.WithLabelValues(cluster, node, k.String())
 		},
 	}
+	for _, outcome := range []string{searchFound, searchUnknown, searchUnsure, searchLimited} {
+		m.searches.WithLabelValues(cluster, outcome) // so that the first one is an increase
+	}
+	for _, outcome := range []string{pollReleased, pollLeft, pollRefused, pollUntouched} {
+		m.released.WithLabelValues(cluster, outcome)
+	}
 	heartbeats := m.heartbeats.WithLabelValues(cluster)
 	r.pong = func(d time.Duration) { heartbeats.Observe(d.Seconds()) }
 	for k := range request.Kinds {

@@ -89,6 +89,10 @@ func (c *clientConn) spend() (s spent, over, full bool) {
 	return s, over, full
 }
 
+// smallBody is how much of a body a client may have kept here while it waits for having named too many sids that are unknown. Of what is longer
+// nothing is kept, so that it is refused when it has waited.
+const smallBody = 4 << 10
+
 // clientPrefix is what counts as one client. What is no address counts as one, too.
 func clientPrefix(ip string) netip.Prefix {
 	addr, err := netip.ParseAddr(ip)
@@ -113,11 +117,14 @@ func (c *clientConn) lookUp() {
 	case over && x.heldAt.IsZero() && x.Kind != request.Preflight:
 		x.heldAt = time.Now()
 		c.bounded(boundUnknown, strangerWait, true)
-		c.hold(strangerWait+rand.N(strangerWait), c.resolve) // thousands that came at once do not come again at once
+		then := c.resolve
+		if len(x.Upload.Body) > smallBody {
+			x.Upload.Body, then = nil, c.refuseStranger
+		}
+		c.hold(strangerWait+rand.N(strangerWait), then) // thousands that came at once do not come again at once
 		return
 	case over:
-		c.bounded(boundUnknown, 0, false)
-		c.fail(engineio.TooMany)
+		c.refuseStranger()
 		return
 	case full:
 		c.bounded(boundUnknown, retryPause, true)
@@ -149,6 +156,12 @@ func (c *clientConn) lookUp() {
 				c.search()
 			}
 		}, nil)
+}
+
+// refuseStranger refuses a client whose sids keep being unknown.
+func (c *clientConn) refuseStranger() {
+	c.bounded(boundUnknown, 0, false)
+	c.fail(engineio.TooMany)
 }
 
 // holdForStore has the store asked again soon.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,31 @@ func TestQuotaOfUnknownSIDs(t *testing.T) {
 	}
 	if got := unknowns(s, "2001:db8:0:1::1", 1); got[400] != 1 {
 		t.Errorf("another client got %v", got)
+	}
+}
+
+// What waits for its refusal keeps no body that is worth anything.
+func TestStrangersThatWaitKeepNoBodies(t *testing.T) {
+	t.Parallel()
+	const clients, small = 20, 4 << 10
+	n := startNode(t, "n1", engine(aSID))
+	w := &wrapStore{Store: affinity.NewMemory(1000)}
+	s := startGateway(t, withNodes(n), withStore(w), withLimits(func(l *gateway.Limits) { l.UnknownSIDs = 1 }))
+	dial(t, s.addr).ask(get(pollTarget("unknown")))
+	var all []*rawClient
+	for range clients {
+		all = append(all, raw(t, s.addr, post("unknown", "4"+strings.Repeat("x", 60_000))))
+	}
+	eventually(t, "they wait", func() bool { return s.metric("sidway_limited_total", "unknown_sids", "waited") >= clients-3 })
+	if held := gateway.HeldBodies(s.Gateway); held > clients*small {
+		t.Errorf("%d bytes are kept", held)
+	}
+	answers := map[int]int{}
+	for _, c := range all {
+		answers[c.answerTo("POST").StatusCode]++
+	}
+	if answers[429] < clients-3 || answers[429]+answers[400] != clients {
+		t.Errorf("answers: %v", answers)
 	}
 }
 

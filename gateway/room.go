@@ -60,6 +60,9 @@ func (g *Gateway) hasRoomForStrangers() bool {
 // SetShort has sessions begin no more while short, so that those which live keep their memory.
 func (g *Gateway) SetShort(short bool) { g.short.Store(short) }
 
+// Short returns what SetShort was told last.
+func (g *Gateway) Short() bool { return g.short.Load() }
+
 // SetConnections changes how many client connections may be open, and how many descriptors may be used for client connections
 // and connections to nodes, 0 for any number, where those above are for requests of live sessions. Connections that are open
 // stay.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/auth"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/request"
 )
@@ -93,21 +94,48 @@ func (x *exchange) tellStray() {
 }
 
 // search begins to ask the nodes, or holds the request where that is not to be done. A body that is not here whole cannot be sent twice. What
-// the session's token, or its handshake by JSONP, forbids is in the binding alone.
+// a handshake by JSONP forbids is in the binding alone.
 func (c *clientConn) search() {
 	x := c.x
 	switch {
 	case x.route.unbound.Has(x.Query.SID), x.route.ended.Has(x.Query.SID):
 		c.fail(engineio.SIDUnknown)
 		return
-	case x.Kind == request.Preflight, x.route.Auth != nil, !x.Upload.Complete, !x.route.makes.could(x.Query.SID),
+	case x.Kind == request.Preflight, !x.Upload.Complete, !x.route.makes.could(x.Query.SID),
 		x.Kind == request.Upgrade && !x.route.makes.sure(x.Query.Version),
 		x.Kind == request.Post && x.Query.JSONP == "" && bytes.HasPrefix(x.Upload.Body, []byte("d=")):
 		c.holdForStore()
 		return
+	case x.route.Auth != nil && !x.vouched:
+		c.vouch()
+		return
 	}
 	x.searches, x.unsure, x.spent, x.Tried = true, false, spent{}, x.Tried[:0]
 	c.searchOn()
+}
+
+// vouch has the gate of a cluster with auth say of the request's own token when the session it is searched for ends, which only the binding
+// says otherwise. A request that brings no token, or one that is not good, waits for the store: it may belong to a session all the same.
+func (c *clientConn) vouch() {
+	x := c.x
+	if len(x.route.Auth.From) == 0 || x.Token() == "" {
+		c.holdForStore()
+		return
+	}
+	v, later := x.route.Auth.Gate.Judge(x.Ask())
+	judged := func() {
+		if v.Outcome != auth.Granted || v.Ends != 0 && c.overAt(v.Ends) {
+			c.holdForStore()
+			return
+		}
+		x.vouched, x.Granted.Ends = true, v.Ends
+		c.search()
+	}
+	if later == nil {
+		judged()
+		return
+	}
+	c.await(func() { v = later() }, judged, nil)
 }
 
 // searchOn asks the next node.

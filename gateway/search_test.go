@@ -50,6 +50,42 @@ func TestSessionsAreFoundAtTheNodes(t *testing.T) {
 	}
 }
 
+// Where sessions end with their tokens, those are found whose requests bring one.
+func TestSessionsAreFoundByTheirTokens(t *testing.T) {
+	t.Parallel()
+	for name, method := range methods {
+		i, node := newIssuer(t), engineiotest.Start(t, engineiotest.Options{})
+		rule, store := i.rule("header:Authorization"), &wrapStore{Store: affinity.NewMemory(100)}
+		store.set(true)
+		made := startGateway(t, withEngines(node), withAuth(rule))
+		away := startGateway(t, withEngines(node), withAuth(rule), withStore(store), withLimits(func(l *gateway.Limits) { l.QueueTime = 300 * time.Millisecond }))
+		ends := time.Now().Add(time.Hour)
+		bearer := func(ends time.Time) string { return "Authorization: Bearer " + i.token(method, "me", ends) }
+		handshake := func(s *site) string {
+			c := dial(t, s.addr)
+			c.send(get(handshakeTarget, bearer(ends)))
+			return sidInPacket.FindStringSubmatch(c.answer().Text)[1]
+		}
+		handshake(away)
+		sid := handshake(made)
+		say := func(lines ...string) string {
+			return request("POST", postTarget(sid), "4a", append(lines, "Content-Length: 2")...)
+		}
+		for _, lines := range [][]string{nil, {bearer(time.Now().Add(-time.Hour))}} {
+			if status, _ := dial(t, away.addr).ask(say(lines...)); status != 503 {
+				t.Errorf("%s: without a good token: %d", name, status)
+			}
+		}
+		dial(t, away.addr).expect(say(bearer(ends)), 200, "ok")
+		if n := away.metric("sidway_searches_total", "found"); n != 1 {
+			t.Errorf("%s: %v were found", name, n)
+		}
+		if b, err := store.Store.Lookup(t.Context(), sid); err != nil || b.Ends != ends.Unix() {
+			t.Errorf("%s: it is bound until %d", name, b.Ends)
+		}
+	}
+}
+
 // What is found is bound, so that the nodes are asked once.
 func TestFoundSessionsAreBound(t *testing.T) {
 	t.Parallel()

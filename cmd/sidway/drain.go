@@ -84,13 +84,16 @@ const (
 	drainLook = 500 * time.Millisecond
 	// drainPatience is how long the replica may be away meanwhile.
 	drainPatience = 30 * time.Second
-	barWidth      = 30
+	// drainSilence is how long nothing has to be heard of the sessions that are left, where their end has come, until they are waited for no
+	// longer: a client that lives asks again at once. One that comes back later is told that its session is over, by whoever it asks.
+	drainSilence = 5 * time.Second
+	barWidth     = 30
 )
 
 // watchDrain shows how the sessions of a node become fewer, until none is left.
 func (c command) watchDrain(ctx context.Context, r *remote, path string) error {
 	terminal := isTerminal(c.stdout)
-	most, shown, heard := 0, "", time.Now()
+	most, shown, heard, lively := 0, "", time.Now(), time.Now()
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
 	for {
@@ -112,10 +115,17 @@ func (c command) watchDrain(ctx context.Context, r *remote, path string) error {
 					fmt.Fprintln(c.stdout, line)
 				}
 			}
-			if n.Total == 0 {
-				if terminal {
-					fmt.Fprintln(c.stdout)
-				}
+			if !vanished(n) {
+				lively = heard
+			}
+			gone := heard.Sub(lively) >= drainSilence
+			if terminal && (gone || n.Total == 0) {
+				fmt.Fprintln(c.stdout)
+			}
+			if n.Total > 0 && gone {
+				fmt.Fprintf(c.stdout, "%s has %d sessions whose clients were silent for %v: they have vanished, or are told that their sessions are over when they come back. It may be stopped.\n", n.Name, n.Total, drainSilence)
+			}
+			if n.Total == 0 || gone {
 				return nil
 			}
 		}
@@ -125,6 +135,12 @@ func (c command) watchDrain(ctx context.Context, r *remote, path string) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// vanished reports whether all sessions that are left would be ended if only their clients asked again.
+func vanished(n api.Node) bool {
+	d := n.Drain
+	return d != nil && d.Rate > 0 && d.Silent >= n.Total && (d.Heard == nil || time.Since(*d.Heard) > drainSilence)
 }
 
 // progress is one line about a drain.

@@ -14,7 +14,8 @@ import (
 	"github.com/sidway/sidway/engineio/engineiotest"
 )
 
-// A client that polled and has vanished is not waited for longer than the protocol lets it be silent, and the wait says what it is for.
+// A client that polled and has vanished is not waited for longer than the protocol lets it be silent, nor for more than some seconds once its
+// session is to end, and the wait says what it is for.
 func TestDrainOfAClientThatHasVanished(t *testing.T) {
 	timers := engineiotest.Options{PingInterval: time.Second, PingTimeout: 2 * time.Second}
 	a := engineiotest.Start(t, timers)
@@ -44,6 +45,35 @@ func TestDrainOfAClientThatHasVanished(t *testing.T) {
 	}
 	if res.Body.Close(); res.StatusCode != 200 {
 		t.Errorf("its binding has expired: %d", res.StatusCode) // it lives for 18 s
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.end(t)
+}
+
+// Where the sessions are to end and other nodes take them, clients that are silent are waited for no longer than for a moment, however long
+// the protocol lets them be.
+func TestDrainWaitsForNoSilentClient(t *testing.T) {
+	nodes := map[string]*engineiotest.Node{"n1": engineiotest.Start(t, engineiotest.Options{}), "n2": engineiotest.Start(t, engineiotest.Options{})}
+	listen, admin := free(t), free(t)
+	o := operator{t, filepath.Join(t.TempDir(), "sidway.yaml")}
+	text := fmt.Sprintf("listen: %s\nadmin: {listen: %q}\nclusters:\n  - name: chat\n    nodes: [{name: n1, url: %q}, {name: n2, url: %q}]\n", listen, admin, nodes["n1"].URL(), nodes["n2"].URL())
+	if err := os.WriteFile(o.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, []string{"SIDWAY_SHUTDOWN_NOTICE=0s"}, "serve", "--config", o.file)
+	p.expect(t, "msg=serving")
+	res, err := http.Get("http://" + listen + "/socket.io/?EIO=4&transport=polling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	at := "n1"
+	if len(nodes["n2"].Sessions()) > 0 {
+		at = "n2"
+	}
+	status, out := o.run("drain", at, "--deadline", "0s", "--wait")
+	if status != 0 || !strings.Contains(out, at+" has 1 sessions whose clients were silent for 5s") {
+		t.Errorf("%d %s", status, out)
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)

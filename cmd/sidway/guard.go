@@ -25,11 +25,10 @@ func (c command) guard(args []string) error {
 	}
 	var clusters []config.Cluster
 	if s.file != "" {
-		cfg, err := told(config.CheckWith(s.file, c.env, nil))
-		if err != nil {
+		var err error
+		if clusters, err = told(config.LoadClusters(s.file, c.env)); err != nil {
 			return err
 		}
-		clusters = cfg.Clusters
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	for _, r := range guard.All() {

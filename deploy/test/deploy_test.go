@@ -104,12 +104,15 @@ func (o objects) check(t *testing.T, name string) (*apps.Deployment, *config.Con
 		t.Fatalf("%v\n%s", err, text)
 	}
 	for _, l := range cfg.Listen {
+		if strings.HasPrefix(l.Address, "unix:") {
+			continue
+		}
 		port := map[bool]string{true: "https", false: "http"}[l.TLS]
 		if want := fmt.Sprint(":", ports[port]); !strings.HasSuffix(l.Address, want) {
 			t.Errorf("%s leads to %s, and sidway listens on %s", port, want, l.Address)
 		}
 	}
-	if !strings.HasSuffix(cfg.Admin.Listen, ":9090") || strings.HasPrefix(cfg.Admin.Listen, "127.") {
+	if !strings.HasSuffix(cfg.Admin.Listen, fmt.Sprint(":", ports["admin"])) || strings.HasPrefix(cfg.Admin.Listen, "127.") {
 		t.Errorf("probes do not reach %s", cfg.Admin.Listen)
 	}
 	var variables []string
@@ -244,6 +247,7 @@ func TestChart(t *testing.T) {
 		"testdata/everything.yaml": "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount ServiceMonitor",
 		"testdata/bare.yaml":       "ConfigMap Deployment Service Service ServiceAccount",
 		"testdata/tls.yaml":        "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
+		"testdata/ports.yaml":      "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
 		"testdata/acme.yaml":       "ConfigMap Deployment PodDisruptionBudget Role RoleBinding Service Service ServiceAccount",
 	} {
 		o := render(t, values)

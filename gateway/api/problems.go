@@ -56,7 +56,7 @@ const (
 // responseWords say what answers of ours mean that nobody should get, by reason.
 var responseWords = map[string]string{
 	"no_node":     "got no node",
-	"full":        "were turned away: limits.connections is reached, or ports or descriptors are used up",
+	"full":        "were turned away: limits.connections is reached, ports or descriptors are used up, or memory runs short",
 	"paced":       "waited for their turn in vain: more clients come than the pace of the nodes allows",
 	"store_away":  "could not be served while Redis is away",
 	"bad_node":    "got no usable answer from their node",

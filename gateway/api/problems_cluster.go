@@ -34,8 +34,7 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
 	if c.Old.Stuck() {
-		f.add(p, "%s of %s of %s poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
-			notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name)
+		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.whyPolling(c))
 	}
 	if c.NodesError != "" {
 		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
@@ -95,6 +94,20 @@ func (f *findings) ofRelease(c *Cluster) {
 	if n, why := c.taking(func(n *Node) bool { return !in(n) }); n == 0 && r.Share != "100%" {
 		f.add(p, "Only the nodes of %s with %s: %s take new sessions, so they get more than %s; the others: %s", c.Name, r.Label, r.Value, r.Share, why)
 	}
+}
+
+// whyPolling says why sessions of a cluster come to no WebSocket, as far as that is known.
+func (f *findings) whyPolling(c *Cluster) string {
+	stripped := slices.ContainsFunc(f.now.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
+	switch made, refused := c.Upgrades.Made, c.Upgrades.Refused; {
+	case stripped && made == 0:
+		return "a proxy in front strips Upgrade from requests for a WebSocket"
+	case made+refused == 0:
+		return "nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself"
+	case refused > made:
+		return "the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions"
+	}
+	return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
 }
 
 // ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.

@@ -91,7 +91,15 @@ func TestProblems(t *testing.T) {
 			drained(api.Drain{})(s)
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
-		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, false, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
+		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself", ""},
+		"stripped": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling = 300
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon.Add(-30 * time.Minute)}}
+		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket", ""},
+		"upgrades refused": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
+		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
+		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
 		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
 		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
@@ -120,7 +128,7 @@ func TestProblems(t *testing.T) {
 		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
 		"storm":       {func(s *api.Status) { s.Clusters[0].Recent.Peak = 240 }, true, "warn A storm at chat: within one second of the last minute 240 sessions began; what has cut them off from what they had?", ""},
 		"no storm":    {func(s *api.Status) { s.Clusters[0].Recent.Peak = 49 }, true, "", ""},
-		"all poll":    {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
+		"all poll":    {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself", ""},
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The settings by which a running replica is found, for LoadAdmin.
 const (
@@ -20,4 +23,20 @@ func LoadAdmin(file string, environ []string, f Flags, keys ...string) (Admin, e
 		return p.Key != "admin" && !slices.Contains(keys, p.Key) && !(p.Key == "" && l.broken)
 	})
 	return l.cfg.Admin, l.err()
+}
+
+// LoadClusters reads the clusters alone, for somebody who asks for their names and what is set for the guard. Whatever else is wrong is not
+// told, and may be what a certificate lacks.
+func LoadClusters(file string, environ []string) ([]Cluster, error) {
+	l := newLoader(environ)
+	l.clusters = true
+	if err := l.read(file, nil); err != nil {
+		return nil, err
+	}
+	l.check()
+	l.problems = slices.DeleteFunc(l.problems, func(p Problem) bool {
+		ours := strings.HasPrefix(p.Key, "clusters") && (strings.HasSuffix(p.Key, ".name") || strings.Contains(p.Key, ".guard"))
+		return !ours && !(p.Key == "" && l.broken)
+	})
+	return l.cfg.Clusters, l.err()
 }

@@ -2,11 +2,14 @@ package replica
 
 import (
 	"reflect"
+	"sync/atomic"
+	"time"
 
 	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/auth"
 	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 // newAuth returns who may have a session of a cluster, nil where anybody may. What before has goes on where nothing of it changes, with
@@ -69,17 +72,23 @@ func statusOfAuth(p *part) *api.Auth {
 	return a
 }
 
-// tellAuth returns what logs that something fails, and that it works again.
+// authQuiet is how long it is not told again that a look-up fails which has worked in between.
+const authQuiet = time.Minute
+
+// tellAuth returns what logs that something fails, and that it works again. Of what fails and works by turns one change in a while is told.
 func (r *Replica) tellAuth(cluster, fails, works string) func(error) {
 	log := r.log.With("cluster", cluster)
+	failures := notice.Limiter[string]{Pause: authQuiet}
+	var told atomic.Bool
 	return func(err error) {
-		text := works
-		if err == nil {
-			log.Info(works)
-		} else {
+		switch {
+		case err != nil && failures.Due(cluster):
+			told.Store(true)
 			log.Error(fails, "error", err)
-			text = fails + ": " + err.Error()
+			r.event("auth", cluster, "", fails+": "+err.Error())
+		case err == nil && told.Swap(false):
+			log.Info(works)
+			r.event("auth", cluster, "", works)
 		}
-		r.event("auth", cluster, "", text)
 	}
 }

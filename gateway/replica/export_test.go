@@ -80,6 +80,9 @@ func Traced(answers ...string) (t api.Trace) {
 	return t
 }
 
+// TellAuth returns what logs that the look-ups of a cluster's auth fail, and that they work again.
+func TellAuth(r *Replica, cluster string) func(error) { return r.tellAuth(cluster, "fails", "works") }
+
 // LimitMemory limits this process's memory by another filesystem.
 func LimitMemory(r *Replica, system fs.FS) {
 	before := r.system

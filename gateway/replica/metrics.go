@@ -28,6 +28,7 @@ var (
 	storeUp       = desc("sidway_store_up", "Whether a cluster's bindings can be read and written in Redis: 1 or 0.", "cluster")
 	discoveryUp   = desc("sidway_discovery_up", "Whether a cluster's nodes can be looked for: 1 or 0.", "cluster")
 	authUp        = desc("sidway_auth_up", "Whether the last look-up of a cluster's keys for tokens, or at its server of forward-auth, worked: 1 or 0.", "cluster")
+	memoryShort   = desc("sidway_memory_short", "Whether memory runs short, so that no session is begun here: 1 or 0.")
 	paused        = desc("sidway_paused_seconds_total", "Time in which this process was stopped, or did not come to run.")
 	probesTotal   = desc("sidway_probes_total", "Probes of nodes by this replica, by outcome.", "cluster", "node", "outcome")
 	certExpiry    = desc("sidway_certificate_expiry_timestamp_seconds", "When a certificate ends that clients are shown.", "name")
@@ -38,7 +39,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, authUp, paused, probesTotal, certExpiry, drainSince, drainDeadline,
+		buildInfo, limit, reloadOK, reloadTime, linesLost, loopBusy, loopLag, storeUp, discoveryUp, authUp, memoryShort, paused, probesTotal, certExpiry, drainSince, drainDeadline,
 	} {
 		ch <- d
 	}
@@ -57,6 +58,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(limit, float64(most))
 	gauge(reloadOK, number(c.refused.Load() == nil))
 	gauge(reloadTime, float64(c.good.Load())/1e3)
+	gauge(memoryShort, number(c.gateway.Short()))
 	counter(paused, time.Duration(c.paused.Load()).Seconds())
 	log, access := c.LinesLost()
 	counter(linesLost, float64(log), "log")

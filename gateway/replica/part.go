@@ -190,6 +190,29 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 	}
 }
 
+const (
+	fallsAgain = "a node goes and comes back again and again: it refused connections, and accepts them after that. It crashes, or something restarts it; see its log for why it ended"
+	// fewestFalls is how often it does so within fallTime before that is told, and fallQuiet how long the log does not repeat it.
+	fewestFalls = 3
+	fallTime    = 3 * time.Minute
+	fallQuiet   = time.Hour
+)
+
+// falls are when nodes of a cluster have come back lately, by their names.
+type falls struct {
+	mu sync.Mutex
+	at map[string][]time.Time
+}
+
+// again notes that a node has come back, and reports whether it has often.
+func (f *falls) again(node string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := slices.DeleteFunc(append(f.at[node], now), func(t time.Time) bool { return now.Sub(t) > fallTime })
+	f.at[node] = all[max(0, len(all)-fewestFalls):]
+	return len(all) >= fewestFalls
+}
+
 // tellNodes has it told that one of a cluster's nodes is ejected, or works again, and that none is left.
 func (r *Replica) tellNodes(nodes *control.Nodes) {
 	c := nodes.Cluster
@@ -206,6 +229,7 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 		l.Log(context.Background(), level, text)
 		r.event(kind, c.Name, node, text)
 	}
+	falls := falls{at: map[string][]time.Time{}}
 	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
 		if ejected {
 			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
@@ -213,6 +237,12 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 		} else {
 			log.Info("node works again", "node", n.Name)
 			r.event("works_again", c.Name, n.Name, "")
+			if why == cluster.ReasonRefused && falls.again(n.Name, time.Now()) {
+				r.metrics.SetupFault(c.Name, "restarted_node", n.Name, fallsAgain)
+				if r.falling.Due(c.Name + " " + n.Name) {
+					log.Warn(fallsAgain, "node", n.Name, "address", n.Address)
+				}
+			}
 		}
 	}
 	c.OnOutage = func(outage bool, why string) {

@@ -60,6 +60,14 @@ func (x *Request) decodeSocketIO() *engineio.Error {
 	}
 	var err error
 	if x.Query, err = engineio.ParseQuery(q.RawQuery); err != nil {
+		if err == engineio.ErrSIDUnknown { // so it is of a session, of none that can be
+			switch x.Kind {
+			case Handshake:
+				x.Kind = Poll
+			case DirectConnect:
+				x.Kind = Upgrade
+			}
+		}
 		return err.(*engineio.Error) // as ParseQuery promises
 	}
 	inSession := x.Query.SID != ""

@@ -20,6 +20,22 @@
 {{- end }}
 {{- toYaml $s }}
 {{- end }}
+{{/* The pods' ports, as the settings say: http and https of the first listener of each kind, and admin. */}}
+{{- define "sidway.ports" -}}
+{{- $s := fromYaml (include "sidway.settings" .) }}
+{{- $ports := dict "admin" (regexFind "[0-9]+$" (dig "admin" "listen" "" $s)) }}
+{{- if not (get $ports "admin") }}{{ fail "settings.admin.listen has to name a port, as 0.0.0.0:9090: the probes ask there" }}{{ end }}
+{{- $listen := get $s "listen" | default ":8080" }}
+{{- if not (kindIs "slice" $listen) }}{{ $listen = list $listen }}{{ end }}
+{{- range $listen }}
+{{- $l := . }}
+{{- if not (kindIs "map" .) }}{{ $l = dict "address" (toString .) }}{{ end }}
+{{- $port := regexFind ":[0-9]+$" (get $l "address") | trimPrefix ":" }}
+{{- $name := ternary "https" "http" (default false (get $l "tls")) }}
+{{- if and $port (not (hasKey $ports $name)) }}{{ $_ := set $ports $name $port }}{{ end }}
+{{- end }}
+{{- toYaml $ports }}
+{{- end }}
 {{- define "sidway.selector" -}}
 app.kubernetes.io/name: sidway
 app.kubernetes.io/instance: {{ .Release.Name }}
