@@ -29,6 +29,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sidway/sidway/bench/checker/app"
 	"github.com/sidway/sidway/bench/checker/nemesis"
 	"github.com/sidway/sidway/bench/checker/stage/clock"
 	"github.com/sidway/sidway/bench/checker/table"
@@ -155,7 +156,7 @@ func all(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(programs)
-	if err := build(ctx, o, programs); err != nil {
+	if err := errors.Join(build(ctx, o, programs), app.BuildGo(programs)); err != nil {
 		return err
 	}
 	results, err := schedule(ctx, o, jobs(o, programs))
