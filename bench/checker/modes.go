@@ -70,7 +70,7 @@ func races(ctx context.Context, args []string) error {
 		defer os.RemoveAll(dir)
 		p.Dir = dir
 	}
-	if err := build(ctx, options{}, p.Dir); err != nil {
+	if err := build(ctx, p.Dir); err != nil {
 		return err
 	}
 	p.Sidway = filepath.Join(p.Dir, sidway)
