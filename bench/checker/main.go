@@ -30,6 +30,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sidway/sidway/bench/checker/app"
 	"github.com/sidway/sidway/bench/checker/nemesis"
@@ -191,6 +192,8 @@ func goBuild(ctx context.Context, path string, args ...string) error {
 	args = append(append([]string{"build", "-o", path}, args...), "github.com/sidway/sidway/cmd/sidway")
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends its compilers
+	cmd.WaitDelay = 10 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build sidway: %w\n%s", err, out)
 	}
