@@ -11,12 +11,14 @@
 # make bench-growth   more sessions and more nodes: half an hour
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
 # make alerts     the alerts on invented figures, by promtool
+# make faults     what faults cost, through sidway and HAProxy, on SEEDS=1 seeds: an hour; as root
 # make attacks    what attacks do to live sessions: ten minutes; TLS=1 for clients by TLS
 # make fuzz       every fuzz target for FUZZTIME
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
 BIN ?= bin
 FUZZTIME ?= 1m
+SEEDS ?= 1
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 
@@ -25,7 +27,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts attacks compose-test
+.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
 
@@ -37,9 +39,10 @@ deps:
 # go's cache of results.
 test: deps
 	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway ./gateway/http1 ./gateway/tunnel
-	set -e; for m in $(MODULES); do (cd $$m && go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')); done
+	set -e; for m in $(MODULES); do (cd $$m && go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo|bench/checker)$$')); done
 	SIDWAY_TEST_TLS=1 go test -race -count=1 -timeout 10m ./gateway
 	go test -race -count=1 -timeout 15m ./e2e
+	go test -count=1 -timeout 15m ./bench/checker
 	E2E_TLS=1 go test -count=1 -timeout 5m -run '^TestJSONP$$|^TestClientsBringTokens$$|^TestSessions$$/^client_(4.8,_nodes_4.8|2.5,_nodes_2.5)$$' ./e2e
 	go -C adapter test -race -count=1 -timeout 15m .
 	go -C demo test -race -count=1 -timeout 15m .
@@ -64,6 +67,9 @@ alerts:
 	tools/deps.sh promtool
 	promtool check rules deploy/prometheus/alerts.yaml
 	promtool test rules deploy/prometheus/alerts_test.yaml
+
+faults: deps
+	go run ./bench/checker -full -through sidway,haproxy -seeds $(SEEDS)
 
 attacks:
 	tools/attacks.sh

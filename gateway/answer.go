@@ -201,7 +201,7 @@ func (c *clientConn) relayed() {
 		return
 	}
 	again := !x.Resp.Close && !x.route.DisableKeepAlive && x.Upload.Complete && !x.Kind.WantsTunnel()
-	c.n.keeps = x.Resp.KeepAlive
+	c.n.keeps = x.Resp.Kept()
 	c.n.free(x.Resp.KeepFor(), again)
 	c.n = nil
 	x.streams = false

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 const sessionGone = "1" // the close packet, which brings the client back soonest
@@ -229,8 +230,9 @@ func TestCutOrdinaryAnswerLeavesNodeIn(t *testing.T) {
 	}
 }
 
-// A kept connection that is reset in place of an answer, when the node may keep it no longer, was closed with the request unread: a
-// session's request goes to the node again. Where it ends in order, or before its time, the node may have read it.
+// A kept connection that is reset in place of an answer, when the node may keep it no longer, was closed with the request unread, as a node does
+// that was stopped meanwhile: a session's request goes to the node again. Where it ends in order, or before its time, the node may have read it,
+// and something between may have reset it; a node that says nothing of its time is taken to keep connections for two seconds.
 func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	postIt := request("POST", postTarget(aSID), "4hello", lengthOf("4hello"))
@@ -238,20 +240,26 @@ func TestKeptConnectionEndsInPlaceOfAnAnswer(t *testing.T) {
 		request string
 		end     func(*nodeConn)
 		keeps   bool // the node says for how long it keeps connections
+		late    bool // the end comes when the node keeps them no longer
 		again   bool
 	}{
-		"poll, reset":                  {get(pollTarget(aSID)), (*nodeConn).reset, false, true},
-		"POST, reset":                  {postIt, (*nodeConn).reset, false, true},
-		"poll, reset before its time":  {get(pollTarget(aSID)), (*nodeConn).reset, true, false},
-		"POST, reset before its time":  {postIt, (*nodeConn).reset, true, false},
-		"poll, closed":                 {get(pollTarget(aSID)), (*nodeConn).cut, false, false},
-		"POST, closed":                 {postIt, (*nodeConn).cut, false, false},
-		"POST, closed before its time": {postIt, (*nodeConn).cut, true, false},
+		"poll, reset":                  {get(pollTarget(aSID)), (*nodeConn).reset, false, true, true},
+		"POST, reset":                  {postIt, (*nodeConn).reset, false, true, true},
+		"poll, reset before its time":  {get(pollTarget(aSID)), (*nodeConn).reset, true, false, false},
+		"POST, reset before its time":  {postIt, (*nodeConn).reset, true, false, false},
+		"poll, reset at once":          {get(pollTarget(aSID)), (*nodeConn).reset, false, false, false},
+		"POST, reset at once":          {postIt, (*nodeConn).reset, false, false, false},
+		"poll, closed":                 {get(pollTarget(aSID)), (*nodeConn).cut, false, true, false},
+		"POST, closed":                 {postIt, (*nodeConn).cut, false, true, false},
+		"POST, closed before its time": {postIt, (*nodeConn).cut, true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
 				if r.N == 1 && n == n.node.conn(0) {
+					if c.late {
+						time.Sleep(2100 * time.Millisecond) // the node's timer
+					}
 					c.end(n)
 					return
 				}

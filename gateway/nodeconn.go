@@ -36,7 +36,7 @@ type nodeConn struct {
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
 	since    time.Duration // the end of its last answer
-	keeps    time.Duration // for how long from then on the node keeps it, as it has announced; 0: it has not
+	keeps    time.Duration // for how long from then on the node keeps it, as far as is known
 	closed   bool
 	noTLS    bool // the node has not begun TLS, or has ended it by an alert, and that was told
 }

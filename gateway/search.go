@@ -187,10 +187,11 @@ func (x *exchange) nextToSearch() (next *cluster.Node) {
 	return next
 }
 
-// notThere goes on with the search after a node that could not be asked. What a node may have read is not sent to another one.
+// notThere goes on with the search after a node that could not be asked, or died while it was. What a node may have read is not sent to another
+// one, but for a poll: a node that has cut it has ended the session, if it had it.
 func (c *clientConn) notThere(err error) {
 	x := c.x
-	if !x.SentAt.IsZero() {
+	if !x.SentAt.IsZero() && x.Kind != request.Poll {
 		x.searches = false
 		c.lostSession(err)
 		return

@@ -163,6 +163,25 @@ func TestSearchSendsNothingTwice(t *testing.T) {
 	}
 }
 
+// A node that dies while it is asked for a poll does not end the session, which another one has.
+func TestSearchOutlivesANode(t *testing.T) {
+	t.Parallel()
+	var nodes []*scriptedNode
+	for i := range 4 {
+		nodes = append(nodes, startNode(t, fmt.Sprintf("n%d", i+1), func(c *nodeConn, r *nodeRequest) {
+			readAll(r)
+			if i == 3 {
+				c.send(answer(200, "6"))
+			}
+			c.Close()
+		}))
+	}
+	away := startGateway(t, withNodes(nodes...), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}))
+	for i := range 10 { // the nodes are asked in any order
+		dial(t, away.addr).expect(get(pollTarget(fmt.Sprint("sid", i))), 200, "6")
+	}
+}
+
 // Some requests are not asked about: they wait for the store.
 func TestWhatIsNotSearched(t *testing.T) {
 	t.Parallel()

@@ -26,9 +26,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
+	"github.com/sidway/sidway/bench/checker/app"
 	"github.com/sidway/sidway/bench/checker/nemesis"
 	"github.com/sidway/sidway/bench/checker/stage/clock"
 	"github.com/sidway/sidway/bench/checker/table"
@@ -75,6 +79,7 @@ type options struct {
 	parallel int
 	slack    float64
 	keep     bool
+	clock    func() error // waits until the sidway is there whose clock can be set
 }
 
 func parse(args []string) (o options, err error) {
@@ -155,8 +160,14 @@ func all(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(programs)
-	if err := build(ctx, o, programs); err != nil {
+	if err := errors.Join(build(ctx, programs), app.BuildGo(programs)); err != nil {
 		return err
+	}
+	o.clock = sync.OnceValue(func() error { return buildClock(ctx, programs) })
+	if slices.ContainsFunc(o.faults, func(f nemesis.Fault) bool { return f.Clock }) {
+		var building sync.WaitGroup
+		building.Go(func() { _ = o.clock() }) // beside the first runs; whose run needs it hears of an error
+		defer building.Wait()
 	}
 	results, err := schedule(ctx, o, jobs(o, programs))
 	if err != nil {
@@ -165,27 +176,26 @@ func all(ctx context.Context, o options) error {
 	return report(o, results)
 }
 
-// build makes sidway as make build does, and where a fault asks for it once more with a clock that can be set.
-func build(ctx context.Context, o options, dir string) error {
-	make := func(name string, args ...string) error {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", filepath.Join(dir, name)}, append(args, "github.com/sidway/sidway/cmd/sidway")...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build sidway: %w\n%s", err, out)
-		}
-		return nil
-	}
-	if err := make(sidway); err != nil {
+// build makes sidway as make build does.
+func build(ctx context.Context, dir string) error { return goBuild(ctx, filepath.Join(dir, sidway)) }
+
+// buildClock makes it once more, with a clock that can be set. All of the standard library is made anew for that, so it takes a while.
+func buildClock(ctx context.Context, dir string) error {
+	overlay, err := clock.Overlay(dir)
+	if err != nil {
 		return err
 	}
-	for _, f := range o.faults {
-		if f.Clock {
-			overlay, err := clock.Overlay(dir)
-			if err != nil {
-				return err
-			}
-			return make(sidwayClock, "-pgo=off", "-overlay", overlay)
-		}
+	return goBuild(ctx, filepath.Join(dir, sidwayClock), "-pgo=off", "-overlay", overlay)
+}
+
+func goBuild(ctx context.Context, path string, args ...string) error {
+	args = append(append([]string{"build", "-o", path}, args...), "github.com/sidway/sidway/cmd/sidway")
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends its compilers
+	cmd.WaitDelay = 10 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build sidway: %w\n%s", err, out)
 	}
 	return nil
 }

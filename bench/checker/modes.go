@@ -57,6 +57,7 @@ func races(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("checker race", flag.ContinueOnError)
 	f.Uint64Var(&p.Seed, "seed", 1, "of the moments")
 	f.IntVar(&p.Shots, "shots", 1000, "POSTs for each case and gateway")
+	f.IntVar(&p.Sessions, "sessions", 50, "that shoot")
 	f.StringVar(&p.Dir, "out", "", "where histories are kept (a temporary directory, which is removed)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -69,7 +70,7 @@ func races(ctx context.Context, args []string) error {
 		defer os.RemoveAll(dir)
 		p.Dir = dir
 	}
-	if err := build(ctx, options{}, p.Dir); err != nil {
+	if err := build(ctx, p.Dir); err != nil {
 		return err
 	}
 	p.Sidway = filepath.Join(p.Dir, sidway)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sidway/sidway/bench/checker/nemesis"
 	"github.com/sidway/sidway/bench/checker/table"
 )
 
@@ -55,7 +56,7 @@ func schedule(ctx context.Context, o options, list []job) ([]table.Result, error
 	for range o.parallel {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = start(ctx, list[i])
+				results[i] = start(ctx, list[i], o.clock)
 				said(results[i])
 				if results[i].Sound() && !o.keep {
 					_ = os.RemoveAll(list[i].Dir)
@@ -90,8 +91,13 @@ func said(r table.Result) {
 const limit = 8 * time.Minute
 
 // start does one run in a process of its own, which takes all that it has started with it.
-func start(ctx context.Context, j job) table.Result {
+func start(ctx context.Context, j job, clock func() error) table.Result {
 	began := time.Now()
+	if f, err := nemesis.Named(j.Fault); err == nil && f.Clock && j.Through == sidway {
+		if err := clock(); err != nil {
+			return table.Result{Fault: j.Fault, Through: j.Through, Seed: j.Seed, Error: err.Error()}
+		}
+	}
 	r := table.Result{Fault: j.Fault, Through: j.Through, Seed: j.Seed, Dir: j.Dir}
 	err := os.RemoveAll(j.Dir) // of an earlier run of the same name
 	if err == nil {

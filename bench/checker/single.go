@@ -215,10 +215,16 @@ func planned(j job, f nemesis.Fault, dir string) (p stage.Plan, silence time.Dur
 	if f.Spare {
 		count++
 	}
-	for range count {
+	for i := range count {
+		if o.Kind = app.SocketIO4; i == 2 {
+			o.Kind = app.Go
+		}
 		n, err := app.Node(o)
 		if err != nil {
 			return p, 0, err
+		}
+		if o.Kind == app.Go {
+			n.Argv[0] = filepath.Join(j.Programs, filepath.Base(n.Argv[0]))
 		}
 		p.Nodes = append(p.Nodes, stage.Program(n))
 	}

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -118,16 +119,15 @@ func (p *Response) parseKeepAlive() {
 	}
 }
 
-// How long a node's connection may be idle before it is used again.
 const (
-	silentIdle = 2 * time.Second // where the node announced nothing, as Go's servers do
-	idleMargin = time.Second     // less than announced: what the node closes must not cross what we send
+	// silentKept is for how long a node that announces nothing, as Go's and Python's servers, is taken to keep idle connections: the shortest
+	// default in the field, gunicorn's.
+	silentKept = 2 * time.Second
+	idleMargin = time.Second // what the node closes must not cross what we send
 )
 
-// KeepFor returns how long the connection may be idle and still be used again, by what the node announced in KeepAlive.
-func (p *Response) KeepFor() time.Duration {
-	if p.KeepAlive > 0 {
-		return p.KeepAlive - idleMargin
-	}
-	return silentIdle
-}
+// Kept returns how long the node keeps an idle connection, as far as is known.
+func (p *Response) Kept() time.Duration { return cmp.Or(p.KeepAlive, silentKept) }
+
+// KeepFor returns how long the connection may be idle and still be used again.
+func (p *Response) KeepFor() time.Duration { return p.Kept() - idleMargin }

@@ -139,7 +139,7 @@ export class Client {
 
   say() {
     const { session, stopping } = this;
-    if (!session?.connected || stopping || session.waiting.size >= window) return;
+    if (!session?.connected || !this.socket.connected || stopping || session.waiting.size >= window) return;
     const { sid } = session;
     const seq = session.next++;
     session.waiting.add(seq);

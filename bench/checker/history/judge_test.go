@@ -95,8 +95,10 @@ func TestJudge(t *testing.T) {
 		"gap that the node has announced": {lived + "9s c1 settled A due=2\n9s c1 end A why=stopped", []history.Flaw{history.Gap}},
 		"gap before a loss":               {lived + "5s n1/7 send A down seq=1\n5s n1/7 send A down seq=2\n6s c1 receive A down seq=2\n7s c1 end A why=reset\n8s c1 connected B", []history.Flaw{history.Gap, history.Unexplained}},
 		"end of a lost one is missing":    {lived + "5s c1 send A up seq=2\n7s c1 end A why=reset", []history.Flaw{history.Unexplained}},
-		"order changed": {lived + settles + "5s c1 send A up seq=2\n5s c1 send A up seq=3\n6s n1/7 receive A up seq=3\n7s n1/7 receive A up seq=2",
-			[]history.Flaw{history.Reordered}},
+		"order changed": {
+			lived + settles + "5s c1 send A up seq=2\n5s c1 send A up seq=3\n6s n1/7 receive A up seq=3\n7s n1/7 receive A up seq=2",
+			[]history.Flaw{history.Reordered},
+		},
 		"acknowledged and not received":  {lived + settles + "5s c1 send A up seq=2\n6s c1 ack A up seq=2", []history.Flaw{history.Gap, history.FalseAck}},
 		"node's message acknowledged":    {lived + settles + "5s n1/7 ack A down seq=0", nil},
 		"node's message wrongly so":      {lived + settles + "5s n1/7 ack A down seq=1", []history.Flaw{history.FalseAck}},

@@ -16,10 +16,10 @@ func ofNetworks() []Fault {
 	return []Fault{
 		{Name: "replica-alone", Asks: "one replica cut off from Redis: it stays ready, 0 lost, new ones come", Alike: true, NoFailures: true, do: cutOff},
 		{Name: "node-unreachable", Asks: "one node cut off from one replica for 8 s: 0 lost", do: partition},
-		{Name: "net-delay", Asks: "+100 ms everywhere: 0 lost", do: func(ctx context.Context, r *Run) error {
-			return r.weather(ctx, "net-delay", stage.Link{Delay: 50 * time.Millisecond})
+		{Name: "net-delay", Asks: "+60 ms everywhere, Redis too: 0 lost", Alike: true, do: func(ctx context.Context, r *Run) error {
+			return r.weather(ctx, "net-delay", stage.Link{Delay: 30 * time.Millisecond})
 		}},
-		{Name: "net-loss", Asks: "3 % of the packets lost everywhere: 0 lost", do: func(ctx context.Context, r *Run) error {
+		{Name: "net-loss", Asks: "3 % of the packets lost everywhere, Redis too: 0 lost", Alike: true, do: func(ctx context.Context, r *Run) error {
 			return r.weather(ctx, "net-loss", stage.Link{Loss: 0.03})
 		}},
 	}

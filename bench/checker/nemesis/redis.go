@@ -147,7 +147,7 @@ func reshard(ctx context.Context, r *Run) error {
 	if _, err := r.come(many); err != nil {
 		return err
 	}
-	return r.Stage.Redis.Reshard(ctx, size(r, 1000, 5000))
+	return r.Stage.Redis.Reshard(ctx, size(r, 200, 5000))
 }
 
 func pauseRedis(ctx context.Context, r *Run) error {

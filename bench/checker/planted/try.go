@@ -41,7 +41,7 @@ func Try(ctx context.Context, nodes []string, bug Bug, dir string) ([]history.Ev
 
 // talk returns when the bug has struck, and the clients have gone on for a while.
 func talk(ctx context.Context, crowd *client.Running, g *Gateway, bug Bug) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute) // reached only when something is broken
 	defer cancel()
 	if bug.Name == "none" {
 		if err := crowd.Ready(ctx); err != nil {
