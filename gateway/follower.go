@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/packet"
+	"github.com/sidway/sidway/gateway/recovery"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -46,11 +48,24 @@ func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
 	_, _ = rand.Read(key[:])
 	f := &follower{d: d, route: x.route, home: h, began: d.loop.Clock(), key: base64.StdEncoding.EncodeToString(key[:])}
 	f.request = x.AppendReconnect(nil, f.key)
+	if out := f.Session.Pass(packet.Node, bytes.Clone(x.Early)); len(out) < len(x.Early) {
+		return nil // it has been sent already, half a frame's header
+	}
 	if x.Kind == request.Upgrade {
 		f.sid = sid
 		f.Upgrades()
 	}
 	return f
+}
+
+// recovery is what the cluster's sessions are looked for in by its present settings.
+func (f *follower) recovery() *recovery.Store {
+	for _, r := range f.d.g.topology.Load().all {
+		if r.Cluster == f.route.Cluster && r.Recovery != nil {
+			return r.Recovery
+		}
+	}
+	return f.route.Recovery
 }
 
 // Begin implements tunnel.Follower.
@@ -73,7 +88,7 @@ func (f *follower) learn() {
 	f.learns = true
 	var found map[string]string
 	var err error
-	f.d.work(func(ctx context.Context) { found, err = f.route.Recovery.Notes(ctx, f.sid) }, func() {
+	f.d.work(func(ctx context.Context) { found, err = f.recovery().Notes(ctx, f.sid) }, func() {
 		if err == nil {
 			f.Learn(found)
 		}
@@ -110,12 +125,12 @@ func (f *follower) NodeEnded() bool {
 		return false
 	}
 	f.newMove(true).pick()
-	return true
+	return f.move != nil
 }
 
 // survives reports whether the session can go on without the node that it has just lost.
 func (f *follower) survives() bool {
-	return !f.d.closed && !f.Closed(packet.Node) && !f.Closed(packet.Client) && !f.line.ClientEnded() && f.Left()
+	return !f.d.closed && f.Recovers() && !f.Closed(packet.Node) && !f.Closed(packet.Client) && !f.line.ClientEnded() && f.Left()
 }
 
 // ended lets go of what the tunnel has ended with.

@@ -34,6 +34,8 @@ const (
 	crashKept = 200 * time.Millisecond
 	// mostMoves is how many are under way at once on a loop.
 	mostMoves = 64
+	// mostWaiting is how many may wait for that on a loop: beyond them clients come back sooner by themselves.
+	mostWaiting = 1000
 	// moveAgain is the pause before another node is looked for.
 	moveAgain = 50 * time.Millisecond
 	// mostMoveNodes is how many nodes are tried for a session that has none.
@@ -132,7 +134,7 @@ func (m *move) pick() {
 
 // again looks for a node after a pause, if there is time.
 func (m *move) again(pause time.Duration) {
-	if m.f.d.loop.Now()+pause > m.ends {
+	if m.f.d.loop.Now()+pause > m.ends || m.f.d.waiting > mostWaiting {
 		m.giveUp(moveRefused)
 		return
 	}
@@ -186,6 +188,15 @@ func (m *move) connected(n *nodeConn, err error) {
 // refused deals with a new node that could not be reached or does not want the session.
 func (m *move) refused() {
 	m.dropNew()
+	switch m.step {
+	case moveMarks, moveBars:
+		m.resume()
+	case moveLeaves: // the old one has been told to close
+		m.cut()
+		return
+	case moveReplaces:
+		m.rescue()
+	}
 	if m.named || len(m.tried) > mostMoveNodes {
 		m.giveUp(moveRefused)
 		return
@@ -281,8 +292,8 @@ func (m *move) mark() {
 	first := f.Namespaces()[0]
 	pids := f.pids()
 	m.look(func(ctx context.Context) (err error) {
-		if m.kept, err = f.route.Recovery.Kept(ctx, pids); err == nil {
-			entry, err = f.route.Recovery.Mark(ctx, first.Name, first.SID, packet.MarkEvent, says)
+		if m.kept, err = f.recovery().Kept(ctx, pids); err == nil {
+			entry, err = f.recovery().Mark(ctx, first.Name, first.SID, packet.MarkEvent, says)
 		}
 		return err
 	}, func() { m.offset, _ = packet.ParseOffset(entry) })
@@ -314,7 +325,7 @@ func (m *move) ask() {
 	var isFirst bool
 	m.kept = recovery.Kept{}
 	m.look(func(ctx context.Context) (err error) {
-		entry, isFirst, err = f.route.Recovery.Entry(ctx, until)
+		entry, isFirst, err = f.recovery().Entry(ctx, until)
 		return err
 	}, func() {
 		m.offset, _ = packet.ParseOffset(entry)
@@ -361,6 +372,9 @@ func (m *move) closed() {
 func (m *move) nodeEnded() bool {
 	f := m.f
 	switch {
+	case m.step == moveFinishes: // it was the new one
+		m.finish()
+		return f.NodeEnded()
 	case m.step == moveReplaces && !m.crash: // it has said that it closes
 		return true
 	case m.step == moveLeaves && f.Left():
@@ -370,7 +384,7 @@ func (m *move) nodeEnded() bool {
 		m.end(moveLeft)
 		return false
 	}
-	m.crash, m.named = true, false
+	m.rescue()
 	switch m.step {
 	case moveConnects, moveSwitches:
 	case moveSettles, moveMarks, moveBars:
@@ -382,7 +396,15 @@ func (m *move) nodeEnded() bool {
 		}
 		m.pick()
 	}
-	return true
+	return f.move != nil
+}
+
+// rescue makes it one of a session that has no node any more.
+func (m *move) rescue() {
+	if m.crash, m.named = true, false; m.began.IsZero() {
+		m.began = time.Now()
+	}
+	m.ends = m.f.d.loop.Now() + crashPatience
 }
 
 // replaceSoon puts the new node in the old one's place, when Redis has said what it takes.
@@ -403,7 +425,7 @@ func (m *move) replace() {
 	m.n, n.errand = nil, nil
 	f.moved(m.to)
 	m.placed = false
-	f.line.Replace(n.hand(), m.to.Key())
+	f.line.Replace(n.hand(), m.to.Key(), &m.to.Talked)
 	m.step = moveRestores
 	f.line.Send(0, f.Session.Pass(packet.Node, early))
 	patience := time.Duration(0)
@@ -413,7 +435,7 @@ func (m *move) replace() {
 	err, pids, kept := m.err, f.pids(), m.kept
 	f.d.work(func(ctx context.Context) {
 		if err == nil {
-			err = f.route.Recovery.Await(ctx, pids, kept, patience)
+			err = f.recovery().Await(ctx, pids, kept, patience)
 		}
 	}, func() {
 		if f.move != m || m.step != moveRestores {
@@ -461,9 +483,8 @@ func (m *move) giveUp(outcome string) {
 
 // stay ends a move: the session goes on where it is.
 func (m *move) stay(outcome string) {
-	if m.step == moveMarks || m.step == moveBars {
-		m.resume()
-	}
+	m.resume()
+	m.f.Finish()
 	m.end(outcome)
 }
 
@@ -515,18 +536,21 @@ func (m *move) tell() {
 	f := m.f
 	f.route.metrics.moved(m.crash, m.outcome)
 	f.route.moves.ended(m.outcome, time.Now())
-	if m.outcome != moveDone && m.outcome != moveRenewed {
+	if m.outcome == moveBusy || m.outcome == moveSilent { // which is the session's or its node's
 		f.failed.Add(1)
 	}
 	f.ordered.Store(false)
 	if m.under {
+		m.under = false
 		f.d.moves--
 	}
 	if m.waits {
+		m.waits = false
 		f.d.waiting--
 	}
 	if m.told != nil {
 		m.told(m.outcome)
+		m.told = nil
 	}
 	if m.queued {
 		m.queued = false
@@ -568,6 +592,9 @@ func (f *follower) pids() (all []string) {
 
 // work has a goroutine do what may block, and goes on with then on the loop.
 func (d *driver) work(f func(context.Context), then func()) {
+	if d.closed {
+		return
+	}
 	d.g.serving.Add(1)
 	go func() {
 		f(context.Background())

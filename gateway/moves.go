@@ -66,24 +66,28 @@ func (g *Gateway) MoveSession(ctx context.Context, sid, to string) (from, now, o
 	case !f.ordered.CompareAndSwap(false, true):
 		return "", "", "", ErrMoving
 	}
-	done := make(chan error, 1)
+	type answer struct {
+		from, now, outcome string
+		err                error
+	}
+	done := make(chan answer, 1)
 	f.d.loop.Send(task(func() {
-		from = f.home.node.Name
+		a := answer{from: f.home.node.Name}
 		m, err := f.order(to)
 		if err != nil {
 			f.ordered.Store(false)
-			done <- err
+			done <- answer{err: err}
 			return
 		}
-		m.told = func(o string) {
-			now, outcome = f.home.node.Name, o
-			done <- nil
+		m.told = func(outcome string) {
+			a.now, a.outcome = f.home.node.Name, outcome
+			done <- a
 		}
 		m.start()
 	}))
 	select {
-	case err = <-done:
-		return from, now, outcome, err
+	case a := <-done:
+		return a.from, a.now, a.outcome, a.err
 	case <-ctx.Done():
 		return "", "", "", context.Cause(ctx)
 	}

@@ -176,3 +176,8 @@ func (n *Namespace) Connect(o Offset) []byte {
 
 // seed is that of all hashes of events.
 var seed = maphash.MakeSeed()
+
+// hash tells events without an offset from each other.
+func hash(namespace string, text []byte) uint64 {
+	return maphash.String(seed, namespace) ^ maphash.Bytes(seed, text)
+}

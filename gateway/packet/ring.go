@@ -17,48 +17,24 @@ type event struct {
 type ring struct {
 	events []event // up to ringSize; then the oldest stands at next
 	next   int
+	newest Offset // the greatest of all
+	pushed Offset // the greatest of those that are not remembered any more
 }
 
 func (r *ring) add(e event) {
+	if r.newest.Before(e.offset) {
+		r.newest = e.offset
+	}
 	if len(r.events) < ringSize {
 		r.events = append(r.events, e)
 		return
+	}
+	if old := r.events[r.next].offset; r.pushed.Before(old) {
+		r.pushed = old
 	}
 	r.events[r.next] = e
 	r.next = (r.next + 1) % ringSize
 }
 
-// newest returns the greatest offset that the ring holds, and oldest the smallest where others may have been pushed out.
-func (r *ring) newest() (o Offset) {
-	for _, e := range r.events {
-		if e.text == 0 && o.Before(e.offset) {
-			o = e.offset
-		}
-	}
-	return o
-}
-
-func (r *ring) oldest() (o Offset) {
-	if len(r.events) < ringSize {
-		return o
-	}
-	for _, e := range r.events {
-		if e.text == 0 && (o.IsZero() || e.offset.Before(o)) {
-			o = e.offset
-		}
-	}
-	return o
-}
-
 // has reports whether the client has got the event with that offset.
 func (r *ring) has(o Offset) bool { return slices.Contains(r.events, event{offset: o}) }
-
-// texts returns those without an offset.
-func (r *ring) texts() (all []uint64) {
-	for _, e := range r.events {
-		if e.text != 0 {
-			all = append(all, e.text)
-		}
-	}
-	return all
-}

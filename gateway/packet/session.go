@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"hash/maphash"
 	"slices"
 )
 
@@ -26,6 +25,11 @@ const (
 	mostTail = 64
 	// mostHeld bounds a frame that is held back until it is whole, while some frames are not to pass.
 	mostHeld = 1 << 20
+	// mostAuth bounds what a client may say with a CONNECT, and mostSpaces its namespaces, in a session that can be moved.
+	mostAuth   = 4 << 10
+	mostSpaces = 32
+	// mostKept bounds what is kept of the client while it is held: more than one read comes only where the tunnel is about to end.
+	mostKept = 128 << 10
 	// mostAcks is how many acknowledgements may be outstanding.
 	mostAcks = 256
 )
@@ -41,6 +45,7 @@ type Session struct {
 	asks      []Namespace // of the client's CONNECTs that the node has not answered
 	acks      []ack       // outstanding
 	overflow  bool        // more than mostAcks were
+	stays     bool        // it has said more than is remembered, and is not moved
 	pings     int         // of the node that the client has not answered
 	got       ring
 	scratch   []byte
@@ -90,7 +95,7 @@ func (s *Session) Settled() error {
 		return ErrPolling
 	case len(s.spaces) == 0 || len(s.asks) > 0:
 		return ErrNoNamespace
-	case slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.PID == "" }):
+	case !s.Recovers():
 		return ErrNoRecovery
 	case s.overflow || len(s.acks) > 0:
 		return ErrAcks
@@ -103,15 +108,51 @@ func (s *Session) Settled() error {
 // Namespaces returns those that the session is connected to.
 func (s *Session) Namespaces() []Namespace { return s.spaces }
 
-// Newest returns the greatest offset of the events that the client has got lately, and Oldest the smallest behind which all of them are
-// remembered; zero: all are since the beginning.
-func (s *Session) Newest() Offset { return s.got.newest() }
+// Newest returns the greatest offset of the events that the client has got, and Oldest the one behind which all of them are remembered;
+// zero: all are since the beginning.
+func (s *Session) Newest() Offset { return s.got.newest }
 
 // Got reports whether an event with that offset is among them.
 func (s *Session) Got(o Offset) bool { return s.got.has(o) }
 
 // Oldest: see Newest.
-func (s *Session) Oldest() Offset { return s.got.oldest() }
+func (s *Session) Oldest() Offset { return s.got.pushed }
+
+// Recovers reports whether nodes restore the session in all its namespaces.
+func (s *Session) Recovers() bool {
+	return !s.stays && !slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.PID == "" })
+}
+
+// judged returns what has to be known to say whether a frame at the start of b passes: the beginning of a client's, all of a node's, and of
+// a node's text that comes in several frames the whole. It is not whole where more has to come.
+func judged(from Side, h header, b []byte) (payload []byte, whole bool) {
+	if from == Client {
+		n := int(min(h.length, mostHead))
+		return b[h.size:min(h.size+n, len(b))], len(b) >= h.size+n
+	}
+	if h.length > mostHeld || uint64(len(b)-h.size) < h.length {
+		return nil, false
+	}
+	payload = b[h.size:][:h.length]
+	if h.op != opText || h.fin {
+		return payload, true
+	}
+	payload = bytes.Clone(payload)
+	for !h.fin {
+		b = b[h.size+int(h.length):]
+		next, ok := parseHeader(b)
+		if !ok || next.length > mostHeld || uint64(len(b)-next.size) < next.length {
+			return nil, false
+		}
+		if next.isControl() {
+			next.fin = false
+		} else {
+			payload = append(payload, b[next.size:][:next.length]...)
+		}
+		h = next
+	}
+	return payload, true
+}
 
 // Pass looks at what a side has sent, and returns what goes to the other side. That may begin with what was held back before, and
 // otherwise aliases b, which is changed.
@@ -125,17 +166,26 @@ func (s *Session) Pass(from Side, b []byte) []byte {
 	for r := 0; r < len(b); {
 		if d.done == d.frame.length {
 			if from == Client && s.turn.stops && d.message == 0 {
-				s.turn.kept = append(s.turn.kept, b[r:]...)
+				if len(s.turn.kept) < mostKept {
+					s.turn.kept = append(s.turn.kept, b[r:]...)
+				}
 				break
 			}
 			h, ok := parseHeader(b[r:])
-			filters := s.turn.filters(from)
-			if !ok || filters && h.length <= mostHeld && uint64(len(b)-r-h.size) < h.length {
+			said, whole := b[r:], true
+			filters := ok && s.turn.filters(from)
+			if filters {
+				said, whole = judged(from, h, b[r:])
+			}
+			if !ok || !whole && len(b)-r < mostHeld {
 				d.held = bytes.Clone(b[r:])
 				break
 			}
 			d.frame, d.done = h, 0
-			d.drops = d.isLost() || filters && h.length <= mostHeld && s.withholds(from, b[r+h.size:][:h.length])
+			d.drops = d.isLost()
+			if !d.drops && filters && whole && s.withholds(from, said) {
+				d.drops, d.lost = true, !h.fin
+			}
 			if !d.drops {
 				w += copy(b[w:], b[r:r+h.size])
 			}
@@ -184,11 +234,10 @@ func (s *Session) read(from Side, piece []byte) {
 	case len(d.gathered) > 0:
 		s.text(from, append(d.gathered, d.tail...))
 	}
-	if d.lost {
-		d.lost = false
-	} else if d.message == opBinary && d.lostBinary > 0 {
+	if d.message == opBinary && d.lostBinary > 0 {
 		d.lostBinary--
 	}
+	d.lost = false
 	d.message, d.gathered, d.tail = 0, nil, nil
 }
 
@@ -261,6 +310,10 @@ func (s *Session) text(from Side, b []byte) {
 	s.streams[from].attachments += p.attachments
 	switch {
 	case p.kind == sioConnect && from == Client:
+		if len(s.asks)+len(s.spaces) >= mostSpaces || len(p.data) > mostAuth {
+			s.stays = true
+			return
+		}
 		n := Namespace{Name: p.namespace}
 		if len(p.data) > 0 {
 			n.auth = bytes.Clone(p.data)
@@ -270,7 +323,7 @@ func (s *Session) text(from Side, b []byte) {
 		s.connected(p)
 	case p.kind == sioDisconnect, p.kind == sioConnectError:
 		s.asks, s.spaces = s.forgotten(s.asks, p.namespace), s.forgotten(s.spaces, p.namespace)
-		if s.unlearned {
+		if s.unlearned && len(s.left) < mostSpaces && !slices.Contains(s.left, p.namespace) {
 			s.left = append(s.left, p.namespace)
 		}
 		s.acks = slices.DeleteFunc(s.acks, func(a ack) bool { return a.namespace == p.namespace })
@@ -304,8 +357,11 @@ func (s *Session) connected(p packet) {
 	s.spaces = append(s.forgotten(s.spaces, p.namespace), n)
 }
 
-// event notes an event that has passed.
+// event notes an event that has come, unless it does not pass.
 func (s *Session) event(from Side, p packet) {
+	if s.streams[from].drops {
+		return
+	}
 	if p.hasID {
 		if len(s.acks) < mostAcks {
 			s.acks = append(s.acks, ack{1 - from, p.namespace, p.id})
@@ -316,9 +372,17 @@ func (s *Session) event(from Side, p packet) {
 	if from == Client {
 		return
 	}
-	if o, _, ok := offset(p.data); ok && !p.hasID {
-		s.got.add(event{offset: o})
-	} else if n := len(p.data); n > 0 { // one that asks for an acknowledgement, or is volatile
-		s.got.add(event{text: maphash.Bytes(seed, p.data[:n-1])})
+	if p.hasID { // the new node counts anew
+		s.turn.stale = slices.DeleteFunc(s.turn.stale, func(a ack) bool { return a == ack{Client, p.namespace, p.id} })
 	}
+	var e event
+	if o, _, ok := offset(p.data); ok && !p.hasID {
+		e.offset = o
+	} else if n := len(p.data); n > 0 { // one that asks for an acknowledgement, or is volatile
+		e.text = hash(p.namespace, p.data[:n-1])
+	} else {
+		return
+	}
+	s.got.add(e)
+	s.turn.collect(e)
 }

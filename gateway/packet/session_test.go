@@ -121,13 +121,15 @@ func TestSettled(t *testing.T) {
 // TestTurn goes through a whole change of the node.
 func TestTurn(t *testing.T) {
 	k := connected(t)
-	k.says(packet.Node, `42["n",1,"1000-0"]`, `42["n",2,"1001-0"]`, `42["n",3,"1002-1"]`, `422["q"]`)
-	k.says(packet.Client, `432["a"]`)
+	k.says(packet.Node, `42["n",1,"1000-0"]`, `42["n",2,"1001-0"]`, `42["n",3,"1002-1"]`)
 	k.says(packet.Node, "2")
 	k.is("newest", k.Newest(), "1002-1")
 
 	k.Stop()
 	k.is("stopped", k.says(packet.Client, `42["late"]`, "3"), "")
+	k.Mark("m")
+	k.is("a question", k.says(packet.Node, `422["q"]`), `422["q"]`)
+	k.is("the mark", k.says(packet.Node, `42["sidway:mark","m","1002-3"]`), "")
 	k.is("barrier", read(t, k.Barrier([8]byte{'n', 'o', 'n', 'c', 'e'}, mask)), "9:nonce\x00\x00\x00")
 	k.is("before the pong", k.says(packet.Node, `42["n",4,"1003-0"]`)+fmt.Sprint(k.Passed()), `42["n",4,"1003-0"]false`)
 	k.is("another pong", k.sends(packet.Node, packet.AppendFrame(nil, pong, packet.Node, []byte("else"), mask)), "10:else")

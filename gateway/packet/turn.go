@@ -3,7 +3,6 @@ package packet
 import (
 	"bytes"
 	"encoding/json"
-	"hash/maphash"
 	"slices"
 )
 
@@ -17,22 +16,22 @@ import (
 //	Continue    what was kept goes to the new node
 //	Finish      what the new node may have sent again has come
 type turn struct {
-	stops   bool     // the client's next message is kept
-	kept    []byte   // of the client
-	mark    string   // what the event says that is to come through the stream; "": none is awaited
-	marked  bool     // it has come
-	nonce   []byte   // of the barrier's ping; nil: none is awaited
-	passed  bool     // its pong has come
-	leaves  bool     // the old node is asked to close
-	joins   bool     // the new node has not answered all CONNECTs
-	refused bool     // it has refused one
-	renewed int      // namespaces in which the client was given a new session
-	pongs   int      // of the client that answer no ping of the present node
-	stale   []ack    // of the client to the node before
-	again   []event  // what the client had got, which the new node may send again
-	resends bool     // that, and what it has sent, may still come
-	texts   []uint64 // of what it has got without an offset
-	binary  int      // attachments to come of events that do not pass
+	stops    bool     // the client's next message is kept
+	kept     []byte   // of the client
+	mark     string   // what the event says that is to come through the stream; "": none is awaited
+	marked   bool     // it has come
+	nonce    []byte   // of the barrier's ping; nil: none is awaited
+	passed   bool     // its pong has come
+	leaves   bool     // the old node is asked to close
+	joins    bool     // the new node has not answered all CONNECTs
+	refused  bool     // it has refused one
+	renewed  int      // namespaces in which the client was given a new session
+	pongs    int      // of the client that answer no ping of the present node
+	stale    []ack    // of the client to the node before
+	collects bool     // what the client gets is remembered, beyond the ring
+	resends  bool     // the new node may send it again
+	again    []Offset // of what the client has got
+	texts    []uint64 // of what it has got without an offset
 }
 
 // filters reports whether some frames of a side do not pass.
@@ -40,7 +39,7 @@ func (t *turn) filters(from Side) bool {
 	if from == Client {
 		return t.pongs > 0 || len(t.stale) > 0
 	}
-	return t.mark != "" || t.nonce != nil || t.leaves || t.joins || t.resends || t.binary > 0
+	return t.mark != "" || t.nonce != nil || t.leaves || t.joins || t.resends
 }
 
 // Stop has the client's messages kept from the next one on.
@@ -59,7 +58,8 @@ const MarkEvent = "sidway:mark"
 // Mark waits for an event with MarkEvent's name and this argument. What a node may send again from its entry on is remembered.
 func (s *Session) Mark(says string) {
 	s.turn.mark, s.turn.marked = says, false
-	s.got = ring{events: slices.DeleteFunc(s.got.events, func(e event) bool { return e.text != 0 })}
+	s.turn.remember(s.got.events)
+	s.turn.texts = nil // which came before the mark
 }
 
 // Marked reports whether it has come: the node has sent the client all that stood in front of it in the stream.
@@ -90,6 +90,7 @@ func (s *Session) Left() bool {
 	}
 	client := &s.streams[Client] // what the old node has got half of goes to no other
 	client.drops, client.lost, client.lostBinary = client.done < client.frame.length, client.message != 0, client.attachments
+	t.pongs, t.stale = s.pings, nil
 	for _, a := range s.acks {
 		if a.of == Client {
 			t.stale = append(t.stale, a)
@@ -106,7 +107,10 @@ func (s *Session) Left() bool {
 func (s *Session) Rejoin(o Offset, mask [4]byte) (out []byte) {
 	t := &s.turn
 	t.refused, t.renewed = false, 0
-	t.again, t.texts, t.resends = slices.Clone(s.got.events), s.got.texts(), true
+	if t.resends = true; !t.collects { // its node has crashed: none that restores it then sends what has no offset again
+		t.remember(s.got.events)
+		t.texts = nil
+	}
 	for i := range s.spaces {
 		n := &s.spaces[i]
 		s.asks = append(s.forgotten(s.asks, n.Name), *n)
@@ -130,13 +134,15 @@ func (s *Session) AtBoundary(side Side) bool { return s.streams[side].between() 
 // to a ping of the old node, not pass.
 func (s *Session) Heartbeat() []byte {
 	s.pings++
-	s.turn.pongs = s.pings
+	s.turn.pongs++
+	s.turn.joins = false
 	return []byte{finBit | opText, 1, eioPing}
 }
 
 // Finish ends the turn: nothing comes any more that was sent before.
 func (s *Session) Finish() {
-	s.turn.joins, s.turn.resends, s.turn.again, s.turn.texts, s.turn.binary, s.turn.mark = false, false, nil, nil, 0, ""
+	t := &s.turn // a mark that has not come is still waited for
+	t.joins, t.resends, t.collects, t.again, t.texts = false, false, false, nil, nil
 }
 
 // withholds reports whether a frame, whose payload is here whole, does not pass.
@@ -148,13 +154,7 @@ func (s *Session) withholds(from Side, payload []byte) bool {
 		return true
 	case h.op == opClose && from == Node:
 		return t.leaves
-	case h.isControl() || !h.fin || h.op == opContinue:
-		return false
-	case h.op == opBinary:
-		if from == Node && t.binary > 0 {
-			t.binary--
-			return true
-		}
+	case h.op != opText:
 		return false
 	case from == Client:
 		return s.withholdsOfClient(s.clear(from, payload))
@@ -192,7 +192,7 @@ func (s *Session) withholdsOfNode(b []byte) bool {
 	switch {
 	case !ok:
 		return false
-	case t.joins && p.kind == sioConnectError:
+	case t.joins && p.kind == sioConnectError && slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.Name == p.namespace }):
 		t.refused = true
 		return true
 	case t.joins && p.kind == sioConnect:
@@ -206,16 +206,37 @@ func (s *Session) withholdsOfNode(b []byte) bool {
 		return true
 	}
 	o, end, found := offset(p.data)
-	if !t.resends || !found || !s.got.has(o) && !t.takeText(p.data[:end]) {
+	if !t.resends || !found || !slices.Contains(t.again, o) && !t.takeText(p.namespace, p.data[:end]) {
 		return false
 	}
-	t.binary += p.attachments
+	s.streams[Node].lostBinary += p.attachments
 	return true
 }
 
+// mostAgain bounds what is remembered while a session goes from one node to another.
+const mostAgain = 4096
+
+// remember remembers events that the client has got, from now on all.
+func (t *turn) remember(events []event) {
+	t.collects, t.again, t.texts = true, nil, nil
+	for _, e := range events {
+		t.collect(e)
+	}
+}
+
+func (t *turn) collect(e event) {
+	switch {
+	case !t.collects || len(t.again)+len(t.texts) >= mostAgain:
+	case e.text != 0:
+		t.texts = append(t.texts, e.text)
+	default:
+		t.again = append(t.again, e.offset)
+	}
+}
+
 // takeText reports whether the client has got an event without an offset, and forgets one.
-func (t *turn) takeText(text []byte) bool {
-	i := slices.Index(t.texts, maphash.Bytes(seed, text))
+func (t *turn) takeText(namespace string, text []byte) bool {
+	i := slices.Index(t.texts, hash(namespace, text))
 	if i < 0 {
 		return false
 	}

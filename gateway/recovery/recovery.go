@@ -28,7 +28,7 @@ const (
 	lastPause  = 16 * time.Millisecond
 	// keptTime is how long a node may take to write a session that its client has left.
 	keptTime = 5 * time.Second
-	// writtenTime is how long it may take to write one again that Redis has already. Nodes that write sessions when they change do not.
+	// writtenTime is how long it may take to write one again whose node has crashed, where Redis has it already.
 	writtenTime = 50 * time.Millisecond
 )
 
@@ -84,12 +84,18 @@ func (s *Store) Mark(ctx context.Context, namespace, socket string, event ...str
 // noteTime is for how long notes of a session that polls are kept.
 const noteTime = 10 * time.Minute
 
-func noteKey(sid string) string { return "sidway:session:" + sid }
+func noteKey(sid string) string { return "sidway-notes:" + sid }
+
+// mostNotes is how many of a session are kept.
+const mostNotes = 32
 
 // Note keeps what is to be known of a session that polls when it goes on by WebSocket, by name.
 func (s *Store) Note(ctx context.Context, sid string, notes map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, opTime)
+	ctx, cancel := context.WithTimeout(ctx, opTime/4) // a poll waits for it
 	defer cancel()
+	if n, err := s.client.HLen(ctx, noteKey(sid)).Result(); err != nil || n > mostNotes {
+		return err
+	}
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, noteKey(sid), notes)
 		p.PExpire(ctx, noteKey(sid), noteTime)
@@ -149,8 +155,9 @@ func (s *Store) Kept(ctx context.Context, pids []string) (Kept, error) {
 // Await waits until the sessions have been written since before was true, for so long, 0 for as long as a node may take. A session that was
 // kept before need not be written again. ErrNotKept, where they have not.
 func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience time.Duration) error {
+	unwritten := writtenTime
 	if patience == 0 {
-		patience = keptTime
+		patience, unwritten = keptTime, time.Second
 	}
 	began, pause := time.Now(), firstPause
 	for {
@@ -167,7 +174,7 @@ func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience 
 			written = written && is && (!had || (left-was+time.Since(before.at)).Abs() > sameLeft)
 		}
 		switch waited := time.Since(began); {
-		case written, all && waited > writtenTime:
+		case written, all && waited > unwritten:
 			return nil
 		case waited > patience:
 			return ErrNotKept

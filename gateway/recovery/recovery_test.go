@@ -105,7 +105,7 @@ func TestNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if ttl := c.PTTL(ctx, "sidway:session:sid").Val(); ttl <= 0 || ttl > 10*time.Minute {
+	if ttl := c.PTTL(ctx, "sidway-notes:sid").Val(); ttl <= 0 || ttl > 10*time.Minute {
 		t.Errorf("kept for %v", ttl)
 	}
 	if got, err := s.Notes(ctx, "sid"); err != nil || len(got) != 2 || got["node /"] != "40{}" {

@@ -1,10 +1,13 @@
 package tunnel
 
-import "bytes"
+import (
+	"bytes"
+	"sync/atomic"
+)
 
 // Follower sees and changes what a tunnel carries, and may give it another node. Its methods are called on the tunnel's loop.
 type Follower interface {
-	// Begin is called first, with the tunnel.
+	// Begin is called first, with the tunnel. Pass is not called for Options.ToClient.
 	Begin(Line)
 	// Pass is given what has come from the client (0) or the node (1), which it may change in place, and returns what goes to the other
 	// side.
@@ -17,8 +20,8 @@ type Follower interface {
 // Line is a tunnel for its Follower. Its methods are for the tunnel's loop; those that write may end the tunnel.
 type Line struct{ t *tunnel }
 
-// Ended reports whether the tunnel is no more.
-func (l Line) Ended() bool { return l.t.gone }
+// Ended reports whether the tunnel is no more, or is about to end.
+func (l Line) Ended() bool { return l.t.gone || l.t.directions[1].eof || l.t.directions[1].over }
 
 // ClientEnded reports whether the client has ended its side.
 func (l Line) ClientEnded() bool { return l.t.directions[0].eof || l.t.directions[0].over }
@@ -63,16 +66,16 @@ func (l Line) Abandon() {
 }
 
 // Replace puts a connection to another node, by which LenOf and EndSome know the tunnel from now on, in the place of the one that there
-// is, which is closed.
-func (l Line) Replace(s Socket, node any) {
+// is, which is closed. heard counts what it says, as Options.Heard.
+func (l Line) Replace(s Socket, node any, heard *atomic.Uint64) {
 	t := l.t
+	t.said = heard
 	t.loseNode()
 	t.roster.rehome(t, node)
 	t.fds[1], t.tokens[1] = s.FD, s.Token
 	t.loop.HandOver(s.Token, t, 1)
 	t.nodeless, t.closes, t.pinged = false, false, 0
-	t.directions[1] = direction{waiting: t.directions[1].waiting, borrowed: t.directions[1].borrowed, passed: t.directions[1].passed, blocked: t.directions[1].blocked}
-	t.directions[1].readable, t.directions[1].hup = s.Readable || s.Hup, s.Hup
+	t.directions[1].readable, t.directions[1].hup = s.Readable || s.Hup, s.Hup // an end that was ordered stays
 	t.loop.Yield(&t.Timer)
 }
 
@@ -90,7 +93,7 @@ func (l Line) End(why Cause) {
 
 // loseNode closes the node's connection, and what waits for it is dropped. The client is not read until there is another one.
 func (t *tunnel) loseNode() {
-	if t.nodeless {
+	if t.nodeless || t.gone {
 		return
 	}
 	t.nodeless, t.held = true, true

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 	"syscall"
@@ -118,9 +119,7 @@ func (t *tunnel) begin() {
 	t.arm()
 	if t.follow != nil {
 		t.follow.Begin(Line{t})
-		for i := range t.directions { // what came early has not been seen yet
-			t.directions[i].waiting = t.follow.Pass(i, t.directions[i].waiting)
-		}
+		t.directions[0].waiting = t.follow.Pass(0, t.directions[0].waiting) // what came early for the client is known
 	}
 	t.obey()
 }
@@ -254,6 +253,10 @@ func (t *tunnel) write(i int, b []byte) {
 	switch rest := b[max(n, 0):]; {
 	case err != nil && err != sock.Again:
 		t.refused(i, err)
+	case len(rest) > largeBuffer: // a follower has held more back than is read at once
+		w.waiting = bytes.Clone(rest)
+		w.blocked = t.loop.Now()
+		t.arm()
 	case len(rest) > 0:
 		w.borrowed = t.buffers.lend(len(rest))
 		w.waiting = (*w.borrowed)[:copy(*w.borrowed, rest)]
@@ -297,7 +300,7 @@ func (t *tunnel) giveBack(w *direction) {
 // refused ends a way whose other side is gone. The opposite way goes on: a peer that closed may have sent bytes before, which
 // still wait to be read.
 func (t *tunnel) refused(i int, err error) {
-	if i == 0 && t.follow != nil && !t.directions[1].eof { // its end has not been read yet
+	if i == 0 && t.follow != nil && !t.directions[1].eof && !t.directions[1].over { // its end has not been read yet
 		t.giveBack(&t.directions[0])
 		t.held = true
 		return

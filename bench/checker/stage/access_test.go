@@ -17,7 +17,7 @@ func TestAccessLines(t *testing.T) {
 	const head = `10.99.0.1:51918 [29/Nov/2026:01:15:03.232] clients nodes/`
 	for line, want := range map[string]Answer{
 		head + `n3 0/0/50/28/78 200 177 - - ---- 20/20/19/8/0 0/0 {JNlsqgt8KPtB5wAAAAAAAAAD} "GET /socket.io/?EIO=4 HTTP/1.1"`: {Node: "n3", SID: "JNlsqgt8KPtB5wAAAAAAAAAD", Status: 200},
-		head + `<NOSRV> 0/5001/-1/-1/5001 503 217 - - sQ-- 20/20/19/8/0 0/0 {} "GET /socket.io/?EIO=4 HTTP/1.1"`:                {Status: 503},
+		head + `<NOSRV> 0/5001/-1/-1/5001 503 217 - - sQ-- 20/20/19/8/0 0/0 {} "GET /socket.io/?EIO=4 HTTP/1.1"`:               {Status: 503},
 	} {
 		if got, ok := haproxyAnswer(line); !ok || got != want {
 			t.Errorf("%s: %+v", line, got)
