@@ -536,7 +536,9 @@ func (m *move) tell() {
 	f := m.f
 	f.route.metrics.moved(m.crash, m.outcome)
 	f.route.moves.ended(m.outcome, time.Now())
-	if m.outcome == moveBusy || m.outcome == moveSilent { // which is the session's or its node's
+	if m.outcome == moveDone {
+		f.failed.Store(0)
+	} else {
 		f.failed.Add(1)
 	}
 	f.ordered.Store(false)

@@ -132,11 +132,12 @@ func (m *move) start() {
 func (g *Gateway) moveSessions(n *cluster.Node, count int, why cluster.Removal) (begun int) {
 	for _, each := range g.tunnels.Followers(n.Key()) {
 		f := each.(*follower)
-		stuck := f.failed.Load() >= mostMoveTries || f.route.moves.paused()
+		paused := f.route.moves.paused()
+		stuck := paused || f.failed.Load() >= mostMoveTries && why != cluster.Unload
 		if begun == count {
 			break
 		}
-		if stuck && why == cluster.Unload || !f.ordered.CompareAndSwap(false, true) {
+		if paused && why == cluster.Unload || !f.ordered.CompareAndSwap(false, true) {
 			continue
 		}
 		begun++
