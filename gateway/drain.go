@@ -33,7 +33,7 @@ func (d *driver) endPolls(n *cluster.Node, count int, why engineio.Cause) (ended
 		if ended == count {
 			break
 		}
-		if c.pollWaits() && c.x.Node.Key() == n.Key() {
+		if c.pollWaits() && !c.x.searches && c.x.Node.Key() == n.Key() { // of a search it is not known whether the session is there
 			c.endSession(why)
 			ended++
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // apart are two replicas before the same nodes, the second of which cannot ask the store.
@@ -179,6 +180,18 @@ func TestSearchOutlivesANode(t *testing.T) {
 	away := startGateway(t, withNodes(nodes...), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}))
 	for i := range 10 { // the nodes are asked in any order
 		dial(t, away.addr).expect(get(pollTarget(fmt.Sprint("sid", i))), 200, "6")
+	}
+}
+
+// A drain does not end a session that is looked for at the drained node: it may live elsewhere.
+func TestDrainLeavesASearch(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { <-c.gone })
+	away := startGateway(t, withNodes(node), withStore(&wrapStore{Store: affinity.NewMemory(1), away: true}))
+	dial(t, away.addr).send(get(pollTarget("sid")))
+	eventually(t, "the node is asked", func() bool { return away.metric("sidway_leases", "n1") == 1 })
+	if n := away.EndSessions(away.clusters[0].Node("n1"), 1, cluster.Drain); n != 0 {
+		t.Errorf("%d sessions were ended", n)
 	}
 }
 
