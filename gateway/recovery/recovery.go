@@ -161,12 +161,9 @@ func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience 
 	}
 	began, pause := time.Now(), firstPause
 	for {
-		now, err := s.Kept(ctx, pids)
-		if err != nil {
-			return err
-		}
+		now, err := s.Kept(ctx, pids) // one that was late says nothing of the next
 		kept := now.left
-		all, written := true, true
+		all, written := err == nil, err == nil
 		for _, pid := range pids {
 			left, is := kept[pid]
 			was, had := before.left[pid]
@@ -176,6 +173,8 @@ func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience 
 		switch waited := time.Since(began); {
 		case written, all && waited > unwritten:
 			return nil
+		case waited > patience && err != nil:
+			return err
 		case waited > patience:
 			return ErrNotKept
 		}

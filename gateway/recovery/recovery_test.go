@@ -91,8 +91,13 @@ func TestAwait(t *testing.T) {
 	if _, err := await(0, before, "new", "old"); err != nil {
 		t.Errorf("both are written: %v", err)
 	}
+	server.Pause()
+	time.AfterFunc(100*time.Millisecond, server.Resume)
+	if _, err := await(0, before, "new", "old"); err != nil {
+		t.Errorf("Redis was away for a moment: %v", err)
+	}
 	server.Kill()
-	if _, err := await(0, before, "new"); err == nil || errors.Is(err, recovery.ErrNotKept) {
+	if _, err := await(20*time.Millisecond, before, "new"); err == nil || errors.Is(err, recovery.ErrNotKept) {
 		t.Errorf("Redis is away: %v", err)
 	}
 }
