@@ -72,7 +72,7 @@ func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSi
 		listens = append(listens, m.replicas[len(m.replicas)-1].listen)
 	}
 	m.front = startFront(t, listens...)
-	sessions := moveNumber(t, "MOVE_SESSIONS", 40)
+	sessions := moveNumber(t, "MOVE_SESSIONS", 20)
 	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions), Rooms: max(2, sessions/10), Period: movePeriod}
 	m.begin(t)
 	return m
