@@ -91,10 +91,8 @@ func (r *roster) Followers(node any) (all []Follower) {
 func (r *roster) Follower(id string) (f Follower, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for t := range r.all {
-		if t.id == id && id != "" {
-			return t.follow, true
-		}
+	if t := r.find(id); t != nil {
+		return t.follow, true
 	}
 	return nil, false
 }
@@ -117,12 +115,20 @@ func (r *roster) LenOf(node any) int {
 func (r *roster) Find(id string) (node any, began time.Time, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for t := range r.all {
-		if t.id == id && id != "" {
-			return t.node, t.began, true
-		}
+	if t := r.find(id); t != nil {
+		return t.node, t.began, true
 	}
 	return nil, time.Time{}, false
+}
+
+// find needs mu.
+func (r *roster) find(id string) *tunnel {
+	for t := range r.all {
+		if t.id == id && id != "" {
+			return t
+		}
+	}
+	return nil
 }
 
 // EndSome ends up to n tunnels to a node that nobody follows as Shutdown does, in no particular order, and returns how many it has told to

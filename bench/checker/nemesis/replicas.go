@@ -86,11 +86,7 @@ func handOver(ctx context.Context, r *Run) error {
 	if err := p.Signal(syscall.SIGUSR2); err != nil {
 		return err
 	}
-	fresh, err := r.come(few)
-	if err != nil {
-		return err
-	}
-	if _, err := fresh.connected(ctx); err != nil {
+	if err := r.fewCome(ctx); err != nil {
 		return err
 	}
 	// HAProxy's first process is a master, which stays.
@@ -110,6 +106,16 @@ func handOver(ctx context.Context, r *Run) error {
 	return nil
 }
 
+// fewCome has a few clients more connect, and waits until they have.
+func (r *Run) fewCome(ctx context.Context) error {
+	fresh, err := r.come(few)
+	if err != nil {
+		return err
+	}
+	_, err = fresh.connected(ctx)
+	return err
+}
+
 // reloadBadly has all replicas read settings that are no good.
 func reloadBadly(ctx context.Context, r *Run) error {
 	i := r.begin(history.Injury{Fault: "bad-reload", Excuses: history.Nobody})
@@ -125,11 +131,7 @@ func reloadBadly(ctx context.Context, r *Run) error {
 			return err
 		}
 	}
-	fresh, err := r.come(few)
-	if err != nil {
-		return err
-	}
-	if _, err := fresh.connected(ctx); err != nil {
+	if err := r.fewCome(ctx); err != nil {
 		return err
 	}
 	if err := r.back(ctx, i, 3*time.Second); err != nil {
@@ -248,11 +250,7 @@ func jumpClock(ctx context.Context, r *Run) error {
 		if err := r.Stage.Clock(by); err != nil {
 			return err
 		}
-		fresh, err := r.come(few)
-		if err != nil {
-			return err
-		}
-		if _, err := fresh.connected(ctx); err != nil {
+		if err := r.fewCome(ctx); err != nil {
 			return err
 		}
 		if err := Sleep(ctx, 3*time.Second); err != nil {
