@@ -69,7 +69,13 @@ func startRestorers(t *testing.T, count int) (*site, *affinitytest.Redis, []*res
 	var configs []cluster.Config
 	for i := range count {
 		n := &restorer{t: t, name: fmt.Sprintf("n%d", i+1), redis: server.Client(), sockets: map[*socket]bool{}}
-		n.server = httptest.NewServer(n)
+		n.server = httptest.NewUnstartedServer(n)
+		if encrypted {
+			n.server.TLS = serverTLS.Clone()
+			n.server.StartTLS()
+		} else {
+			n.server.Start()
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		n.work.Go(func() { n.follow(ctx) })
 		t.Cleanup(func() {
@@ -79,7 +85,7 @@ func startRestorers(t *testing.T, count int) (*site, *affinitytest.Redis, []*res
 			n.work.Wait()
 		})
 		nodes = append(nodes, n)
-		configs = append(configs, cluster.Config{Name: n.name, Address: n.server.Listener.Addr().String(), Weight: 1})
+		configs = append(configs, cluster.Config{Name: n.name, Address: n.server.Listener.Addr().String(), Weight: 1, TLS: nodeTLS()})
 	}
 	store := recovery.New(server.Client(), "socket.io", "sio:session:")
 	s := startGateway(t, func(o *siteOptions) {
@@ -258,7 +264,8 @@ func (s *site) join() *member {
 		s.clusters[0].SetDraining(n, true)
 		defer s.clusters[0].SetDraining(n, false)
 	}
-	c, _, err := websocket.Dial(s.t.Context(), "ws://"+s.addr+"/socket.io/?EIO=4&transport=websocket", nil)
+	dial := http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}}
+	c, _, err := websocket.Dial(s.t.Context(), ownScheme+"://"+s.addr+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPClient: &dial})
 	if err != nil {
 		s.t.Fatal(err)
 	}
