@@ -33,6 +33,9 @@ var attacks = []struct {
 	{"CVE-2026-69185", "attachments", "PARSER=socket.io-parser-4.2.2", attachments(`450-["a"]`), 400, "held"},
 	{"CVE-2023-32695", "event-name", "PARSER=socket.io-parser-4.2.2", posts("text/plain", "40", `42[{"toString":"a"}]`), 400, "TypeError"},
 	{"CVE-2023-32695 where the handshake asked for JSONP", "attachments", "PARSER=socket.io-parser-4.2.2", postsOf("&j=0", "text/plain", "d=40", `d=42[{"toString":"a"}]`), 400, "TypeError"},
+	{"CVE-2026-33151 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`451e9-["a",{"_placeholder":true,"num":0}]`), 101, "held"},
+	{"CVE-2026-69185 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`450-["a"]`), 101, "held"},
+	{"CVE-2023-32695 by WebSocket", "event-name", "PARSER=socket.io-parser-4.2.2", frames(`42[{"toString":"a"}]`), 101, "TypeError"},
 	{"CVE-2023-31125", "", "ENGINE=engine.io-6.4.1", upgradeToUnknown, 400, "TypeError"},
 	{"CVE-2022-21676", "", "ENGINE=engine.io-6.1.0", sends(webSocketHead("transport=websocket", "") + "\xf1\x80\x00\x00\x00\x00"), 101, "RangeError"},
 	{"CVE-2024-37890", "", "WS=ws-8.17.0", sends(webSocketHead("transport=websocket", strings.Repeat("a:\r\n", 2001))), 431, "TypeError"},
@@ -99,6 +102,33 @@ func postsOf(query, contentType string, bodies ...string) attack {
 // attachments is an attack by a packet and more attachments than any packet should have.
 func attachments(packet string) attack {
 	return posts("text/plain", "40", packet, strings.TrimSuffix(strings.Repeat("bAAAA\x1e", 50), "\x1e"))
+}
+
+// frames is an attack by a packet and more attachments than any packet should have, on a WebSocket. It waits for the end of that.
+func frames(packet string) attack {
+	return func(ctx context.Context, t *testing.T, address string) int {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ws, answer, err := websocket.Dial(ctx, "ws://"+address+"/socket.io/?EIO=4&transport=websocket", nil)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		defer ws.CloseNow()
+		for _, text := range []string{"40", packet} {
+			_ = ws.Write(ctx, websocket.MessageText, []byte(text)) // its end is seen below
+		}
+		for range 50 {
+			_ = ws.Write(ctx, websocket.MessageBinary, []byte{0, 0, 0})
+		}
+		for err == nil {
+			_, _, err = ws.Read(ctx)
+		}
+		if ctx.Err() == context.DeadlineExceeded {
+			t.Error("the WebSocket does not end")
+		}
+		return answer.StatusCode
+	}
 }
 
 // openAt opens a polling session of EIO 4, with more in the handshake's query, and returns the URL of its requests.
@@ -185,7 +215,7 @@ func TestPublishedDefects(t *testing.T) {
 				return n
 			}
 			n := vulnerable()
-			r := startReplica(t, store.URL(), []*node{n})
+			r := startReplica(t, store.URL(), []*node{n}, "guard: {frames: true}")
 			for range 3 {
 				if got := a.attack(t.Context(), t, r.listen); got != a.status {
 					t.Errorf("through sidway: status %d, want %d", got, a.status)
@@ -208,7 +238,7 @@ func TestPublishedDefects(t *testing.T) {
 			n.comesToHarm(t, a.attack, n.address(), a.harm)
 
 			n = vulnerable()
-			r = startReplica(t, store.URL(), []*node{n}, fmt.Sprintf("guard: {report: [%s]}", a.rule))
+			r = startReplica(t, store.URL(), []*node{n}, fmt.Sprintf("guard: {frames: true, report: [%s]}", a.rule))
 			n.comesToHarm(t, a.attack, r.listen, a.harm)
 			eventually(t, "it is counted as reported", func() bool { return counted(r, "reported") > 0 })
 		})

@@ -26,10 +26,10 @@ var movenodeBinary = sync.OnceValues(func() (string, error) {
 })
 
 // startMoveNode starts a node on a port, 0 for any. Its name is told apart from that of the process before it by `life`.
-func startMoveNode(t *testing.T, k kind, redis string, name, life string, port int) *node {
+func startMoveNode(t *testing.T, k kind, redis string, name, life string, port int, env ...string) *node {
 	t.Helper()
 	c := command{name: name + life, talks: true, argv: []string{"node", "testdata/movenode.mjs"}}
-	c.env = []string{"NODE_NAME=" + name + life, "REDIS=" + redis, "PORT=" + strconv.Itoa(port)}
+	c.env = append(env, "NODE_NAME="+name+life, "REDIS="+redis, "PORT="+strconv.Itoa(port))
 	switch k {
 	case moveGo:
 		c.argv = []string{binaryOf(t, movenodeBinary)}

@@ -84,6 +84,12 @@ func (p *Payload) ResetPost(q Query) {
 	p.post, p.wrapped.kind = true, formField
 }
 
+// ResetPacket makes p ready for a packet of a client that a WebSocket's text carries by itself, in either revision.
+func (p *Payload) ResetPacket() { *p = Payload{form: records, post: true} }
+
+// Seen reports whether the rest of the packet under way has nothing of interest.
+func (p *Payload) Seen() bool { return p.at == passing }
+
 // HasClose reports whether a node's answer to a poll, body, which is whole, holds a close packet: see Payload.
 func HasClose(q Query, body []byte) bool {
 	var p Payload

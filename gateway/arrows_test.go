@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"gateway/keyfile":     {},
 	"gateway/discover":    {"gateway/nodename"},
 	"gateway/guard":       {},
-	"gateway/packet":      {},
+	"gateway/packet":      {"engineio"},
 	"gateway/recovery":    {},
 	"gateway/limits":      {},
 	"gateway/page":        {},

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/sock"
@@ -39,6 +40,8 @@ type driver struct {
 	waiting   int  // moves that wait for that, or for a node
 	toMove    []*follower
 	queued    int // moves that come from toMove and are under way
+
+	payload engineio.Payload // of a packet in a frame
 }
 
 // peer is the address behind a node's name.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,7 @@ type restorer struct {
 	faults  restorerFaults
 	sockets map[*socket]bool
 	got     []string // events of clients
+	pongs   int      // of clients
 	work    sync.WaitGroup
 }
 
@@ -46,6 +49,7 @@ type restorerFaults struct {
 	late    time.Duration // until it keeps a session
 	denies  bool          // CONNECTs
 	hides   bool          // what comes by the stream
+	beats   time.Duration // of its sessions, instead of 25 s
 }
 
 // socket is a session that a node has.
@@ -62,7 +66,7 @@ func (s *socket) say(format string, args ...any) {
 }
 
 // startRestorers starts nodes n1, n2… that share a Redis, and a gateway that moves their sessions.
-func startRestorers(t *testing.T, count int) (*site, *affinitytest.Redis, []*restorer) {
+func startRestorers(t *testing.T, count int, options ...func(*gateway.Route)) (*site, *affinitytest.Redis, []*restorer) {
 	t.Helper()
 	server := affinitytest.StartRedis(t)
 	var nodes []*restorer
@@ -88,11 +92,11 @@ func startRestorers(t *testing.T, count int) (*site, *affinitytest.Redis, []*res
 		configs = append(configs, cluster.Config{Name: n.name, Address: n.server.Listener.Addr().String(), Weight: 1, TLS: nodeTLS()})
 	}
 	store := recovery.New(server.Client(), "socket.io", "sio:session:")
-	s := startGateway(t, func(o *siteOptions) {
-		o.routes = append(o.routes, gateway.Route{
-			Path: "/socket.io/", Recovery: store, Cluster: cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs}),
-		})
-	})
+	r := gateway.Route{Path: "/socket.io/", Recovery: store, MovePatience: 2 * time.Second, Cluster: cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})}
+	for _, option := range options {
+		option(&r)
+	}
+	s := startGateway(t, func(o *siteOptions) { o.routes = append(o.routes, r) })
 	return s, server, nodes
 }
 
@@ -126,6 +130,21 @@ func (n *restorer) events() []string {
 	return slices.Clone(n.got)
 }
 
+// ping pings all its sessions.
+func (n *restorer) ping() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.sockets {
+		s.say("2")
+	}
+}
+
+func (n *restorer) heard() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pongs
+}
+
 func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if n.fault().refuses {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -143,7 +162,8 @@ func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	n.sockets[s] = true
 	n.mu.Unlock()
-	s.say(`0{"sid":%q,"upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, rand.Text()[:20])
+	every := cmp.Or(n.fault().beats, 25*time.Second)
+	s.say(`0{"sid":%q,"upgrades":[],"pingInterval":%d,"pingTimeout":20000,"maxPayload":1000000}`, rand.Text()[:20], every.Milliseconds())
 	n.serve(s)
 	defer s.CloseNow()
 	n.mu.Lock()
@@ -172,7 +192,11 @@ func (n *restorer) serve(s *socket) {
 		switch text := string(b); {
 		case strings.HasPrefix(text, "40"):
 			n.connect(s, b[2:])
-		case strings.HasPrefix(text, "42"):
+		case text == "3":
+			n.mu.Lock()
+			n.pongs++
+			n.mu.Unlock()
+		case strings.HasPrefix(text, "42"), strings.HasPrefix(text, "45"):
 			n.mu.Lock()
 			n.got = append(n.got, text)
 			n.mu.Unlock()
@@ -255,6 +279,7 @@ type member struct {
 	t        testing.TB
 	eio, sid string
 	got      chan string // messages but pings, closed at the end
+	pings    atomic.Int32
 }
 
 // join begins a session on n1.
@@ -280,6 +305,7 @@ func (s *site) join() *member {
 				c.CloseNow()
 				return
 			case string(b) == "2":
+				m.pings.Add(1)
 				m.say("3")
 			default:
 				m.got <- string(b)

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/packet"
 	"github.com/sidway/sidway/gateway/recovery"
 	"github.com/sidway/sidway/gateway/request"
@@ -21,7 +24,8 @@ type home struct {
 	began int32 // for Sessions.Disconnected
 }
 
-// follower follows a session's packets through its tunnel, so that the session can go on at another node: see move.
+// follower follows a session's packets through its tunnel: so that the session can go on at another node (see move), that its node gets none
+// that would harm it, and that a node which stands still for a while does not lose it.
 type follower struct {
 	packet.Session
 	d       *driver
@@ -32,22 +36,37 @@ type follower struct {
 	request []byte // of a direct connect, for another node
 	key     string // that it has
 	began   time.Time
-	learns  bool  // or has done so
-	move    *move // under way; nil: none
+	learns  bool   // or has done so
+	moves   bool   // the session can be moved, as far as its cluster is concerned
+	move    *move  // under way; nil: none
+	client  string // its address
+
+	beat   loop.Timer
+	every  time.Duration // the client is pinged from here; 0: by its node
+	pinged time.Duration // when it was last
 
 	ordered atomic.Bool  // a move has been ordered that has not ended
 	failed  atomic.Int32 // moves that have
 }
 
-// newFollower returns one for the request's tunnel; nil where the cluster's sessions are not moved, or this is none that could be.
+// newFollower returns one for the request's tunnel; nil where the cluster's packets are not read, or this is no session's.
 func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
-	if x.route.Recovery == nil || x.Query.Version != 4 {
+	if !x.route.ReadsFrames() || x.Query.Version == 0 {
 		return nil
 	}
-	var key [16]byte
-	_, _ = rand.Read(key[:])
-	f := &follower{d: d, route: x.route, home: h, began: d.loop.Clock(), key: base64.StdEncoding.EncodeToString(key[:])}
-	f.request = x.AppendReconnect(nil, f.key)
+	f := &follower{d: d, route: x.route, home: h, began: d.loop.Clock(), client: strings.Clone(x.Origin().IP)}
+	f.Guard(f, &d.payload)
+	if x.Query.Version == 4 && x.route.Heartbeat {
+		if f.every = x.PingInterval(); f.every > 0 {
+			f.Shield()
+		}
+	}
+	if f.moves = x.Query.Version == 4 && x.route.Recovery != nil; f.moves {
+		var key [16]byte
+		_, _ = rand.Read(key[:])
+		f.key = base64.StdEncoding.EncodeToString(key[:])
+		f.request = x.AppendReconnect(nil, f.key)
+	}
 	if out := f.Session.Pass(packet.Node, bytes.Clone(x.Early)); len(out) < len(x.Early) {
 		return nil // it has been sent already, half a frame's header
 	}
@@ -69,15 +88,64 @@ func (f *follower) recovery() *recovery.Store {
 }
 
 // Begin implements tunnel.Follower.
-func (f *follower) Begin(l tunnel.Line) { f.line = l }
+func (f *follower) Begin(l tunnel.Line) {
+	f.line = l
+	if f.every > 0 {
+		f.beat.Init(f)
+		f.beatWithin(f.every)
+		if f.Polls() {
+			f.beatWithin(upgradedTime)
+		}
+	}
+}
+
+// upgradedTime is how often is looked whether a client has upgraded. It is pinged then, since nobody knows here when its node did so.
+const upgradedTime = time.Second
+
+func (f *follower) beatWithin(d time.Duration) { f.d.loop.SetTimer(&f.beat, f.d.loop.Now()+d) }
+
+// Expire implements loop.Expirer: the client is to be pinged.
+func (f *follower) Expire() {
+	if f.Polls() {
+		f.beatWithin(upgradedTime)
+		return
+	}
+	f.pinged = f.d.loop.Now()
+	f.beatWithin(f.every)
+	f.line.Send(0, f.Ping())
+}
+
+// Fail implements loop.Failer.
+func (f *follower) Fail() { f.line.EndSoon(tunnel.Failed) }
+
+// Moves implements tunnel.Follower.
+func (f *follower) Moves() bool { return f.moves }
+
+// Inspect implements packet.Inspector.
+func (f *follower) Inspect(found *engineio.Payload) bool {
+	broken, refused := f.route.Judge(found)
+	if broken != 0 && (refused || found.Seen()) {
+		f.d.g.tellHarm(f.route, harm{broken, found.Attachments, f.client, "packet"})
+	}
+	if refused {
+		f.line.EndSoon(tunnel.Refused)
+	}
+	return !refused
+}
 
 // Pass implements tunnel.Follower.
 func (f *follower) Pass(side int, b []byte) []byte {
 	out := f.Session.Pass(packet.Side(side), b)
+	if f.Owes() {
+		f.line.Send(1, f.Answer(newMask()))
+	}
+	if f.every > 0 && f.TakePong() && f.pinged > 0 {
+		f.route.metrics.pong(f.d.loop.Now() - f.pinged)
+	}
 	if f.move != nil {
 		f.d.loop.Yield(&f.move.Timer) // when these are on their way
 	}
-	if f.Upgraded() && !f.learns {
+	if f.moves && f.Upgraded() && !f.learns {
 		f.learn()
 	}
 	return out
@@ -130,11 +198,12 @@ func (f *follower) NodeEnded() bool {
 
 // survives reports whether the session can go on without the node that it has just lost.
 func (f *follower) survives() bool {
-	return !f.d.closed && f.Recovers() && !f.Closed(packet.Node) && !f.Closed(packet.Client) && !f.line.ClientEnded() && f.Left()
+	return f.moves && !f.d.closed && f.Recovers() && !f.Closed(packet.Node) && !f.Closed(packet.Client) && !f.line.ClientEnded() && f.Left()
 }
 
 // ended lets go of what the tunnel has ended with.
 func (f *follower) ended() {
+	f.d.loop.StopTimer(&f.beat)
 	if f.move != nil {
 		f.move.end(moveLeft)
 	}

@@ -20,8 +20,6 @@ import (
 // comes behind the old node is in rejoin.go.
 
 const (
-	// movePatience is how long a session that is to be moved may take until nothing is under way.
-	movePatience = 2 * time.Second
 	// crashPatience is how long a client whose node has crashed is kept until another node takes its session.
 	crashPatience = 10 * time.Second
 	// barrierTime is how long a node may take to answer the ping, and to close.
@@ -100,7 +98,7 @@ func (f *follower) newMove(crash bool) *move {
 	m := &move{f: f, crash: crash, tried: []*cluster.Node{f.home.node}}
 	m.Init(m)
 	f.move = m
-	patience := movePatience
+	patience := f.route.MovePatience
 	if crash {
 		patience, m.began = crashPatience, time.Now()
 	}

@@ -61,7 +61,7 @@ func (g *Gateway) MoveSession(ctx context.Context, sid, to string) (from, now, o
 	switch {
 	case !known:
 		return "", "", "", ErrNoTunnel
-	case !follows:
+	case !follows || !f.moves:
 		return "", "", "", ErrNotMoved
 	case !f.ordered.CompareAndSwap(false, true):
 		return "", "", "", ErrMoving

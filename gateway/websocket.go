@@ -88,7 +88,7 @@ func (c *clientConn) tunnel() {
 		o.Follow = f
 	}
 	o.Done = x.tunnelEnd(sid, c.seat, h, f)
-	if x.Query.Version == 4 { // 0 where it is not Socket.IO's
+	if x.Query.Version == 4 && (f == nil || f.every == 0) { // 0 where it is not Socket.IO's
 		o.Pong = x.route.metrics.pong
 	}
 	o.Idle, o.Grace = x.TunnelIdle()

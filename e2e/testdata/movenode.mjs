@@ -3,7 +3,7 @@
 //   ADAPTER (the module that makes it, if not @socket.io/redis-streams-adapter), PING_INTERVAL, PING_TIMEOUT (ms).
 // It keeps nothing of a session but what the session's own rooms and data hold, as a node must whose sessions come and go.
 // It prints {"port":N}, then answers the lines {"cmd":"stats"}, {"cmd":"publish","rooms":[…],"period":ms,"fault":…}, {"cmd":"hush"},
-// {"cmd":"stop"}.
+// {"cmd":"freeze"} (it stands still, while no ping is unanswered), {"cmd":"stop"}.
 import { createServer } from "node:http";
 import { createClient } from "redis";
 import { Server } from "socket.io";
@@ -66,11 +66,23 @@ function welcome(socket) {
 io.on("connection", welcome);
 io.of("/chat").on("connection", welcome);
 
+const pinged = new Set();
+io.engine.on("connection", (connection) => {
+  connection.on("packetCreate", (packet) => packet.type === "ping" && pinged.add(connection));
+  connection.on("heartbeat", () => pinged.delete(connection));
+  connection.on("close", () => pinged.delete(connection));
+});
+function freeze() {
+  if (pinged.size > 0) setTimeout(freeze, 1);
+  else process.kill(process.pid, "SIGSTOP");
+}
+
 const publisher = new Publisher(io);
 http.listen(Number(env.PORT ?? 0), "127.0.0.1", () => say({ port: http.address().port }));
 serve({
   stats: () => ({ ...stats, ups: ups.report() }),
   publish: (args) => publisher.start(args),
   hush: () => publisher.stop(),
+  freeze: () => (setTimeout(freeze), {}),
   stop: () => ({}),
 });

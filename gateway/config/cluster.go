@@ -69,16 +69,19 @@ func (n Node) TLS() bool { return strings.HasPrefix(n.URL, "https:") }
 // Guard says what is done with requests that would harm nodes of some versions: see package guard.
 type Guard struct {
 	Report         []string // the rules that let them through and only count them
-	MaxAttachments int      // that a packet in a POST may announce
+	MaxAttachments int      // that a packet may announce
+	Frames         bool     // packets in WebSockets are looked at too
 }
 
 // Sessions says what is done with the packets of sessions.
 type Sessions struct {
-	Move     bool   // to other nodes, when theirs is drained or crashes
-	Recovery string // how nodes restore them: streams
-	Redis    string // URL of the Redis that the nodes' adapters use; affinity.redis, as a rule
-	Stream   string // the adapters' streamName
-	Prefix   string // and their sessionKeyPrefix
+	Move      bool          // to other nodes, when theirs is drained or crashes
+	Patience  time.Duration // how long a move may wait until nothing is under way
+	Heartbeat bool          // clients are pinged from here, and nodes' pings answered
+	Recovery  string        // how nodes restore them: streams
+	Redis     string        // URL of the Redis that the nodes' adapters use; affinity.redis, as a rule
+	Stream    string        // the adapters' streamName
+	Prefix    string        // and their sessionKeyPrefix
 }
 
 // CORS is what pages are told for the nodes.

@@ -234,7 +234,9 @@ for itself alone.`),
 		withSample("attachments", "rules that only count what they would refuse, as [attachments, event-name]").
 		withComment("Requests that would harm nodes of some versions are refused; sidway guard list tells which."),
 	one("guard.max_attachments", func(c *Cluster) *int { return &c.Guard.MaxAttachments }, whole(1, 1_000_000)).
-		withDefault(strconv.Itoa(guard.DefaultAttachments), "binary attachments of one packet in a POST, as Node's maxAttachments"),
+		withDefault(strconv.Itoa(guard.DefaultAttachments), "binary attachments of one packet, as Node's maxAttachments"),
+	one("guard.frames", func(c *Cluster) *bool { return &c.Guard.Frames }, parseBool).
+		withDefault("false", "packets in WebSockets are looked at too, which are then not compressed; sessions.move and heartbeat have it so"),
 	object("sessions", func(c *Cluster) **Sessions { return &c.Sessions }, sessionsFields).
 		withSample("", "live sessions go on at another node when theirs is drained or crashes; see docs/moving.md"),
 	object("node_tls", func(c *Cluster) **NodeTLS { return &c.NodeTLS }, nodeTLSFields).
@@ -267,6 +269,10 @@ var corsFields = []field[CORS]{
 
 var sessionsFields = []field[Sessions]{
 	one("move", func(s *Sessions) *bool { return &s.Move }, parseBool).withDefault("false", "their nodes must have connectionStateRecovery and the adapter below"),
+	one("patience", func(s *Sessions) *time.Duration { return &s.Patience }, between(time.Millisecond, longest)).
+		withDefault("2s", "a move waits so long until nothing is under way that only the old node can end, such as an acknowledgement"),
+	one("heartbeat", func(s *Sessions) *bool { return &s.Heartbeat }, parseBool).
+		withDefault("false", "clients on WebSockets are pinged from here, so that a node which stands still for a while loses none"),
 	one("recovery", func(s *Sessions) *string { return &s.Recovery }, oneOf("streams")).
 		withDefault("streams", "@socket.io/redis-streams-adapter, or sidway's Streams for Go"),
 	one("redis", func(s *Sessions) *string { return &s.Redis }, parseRedis).asSecret().

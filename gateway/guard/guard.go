@@ -39,11 +39,11 @@ var about = [rules]About{
 		Saves: "engine.io up to 6.6.6 never answers it, and its connection stays", By: []string{"CVE-2026-59725", "GHSA-r635-g3xr-vw7x"},
 	},
 	Attachments: {
-		ID: "attachments", Stops: "a POST with a packet that announces none, no number, or more than guard.max_attachments binary attachments",
+		ID: "attachments", Stops: "a packet that announces none, no number, or more than guard.max_attachments binary attachments",
 		Saves: "socket.io-parser up to 4.2.6, 3.4.4 and 3.3.5 waits for them and fills its memory", By: []string{"CVE-2026-33151", "CVE-2026-69185"},
 	},
 	EventName: {
-		ID: "event-name", Stops: "a POST with an event whose name is neither text nor a number",
+		ID: "event-name", Stops: "an event whose name is neither text nor a number",
 		Saves: "socket.io-parser up to 4.2.2 and 3.4.2 ends at it", By: []string{"CVE-2023-32695"},
 	},
 }
@@ -94,8 +94,9 @@ const DefaultAttachments = 10
 
 // Policy is what is done for the nodes of one cluster.
 type Policy struct {
-	Report         Set // the rules that only report
-	MaxAttachments int // of one packet; 0: DefaultAttachments
+	Report         Set  // the rules that only report
+	MaxAttachments int  // of one packet; 0: DefaultAttachments
+	Frames         bool // packets in WebSockets are looked at too
 }
 
 // Most is how many attachments a packet may announce.

@@ -50,6 +50,8 @@ type Session struct {
 	got       ring
 	scratch   []byte
 	turn      turn
+	shield    shield
+	sentry    sentry
 }
 
 // stream is one direction.
@@ -64,6 +66,7 @@ type stream struct {
 	attachments int    // binary messages to come that belong to a packet
 	closed      bool   // its Close has come
 	lost        bool   // the rest of the message under way does not pass: another node has the beginning
+	inserted    []byte // passes with the next message
 	lostBinary  int    // nor do so many binary messages
 }
 
@@ -123,83 +126,67 @@ func (s *Session) Recovers() bool {
 	return !s.stays && !slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.PID == "" })
 }
 
-// judged returns what has to be known to say whether a frame at the start of b passes: the beginning of a client's, all of a node's, and of
-// a node's text that comes in several frames the whole. It is not whole where more has to come.
-func judged(from Side, h header, b []byte) (payload []byte, whole bool) {
-	if from == Client {
-		n := int(min(h.length, mostHead))
-		return b[h.size:min(h.size+n, len(b))], len(b) >= h.size+n
-	}
-	if h.length > mostHeld || uint64(len(b)-h.size) < h.length {
-		return nil, false
-	}
-	payload = b[h.size:][:h.length]
-	if h.op != opText || h.fin {
-		return payload, true
-	}
-	payload = bytes.Clone(payload)
-	for !h.fin {
-		b = b[h.size+int(h.length):]
-		next, ok := parseHeader(b)
-		if !ok || next.length > mostHeld || uint64(len(b)-next.size) < next.length {
-			return nil, false
-		}
-		if next.isControl() {
-			next.fin = false
-		} else {
-			payload = append(payload, b[next.size:][:next.length]...)
-		}
-		h = next
-	}
-	return payload, true
-}
-
 // Pass looks at what a side has sent, and returns what goes to the other side. That may begin with what was held back before, and
 // otherwise aliases b, which is changed.
 func (s *Session) Pass(from Side, b []byte) []byte {
 	d := &s.streams[from]
+	if from == Client && s.sentry.refused {
+		return nil
+	}
 	if len(d.held) > 0 {
 		b = append(d.held, b...)
 		d.held = nil
 	}
-	w := 0
+	w, gap := 0, -1 // something is inserted there
 	for r := 0; r < len(b); {
 		if d.done == d.frame.length {
-			if from == Client && s.turn.stops && d.message == 0 {
-				if len(s.turn.kept) < mostKept {
-					s.turn.kept = append(s.turn.kept, b[r:]...)
-				}
+			if gap < 0 && len(d.inserted) > 0 && d.message == 0 {
+				gap = w
+			}
+			if from == Client && s.turn.keeps(d, b[r:]) || !s.begin(from, b[r:]) {
 				break
-			}
-			h, ok := parseHeader(b[r:])
-			said, whole := b[r:], true
-			filters := ok && s.turn.filters(from)
-			if filters {
-				said, whole = judged(from, h, b[r:])
-			}
-			if !ok || !whole && len(b)-r < mostHeld {
-				d.held = bytes.Clone(b[r:])
-				break
-			}
-			d.frame, d.done = h, 0
-			d.drops = d.isLost()
-			if !d.drops && filters && whole && s.withholds(from, said) {
-				d.drops, d.lost = true, !h.fin
 			}
 			if !d.drops {
-				w += copy(b[w:], b[r:r+h.size])
+				w += copy(b[w:], b[r:r+d.frame.size])
 			}
-			r += h.size
+			r += d.frame.size
 		}
 		n := int(min(uint64(len(b)-r), d.frame.length-d.done))
 		piece := b[r : r+n]
+		if from == Client && !s.inspect(piece) {
+			break
+		}
 		s.read(from, piece)
 		if !d.drops {
 			w += copy(b[w:], piece)
 		}
 		r += n
 	}
-	return b[:w]
+	return d.insertAt(gap, b[:w])
+}
+
+// begin begins the frame at the start of b. Where too little of it has come, b is held back.
+func (s *Session) begin(from Side, b []byte) bool {
+	d := &s.streams[from]
+	h, ok := parseHeader(b)
+	said, whole := b, true
+	filters, beats := ok && s.turn.filters(from), ok && s.shield.on && h.isBeat()
+	switch {
+	case filters:
+		said, whole = judged(from, h, b)
+	case beats:
+		whole = len(b) > h.size
+	}
+	if !ok || !whole && len(b) < mostHeld {
+		d.held = bytes.Clone(b)
+		return false
+	}
+	d.frame, d.done = h, 0
+	d.drops = d.isLost()
+	if !d.drops && (beats && s.takesBeat(from, b[h.size]) || filters && whole && s.withholds(from, said)) {
+		d.drops, d.lost = true, !h.fin
+	}
+	return true
 }
 
 // read follows a piece of the frame under way.
@@ -296,7 +283,7 @@ func (s *Session) text(from Side, b []byte) {
 		return
 	}
 	switch {
-	case b[0] == eioPing && from == Node && len(b) == 1:
+	case b[0] == eioPing && from == Node && len(b) == 1 && !s.shield.on:
 		s.pings++
 	case b[0] == eioPong && from == Client && len(b) == 1:
 		s.pings = max(0, s.pings-1)

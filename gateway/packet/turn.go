@@ -42,6 +42,17 @@ func (t *turn) filters(from Side) bool {
 	return t.mark != "" || t.nonce != nil || t.leaves || t.joins || t.resends
 }
 
+// keeps keeps what the client sends behind its last message, once it is stopped.
+func (t *turn) keeps(d *stream, b []byte) bool {
+	if !t.stops || d.message != 0 {
+		return false
+	}
+	if len(t.kept) < mostKept {
+		t.kept = append(t.kept, b...)
+	}
+	return true
+}
+
 // Stop has the client's messages kept from the next one on.
 func (s *Session) Stop() { s.turn.stops = true }
 
@@ -133,9 +144,12 @@ func (s *Session) AtBoundary(side Side) bool { return s.streams[side].between() 
 // Heartbeat returns a ping for the client, for which the time between the pings of two nodes could be too long, and has the answers to it, and
 // to a ping of the old node, not pass.
 func (s *Session) Heartbeat() []byte {
+	s.turn.joins = false
+	if s.shield.on {
+		return nil
+	}
 	s.pings++
 	s.turn.pongs++
-	s.turn.joins = false
 	return []byte{finBit | opText, 1, eioPing}
 }
 
@@ -143,6 +157,37 @@ func (s *Session) Heartbeat() []byte {
 func (s *Session) Finish() {
 	t := &s.turn // a mark that has not come is still waited for
 	t.joins, t.resends, t.collects, t.again, t.texts = false, false, false, nil, nil
+}
+
+// judged returns what has to be known to say whether a frame at the start of b passes: the beginning of a client's, all of a node's, and of
+// a node's text that comes in several frames the whole. It is not whole where more has to come.
+func judged(from Side, h header, b []byte) (payload []byte, whole bool) {
+	if from == Client {
+		n := int(min(h.length, mostHead))
+		return b[h.size:min(h.size+n, len(b))], len(b) >= h.size+n
+	}
+	if h.length > mostHeld || uint64(len(b)-h.size) < h.length {
+		return nil, false
+	}
+	payload = b[h.size:][:h.length]
+	if h.op != opText || h.fin {
+		return payload, true
+	}
+	payload = bytes.Clone(payload)
+	for !h.fin {
+		b = b[h.size+int(h.length):]
+		next, ok := parseHeader(b)
+		if !ok || next.length > mostHeld || uint64(len(b)-next.size) < next.length {
+			return nil, false
+		}
+		if next.isControl() {
+			next.fin = false
+		} else {
+			payload = append(payload, b[next.size:][:next.length]...)
+		}
+		h = next
+	}
+	return payload, true
 }
 
 // withholds reports whether a frame, whose payload is here whole, does not pass.

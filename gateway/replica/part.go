@@ -115,6 +115,9 @@ func (p *part) route() gateway.Route {
 		Store:            sharedMemory{p.memory.Memory, p.cfg.Name, p.kin},
 		OnTaken:          p.taken,
 	}
+	if s := p.cfg.Sessions; s != nil {
+		r.Heartbeat, r.MovePatience = s.Heartbeat, s.Patience
+	}
 	if p.store != nil {
 		r.Store = p.store
 	}
@@ -122,7 +125,7 @@ func (p *part) route() gateway.Route {
 }
 
 func guardOf(c config.Guard) guard.Policy {
-	p := guard.Policy{MaxAttachments: c.MaxAttachments}
+	p := guard.Policy{MaxAttachments: c.MaxAttachments, Frames: c.Frames}
 	for _, id := range c.Report {
 		r, _ := guard.Find(id) // which the configuration has checked
 		p.Report.Add(r)

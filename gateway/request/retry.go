@@ -67,10 +67,10 @@ func (x *Request) Admissible() (engineio.Cause, bool) {
 
 // Inspect looks through the next piece of a POST's body and reports whether the node may get it.
 func (x *Request) Inspect(piece []byte) bool {
-	p := &x.Upload.Payload
-	p.Next(piece, x.Upload.Complete)
-	refused := (p.Opaque || p.Attachments > x.Route.Guard.Most()) && x.breaks(guard.Attachments)
-	return !refused && !(p.OddEvent && x.breaks(guard.EventName))
+	x.Upload.Payload.Next(piece, x.Upload.Complete)
+	broken, refused := x.Route.Judge(&x.Upload.Payload)
+	x.Harm |= broken
+	return !refused
 }
 
 // breaks notes that the request breaks a rule, and reports whether it is refused for that.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/engineio"
@@ -50,11 +51,29 @@ type Route struct {
 	// Recovery knows how the nodes restore sessions: those of Engine.IO 4 on WebSockets go on at another node when they are moved, or their
 	// node crashes. nil: they do not.
 	Recovery *recovery.Store
+	// MovePatience is how long a session that is to be moved may take until nothing is under way.
+	MovePatience time.Duration
+	// Heartbeat is whether sessions of Engine.IO 4 on WebSockets have one heartbeat with the client and another with the node.
+	Heartbeat bool
 	// Store holds this cluster's bindings.
 	Store affinity.Store
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
 	// nil, is called concurrently and must not block.
 	OnTaken func(refused, node string)
+}
+
+// ReadsFrames reports whether packets in WebSockets have to be read.
+func (r *Route) ReadsFrames() bool { return r.Recovery != nil || r.Heartbeat || r.Guard.Frames }
+
+// Judge looks for the rules that a client's packets break, and reports whether its node is not to get them.
+func (r *Route) Judge(found *engineio.Payload) (broken guard.Set, refused bool) {
+	if found.Opaque || found.Attachments > r.Guard.Most() {
+		broken.Add(guard.Attachments)
+	}
+	if found.OddEvent {
+		broken.Add(guard.EventName)
+	}
+	return broken, broken&^r.Guard.Report != 0
 }
 
 // Routes are tried in their order.

@@ -55,6 +55,17 @@ func (x *Request) TunnelIdle() (idle, grace time.Duration) {
 	return otherTunnelIdle, 0
 }
 
+// PingInterval is how often its session's heartbeat comes; 0: it is not known.
+func (x *Request) PingInterval() time.Duration {
+	switch {
+	case x.Kind == Upgrade:
+		return x.Binding.PingInterval
+	case x.Open.SID != "":
+		return x.NewBinding(x.Open).PingInterval
+	}
+	return 0
+}
+
 // Ends is when the request's session has to end, in seconds since 1970: with the token that let it in, or with the one that the upgrade
 // brought, whichever is over first. 0: whenever it does.
 func (x *Request) Ends() int64 {

@@ -12,6 +12,8 @@ type Follower interface {
 	// Pass is given what has come from the client (0) or the node (1), which it may change in place, and returns what goes to the other
 	// side.
 	Pass(side int, b []byte) []byte
+	// Moves reports whether EndSome leaves the tunnel to its Follower. It may be called from any goroutine.
+	Moves() bool
 	// NodeEnded is told that the node's connection has ended, and reports whether another one will come. If so, the client is not read
 	// until then.
 	NodeEnded() bool
@@ -90,6 +92,9 @@ func (l Line) End(why Cause) {
 	t.directions[1].eof = true
 	t.pump()
 }
+
+// EndSoon is End, behind what is being passed.
+func (l Line) EndSoon(why Cause) { l.t.stop(why) }
 
 // loseNode closes the node's connection, and what waits for it is dropped. The client is not read until there is another one.
 func (t *tunnel) loseNode() {

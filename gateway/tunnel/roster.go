@@ -75,12 +75,12 @@ func (r *roster) unlist(t *tunnel) {
 	}
 }
 
-// Followers returns those of a node's tunnels that have not been told to end.
+// Followers returns those of a node's tunnels that EndSome leaves to them and that have not been told to end.
 func (r *roster) Followers(node any) (all []Follower) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for t := range r.nodes[node] {
-		if t.follow != nil && !r.all[t] {
+		if t.follow != nil && t.follow.Moves() && !r.all[t] {
 			all = append(all, t.follow)
 		}
 	}
@@ -131,7 +131,7 @@ func (r *roster) find(id string) *tunnel {
 	return nil
 }
 
-// EndSome ends up to n tunnels to a node that nobody follows as Shutdown does, in no particular order, and returns how many it has told to
+// EndSome ends up to n tunnels to a node that are not left to a Follower as Shutdown does, in no particular order, and returns how many it has told to
 // end. It does not wait for them.
 func (r *roster) EndSome(node any, n int, why Cause) int {
 	r.mu.Lock()
@@ -140,7 +140,7 @@ func (r *roster) EndSome(node any, n int, why Cause) int {
 		if len(some) == n {
 			break
 		}
-		if !r.all[t] && t.follow == nil {
+		if !r.all[t] && (t.follow == nil || !t.follow.Moves()) {
 			r.all[t] = true
 			some = append(some, t)
 		}

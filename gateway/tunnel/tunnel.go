@@ -78,13 +78,14 @@ const (
 	Drained    // the node's sessions are ended: see EndSome
 	NodeSilent // the node does not answer any more: see EndSome
 	Expired    // its Life is over
+	Refused    // the client has sent what its node is not to get: see Line.EndSoon
 	Failed     // any other failure of a connection
 )
 
-var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "node_silent", "token_expired", "error"}
+var causes = [...]string{"none", "client_closed", "node_closed", "client_idle", "blocked", "shutdown", "drained", "node_silent", "token_expired", "guard", "error"}
 
 // String returns the cause as a metric's label: client_closed, node_closed, client_idle, blocked, shutdown, drained, node_silent,
-// token_expired or error.
+// token_expired, guard or error.
 func (c Cause) String() string {
 	if int(c) >= len(causes) {
 		return causes[0]

@@ -1,0 +1,55 @@
+package e2e_test
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+)
+
+// A node stands still for much longer than its heartbeats allow. With sessions.heartbeat no client sees it, and all that was sent comes
+// through; without, all clients do.
+func TestNodeStandsStill(t *testing.T) {
+	for _, shielded := range []bool{true, false} {
+		t.Run(map[bool]string{true: "heartbeat", false: "without"}[shielded], func(t *testing.T) {
+			m := &moveSite{site: &site{redis: affinitytest.StartRedis(t)}, kinds: []kind{moveNode}}
+			n := startMoveNode(t, moveNode, m.redis.Addr(), "n1", "", 0, "PING_INTERVAL=1500", "PING_TIMEOUT=1500")
+			m.nodes = []*node{n}
+			m.publisher = startMoveNode(t, moveNode, m.redis.Addr(), "publisher", "", 0)
+			var settings []string
+			if shielded {
+				settings = append(settings, "sessions: {heartbeat: true}")
+			}
+			r := startReplica(t, m.redis.URL(), m.nodes, settings...)
+			m.replicas = []*replica{r}
+			sessions := moveNumber(t, "MOVE_SESSIONS", 20)
+			m.plan = movePlan{URL: "http://" + r.listen, Modes: moveModes(sessions), Rooms: 2, Period: movePeriod}
+			m.begin(t)
+
+			n.ask(t, map[string]any{"cmd": "freeze"}, &struct{}{})
+			beats := func() int { return r.metric(t, `sidway_heartbeat_seconds_count{cluster="chat"}`) }
+			before := beats()
+			disconnected := func() bool {
+				var report moveReport
+				m.movers.ask(t, map[string]any{"cmd": "stats"}, &report)
+				for _, s := range report.Sessions {
+					if s.Disconnects == 0 {
+						return false
+					}
+				}
+				return true
+			}
+			if shielded {
+				eventually(t, "each client is pinged six times meanwhile", func() bool { return beats()-before > 6*sessions })
+			} else {
+				eventually(t, "all clients are disconnected", disconnected)
+			}
+			n.signal(t, syscall.SIGCONT)
+			m.received(t, 10)
+			report, nodes := m.end(t)
+			if shielded {
+				report.flaws(nodes, false).check(t)
+			}
+		})
+	}
+}
