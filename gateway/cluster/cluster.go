@@ -259,6 +259,9 @@ type Status struct {
 	Panic    bool      // it may be picked although it is unhealthy, since all are that may get sessions at all
 }
 
+// Takes reports whether the node gets new sessions.
+func (s *Status) Takes() bool { return s.Healthy && !s.Ejected && !s.Draining && s.Weight > 0 }
+
 // Statuses returns the status of all nodes, by name.
 func (c *Cluster) Statuses() []Status {
 	c.mu.Lock()

@@ -52,6 +52,16 @@ func (l *loader) checkCluster(c *Cluster, base string) {
 
 func (l *loader) checkSessions(c *Cluster, base string) {
 	s := c.Sessions
+	if s != nil && s.Rebalance > 0 && l.clean(base) {
+		switch {
+		case !s.Move:
+			l.addAt(base+".rebalance", "sessions are not moved here; write move: true too, or take it out")
+		case c.Balance == Hash && l.clean(strings.TrimSuffix(base, ".sessions")+".balance"):
+			l.addAt(base+".rebalance", "with balance: hash each session has its own node, however many others have; take one of the two out")
+		case c.Release.Label != "":
+			l.addAt(base+".rebalance", "it knows nothing of the release's share and would even it out; take one of the two out")
+		}
+	}
 	if s == nil || !s.Move || !l.clean(base) || !l.clean("affinity") {
 		return
 	}

@@ -77,6 +77,7 @@ type Guard struct {
 type Sessions struct {
 	Move      bool          // to other nodes, when theirs is drained or crashes
 	Patience  time.Duration // how long a move may wait until nothing is under way
+	Rebalance float64       // sessions a second that are moved off nodes with more than their share; 0: none
 	Heartbeat bool          // clients are pinged from here, and nodes' pings answered
 	Recovery  string        // how nodes restore them: streams
 	Redis     string        // URL of the Redis that the nodes' adapters use; affinity.redis, as a rule

@@ -2,6 +2,13 @@ package config_test
 
 // clusterProblems goes on where problems ends, with the settings of one cluster.
 var clusterProblems = []problem{
+	{"rebalance without moves", cluster("sessions: {rebalance: 5/s}"), []string{"2: clusters[0].sessions.rebalance: sessions are not moved here; write move: true too, or take it out"}},
+	{"rebalance by hash", cluster("balance: hash\n    sessions: {move: true, rebalance: 5/s, redis: 'redis://a'}"), []string{
+		"3: clusters[0].sessions.rebalance: with balance: hash each session has its own node, however many others have; take one of the two out",
+	}},
+	{"rebalance beside a release", cluster("release: {version: 2, share: 10%}\n    sessions: {move: true, rebalance: 5/s, redis: 'redis://a'}\n    discover: {dns: 'a:1'}"), []string{
+		"3: clusters[0].sessions.rebalance: it knows nothing of the release's share and would even it out; take one of the two out",
+	}},
 	{"hash_by, not hash", cluster("hash_by: client"), []string{"2: clusters[0].hash_by: it is for balance: hash, and balance is least_sessions; write balance: hash, or take it out"}},
 	{"hash_by, near", cluster("hash_by: cooky:user"), []string{`2: clusters[0].hash_by: "cooky:user" is unknown; did you mean cookie?`}},
 	{"hash_by, far", cluster("hash_by: sid"), []string{`2: clusters[0].hash_by: "sid" is unknown; write client, query:NAME, header:NAME or cookie:NAME`}},

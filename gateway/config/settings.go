@@ -269,6 +269,8 @@ var corsFields = []field[CORS]{
 
 var sessionsFields = []field[Sessions]{
 	one("move", func(s *Sessions) *bool { return &s.Move }, parseBool).withDefault("false", "their nodes must have connectionStateRecovery and the adapter below"),
+	rate("rebalance", func(s *Sessions) *float64 { return &s.Rebalance }).
+		withDefault("0", "sessions that are moved off nodes with more than their share, as those have beside a new one, as 20/s; 0 for none"),
 	one("patience", func(s *Sessions) *time.Duration { return &s.Patience }, between(time.Millisecond, longest)).
 		withDefault("2s", "a move waits so long until nothing is under way that only the old node can end, such as an acknowledgement"),
 	one("heartbeat", func(s *Sessions) *bool { return &s.Heartbeat }, parseBool).

@@ -75,8 +75,8 @@ func startUntil(t *testing.T, client redis.UniversalClient, nodes ...string) (re
 	return r, cancel
 }
 
-// end ends sessions of a node as if each ended at once.
-func (r replica) end(n *cluster.Node, count int, _ cluster.Removal) int {
+// end ends sessions of a node as if each ended at once, or moved at once.
+func (r replica) end(n *cluster.Node, count int, why cluster.Removal) int {
 	for _, s := range r.Cluster.Statuses() {
 		if s.Node == n {
 			count = min(count, s.Sessions)
@@ -85,6 +85,11 @@ func (r replica) end(n *cluster.Node, count int, _ cluster.Removal) int {
 	for range count {
 		r.Cluster.Leave(n)
 		n.Release()
+		if why == cluster.Unload {
+			if to, err := r.Cluster.Pick(cluster.Want{Tried: []*cluster.Node{n}}); err == nil {
+				to.Acquire()
+			}
+		}
 	}
 	return count
 }

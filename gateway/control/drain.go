@@ -95,7 +95,7 @@ func (n *Nodes) rate(statuses []cluster.Status) float64 {
 		if d, drains := n.drains(s.Node.Name); drains && n.isOver(d, now) {
 			over++
 		}
-		if s.Healthy && !s.Ejected && !s.Draining {
+		if s.Takes() {
 			taking++
 		}
 	}

@@ -52,8 +52,9 @@ type Nodes struct {
 	agents   map[string]bool // nodes that ask to be drained themselves
 	silent   map[string]*silence
 	ended    map[string]*ended // of nodes whose drain is over its deadline
-	others   map[string]count  // what other replicas have, by node
-	replicas int               // that share the counts with this one
+	uneven   uneven
+	others   map[string]count // what other replicas have, by node
+	replicas int              // that share the counts with this one
 }
 
 // NewNodes returns the nodes of a cluster that is configured so. changed is called after each later change of the cluster's list of

@@ -1,0 +1,79 @@
+package control
+
+import (
+	"fmt"
+
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+const (
+	// evenEnough is by which part of its share a node may have more than that, and leastUneven by how many sessions at least.
+	evenEnough  = 0.1
+	leastUneven = 2
+)
+
+// uneven is how far sessions have been moved off a node that has more than its share.
+type uneven struct {
+	node   string // "": all have their share
+	budget float64
+}
+
+// rebalance moves sessions to other nodes from the one that has most beyond its share, by weight, of all sessions on nodes that take new ones: this
+// replica's part of as many as sessions.rebalance allows within endEvery.
+func (n *Nodes) rebalance(end Ender, tell func(kind, cluster, node, text string)) {
+	n.mu.Lock()
+	rate := 0.0
+	if n.moves() {
+		rate = n.cfg.Sessions.Rebalance
+	}
+	s, over := n.heaviest()
+	switch u := &n.uneven; {
+	case rate == 0 || s.Node == nil:
+		*u = uneven{}
+	case u.node != s.Node.Name:
+		*u = uneven{node: s.Node.Name}
+		defer tell("rebalance", n.Cluster.Name, s.Node.Name,
+			fmt.Sprintf("it has %d sessions, %d more than its share: they move to other nodes, up to %g a second", s.Sessions+s.Others, over, rate))
+	}
+	count := 0
+	if all := int(s.Leases) + n.others[n.uneven.node].leases; n.uneven.node != "" && all > 0 {
+		part := float64(s.Leases) / float64(all)
+		mine := rate * endEvery.Seconds() * part
+		n.uneven.budget = min(n.uneven.budget+mine, 2*mine+1)
+		count = int(min(n.uneven.budget, float64(over)*part+1))
+	}
+	n.mu.Unlock()
+	if count == 0 {
+		return
+	}
+	done := end(s.Node, count, cluster.Unload)
+	n.mu.Lock()
+	n.uneven.budget -= float64(done)
+	n.mu.Unlock()
+}
+
+// heaviest returns the node that has most beyond its share, and how many those are; none where all are close to it. One that sessions are moved off
+// is heavy until it has its share. It needs mu.
+func (n *Nodes) heaviest() (heavy cluster.Status, over int) {
+	statuses := n.Cluster.Statuses()
+	sessions, weight := 0, 0.0
+	for _, s := range statuses {
+		if s.Takes() {
+			sessions, weight = sessions+s.Sessions+s.Others, weight+s.Weight
+		}
+	}
+	for _, s := range statuses {
+		if !s.Takes() {
+			continue
+		}
+		share := float64(sessions) * s.Weight / weight
+		limit := max(leastUneven, share*evenEnough)
+		if s.Node.Name == n.uneven.node {
+			limit = 1
+		}
+		if beyond := float64(s.Sessions+s.Others) - share; beyond >= limit && int(beyond) > over {
+			heavy, over = s, int(beyond)
+		}
+	}
+	return heavy, over
+}
