@@ -40,6 +40,7 @@ type follower struct {
 	moves   bool   // the session can be moved, as far as its cluster is concerned
 	move    *move  // under way; nil: none
 	client  string // its address
+	watches []*watch
 
 	beat   loop.Timer
 	every  time.Duration // the client is pinged from here; 0: by its node
@@ -204,6 +205,9 @@ func (f *follower) survives() bool {
 // ended lets go of what the tunnel has ended with.
 func (f *follower) ended() {
 	f.d.loop.StopTimer(&f.beat)
+	for len(f.watches) > 0 {
+		f.unwatch(f.watches[0])
+	}
 	if f.move != nil {
 		f.move.end(moveLeft)
 	}

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -93,5 +94,67 @@ func TestSessionsThatAreOnlyGuarded(t *testing.T) {
 	}
 	if got := m.next(); got != "" {
 		t.Errorf("the client got %s", got)
+	}
+}
+
+// TestWatchPackets: who looks sees each packet, and how long acknowledgements took, until the session ends.
+func TestWatchPackets(t *testing.T) {
+	t.Parallel()
+	for _, shows := range []bool{false, true} {
+		s, server, _ := startRestorers(t, 2, func(r *gateway.Route) { r.ShowPayloads = shows })
+		m := s.join()
+		ctx, cancel := context.WithCancel(t.Context())
+		first, err := s.WatchPackets(ctx, m.eio)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := s.WatchPackets(t.Context(), m.eio)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.say(`427["hello","x"]`)
+		for _, c := range []<-chan gateway.Packet{first, second} {
+			asked, answer := <-c, <-c
+			if asked.Type != "event" || asked.Event != "hello" || asked.ID != 7 || asked.From.String() != "client" || asked.Took != 0 {
+				t.Errorf("seen: %+v", asked)
+			}
+			if answer.Type != "ack" || answer.ID != 7 || answer.From.String() != "node" || answer.Took <= 0 {
+				t.Errorf("seen: %+v", answer)
+			}
+			if want := map[bool]string{true: `["hello","x"]`}[shows]; asked.Payload != want {
+				t.Errorf("payload %q, want %q", asked.Payload, want)
+			}
+		}
+		cancel()
+		for range first {
+			t.Error("seen behind the end")
+		}
+		if now, outcome := s.move(m, "n2"); now != "n2" || outcome != "moved" {
+			t.Fatalf("%s, on %s", outcome, now)
+		}
+		m.emit(server.Client(), "e")
+		if p := <-second; p.Type == "ping" { // of the move
+			p = <-second
+			if p.Event != "e" {
+				t.Errorf("seen behind a move: %+v", p)
+			}
+		} else if p.Event != "e" {
+			t.Errorf("seen behind a move: %+v", p)
+		}
+		m.CloseNow()
+		for range second { // until it is closed
+		}
+	}
+}
+
+// TestWatchNobody: what cannot be seen is said.
+func TestWatchNobody(t *testing.T) {
+	t.Parallel()
+	s, _, _ := startRestorers(t, 1, func(r *gateway.Route) { r.Recovery = nil })
+	m := s.join()
+	for sid, want := range map[string]error{m.eio: gateway.ErrUnread, "nobody": gateway.ErrNoTunnel} {
+		if _, err := s.WatchPackets(t.Context(), sid); err != want {
+			t.Errorf("%s: %v, want %v", sid, err, want)
+		}
 	}
 }

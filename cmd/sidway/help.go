@@ -65,13 +65,16 @@ second, since rates are made of two looks.
 Sessions are those of all replicas; connections and rates are those of the replica that is asked.
 `
 
-const traceHelp = `sidway trace SID [--json] [--config FILE] [--admin ADDRESS]
+const traceHelp = `sidway trace SID [--packets] [--json] [--config FILE] [--admin ADDRESS]
 
 Shows what all replicas that share the Redis know of a session: its cluster and node, since when it lives, which replica has its
 WebSocket, and its last requests; or why it lives no more. Then the exit status is 1. The four characters that the access log tells
 of a sid will do where the replica that is asked remembers only one session whose sid begins so.
 
-  --json     print what /api/sessions/SID/trace answers
+  --packets  show its packets as they pass on its WebSocket, until it ends: which way, what they are, how large, and how long an
+             acknowledgement took. The WebSocket must run through the replica that is asked. What packets say is shown where
+             sessions.payloads is true; they are read where the cluster has sessions.move, sessions.heartbeat or guard.frames.
+  --json     print what /api/sessions/SID/trace answers; with --packets, each packet as JSON on a line
 
 Each replica remembers the last eight requests of up to 8,192 sessions of a cluster, until it is restarted.
 `

@@ -93,41 +93,53 @@ func (c command) watchStatus(ctx context.Context, r *remote) error {
 	}
 }
 
-// statuses has each see a replica's statuses as they come, one at once and then one a second, until it returns false.
-func (r *remote) statuses(ctx context.Context, each func(*api.Status) bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(statusPatience, func() { cancel(fmt.Errorf("the replica at %s says nothing for %v", r.address, statusPatience)) })
-	defer silence.Stop()
-	res, err := r.open(ctx, http.MethodGet, "/api/status/stream", nil)
+// stream has each see the server-sent events of a path as they come, until it returns false or an error, or the replica ends its answer: then ended
+// is true.
+func (r *remote) stream(ctx context.Context, path string, each func(event string, data []byte) (more bool, err error)) (ended bool, err error) {
+	res, err := r.open(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer res.Body.Close()
 	in := bufio.NewReader(res.Body)
 	for event := ""; ; {
 		line, err := in.ReadString('\n')
 		if err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				return cause
-			}
-			return fmt.Errorf("the replica at %s has ended its answer", r.address)
+			return true, context.Cause(ctx)
 		}
 		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch {
-		case field == "event":
+		switch field {
+		case "event":
 			event = value
-		case field == "data" && event == "status":
-			silence.Reset(statusPatience)
-			var s api.Status
-			if err := json.Unmarshal([]byte(value), &s); err != nil {
-				return err
-			}
-			if !each(&s) {
-				return nil
+		case "data":
+			if more, err := each(event, []byte(value)); err != nil || !more {
+				return false, err
 			}
 		}
 	}
+}
+
+// statuses has each see a replica's statuses as they come, one at once and then one a second, until it returns false.
+func (r *remote) statuses(ctx context.Context, each func(*api.Status) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(statusPatience, func() { cancel(fmt.Errorf("the replica at %s says nothing for %v", r.address, statusPatience)) })
+	defer silence.Stop()
+	ended, err := r.stream(ctx, "/api/status/stream", func(event string, data []byte) (bool, error) {
+		if event != "status" {
+			return true, nil
+		}
+		silence.Reset(statusPatience)
+		var s api.Status
+		if err := json.Unmarshal(data, &s); err != nil {
+			return false, err
+		}
+		return each(&s), nil
+	})
+	if ended && err == nil {
+		err = fmt.Errorf("the replica at %s has ended its answer", r.address)
+	}
+	return err
 }
 
 // colors reports whether what is printed may have colors: https://no-color.org

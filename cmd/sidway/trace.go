@@ -18,10 +18,11 @@ import (
 // trace shows where a session lives and its last requests, or says why it lives no more.
 func (c command) trace(ctx context.Context, args []string) error {
 	var s settings
-	var asJSON bool
+	var asJSON, packets bool
 	fs := flag.NewFlagSet("trace", flag.ContinueOnError)
 	s.addRemote(fs)
 	fs.BoolVar(&asJSON, "json", false, "")
+	fs.BoolVar(&packets, "packets", false, "")
 	words, args := wordsOf(fs, args, 1)
 	sid := strings.Join(words, "")
 	if sid == "" && len(args) > 0 && sidWithDash(fs, args[0]) {
@@ -36,6 +37,9 @@ func (c command) trace(ctx context.Context, args []string) error {
 	r, err := c.remote(s, false)
 	if err != nil {
 		return err
+	}
+	if packets {
+		return c.packets(ctx, r, sid, asJSON)
 	}
 	var text json.RawMessage
 	if err := r.ask(ctx, http.MethodGet, "/api/sessions/"+url.PathEscape(sid)+"/trace", nil, &text); err != nil {

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/api"
 )
 
 // A session that was made at one replica is traced at another one that shares its Redis.
@@ -64,8 +66,23 @@ func TestTracing(t *testing.T) {
 	here.expect(2, "say which session, as sidway trace ", "trace")
 	here.expect(2, "unknown flag --jso; did you mean --json?", "trace", sid, "--jso")
 	here.expect(2, "unknown flag --jso; did you mean --json?", "trace", "--jso")
+	here.expect(1, "this replica carries no WebSocket of that session", "trace", "nobodyknowsthissession", "--packets")
 	for _, p := range replicas {
 		p.signal(t, syscall.SIGTERM)
 		p.end(t)
+	}
+}
+
+func TestPacketOnALine(t *testing.T) {
+	at := time.Date(2026, 11, 29, 1, 2, 3, 4_000_000, time.Local)
+	for want, v := range map[string]api.Packet{
+		"01:02:03.004  → node    event              14 B  \"hello\"  #7":                                               {Type: "event", From: "client", Namespace: "/", Event: "hello", ID: new(uint64(7)), Size: 14},
+		"01:02:03.004  ← client  ack                 5 B  /chat  #7  after 1.2ms  \"[\\\"x\\\"]\"":                     {Type: "ack", From: "node", Namespace: "/chat", ID: new(uint64(7)), Size: 5, Took: 0.0012, Payload: `["x"]`},
+		"3 packets were too fast to be shown\n01:02:03.004  → node    binary_event       40 B  \"\\u202e\"  +2 binary": {Type: "binary_event", From: "client", Event: "\u202e", Attachments: 2, Size: 40, Missed: 3},
+	} {
+		v.Time = at
+		if got := (page{}).packet(&v); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

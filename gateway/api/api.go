@@ -12,6 +12,7 @@
 //	POST   /api/reload
 //	GET    /api/sessions/{sid}
 //	GET    /api/sessions/{sid}/trace                     what all replicas know of it, or why nobody does
+//	GET    /api/sessions/{sid}/packets                   server-sent events: its packets as they pass
 //	GET    /api/events                                   server-sent events
 //	GET    /api/openapi.json
 //
@@ -39,9 +40,10 @@ import (
 type Options struct {
 	Board   *control.Board
 	Status  func() Status
-	Session func(ctx context.Context, sid string) (Session, error)  // ErrNoSession: nobody knows it
-	Trace   func(ctx context.Context, sid string) Trace             // or of a session whose sid begins so
-	Move    func(ctx context.Context, sid, to string) (Move, error) // ErrNoSession: no WebSocket of it is here
+	Session func(ctx context.Context, sid string) (Session, error)       // ErrNoSession: nobody knows it
+	Trace   func(ctx context.Context, sid string) Trace                  // or of a session whose sid begins so
+	Move    func(ctx context.Context, sid, to string) (Move, error)      // ErrNoSession: no WebSocket of it is here
+	Packets func(ctx context.Context, sid string) (<-chan Packet, error) // until ctx is done or the session ends; ErrNoSession: as Move
 	Reload  func(by string) error
 	Events  *Events
 	Log     *slog.Logger
@@ -51,8 +53,8 @@ type Options struct {
 var (
 	// ErrNoSession says that no replica knows the session.
 	ErrNoSession = errors.New("no such session")
-	// ErrNotMovable says that the session cannot be moved so.
-	ErrNotMovable = errors.New("not moved")
+	// ErrConflict says that the session is not one to which that can be done.
+	ErrConflict = errors.New("not done")
 )
 
 // longestBody bounds what a request may bring.
@@ -123,7 +125,7 @@ func statusOf(err error) int {
 		return r.status
 	case errors.Is(err, control.ErrUnknownCluster), errors.Is(err, control.ErrUnknownNode), errors.Is(err, ErrNoSession):
 		return http.StatusNotFound
-	case errors.Is(err, control.ErrLastNode), errors.Is(err, control.ErrSameAddress), errors.Is(err, ErrNotMovable):
+	case errors.Is(err, control.ErrLastNode), errors.Is(err, control.ErrSameAddress), errors.Is(err, ErrConflict):
 		return http.StatusConflict
 	case errors.Is(err, control.ErrStore):
 		return http.StatusServiceUnavailable

@@ -52,6 +52,16 @@ func start(t *testing.T) *site {
 			}
 			return api.Session{SID: "know…", Cluster: "chat", Node: "n1"}, nil
 		},
+		Packets: func(_ context.Context, sid string) (<-chan api.Packet, error) {
+			if sid != "known" {
+				return nil, fmt.Errorf("%w as %s", api.ErrNoSession, sid)
+			}
+			c := make(chan api.Packet, 2)
+			c <- api.Packet{From: "client", Type: "event", Namespace: "/", Event: "hello", ID: new(uint64(7)), Size: 14}
+			c <- api.Packet{From: "node", Type: "ping", Size: 1}
+			close(c)
+			return c, nil
+		},
 	})
 	server := httptest.NewServer(h)
 	t.Cleanup(func() {
@@ -326,7 +336,7 @@ func TestDocument(t *testing.T) {
 			ids[op.OperationID] = true
 		}
 	}
-	if len(ids) != 15 {
+	if len(ids) != 16 {
 		t.Errorf("%d operations: %v", len(ids), ids)
 	}
 	for _, part := range strings.Split(text, `"$ref":"#/components/schemas/`)[1:] {

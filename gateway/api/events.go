@@ -106,14 +106,7 @@ func (a *api) tell(w http.ResponseWriter, q *http.Request, more <-chan []byte) {
 		return
 	}
 	defer a.Events.leave(next)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep them back
-	control := http.NewResponseController(w)
-	send := func(text []byte) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(eventTime))
-		_, err := w.Write(text)
-		return err == nil && control.Flush() == nil
-	}
+	send := sender(w)
 	first := []byte(": events of this replica\n\n")
 	for _, v := range known {
 		first = v.append(first)
@@ -139,6 +132,18 @@ func (a *api) tell(w http.ResponseWriter, q *http.Request, more <-chan []byte) {
 		if !send(text) {
 			return
 		}
+	}
+}
+
+// sender begins an answer of server-sent events, and returns what sends some and reports whether they were taken.
+func sender(w http.ResponseWriter) func([]byte) bool {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep them back
+	control := http.NewResponseController(w)
+	return func(text []byte) bool {
+		_ = control.SetWriteDeadline(time.Now().Add(eventTime))
+		_, err := w.Write(text)
+		return err == nil && control.Flush() == nil
 	}
 }
 

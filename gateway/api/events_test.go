@@ -9,6 +9,24 @@ import (
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
+// A session's packets come until it ends.
+func TestPackets(t *testing.T) {
+	s := start(t)
+	status, body := s.ask("GET /api/sessions/known/packets")
+	want := ": packets of this session\n\n" +
+		`event: packet
+data: {"time":"0001-01-01T00:00:00Z","from":"client","type":"event","namespace":"/","event":"hello","id":7,"size":14}
+
+event: packet
+data: {"time":"0001-01-01T00:00:00Z","from":"node","type":"ping","size":1}`
+	if status != 200 || body != want {
+		t.Errorf("%d\n%s\nwant\n%s", status, body, want)
+	}
+	if status, body := s.ask("GET /api/sessions/nobody/packets"); status != 404 || !strings.Contains(body, "no such session as nobody") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // So many may listen, whatever they listen to. Others are told so, until somebody leaves.
 func TestStreamsAreBounded(t *testing.T) {
 	s := start(t)

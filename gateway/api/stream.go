@@ -103,3 +103,29 @@ func (a *api) stream(w http.ResponseWriter, q *http.Request) {
 	defer a.feed.leave(c)
 	a.tell(w, q, c)
 }
+
+// packets answers with a session's packets as they pass, until it ends.
+func (a *api) packets(w http.ResponseWriter, q *http.Request) {
+	next, err := a.Packets(q.Context(), q.PathValue("sid"))
+	if err != nil {
+		write(w, statusOf(err), Failure{err.Error()})
+		return
+	}
+	send := sender(w)
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for text := []byte(": packets of this session\n\n"); send(text); {
+		select {
+		case p, open := <-next:
+			if !open {
+				return
+			}
+			data, _ := json.Marshal(p) // of strings and numbers, so there is no error
+			text = append(append([]byte("event: packet\ndata: "), data...), "\n\n"...)
+		case <-beat.C:
+			text = []byte(": \n\n")
+		case <-q.Context().Done():
+			return
+		}
+	}
+}

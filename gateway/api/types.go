@@ -248,6 +248,21 @@ type Move struct {
 	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client is connected anew on the same WebSocket; busy, refused, no_barrier or no_redis, when it stayed; lost or left, when it has ended"`
 }
 
+// Packet is one of a session's that has passed on its WebSocket.
+type Packet struct {
+	Time        time.Time `json:"time"`
+	From        string    `json:"from" doc:"client or node"`
+	Type        string    `json:"type" doc:"of Socket.IO: connect, disconnect, event, ack, connect_error, binary_event, binary_ack; else of Engine.IO: open, close, ping, pong, message, upgrade, noop; attachment for a binary message; unknown"`
+	Namespace   string    `json:"namespace,omitempty"`
+	Event       string    `json:"event,omitempty" doc:"its name"`
+	ID          *uint64   `json:"id,omitempty" doc:"by which it is acknowledged"`
+	Attachments int       `json:"attachments,omitempty"`
+	Size        uint64    `json:"size" doc:"of the message, in bytes"`
+	Took        float64   `json:"took,omitempty" doc:"of an acknowledgement: seconds since what it answers"`
+	Payload     string    `json:"payload,omitempty" doc:"its beginning, where sessions.payloads has it shown"`
+	Missed      int       `json:"missed,omitempty" doc:"packets before it that this client was too slow for"`
+}
+
 // Done says that what was asked for is done.
 type Done struct {
 	Done bool `json:"done"`

@@ -79,6 +79,7 @@ type Sessions struct {
 	Patience  time.Duration // how long a move may wait until nothing is under way
 	Rebalance float64       // sessions a second that are moved off nodes with more than their share; 0: none
 	Heartbeat bool          // clients are pinged from here, and nodes' pings answered
+	Payloads  bool          // they are shown to who looks at a session's packets
 	Recovery  string        // how nodes restore them: streams
 	Redis     string        // URL of the Redis that the nodes' adapters use; affinity.redis, as a rule
 	Stream    string        // the adapters' streamName

@@ -275,6 +275,7 @@ var sessionsFields = []field[Sessions]{
 		withDefault("2s", "a move waits so long until nothing is under way that only the old node can end, such as an acknowledgement"),
 	one("heartbeat", func(s *Sessions) *bool { return &s.Heartbeat }, parseBool).
 		withDefault("false", "clients on WebSockets are pinged from here, so that a node which stands still for a while loses none"),
+	one("payloads", func(s *Sessions) *bool { return &s.Payloads }, parseBool).withDefault("false", "sidway trace SID --packets shows what packets say, and not their names and sizes alone"),
 	one("recovery", func(s *Sessions) *string { return &s.Recovery }, oneOf("streams")).
 		withDefault("streams", "@socket.io/redis-streams-adapter, or sidway's Streams for Go"),
 	one("redis", func(s *Sessions) *string { return &s.Redis }, parseRedis).asSecret().

@@ -16,6 +16,9 @@ const (
 	Node
 )
 
+// String returns client or node.
+func (s Side) String() string { return [...]string{"client", "node"}[s] }
+
 const (
 	// mostHead is how much of a client's message is looked at, which is enough for all but CONNECT.
 	mostHead = 256
@@ -52,6 +55,7 @@ type Session struct {
 	turn      turn
 	shield    shield
 	sentry    sentry
+	watch     func(Seen) // nil: nobody looks
 }
 
 // stream is one direction.
@@ -60,6 +64,7 @@ type stream struct {
 	frame       header // under way
 	done        uint64 // of its payload
 	message     byte   // opcode of the message under way; 0: none
+	size        uint64 // of its frames that have begun
 	drops       bool   // the frame under way does not pass
 	gathered    []byte // of the message under way, where it did not come at once
 	tail        []byte // of one that is longer than what is gathered
@@ -200,7 +205,9 @@ func (s *Session) read(from Side, piece []byte) {
 		d.closed = d.closed || d.frame.op == opClose
 		return
 	case begins && d.frame.op != opContinue:
-		d.message = d.frame.op
+		d.message, d.size = d.frame.op, d.frame.length
+	case begins:
+		d.size += d.frame.length
 	}
 	if d.message == opText {
 		switch {
@@ -221,8 +228,11 @@ func (s *Session) read(from Side, piece []byte) {
 	case len(d.gathered) > 0:
 		s.text(from, append(d.gathered, d.tail...))
 	}
-	if d.message == opBinary && d.lostBinary > 0 {
-		d.lostBinary--
+	if d.message == opBinary {
+		d.lostBinary = max(0, d.lostBinary-1)
+		if s.watch != nil && !d.drops {
+			s.watch(Seen{From: from, Type: "attachment", Size: d.size})
+		}
 	}
 	d.lost = false
 	d.message, d.gathered, d.tail = 0, nil, nil
@@ -282,6 +292,7 @@ func (s *Session) text(from Side, b []byte) {
 	if len(b) == 0 {
 		return
 	}
+	s.seen(from, b)
 	switch {
 	case b[0] == eioPing && from == Node && len(b) == 1 && !s.shield.on:
 		s.pings++

@@ -116,7 +116,7 @@ func (p *part) route() gateway.Route {
 		OnTaken:          p.taken,
 	}
 	if s := p.cfg.Sessions; s != nil {
-		r.Heartbeat, r.MovePatience = s.Heartbeat, s.Patience
+		r.Heartbeat, r.MovePatience, r.ShowPayloads = s.Heartbeat, s.Patience, s.Payloads
 	}
 	if p.store != nil {
 		r.Store = p.store

@@ -240,11 +240,43 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 // move moves a session whose WebSocket is here.
 func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
 	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
+	return api.Move{From: from, Node: now, Outcome: outcome}, ofTunnel(err)
+}
+
+// ofTunnel says what the API is to make of an error of the gateway's.
+func ofTunnel(err error) error {
 	switch {
 	case errors.Is(err, gateway.ErrNoTunnel):
-		err = fmt.Errorf("%w: %w", api.ErrNoSession, err)
+		return fmt.Errorf("%w: %w", api.ErrNoSession, err)
 	case err != nil:
-		err = fmt.Errorf("%w: %w", api.ErrNotMovable, err)
+		return fmt.Errorf("%w: %w", api.ErrConflict, err)
 	}
-	return api.Move{From: from, Node: now, Outcome: outcome}, err
+	return nil
+}
+
+// packets tells of the packets of a session whose WebSocket is here.
+func (r *Replica) packets(ctx context.Context, sid string) (<-chan api.Packet, error) {
+	seen, err := r.gateway.WatchPackets(ctx, sid)
+	if err != nil {
+		return nil, ofTunnel(err)
+	}
+	told := make(chan api.Packet)
+	go func() {
+		defer close(told)
+		for p := range seen {
+			a := api.Packet{
+				Time: p.At.UTC(), From: p.From.String(), Type: p.Type, Namespace: p.Namespace, Event: p.Event,
+				Attachments: p.Attachments, Size: p.Size, Took: p.Took.Seconds(), Payload: p.Payload, Missed: p.Missed,
+			}
+			if p.HasID {
+				a.ID = new(p.ID)
+			}
+			select {
+			case told <- a:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return told, nil
 }

@@ -16,7 +16,7 @@ import (
 // api returns the handler of /api/.
 func (r *Replica) api() http.Handler {
 	return api.New(api.Options{
-		Board: r.board, Status: r.status, Session: r.session, Trace: r.trace, Move: r.move, Reload: r.Reload, Events: &r.events,
+		Board: r.board, Status: r.status, Session: r.session, Trace: r.trace, Move: r.move, Packets: r.packets, Reload: r.Reload, Events: &r.events,
 		Log: r.log,
 	})
 }

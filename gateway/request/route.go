@@ -51,6 +51,8 @@ type Route struct {
 	// Recovery knows how the nodes restore sessions: those of Engine.IO 4 on WebSockets go on at another node when they are moved, or their
 	// node crashes. nil: they do not.
 	Recovery *recovery.Store
+	// ShowPayloads is whether somebody who looks at a session's packets sees more than their names.
+	ShowPayloads bool
 	// MovePatience is how long a session that is to be moved may take until nothing is under way.
 	MovePatience time.Duration
 	// Heartbeat is whether sessions of Engine.IO 4 on WebSockets have one heartbeat with the client and another with the node.
