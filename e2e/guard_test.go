@@ -33,9 +33,9 @@ var attacks = []struct {
 	{"CVE-2026-69185", "attachments", "PARSER=socket.io-parser-4.2.2", attachments(`450-["a"]`), 400, "held"},
 	{"CVE-2023-32695", "event-name", "PARSER=socket.io-parser-4.2.2", posts("text/plain", "40", `42[{"toString":"a"}]`), 400, "TypeError"},
 	{"CVE-2023-32695 where the handshake asked for JSONP", "attachments", "PARSER=socket.io-parser-4.2.2", postsOf("&j=0", "text/plain", "d=40", `d=42[{"toString":"a"}]`), 400, "TypeError"},
-	{"CVE-2026-33151 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`451e9-["a",{"_placeholder":true,"num":0}]`), 101, "held"},
-	{"CVE-2026-69185 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`450-["a"]`), 101, "held"},
-	{"CVE-2023-32695 by WebSocket", "event-name", "PARSER=socket.io-parser-4.2.2", frames(`42[{"toString":"a"}]`), 101, "TypeError"},
+	{"CVE-2026-33151 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`451e9-["a",{"_placeholder":true,"num":0}]`, 50), 101, "held"},
+	{"CVE-2026-69185 by WebSocket", "attachments", "PARSER=socket.io-parser-4.2.2", frames(`450-["a"]`, 50), 101, "held"},
+	{"CVE-2023-32695 by WebSocket", "event-name", "PARSER=socket.io-parser-4.2.2", frames(`42[{"toString":"a"}]`, 0), 101, "TypeError"},
 	{"CVE-2023-31125", "", "ENGINE=engine.io-6.4.1", upgradeToUnknown, 400, "TypeError"},
 	{"CVE-2022-21676", "", "ENGINE=engine.io-6.1.0", sends(webSocketHead("transport=websocket", "") + "\xf1\x80\x00\x00\x00\x00"), 101, "RangeError"},
 	{"CVE-2024-37890", "", "WS=ws-8.17.0", sends(webSocketHead("transport=websocket", strings.Repeat("a:\r\n", 2001))), 431, "TypeError"},
@@ -104,8 +104,8 @@ func attachments(packet string) attack {
 	return posts("text/plain", "40", packet, strings.TrimSuffix(strings.Repeat("bAAAA\x1e", 50), "\x1e"))
 }
 
-// frames is an attack by a packet and more attachments than any packet should have, on a WebSocket. It waits for the end of that.
-func frames(packet string) attack {
+// frames is an attack by a packet and attachments on a WebSocket. It waits for the end of that.
+func frames(packet string, attachments int) attack {
 	return func(ctx context.Context, t *testing.T, address string) int {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
@@ -115,10 +115,14 @@ func frames(packet string) attack {
 			return 0
 		}
 		defer ws.CloseNow()
-		for _, text := range []string{"40", packet} {
-			_ = ws.Write(ctx, websocket.MessageText, []byte(text)) // its end is seen below
+		_ = ws.Write(ctx, websocket.MessageText, []byte("40")) // its end is seen below
+		for said := ""; err == nil && !strings.HasPrefix(said, "40"); {
+			var b []byte
+			_, b, err = ws.Read(ctx)
+			said = string(b)
 		}
-		for range 50 {
+		_ = ws.Write(ctx, websocket.MessageText, []byte(packet))
+		for range attachments {
 			_ = ws.Write(ctx, websocket.MessageBinary, []byte{0, 0, 0})
 		}
 		for err == nil {
