@@ -83,7 +83,8 @@ export class Client {
   }
 
   onOpen() {
-    const { engine } = this.socket.io;
+    const { engine, decoder } = this.socket.io;
+    decoder.reconstructor = null; // socket.io-parser 3.3 keeps half a packet of the session before, and ends the process at the next one
     const session = { sid: engine.id, connected: false, next: 0, waiting: new Set(), received: 0, due: -1, ended: false };
     this.session = session;
     this.write({ kind: "open", sid: session.sid, why: this.mode });
