@@ -15,7 +15,8 @@ import (
 
 const (
 	// probeBytes is the length of the frame with `2probe`, the client's first word on an upgrade's WebSocket. Only with
-	// the next one, `5`, the session leaves polling.
+	// the next one, `5`, the session leaves polling. A client whose WebSocket ends between the two, when `3probe` has come, neither
+	// upgrades nor polls any more until its session times out (engine.io-client, socket.ts, _probe).
 	probeBytes = 12
 	// openTime is how long a node may take from its 101 to the open packet.
 	openTime = 10 * time.Second
@@ -88,6 +89,9 @@ func (c *clientConn) tunnel() {
 		o.Follow = f
 	}
 	o.Done = x.tunnelEnd(sid, c.seat, h, f)
+	if x.Kind == request.Upgrade {
+		o.Preface = probeBytes
+	}
 	if x.Query.Version == 4 && (f == nil || f.every == 0) { // 0 where it is not Socket.IO's
 		o.Pong = x.route.metrics.pong
 	}

@@ -276,3 +276,47 @@ func TestCauseNames(t *testing.T) {
 		}
 	}
 }
+
+// An end in order comes when the client is done with its preface, at the latest after two seconds, and at once where it has not begun.
+func TestEndWaitsForThePreface(t *testing.T) {
+	with(t, func(t *testing.T, e engine) {
+		const node, probe, upgrade = "n1", "2probe frame", "5 frame"
+		begin := func(said string) ends {
+			x := join(t, e, tunnel.Options{Node: node, Preface: int64(len(probe))})
+			send(t, x.client, said)
+			receive(t, x.node, said)
+			if n := e.EndSome(node, 1, tunnel.Drained); n != 1 {
+				t.Fatalf("%d tunnels are told to end", n)
+			}
+			return x
+		}
+		x := begin(probe)
+		send(t, x.node, "3probe")
+		receive(t, x.client, "3probe")
+		send(t, x.client, upgrade)
+		receive(t, x.node, upgrade)
+		receiveEnd(t, x.client)
+		x.client.Close()
+		x.node.Close()
+		x.endsBy(tunnel.Drained)
+
+		began := time.Now()
+		for _, said := range []string{"", probe + upgrade} {
+			x = begin(said)
+			receiveEnd(t, x.client)
+			x.client.Close()
+			x.node.Close()
+			x.endsBy(tunnel.Drained)
+		}
+		at := time.Since(began)
+		began = time.Now()
+		x = begin(probe[:5])
+		receiveEnd(t, x.client)
+		if took := time.Since(began); took < 2*time.Second {
+			t.Errorf("within the preface it ends after %v, others after %v", took, at)
+		}
+		x.client.Close()
+		x.node.Close()
+		x.endsBy(tunnel.Drained)
+	})
+}

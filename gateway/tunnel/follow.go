@@ -87,9 +87,7 @@ func (l Line) End(why Cause) {
 	if t.gone {
 		return
 	}
-	t.because(why)
-	t.held = false
-	t.directions[1].eof = true
+	t.finish(why)
 	t.pump()
 }
 

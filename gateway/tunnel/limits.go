@@ -23,6 +23,9 @@ func (t *tunnel) first() (time.Duration, func()) {
 	if t.ends > 0 && t.ends < when {
 		when, act = t.ends, t.expire
 	}
+	if t.postponed > 0 && t.postponed < when {
+		when, act = t.postponed, t.pump
+	}
 	for i := range t.directions {
 		w := &t.directions[i]
 		if end := w.blocked + t.block; t.block > 0 && len(w.waiting) > 0 && end < when {
@@ -54,8 +57,7 @@ func (t *tunnel) Expire() {
 // expire ends the tunnel as stop does, because its time is over.
 func (t *tunnel) expire() {
 	t.ends = 0
-	t.because(Expired)
-	t.directions[1].eof, t.held = true, false
+	t.finish(Expired)
 	if t.pump(); !t.gone {
 		t.arm()
 	}

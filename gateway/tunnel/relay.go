@@ -35,12 +35,15 @@ type tunnel struct {
 
 	gone bool // the descriptors are closed
 
+	preface             int64
 	idle, block, linger time.Duration
 	heard               time.Duration // when the client was last heard, or its grace allows to think so
 	ends                time.Duration // when it has to end; 0: whenever it does
+	postponed           time.Duration // when an end in order is due that waits for the client to be done with the preface; 0: there is none
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
 	cause  Cause
+	why    Cause               // of the end that is postponed
 	closes bool                // the node's last words were a Close frame
 	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
 	pong   func(time.Duration) // nil: nobody asks
@@ -68,7 +71,7 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
 		loop: on, node: o.Node, id: o.ID, began: on.Clock(), roster: e.roster, buffers: e.buffers,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, done: o.Done,
-		closes: endsInClose(o.ToClient),
+		closes: endsInClose(o.ToClient), preface: o.Preface,
 	}
 	t.meter = newMeter(o.Rate, o.Slowed)
 	t.follow = o.Follow
@@ -133,10 +136,24 @@ func (t *tunnel) obey() {
 		t.close()
 		return
 	default:
-		t.because(Cause(order))
-		t.directions[1].eof, t.held = true, false
+		t.finish(Cause(order))
 	}
 	t.pump()
+}
+
+// finish ends the direction to the client, as if the node had closed, but not while the client is within the preface.
+func (t *tunnel) finish(why Cause) {
+	switch begun := t.directions[0].passed; {
+	case t.postponed > 0 && t.loop.Now() < t.postponed && begun <= t.preface:
+		return
+	case t.postponed == 0 && begun > 0 && begun <= t.preface:
+		t.postponed, t.why = t.loop.Now()+prefaceTime, why
+		t.arm()
+		return
+	}
+	t.postponed, t.preface = 0, 0
+	t.because(why)
+	t.directions[1].eof, t.held = true, false
 }
 
 // Event implements loop.EventHandler.
@@ -150,6 +167,9 @@ func (t *tunnel) Event(side int, e loop.Events) {
 // pump moves what can be moved, both ways.
 func (t *tunnel) pump() {
 	more := t.move(0)
+	if t.postponed > 0 && !t.gone {
+		t.finish(t.why)
+	}
 	if !t.gone {
 		more = t.move(1) || more
 	}

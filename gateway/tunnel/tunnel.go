@@ -36,6 +36,9 @@ type Options struct {
 	Block time.Duration
 	// Linger limits how long one direction goes on after the other has ended; 0 means DefaultLinger.
 	Linger time.Duration
+	// Preface is how many bytes the client sends before it is done with asking whether the tunnel works: while some of them have passed
+	// and no more, an end in order waits, for prefaceTime at most.
+	Preface int64
 	// Life is how long after Adopt the tunnel ends, as one of Shutdown's does.
 	Life time.Duration
 	// Rate is how many bytes per second are read from the client; beyond that they wait in the sockets. 0 means no limit.
@@ -52,6 +55,9 @@ type Options struct {
 	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
 	Done func(Result)
 }
+
+// prefaceTime is how long a client has to be done with the Preface when the tunnel is to end. An upgrade takes a tenth of a second.
+const prefaceTime = 2 * time.Second
 
 // DefaultLinger is the time that a tunnel's second direction has after the first has ended. Both peers of a WebSocket close at
 // once when the other one does (RFC 6455, 7.1.1), so it is needed only for what is on its way.

@@ -49,8 +49,9 @@ type conversation struct {
 	sid    string
 	binary bool
 
-	mu   sync.Mutex
-	sent int
+	mu      sync.Mutex
+	sent    int
+	settled bool // its client knows how many those are
 }
 
 func (n *node) serve(s *socket.Socket) {
@@ -71,6 +72,7 @@ func (n *node) serve(s *socket.Socket) {
 		stop()
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.settled = true
 		args[0].(socket.Ack)([]any{map[string]any{"sent": c.sent}}, nil)
 	})
 	_ = s.On("disconnect", func(...any) { stop() })
@@ -95,6 +97,9 @@ var sizes = [...]int{20, 60, 40, 300, 700, 50, 2000, 30, 9000, 90}
 func (c *conversation) say() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.settled { // a tick was taken that came just before
+		return
+	}
 	seq := c.sent
 	c.sent++
 	c.n.history.write(event{Kind: "send", SID: c.sid, Dir: "down", Seq: seq})
