@@ -53,6 +53,7 @@ func TestTracing(t *testing.T) {
 	})
 	here.expect(0, sid[:4]+"  live\n", "trace", sid[:4])
 	here.expect(0, `"kind":"handshake"`, "trace", sid, "--json")
+	here.expect(1, "no such session with a WebSocket: it polls", "trace", sid, "--packets")
 	if res, err = http.Post(url+"&sid="+sid, "text/plain", strings.NewReader("1")); err != nil {
 		t.Fatal(err)
 	}

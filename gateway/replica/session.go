@@ -240,13 +240,19 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 // move moves a session whose WebSocket is here.
 func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
 	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
-	return api.Move{From: from, Node: now, Outcome: outcome}, ofTunnel(err)
+	return api.Move{From: from, Node: now, Outcome: outcome}, r.ofTunnel(ctx, sid, err)
 }
 
-// ofTunnel says what the API is to make of an error of the gateway's.
-func ofTunnel(err error) error {
+// ofTunnel says what the API is to make of an error of the gateway's, and where the session's WebSocket is if it is not here.
+func (r *Replica) ofTunnel(ctx context.Context, sid string, err error) error {
 	switch {
 	case errors.Is(err, gateway.ErrNoTunnel):
+		switch t := r.trace(ctx, sid); {
+		case t.Tunnel != "":
+			return fmt.Errorf("%w here: its WebSocket runs through %s; ask that replica, by --admin", api.ErrNoSession, t.Tunnel)
+		case t.Live:
+			return fmt.Errorf("%w with a WebSocket: it polls", api.ErrNoSession)
+		}
 		return fmt.Errorf("%w: %w", api.ErrNoSession, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", api.ErrConflict, err)
@@ -258,7 +264,7 @@ func ofTunnel(err error) error {
 func (r *Replica) packets(ctx context.Context, sid string) (<-chan api.Packet, error) {
 	seen, err := r.gateway.WatchPackets(ctx, sid)
 	if err != nil {
-		return nil, ofTunnel(err)
+		return nil, r.ofTunnel(ctx, sid, err)
 	}
 	told := make(chan api.Packet)
 	go func() {
