@@ -59,6 +59,7 @@ type siteOptions struct {
 	listen   gateway.ListenOptions
 	dial     func(netip.AddrPort) (int, error)
 	paceTime time.Duration // 0: as it is
+	missed   func() time.Time
 }
 
 type siteOption func(*siteOptions)
@@ -165,7 +166,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	s.faults = metrics.Faults
 	g := gateway.New(gateway.Options{
 		Settings: s.settings,
-		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log,
+		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log, Missed: o.missed,
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)

@@ -68,6 +68,9 @@ type Options struct {
 	Loops   []*loop.Loop // at least one; they must outlive Close
 	Metrics *Metrics
 	Log     *slog.Logger
+	// Missed, if not nil, returns when the other replicas will look at the nodes for sessions of which the store was not told here; zero:
+	// there are no others. It is called concurrently and must not block.
+	Missed func() time.Time
 }
 
 // Gateway serves client connections. Its methods may be called concurrently.
@@ -90,6 +93,7 @@ type Gateway struct {
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
+	missed  func() time.Time
 	missing atomic.Pointer[string] // replicas that may have bound sessions; nil: none
 	short   atomic.Bool            // of memory for more sessions
 
@@ -103,7 +107,7 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
+	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
 	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {

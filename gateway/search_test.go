@@ -263,3 +263,27 @@ func TestSessionsOfAMissingReplica(t *testing.T) {
 	other.SetMissing(nil)
 	dial(t, other.addr).expect(post(strings.Repeat("x", len(sid)), "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
 }
+
+// A client whose session only this replica knows learns of it when the others look for such sessions, and at once where there are no others, or the
+// store has been told.
+func TestHandshakesWaitToBeMissed(t *testing.T) {
+	t.Parallel()
+	const wait = 300 * time.Millisecond
+	for _, c := range []struct {
+		away, alone, waits bool
+	}{{true, false, true}, {true, true, false}, {false, false, false}} {
+		at := time.Now().Add(time.Hour)
+		if c.alone {
+			at = time.Time{}
+		}
+		if c.waits {
+			at = time.Now().Add(wait)
+		}
+		g := startGateway(t, withEngines(engineiotest.Start(t, engineiotest.Options{})), withStore(&wrapStore{Store: affinity.NewMemory(1), away: c.away}),
+			func(o *siteOptions) { o.missed = func() time.Time { return at } })
+		dial(t, g.addr).handshake(handshakeTarget)
+		if c.waits && time.Now().Before(at) {
+			t.Errorf("%+v: the client knows its sid %v too soon", c, time.Until(at))
+		}
+	}
+}

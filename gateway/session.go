@@ -34,7 +34,8 @@ func (x *exchange) warnOfOpen(err error) {
 
 // bind records where the new session lives, before the client learns its sid: the client's next request may reach
 // another replica. While the store is down the binding is kept here and written later. It reports false where the sid
-// lives on another node: the client must not learn it, since its requests would reach somebody else's session.
+// lives on another node: the client must not learn it, since its requests would reach somebody else's session. Where other replicas
+// would take the store's word that there is no such session, the client waits until they do not.
 func (x *exchange) bind(ctx context.Context) bool {
 	if x.Open.SID == "" {
 		return true
@@ -43,6 +44,12 @@ func (x *exchange) bind(ctx context.Context) bool {
 	taken, ok := errors.AsType[*affinity.TakenError](err)
 	if !ok {
 		x.route.makes.learn(x.Query.Version, x.Open)
+		if err != nil && x.g.missed != nil {
+			select {
+			case <-time.After(time.Until(x.g.missed())):
+			case <-ctx.Done():
+			}
+		}
 		return true
 	}
 	if x.route.OnTaken != nil {

@@ -45,6 +45,8 @@ type Board struct {
 	OnEvent func(kind, cluster, node, text string)
 	// Self, if set before Run, tells what other replicas are to know of this one.
 	Self func() Self
+	// OnMissing, if set before Run, is told all the while which replicas are missing. It must not block.
+	OnMissing func(names []string)
 	// Answer, if set before Run, says in some form what is known here of a session that another replica asks about.
 	Answer func(sid string) string
 
@@ -60,7 +62,10 @@ type Board struct {
 	prefix string
 	posts  map[string]*post
 	peers  map[string]*heard[Self] // other replicas, by their id
-	missed map[string]time.Time    // those that are missing, by their names, and when they were heard last
+	// When the others were told last of this replica, and since when they are told that Redis is too slow for it.
+	marked, away time.Time
+	unheard      bool                 // the last time failed
+	missed       map[string]time.Time // those that are missing, by their names, and when they were heard last
 	asked  map[string]struct{}     // questions of this one
 }
 
@@ -154,6 +159,9 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 			if peers := b.peersDue(wave); peers || len(due) > 0 {
 				b.share(ctx, client, prefix, due, peers)
 			}
+		}
+		if b.OnMissing != nil {
+			b.OnMissing(b.Missing())
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)

@@ -14,13 +14,13 @@ import (
 const (
 	replicasKey = "!replicas" // behind the prefix: a hash of replicas
 	// mostPeers is how many replicas one reads in a second.
-	mostPeers = 200
+	mostPeers = 400
 	// leaveTime bounds how long a replica that ends takes to tell the others.
 	leaveTime = 250 * time.Millisecond
-	// missingAfter is how long a replica may be silent before it is missing, and missedFor for how long it is missed: one that does not
-	// reach Redis binds sessions all the while.
-	missingAfter = 2 * time.Second
-	missedFor    = 10 * time.Minute
+	// missingPeriods is for how many of the times between two words of it a replica may be silent before it is missing, and missedFor for
+	// how long it is missed: one that does not reach Redis binds sessions all the while.
+	missingPeriods = 5
+	missedFor      = 10 * time.Minute
 )
 
 // Self is what a replica tells the others of itself.
@@ -29,6 +29,7 @@ type Self struct {
 	Version     string    `json:"v"`
 	Started     time.Time `json:"b"`
 	Stopping    bool      `json:"e,omitempty"`
+	Away        bool      `json:"a,omitempty"` // Redis is too slow for it, so that it binds sessions of which others know nothing
 	Connections int64     `json:"c"`
 	Limit       int64     `json:"l"`
 	Tunnels     int       `json:"t"`
@@ -65,7 +66,7 @@ func (b *Board) Missing() []string {
 	for _, p := range b.peers {
 		switch silent := now.Sub(p.at); {
 		case !p.again:
-		case silent > missingAfter && !p.said.Stopping:
+		case !p.said.Stopping && (p.said.Away || silent > missingPeriods*b.period()):
 			b.missed[p.said.Name] = p.at
 		default:
 			delete(b.missed, p.said.Name)
@@ -74,11 +75,34 @@ func (b *Board) Missing() []string {
 	return slices.Sorted(maps.Keys(b.missed))
 }
 
-// peersDue reports whether it is time to tell the others of this replica: each second, and less often where they are very many.
+// period is the time between two words of a replica: a wave, and more where they are very many. It needs mu.
+func (b *Board) period() time.Duration { return endEvery * time.Duration(b.periodWaves()) }
+
+func (b *Board) periodWaves() int { return max(1, (1+len(b.peers))*countWaves/mostPeers) }
+
+// peersDue reports whether it is time to tell the others of this replica. While they cannot be told, that is tried once a second.
 func (b *Board) peersDue(wave int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Self != nil && wave%(countWaves*max(1, (1+len(b.peers))/mostPeers)) == 0
+	waves := b.periodWaves()
+	if b.unheard {
+		waves = max(waves, countWaves)
+	}
+	return b.Self != nil && wave%waves == 0
+}
+
+// Missed returns when the other replicas will look for sessions that this one has bound and not written to Redis, if it has not reached
+// that since. The zero time says that there are no others.
+func (b *Board) Missed() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case len(b.peers) == 0 || b.marked.IsZero():
+		return time.Time{}
+	case !b.away.IsZero():
+		return b.away.Add(2 * b.period())
+	}
+	return b.marked.Add((missingPeriods + 2) * b.period())
 }
 
 // sharePeers tells the others how this replica is, and returns what will hear them.
@@ -90,11 +114,30 @@ func (b *Board) sharePeers(ctx context.Context, p redis.Pipeliner, prefix string
 	p.PExpire(ctx, prefix+replicasKey, countsTTL)
 	found := p.HGetAll(ctx, prefix+replicasKey)
 	return func() []string {
-		if fields, err := found.Result(); err == nil { // else what was heard gets old
-			return b.hearPeers(fields, time.Now())
+		now := time.Now()
+		fields, err := found.Result()
+		b.mark(self.Away, err == nil, now)
+		if err == nil { // else what was heard gets old
+			return b.hearPeers(fields, now)
 		}
 		return nil
 	}
+}
+
+// mark notes whether the others could be told of this replica.
+func (b *Board) mark(away, told bool, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unheard = !told
+	switch {
+	case !told:
+		return
+	case !away:
+		b.away = time.Time{}
+	case b.away.IsZero():
+		b.away = now
+	}
+	b.marked = now
 }
 
 // hearPeers takes what all replicas have told of themselves, and returns those that are dead.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,18 +24,24 @@ func peered(t *testing.T, client redis.UniversalClient, name string) (*control.B
 		return control.Self{Name: name, Version: "v1", Started: time.Unix(1, 0), Sessions: 7, Stopping: name == "b"}
 	}
 	b.Answer = func(sid string) string { return name + " of " + sid }
+	return b, runBoard(t, b, client)
+}
+
+// runBoard has a Board run until the test ends, or the function is called that it returns.
+func runBoard(t *testing.T, b *control.Board, client redis.UniversalClient) (end func()) {
+	t.Helper()
 	b.Use(client, "sidway:")
 	b.Add(control.NewNodes(chat("n1"), func() {}))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx, func(*cluster.Node, int, cluster.Removal) int { return 0 }) }()
-	end := func() {
+	end = func() {
 		cancel()
 		<-done
 		done <- nil
 	}
 	t.Cleanup(end)
-	return b, end
+	return end
 }
 
 func names(b *control.Board) string {
@@ -101,4 +108,41 @@ func TestMissingReplicas(t *testing.T) {
 	affinitytest.Eventually(t, "one is missed", func() bool { return slices.Equal(a.Missing(), []string{"c"}) })
 	peered(t, open(t, server), "c")
 	affinitytest.Eventually(t, "it is there again", func() bool { return len(a.Missing()) == 0 })
+}
+
+// A replica that does not reach Redis knows when the others will miss it, and they do by then. One that says that Redis is too slow for it is missed
+// although it is heard.
+func TestWhenOneIsMissed(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	way := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer way.Close()
+	alone, _ := peered(t, open(t, server), "a")
+	affinitytest.Eventually(t, "it has told of itself", func() bool { return server.Client().HLen(t.Context(), "sidway:!replicas").Val() == 1 })
+	if at := alone.Missed(); !at.IsZero() {
+		t.Errorf("one that is alone will be missed at %v", at)
+	}
+	b, _ := peered(t, way, "c")
+	affinitytest.Eventually(t, "they know each other", func() bool { return len(alone.Peers()) == 1 && len(b.Peers()) == 1 })
+	way.Close()
+	affinitytest.Eventually(t, "the time is near", func() bool { return time.Until(b.Missed()) < 1250*time.Millisecond })
+	if len(alone.Missing()) > 0 {
+		t.Error("it is missed at once")
+	}
+	time.Sleep(time.Until(b.Missed()))
+	affinitytest.Eventually(t, "it is missed", func() bool { return slices.Equal(alone.Missing(), []string{"c"}) })
+
+	var away atomic.Bool
+	slow := control.NewBoard(slog.New(slog.DiscardHandler))
+	slow.Self = func() control.Self { return control.Self{Name: "slow", Away: away.Load()} }
+	runBoard(t, slow, open(t, server))
+	affinitytest.Eventually(t, "it is known", func() bool { return len(alone.Peers()) == 2 })
+	if got := alone.Missing(); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("missed: %v", got)
+	}
+	away.Store(true)
+	affinitytest.Eventually(t, "it is missed", func() bool { return slices.Equal(alone.Missing(), []string{"c", "slow"}) })
+	affinitytest.Eventually(t, "it knows", func() bool { return time.Until(slow.Missed()) < 0 })
+	away.Store(false)
+	affinitytest.Eventually(t, "it is well again", func() bool { return slices.Equal(alone.Missing(), []string{"c"}) })
 }

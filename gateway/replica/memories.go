@@ -87,7 +87,6 @@ func (r *Replica) sweep(ctx context.Context) error {
 				r.tellPolling()
 			}
 			r.reloading.Unlock()
-			r.gateway.SetMissing(r.board.Missing())
 			if r.askStores((*affinity.Cached).Fault) == nil {
 				r.away.Store(0)
 			} else {

@@ -181,7 +181,8 @@ func (r *Replica) open(cfg *config.Config) error {
 	r.shareProcessors()
 	r.limitMemory()
 	r.tunnels = tunnel.New()
-	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log})
+	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log, Missed: r.board.Missed})
+	r.board.OnMissing = r.gateway.SetMissing
 	next, err := r.nextParts(cfg, true)
 	if err != nil {
 		return err

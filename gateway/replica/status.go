@@ -61,7 +61,7 @@ func (r *Replica) self() control.Self {
 	open, limit := r.gateway.Connections()
 	s := control.Self{
 		Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
-		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(),
+		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(), Away: r.askStores((*affinity.Cached).Fault) != nil,
 	}
 	for _, p := range r.parts() {
 		for _, n := range p.nodes.Cluster.Statuses() {
