@@ -66,7 +66,7 @@ type Board struct {
 	marked, away time.Time
 	unheard      bool                 // the last time failed
 	missed       map[string]time.Time // those that are missing, by their names, and when they were heard last
-	asked  map[string]struct{}     // questions of this one
+	asked        map[string]struct{}  // questions of this one
 }
 
 // post is the record of one cluster.

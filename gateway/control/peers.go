@@ -14,7 +14,7 @@ import (
 const (
 	replicasKey = "!replicas" // behind the prefix: a hash of replicas
 	// mostPeers is how many replicas one reads in a second.
-	mostPeers = 400
+	mostPeers = 200
 	// leaveTime bounds how long a replica that ends takes to tell the others.
 	leaveTime = 250 * time.Millisecond
 	// missingPeriods is for how many of the times between two words of it a replica may be silent before it is missing, and missedFor for
