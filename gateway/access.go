@@ -33,7 +33,7 @@ func (x *exchange) logAccess() {
 }
 
 // tunnelLog returns what writes the access log's line when the request's tunnel ends, nil where there is no log.
-func (x *exchange) tunnelLog() func(tunnel.Result) {
+func (x *exchange) tunnelLog(h *home) func(tunnel.Result) {
 	log := x.g.topology.Load().Access
 	if log == nil {
 		return nil
@@ -43,6 +43,11 @@ func (x *exchange) tunnelLog() func(tunnel.Result) {
 		facts[i].Value = slog.StringValue(strings.Clone(facts[i].Value.String())) // the request is used for others by then
 	}
 	return func(r tunnel.Result) {
+		for i := range facts {
+			if facts[i].Key == "node" { // the session may have moved
+				facts[i].Value = slog.StringValue(h.node.Name)
+			}
+		}
 		log.LogAttrs(context.Background(), slog.LevelInfo, "websocket ended", append(facts,
 			slog.String("cause", r.Cause.String()),
 			slog.Int64("bytes_from_client", r.FromClient),

@@ -91,7 +91,7 @@ func (c *clientConn) left() {
 }
 
 // tunnelWatch returns what looks at the age of the request's tunnel when it ends, and counts it.
-func (x *exchange) tunnelWatch() func(tunnel.Cause) {
+func (x *exchange) tunnelWatch(h *home) func(tunnel.Cause) {
 	g, route, node, began, b := x.g, x.route, x.Node.Name, time.Now(), affinity.Binding{}
 	switch {
 	case x.Kind == request.Upgrade:
@@ -112,6 +112,9 @@ func (x *exchange) tunnelWatch() func(tunnel.Cause) {
 				g.tellCutoff(route.Cluster.Name, "WebSockets", after, b)
 			}
 		case tunnel.NodeClosed:
+			if h.node.Name != node { // it came there meanwhile
+				return
+			}
 			if after, node := route.nodeSockets.ended(now, e, most); after > 0 {
 				g.tellNodeCutoff(route.Cluster.Name, node, after)
 			}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,9 @@ import (
 func TestMove(t *testing.T) {
 	t.Parallel()
 	s, server, nodes := startRestorers(t, 3)
+	var log syncBuffer
+	s.settings.Access = slog.New(slog.NewTextHandler(&log, nil))
+	s.Update(s.settings)
 	m, rdb := s.join(), server.Client()
 	const rounds, each = 6, 50
 	var talk sync.WaitGroup
@@ -64,6 +68,11 @@ func TestMove(t *testing.T) {
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
 		t.Errorf("%v moves are counted", n)
 	}
+	m.CloseNow()
+	eventually(t, "the log names its last node", func() bool {
+		_, line, _ := strings.Cut(log.String(), `msg="websocket ended"`)
+		return strings.Contains(line, " node="+nodes[rounds%3].name+" ")
+	})
 }
 
 // TestMovesThatFail has each step of a move go wrong: the session stays, or its client is connected anew on the same WebSocket, or it ends.

@@ -109,7 +109,7 @@ func (c *clientConn) tunnel() {
 // requests by then.
 func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunnel.Result) {
 	g, route, node, k := x.g, x.route, x.Node, x.Kind
-	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid, h)
+	log, watch, trail := x.tunnelLog(h), x.tunnelWatch(h), x.trailEnd(sid, h)
 	c, reserved, ttl := route.Cluster, x.Reserved, x.Binding.TTL()
 	if k == request.Upgrade {
 		c.Sessions.Upgraded(sid, node)
