@@ -72,3 +72,18 @@ func (t *tunnel) abandon(side int, c Cause) {
 	t.because(c)
 	t.close()
 }
+
+// finish ends the direction to the client, as if the node had closed, but not while the client is within the preface.
+func (t *tunnel) finish(why Cause) {
+	switch begun := t.directions[0].passed; {
+	case t.postponed > 0 && t.loop.Now() < t.postponed && begun <= t.preface:
+		return
+	case t.postponed == 0 && begun > 0 && begun <= t.preface:
+		t.postponed, t.why = t.loop.Now()+prefaceTime, why
+		t.arm()
+		return
+	}
+	t.postponed, t.preface = 0, 0
+	t.because(why)
+	t.directions[1].eof, t.held = true, false
+}

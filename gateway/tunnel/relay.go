@@ -141,21 +141,6 @@ func (t *tunnel) obey() {
 	t.pump()
 }
 
-// finish ends the direction to the client, as if the node had closed, but not while the client is within the preface.
-func (t *tunnel) finish(why Cause) {
-	switch begun := t.directions[0].passed; {
-	case t.postponed > 0 && t.loop.Now() < t.postponed && begun <= t.preface:
-		return
-	case t.postponed == 0 && begun > 0 && begun <= t.preface:
-		t.postponed, t.why = t.loop.Now()+prefaceTime, why
-		t.arm()
-		return
-	}
-	t.postponed, t.preface = 0, 0
-	t.because(why)
-	t.directions[1].eof, t.held = true, false
-}
-
 // Event implements loop.EventHandler.
 func (t *tunnel) Event(side int, e loop.Events) {
 	w := &t.directions[side]
