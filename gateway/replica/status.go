@@ -56,12 +56,20 @@ func (r *Replica) status() api.Status {
 	return s
 }
 
+// lost returns why a store that was there is not used.
+func lost(c *affinity.Cached) error {
+	if c.Ready() != nil { // no session is bound before
+		return nil
+	}
+	return c.Fault()
+}
+
 // self is what other replicas are told of this one.
 func (r *Replica) self() control.Self {
 	open, limit := r.gateway.Connections()
 	s := control.Self{
 		Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
-		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(), Away: r.askStores((*affinity.Cached).Fault) != nil,
+		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(), Away: r.askStores(lost) != nil,
 	}
 	for _, p := range r.parts() {
 		for _, n := range p.nodes.Cluster.Statuses() {

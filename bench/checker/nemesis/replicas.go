@@ -26,8 +26,9 @@ func ofReplicas() []Fault {
 	}
 }
 
+// onReplica is the end of a replica: the sessions on it, and upgrades that come to it as it ends.
 func onReplica(name string, p *stage.Replica) history.Injury {
-	return history.Injury{Fault: name, Excuses: history.SessionsOnReplicas, Replicas: []string{p.Addr()}}
+	return history.Injury{Fault: name, Excuses: history.SessionsOnReplicas, Replicas: []string{p.Addr()}, Polling: true}
 }
 
 func killReplica(ctx context.Context, r *Run) error {
