@@ -22,6 +22,7 @@ import (
 type home struct {
 	node  *cluster.Node
 	began int32 // for Sessions.Disconnected
+	left  bool  // the session's client has, so that it is not counted any more
 }
 
 // follower follows a session's packets through its tunnel: so that the session can go on at another node (see move), that its node gets none

@@ -234,7 +234,9 @@ func (m *move) end(outcome string) {
 // moved counts the session on another node.
 func (f *follower) moved(to *cluster.Node) {
 	from := f.home.node
-	f.route.Cluster.Sessions.Moved(f.sid, from, to)
+	if !f.home.left {
+		f.route.Cluster.Sessions.Moved(f.sid, from, to)
+	}
 	from.Release()
 	to.Acquire()
 	f.home.node = to

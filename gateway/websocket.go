@@ -88,7 +88,7 @@ func (c *clientConn) tunnel() {
 	if f != nil {
 		o.Follow = f
 	}
-	o.Done = x.tunnelEnd(sid, c.seat, h, f)
+	o.Left, o.Done = x.sessionEnd(sid, h), x.tunnelEnd(sid, c.seat, h, f)
 	if x.Kind == request.Upgrade {
 		o.Preface = probeBytes
 	}
@@ -105,19 +105,37 @@ func (c *clientConn) tunnel() {
 	c.g.tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
 }
 
+// sessionEnd counts the session of a tunnel, and returns what is to be done when its client has left. A node that does not end its side has as few
+// sessions then as one that does.
+func (x *exchange) sessionEnd(sid string, h *home) func(fromClient int64) {
+	c, upgrade, reserved, ttl := x.route.Cluster, x.Kind == request.Upgrade, x.Reserved, x.Binding.TTL()
+	if upgrade {
+		c.Sessions.Upgraded(sid, x.Node)
+	}
+	if reserved {
+		h.began = c.Sessions.Connected(x.Node)
+	}
+	x.Reserved = false
+	return func(fromClient int64) {
+		h.left = true
+		switch {
+		case reserved:
+			c.Sessions.Disconnected(h.node, h.began)
+		case !upgrade:
+		case fromClient <= probeBytes:
+			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
+		default:
+			c.Sessions.End(sid)
+		}
+	}
+}
+
 // tunnelEnd counts the tunnel of a session and returns what is to be done when it ends. The exchange itself is used for other
 // requests by then.
 func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunnel.Result) {
-	g, route, node, k := x.g, x.route, x.Node, x.Kind
+	g, route, k := x.g, x.route, x.Kind
 	log, watch, trail := x.tunnelLog(h), x.tunnelWatch(h), x.trailEnd(sid, h)
-	c, reserved, ttl := route.Cluster, x.Reserved, x.Binding.TTL()
-	if k == request.Upgrade {
-		c.Sessions.Upgraded(sid, node)
-	}
-	if reserved {
-		h.began = c.Sessions.Connected(node)
-	}
-	x.Reserved, x.leased = false, false
+	x.leased = false
 	if k == request.DirectConnect {
 		route.metrics.made[1].Observe(time.Since(x.Began).Seconds())
 	}
@@ -126,15 +144,6 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 	return func(r tunnel.Result) {
 		if f != nil {
 			f.ended()
-		}
-		switch {
-		case reserved:
-			c.Sessions.Disconnected(h.node, h.began)
-		case k != request.Upgrade:
-		case r.FromClient <= probeBytes:
-			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
-		default:
-			c.Sessions.End(sid)
 		}
 		h.node.Release()
 		watch(r.Cause)

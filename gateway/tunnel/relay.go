@@ -48,6 +48,7 @@ type tunnel struct {
 	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
 	pong   func(time.Duration) // nil: nobody asks
 	pinged time.Duration       // when the node's ping passed that the client has not answered; 0: there is none
+	left   func(int64)         // nil: nobody asks, or it has been called
 	done   func(Result)
 	order  atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 }
@@ -70,7 +71,7 @@ const orderCut = 1 << 8
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
 		loop: on, node: o.Node, id: o.ID, began: on.Clock(), roster: e.roster, buffers: e.buffers,
-		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, done: o.Done,
+		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, left: o.Left, done: o.Done,
 		closes: endsInClose(o.ToClient), preface: o.Preface,
 	}
 	t.meter = newMeter(o.Rate, o.Slowed)
@@ -241,6 +242,8 @@ func (t *tunnel) read(i int) {
 		w.eof = true
 		if i == 1 {
 			t.held = false
+		} else {
+			t.clientLeft()
 		}
 	}
 }
@@ -311,6 +314,9 @@ func (t *tunnel) refused(i int, err error) {
 		return
 	}
 	t.because(blame(err, t.closedBy(1-i)))
+	if i == 1 {
+		t.clientLeft()
+	}
 	t.end(i)
 }
 
@@ -365,6 +371,14 @@ func (t *tunnel) end(i int) {
 	t.arm()
 }
 
+// clientLeft tells that the client's side has ended.
+func (t *tunnel) clientLeft() {
+	if left := t.left; left != nil {
+		t.left = nil
+		left(t.directions[0].passed)
+	}
+}
+
 // because settles the tunnel's cause: what happened first.
 func (t *tunnel) because(c Cause) {
 	if t.cause == 0 {
@@ -385,6 +399,7 @@ func (t *tunnel) close() {
 			t.loop.Close(t.tokens[i], fd)
 		}
 	}
+	t.clientLeft()
 	if t.done != nil {
 		t.done(Result{FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause})
 	}

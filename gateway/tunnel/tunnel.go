@@ -52,6 +52,9 @@ type Options struct {
 	Pong func(time.Duration)
 	// Follow, if not nil, sees and changes all that passes.
 	Follow Follower
+	// Left, if not nil, is called exactly once, on the loop, when the client's side has ended, at the latest before Done, with how many of its
+	// bytes the node's socket took. Some nodes do not end their side for it. It must not block.
+	Left func(fromClient int64)
 	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
 	Done func(Result)
 }
