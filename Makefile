@@ -1,6 +1,7 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
+# make docs       write anew what is made from code: docs/configuration.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
 # make compose-test   docker-compose.yml and a service that is scaled, with a real Docker engine, which it starts if need be; as root
@@ -27,9 +28,12 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
+.PHONY: build docs demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
 build:
 	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
+
+docs:
+	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica -update
 
 deps:
 	tools/deps.sh
