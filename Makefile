@@ -1,6 +1,8 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
+# make docs       write anew what is made from code: docs/configuration.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
+# make site       the documentation as a site, in site/dist: needs npm
 # make demo       the chat on three nodes behind two replicas
 # make soak       the chat under two minutes of faults, with 50 users
 # make compose-test   docker-compose.yml and a service that is scaled, with a real Docker engine, which it starts if need be; as root
@@ -17,6 +19,8 @@
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
 BIN ?= bin
+# PGO=off builds in seconds what otherwise takes minutes, and is some percent slower.
+PGO ?= auto
 FUZZTIME ?= 1m
 SEEDS ?= 1
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -25,11 +29,17 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
+MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
-.PHONY: build demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
+.PHONY: build docs site demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
 build:
-	CGO_ENABLED=0 go build -o $(BIN)/ ./cmd/sidway
+	CGO_ENABLED=0 go build -pgo=$(PGO) -o $(BIN)/ ./cmd/sidway
+
+docs:
+	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica -update
+
+site:
+	cd site && npm ci --no-audit --no-fund && npx vitepress build
 
 deps:
 	tools/deps.sh

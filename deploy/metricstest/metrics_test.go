@@ -32,7 +32,7 @@ import (
 const (
 	alerts    = "../prometheus/alerts.yaml"
 	dashboard = "../grafana/sidway.json"
-	operating = "../../docs/operating.md"
+	metrics   = "../../docs/metrics.md"
 )
 
 // series are the labels of each metric that a replica shows, what Prometheus itself adds included.
@@ -219,7 +219,7 @@ func (s series) checkMatcher(t *testing.T, where, metric string, m *labels.Match
 	if strings.HasPrefix(m.Value, "$") || m.Name == "job" {
 		return
 	}
-	explained := words.FindAllString(text(t, operating), -1)
+	explained := words.FindAllString(text(t, metrics), -1)
 	for value := range strings.SplitSeq(m.Value, "|") {
 		if !slices.Contains(explained, "`"+value+"`") {
 			t.Errorf("%s: %s=%q is nowhere explained", where, m.Name, value)
@@ -256,8 +256,8 @@ func TestAlertsAndDashboardAskForWhatThereIs(t *testing.T) {
 	for _, rule := range r.Groups[0].Rules {
 		seen.check(t, rule.Alert, rule.Expr)
 		checkWords(t, rule.Alert, rule.Labels["severity"], rule.Annotations)
-		if names[rule.Alert] || !strings.Contains(text(t, operating), "`"+rule.Alert+"`") {
-			t.Errorf("%s is there twice, or not in %s", rule.Alert, operating)
+		if names[rule.Alert] || !strings.Contains(text(t, metrics), "`"+rule.Alert+"`") {
+			t.Errorf("%s is there twice, or not in %s", rule.Alert, metrics)
 		}
 		names[rule.Alert] = true
 	}
@@ -286,8 +286,13 @@ func checkWords(t *testing.T, alert, severity string, said map[string]string) {
 	if !slices.Contains([]string{"critical", "warning", "info"}, severity) || said["summary"] == "" || said["description"] == "" {
 		t.Errorf("%s has no severity, summary or description", alert)
 	}
-	anchor, ours := strings.CutPrefix(said["runbook_url"], "https://github.com/sidway/sidway/blob/main/docs/operating.md#")
-	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text(t, operating), -1) {
+	url, ours := strings.CutPrefix(said["runbook_url"], "https://github.com/sidway/sidway/blob/main/docs/")
+	page, anchor, _ := strings.Cut(url, "#")
+	if !regexp.MustCompile(`^[a-z]+\.md$`).MatchString(page) {
+		t.Errorf("%s links to %q, which is no page", alert, said["runbook_url"])
+		return
+	}
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text(t, "../../docs/"+page), -1) {
 		if slug := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(h[1]), ""); strings.ReplaceAll(slug, " ", "-") == anchor && ours {
 			return
 		}

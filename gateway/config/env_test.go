@@ -317,7 +317,7 @@ func TestTheReferenceIsMadeOfTheSettings(t *testing.T) {
 
 // A page that a setting's words point to says something of it.
 func TestPagesThatTheExampleFilePointsTo(t *testing.T) {
-	key, page := regexp.MustCompile(`^ *(?:# )?([a-z_0-9]+):`), regexp.MustCompile(`docs/\w+\.md`)
+	key, page := regexp.MustCompile(`^ *(?:# )?([a-z_0-9]+):`), regexp.MustCompile(`docs/[a-z-]+\.md`)
 	pointer, found := "", 0
 	for line := range strings.Lines(config.Example()) {
 		if p := page.FindString(line); p != "" {

@@ -1,11 +1,13 @@
 package replica_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,18 +22,24 @@ import (
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
+	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
-const operating = "../../docs/operating.md"
+const (
+	metrics = "../../docs/metrics.md"
+	logs    = "../../docs/logs.md"
+)
 
-// recorder notes the names of what is registered with it; a Registry itself tells only of what has counted something.
-type recorder struct{ names []string }
+// recorder notes what is registered with it; a Registry itself tells only of what has counted something.
+type recorder struct{ descs []described }
+
+// described is a metric's description, and the Go type of what counts it.
+type described struct{ text, of string }
 
 var (
-	fqName  = regexp.MustCompile(`fqName: "([a-z_]+)"`)
-	typed   = regexp.MustCompile(`(?m)^# TYPE (sidway_[a-z_]+) `)
-	inCode  = regexp.MustCompile("`(sidway_[a-z_]+)`")
+	inCode  = regexp.MustCompile("`(sidway_[a-z_]+)\\b")
+	suffix  = regexp.MustCompile(`_(bucket|sum|count)$`)       // of a histogram
 	faulty  = regexp.MustCompile(`\bfault[A-Z]\w* *= "(\w+)"`) // constants of package gateway
 	differs = regexp.MustCompile(`\breason: "(\w+)"`)          // what replicas compare
 	theWord = regexp.MustCompile("`([a-z_]+)`")
@@ -46,7 +54,7 @@ func (r *recorder) Register(c prometheus.Collector) error {
 		c.Describe(descs)
 	}()
 	for d := range descs {
-		r.names = append(r.names, fqName.FindStringSubmatch(d.String())[1])
+		r.descs = append(r.descs, described{d.String(), fmt.Sprintf("%T", c)})
 	}
 	return nil
 }
@@ -59,7 +67,7 @@ func (r *recorder) MustRegister(all ...prometheus.Collector) {
 
 func (r *recorder) Unregister(prometheus.Collector) bool { return false }
 
-// Each metric stands in docs/operating.md once, and nothing else does.
+// Each metric stands in docs/metrics.md as its registration has it, and no page names one that there is not.
 func TestMetricsAreDocumented(t *testing.T) {
 	var registered recorder
 	gateway.NewMetrics(&registered)
@@ -78,7 +86,22 @@ func TestMetricsAreDocumented(t *testing.T) {
 		_, page = fetch(t, r.adminURL("/metrics"))
 		return strings.Contains(page, "sidway_probes_total")
 	})
-	same(t, "metrics", matches(inCode, text(t, operating)), append(registered.names, matches(typed, page)...))
+	table := metricsTable(&registered, page)
+	if strings.Contains(table, "|  |  |") {
+		t.Errorf("a metric has no type:\n%s", table)
+	}
+	isMade(t, metrics, "metrics", table)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(pages, "../../README.md") {
+		for _, name := range matches(inCode, text(t, p)) {
+			if base := suffix.ReplaceAllString(name, ""); !strings.HasPrefix(name, "sidway_adapter_") && !strings.Contains(table, "`"+name+"`") && !strings.Contains(table, "`"+base+"`") {
+				t.Errorf("%s names %s, which is no metric", p, name)
+			}
+		}
+	}
 }
 
 // The values of labels that mean something are explained there, and no others.
@@ -94,9 +117,15 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 		reasons = append(reasons, c.String())
 	}
 	reasons = append(reasons, "bad_head", "redirect", "challenge") // which have no Cause
-	same(t, "outcomes", tabled(t, "outcome: what became of a binding"), outcomes)
-	same(t, "causes", tabled(t, "cause: what ended a tunnel"), causes)
-	same(t, "reasons", tabled(t, "reason: why a request was answered here"), reasons)
+	same(t, "outcomes", tabled(t, metrics, "### outcome: what became of a binding"), outcomes)
+	same(t, "causes", tabled(t, metrics, "### cause: what ended a tunnel"), causes)
+	same(t, "reasons", tabled(t, metrics, "### reason: why a request was answered here"), reasons)
+
+	var kinds []string
+	for k := range request.Kinds {
+		kinds = append(kinds, k.String())
+	}
+	same(t, "kinds", tabled(t, metrics, "### kind: what was asked for"), kinds)
 
 	files, err := filepath.Glob("../*.go")
 	if err != nil {
@@ -106,7 +135,30 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 	for _, f := range files {
 		faults = append(faults, matches(faulty, text(t, f))...)
 	}
-	same(t, "faults", tabled(t, "reason: what seems to be set up wrongly"), faults)
+	same(t, "faults", tabled(t, metrics, "### reason: what seems to be set up wrongly"), faults)
+}
+
+// The status and the words of each answer that is made here stand there too.
+func TestAnswersAreDocumented(t *testing.T) {
+	for c := engineio.SessionGone; c <= engineio.Internal; c++ {
+		if c == engineio.Preflighted { // which has no words
+			continue
+		}
+		statuses := []string{}
+		for _, k := range []engineio.Kind{engineio.PollGET, engineio.PollPOST, engineio.WebSocketGET} {
+			if s := strconv.Itoa(engineio.AnswerFor(k, engineio.Query{Version: 4}, c).Status); !slices.Contains(statuses, s) {
+				statuses = append(statuses, s)
+			}
+		}
+		said := engineio.AnswerFor(engineio.WebSocketGET, engineio.Query{Version: 4}, c).Body
+		row := fmt.Sprintf("| `%s` | %s | %s |", c, strings.Join(statuses, ", "), said)
+		if c == engineio.BadRequest { // and 404 for a host
+			row = fmt.Sprintf("| `%s` | 400, 404 | %s |", c, said)
+		}
+		if !strings.Contains(text(t, metrics), row) {
+			t.Errorf("docs/metrics.md lacks %s", row)
+		}
+	}
 }
 
 // Each kind of event that there is stands in the API's document, and no other.
@@ -145,10 +197,10 @@ func matches(re *regexp.Regexp, s string) []string {
 	return all
 }
 
-// tabled returns the words in the first column of the table below a heading.
-func tabled(t *testing.T, heading string) []string {
+// tabled returns the words in the first column of the table below a heading of a page.
+func tabled(t *testing.T, page, heading string) []string {
 	t.Helper()
-	_, section, found := strings.Cut(text(t, operating), "### "+heading+"\n")
+	_, section, found := strings.Cut(text(t, page), "\n"+heading+"\n")
 	if !found {
 		t.Fatalf("no section %q", heading)
 	}

@@ -34,7 +34,7 @@ type Fault struct {
 	Only    string   // why there is no such thing with HAProxy; empty if there is
 	Cluster []string // settings of sidway's cluster
 	// Alike leaves out the clients of Engine.IO 3: a replica that cannot ask the store finds a session at the nodes, but cannot tell of
-	// which revision it is, and so has upgrades wait where nodes make both. docs/operating.md says so.
+	// which revision it is, and so has upgrades wait where nodes make both. docs/redis.md says so.
 	Alike bool
 	// NoFailures asks that replicas answer nothing with 5xx, by their own logs.
 	NoFailures bool

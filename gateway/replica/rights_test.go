@@ -1,0 +1,59 @@
+package replica_test
+
+import (
+	"crypto/tls"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/config"
+	"github.com/sidway/sidway/gateway/keyfile/keyfiletest"
+)
+
+// A user with the rights that docs/redis.md gives is enough for sessions, drains, traces, tickets and the end of a replica.
+func TestRightsOfThePage(t *testing.T) {
+	redis := affinitytest.StartRedis(t)
+	rights := regexp.MustCompile("(?s)```redis\n(.*?)\n```").FindStringSubmatch(text(t, "../../docs/redis.md"))
+	var words []any
+	for _, w := range strings.Fields(rights[1]) {
+		words = append(words, w)
+	}
+	redis.Do(words...)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = "redis://sidway:secret@" + redis.Addr() + "/0"
+	cert, key := keyfiletest.NewAuthority(t, "a").Issue(t, keyfiletest.Request{Names: []string{"a.example.com"}}).Write(t, t.TempDir(), "a")
+	cfg.TLS.Certificates = []config.Certificate{{Cert: cert, Key: key}}
+	cfg.TLS.Tickets, cfg.Listen[1].TLS = []string{config.TicketsOfRedis}, true
+	r := start(t, cfg)
+	awaitReady(t, r)
+	_, opened := fetch(t, r.url("/socket.io/?EIO=4&transport=polling"))
+	sid := regexp.MustCompile(`"sid":"([^"]+)"`).FindStringSubmatch(opened)
+	if sid == nil {
+		t.Fatalf("no session: %s", opened)
+	}
+	call(t, r, "GET", "/api/sessions/"+sid[1]+"/trace", "")
+	for _, path := range []string{"/api/clusters/chat/nodes/n1/drain", "/api/sessions/" + sid[1] + "/trace"} {
+		method := map[bool]string{true: "POST", false: "GET"}[strings.HasSuffix(path, "drain")]
+		if status, said := call(t, r, method, path, "{}"); status != 200 {
+			t.Errorf("%s: %d %s", path, status, said)
+		}
+	}
+	if status, said := call(t, r, "DELETE", "/api/clusters/chat/nodes/n1/drain", ""); status != 200 {
+		t.Errorf("the drain is not taken back: %d %s", status, said)
+	}
+	conn, err := tls.Dial("tcp", r.Addrs()[1].String(), &tls.Config{InsecureSkipVerify: true}) // whose certificate it is does not matter here
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	affinitytest.Eventually(t, "tickets' keys are shared", func() bool { return redis.Calls("hsetnx") > 0 })
+	r.stop()
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+	if denied := redis.Do("ACL", "LOG"); denied != "[]" {
+		t.Errorf("the page lacks rights: %s", denied)
+	}
+}
