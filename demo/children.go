@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidway/sidway/demo/chat"
+	"github.com/sidway/sidway/demo/launch"
 	"github.com/sidway/sidway/demo/rooms"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/replica"
@@ -85,10 +86,11 @@ func runNode(ctx context.Context, s settings, log *slog.Logger) error {
 func runReplica(ctx context.Context, s settings, log *slog.Logger) error {
 	cfg := config.Default()
 	cfg.Listen = []config.Listener{{Address: s.listen}}
-	cfg.Admin.Listen = "off"
+	cfg.Admin.Listen, cfg.Admin.Token = s.admin, os.Getenv("SIDWAY_DEMO_TOKEN")
 	cfg.Affinity.Redis = s.redis
 	cfg.Shutdown = config.Shutdown{Notice: 100 * time.Millisecond, Deadline: 3 * time.Second, Waves: 3}
-	c := config.Cluster{Name: "demo", Path: "/socket.io/", Balance: config.LeastSessions, MaxBody: chat.MaxBody}
+	c := config.Cluster{Name: launch.Cluster, Path: "/socket.io/", Balance: config.LeastSessions, MaxBody: chat.MaxBody}
+	c.Sessions = &config.Sessions{Move: true, Recovery: "streams", Redis: s.redis, Stream: chat.Stream, Prefix: chat.SessionPrefix}
 	for _, text := range s.nodeList {
 		name, url, ok := strings.Cut(text, "=")
 		if !ok {

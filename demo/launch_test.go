@@ -94,6 +94,24 @@ func TestWhatItIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestNodeWithoutItsModules says what to do in place of a stack.
+func TestNodeWithoutItsModules(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "demo")
+	if err := os.CopyFS(filepath.Join(dir, "node"), os.DirFS("node")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "--node-js", "1", "--listen", "127.0.0.1:0")
+	cmd.Env, cmd.Dir = append(os.Environ(), "REDIS_URL="), dir
+	out, err := cmd.CombinedOutput()
+	if err == nil || strings.TrimSpace(string(out)) != "demo: --node-js needs its modules: run npm ci at the top of the repository first" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestOneNodeAndOneReplica(t *testing.T) {
 	d := startDemo(t, "", "--nodes", "1", "--replicas", "1")
 	if n := len(d.descendants()); n != 2 {

@@ -49,6 +49,7 @@ type settings struct {
 
 	nodeOnly    bool
 	replicaOnly bool
+	admin       string
 	child       bool
 	name        string
 	replicaList list // name=host:port
@@ -73,7 +74,7 @@ Runs a chat on several nodes behind several sidway replicas, all on this machine
   --listen address   the address for browsers (default 127.0.0.1:8080, or a free port where that is
                      taken; :8080 serves other machines too)
   --nodes n          chat nodes (default 3)
-  --node-js n        how many of them are Node processes (default 0; needs node, and npm ci in demo/node)
+  --node-js n        how many of them are Node processes (default 0; needs node, and npm ci at the top)
   --replicas n       sidway replicas (default 2)
   --redis url        a Redis to use (default $REDIS_URL, else one inside this process)
   --history n        messages kept in a room (default 1000)
@@ -102,6 +103,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	f.Var(&s.replicaList, "replica", "")
 	// What the launcher starts itself with.
 	f.BoolVar(&s.replicaOnly, "replica-only", false, "")
+	f.StringVar(&s.admin, "admin", "off", "")
 	f.BoolVar(&s.child, "child", false, "")
 	f.Var(&s.nodeList, "node", "")
 	switch err := f.Parse(args); {

@@ -7,8 +7,11 @@
 //	err = n.Run(ctx) // until ctx is done
 //
 // The Socket.IO events are those of demo/page/chat.js, the client: join, message, history, image, read, typing, status,
-// cluster and act from it; message, read, typing and rooms to it. Requests are acknowledged with {ok: true, …} or
-// {ok: false, error, retry}.
+// cluster, act and beat from it; message, read, typing, rooms and here to it. Requests are acknowledged with
+// {ok: true, …} or {ok: false, error, retry}.
+//
+// A session may go on at another node of the cluster, and its client does not notice: the adapter keeps the client's
+// rooms and data in Redis, and the node where it goes on tells the client where it is ("here").
 //
 // A message is acknowledged when it is in the room's log, and only then. Broadcasts through the adapter make the chat
 // quick, but nothing relies on them: each node tells its clients every second where the logs end, and a client that lacks
@@ -44,6 +47,7 @@ const (
 
 	reportEvery = 3 * time.Second
 	lookEvery   = time.Second
+	awayMost    = 2 * time.Minute // for which a session is kept whose client or node is gone
 	storeLimit  = 3 * time.Second // for one request to Redis
 )
 
@@ -62,12 +66,14 @@ type Options struct {
 
 // Node is a chat node.
 type Node struct {
-	opts  Options
-	log   *slog.Logger
-	rooms *rooms.Rooms
-	io    *socket.Server
-	via   *via
-	nudge chan struct{} // asks for a look before its time
+	opts   Options
+	log    *slog.Logger
+	rooms  *rooms.Rooms
+	io     *socket.Server
+	engine http.Handler // of io
+	via    *via
+	nudge  chan struct{} // asks for a look before its time
+	come   chan struct{} // and for a report
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
@@ -86,7 +92,7 @@ func New(o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}, nudge: make(chan struct{}, 1)}
+	n := &Node{opts: o, log: o.Log, rooms: rooms.New(o.Redis, o.Rooms), clients: map[*client]struct{}{}, nudge: make(chan struct{}, 1), come: make(chan struct{}, 1)}
 	n.via = &via{replicas: o.Replicas, lookup: o.Lookup, last: map[string]hop{}, names: map[hop]string{}}
 	opts := socket.DefaultServerOptions()
 	opts.SetServeClient(false)
@@ -99,12 +105,32 @@ func New(o Options) (*Node, error) {
 		opts.SetPingTimeout(o.PingTimeout)
 	}
 	adapter.Harden(opts)
-	opts.SetAdapter(adapter.PubSub(o.Redis, adapter.Options{Prefix: "demo", Logger: o.Log}))
+	opts.SetConnectionStateRecovery(recovery())
+	opts.SetAdapter(adapter.Streams(o.Redis, adapter.Options{
+		Prefix: "demo", Stream: Stream, SessionPrefix: SessionPrefix, Logger: o.Log,
+	}))
 	n.io = socket.NewServer(nil, opts)
+	n.engine = n.via.note(adapter.Handler(n.io))
+	if err := n.via.watch(n.io.Engine()); err != nil {
+		return nil, err
+	}
 	if err := n.io.On("connection", func(args ...any) { n.connected(args[0].(*socket.Socket)) }); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// Where the adapters keep the events and the sessions, so that sidway can move them: `stream` and `prefix` of its
+// `sessions`.
+const (
+	Stream        = "demo:stream"
+	SessionPrefix = "demo:session:"
+)
+
+func recovery() *socket.ConnectionStateRecovery {
+	r := &socket.ConnectionStateRecovery{}
+	r.SetMaxDisconnectionDuration(awayMost.Milliseconds())
+	return r
 }
 
 // sameOrigin refuses pages of other sites, which may neither read this chat nor press its buttons. CORS does not do
@@ -122,8 +148,7 @@ func sameOrigin(ctx *types.HttpContext) error {
 func (n *Node) Handler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	io := gin.WrapH(n.via.note(adapter.Handler(n.io)))
-	r.Any("/socket.io/*any", io)
+	r.Any("/socket.io/*any", gin.WrapH(n.engine))
 	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
 	r.NoRoute(gin.WrapH(page.Handler()))
 	return r
@@ -132,7 +157,7 @@ func (n *Node) Handler() http.Handler {
 // Run reports who is here and watches the rooms until ctx is done. Then it takes leave and disconnects its clients.
 func (n *Node) Run(ctx context.Context) error {
 	var work errgroup.Group
-	work.Go(func() error { n.every(ctx, reportEvery, nil, n.report); return nil })
+	work.Go(func() error { n.every(ctx, reportEvery, n.come, n.report); return nil })
 	work.Go(func() error { n.every(ctx, lookEvery, n.nudge, n.look); return nil })
 	work.Go(func() error { n.every(ctx, lookEvery, nil, n.via.look); return nil })
 	err := work.Wait()
@@ -164,10 +189,13 @@ func (n *Node) every(ctx context.Context, period time.Duration, asked <-chan str
 
 // report tells the other nodes who is here.
 func (n *Node) report(ctx context.Context) {
-	if err := n.rooms.Report(ctx, rooms.Node{Name: n.opts.Name, Kind: "go"}, n.members()); err != nil && ctx.Err() == nil {
+	if err := n.rooms.Report(ctx, n.self(), n.members()); err != nil && ctx.Err() == nil {
 		n.log.Debug("could not report", "error", err)
 	}
+	n.lookSoon()
 }
+
+func (n *Node) self() rooms.Node { return rooms.Node{Name: n.opts.Name, Kind: "go"} }
 
 // members lists the clients of this node that are in a room.
 func (n *Node) members() []rooms.Member {

@@ -25,7 +25,6 @@ type client struct {
 
 func (n *Node) connected(s *socket.Socket) {
 	c := &client{node: n, socket: s}
-	n.via.begin(s)
 	n.mu.Lock()
 	n.clients[c] = struct{}{}
 	n.mu.Unlock()
@@ -38,10 +37,39 @@ func (n *Node) connected(s *socket.Socket) {
 	answer(c, "cluster", c.cluster)
 	answer(c, "act", c.act)
 	answer(c, "typing", c.typing)
+	answer(c, "beat", c.beat)
 	_ = s.On("disconnect", func(...any) { c.gone() }) // fails only without a listener
-	if rooms := n.view.rooms(); rooms != nil {
-		_ = s.Emit("rooms", rooms)
+	if c.remember() {
+		poke(n.come)
 	}
+	// By way of this node alone: with recovery, an event that is sent to a socket goes through Redis first.
+	alone := func(event string, arg any) { _ = n.io.Local().To(socket.Room(s.Id())).Emit(event, arg) }
+	alone("here", n.opts.Name)
+	if rooms := n.view.rooms(); rooms != nil {
+		alone("rooms", rooms)
+	}
+}
+
+// data is what the adapter keeps of a client for the node where its session goes on.
+type data struct {
+	UID  string `json:"uid"`
+	Name string `json:"name"`
+	Room string `json:"room"`
+}
+
+// remember takes over what another node has known of a client whose session goes on here, and reports whether it has.
+func (c *client) remember() bool {
+	if !c.socket.Recovered() {
+		return false
+	}
+	var d data
+	if b, err := json.Marshal(c.socket.Data()); err == nil {
+		_ = json.Unmarshal(b, &d)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.uid, c.name, c.room = d.UID, d.Name, d.Room
+	return true
 }
 
 // answer has a request of the client handled and acknowledged. Requests are decoded strictly enough for what they are
@@ -103,7 +131,6 @@ func shown(sid string) string { return sid[:min(sidShown, len(sid))] }
 
 func (c *client) gone() {
 	m := c.member()
-	c.node.via.end(c.socket.Conn().Id())
 	c.node.mu.Lock()
 	delete(c.node.clients, c)
 	c.node.mu.Unlock()

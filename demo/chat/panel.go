@@ -18,10 +18,12 @@ type Control struct {
 	Token string // so that only the nodes may
 }
 
-// Act is something to be broken: "stop-redis", "kill-node" or "restart-replica", and the name of the node or replica.
+// Act is something to be done: "stop-redis", "kill-node", "restart-replica" or "drain-node", with the name of the node or
+// replica, or "move-session" to that node, where empty to any.
 type Act struct {
 	What string `json:"what"`
 	Name string `json:"name"`
+	SID  string `json:"sid"` // of the session to be moved, as its client knows it
 }
 
 // State is what the starter knows of what it started.
@@ -29,7 +31,23 @@ type State struct {
 	Nodes    []Process `json:"nodes"`
 	Replicas []Process `json:"replicas"`
 	Redis    Process   `json:"redis"`
-	Acts     []string  `json:"acts"` // what can be broken here
+	Acts     []string  `json:"acts"`   // what can be done here
+	Events   []Event   `json:"events"` // what has lately happened, in order
+}
+
+// Event is something that has happened to what the starter started.
+type Event struct {
+	ID   int64  `json:"id"` // counts up
+	At   int64  `json:"at"` // milliseconds since 1970
+	What string `json:"what"`
+	Name string `json:"name"` // of the process that it happened to
+	// Of a session's move: the beginning of the sid that its client knows, the nodes, what became of it in the words of
+	// docs/moving.md, or "absent" where no replica has a WebSocket of it, and how many milliseconds it took.
+	SID     string `json:"sid,omitempty"`
+	From    string `json:"from,omitempty"`
+	To      string `json:"to,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
+	Took    int64  `json:"took,omitempty"`
 }
 
 // Process is a node, a replica or Redis.
@@ -37,6 +55,7 @@ type Process struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"` // go, js, sidway, redis
 	Up       bool   `json:"up"`
+	Draining bool   `json:"draining"`
 	Restarts int    `json:"restarts"`
 }
 
@@ -108,7 +127,7 @@ func (c *client) cluster(_ struct{}, _ []byte) reply {
 // guess tells what there is where nobody who started it can be asked: nodes that report, and the replicas that this node
 // was told of.
 func (n *Node) guess(ctx context.Context) State {
-	s := State{Nodes: []Process{}, Replicas: []Process{}, Acts: []string{}}
+	s := State{Nodes: []Process{}, Replicas: []Process{}, Acts: []string{}, Events: []Event{}}
 	nodes, err := n.rooms.Nodes(ctx)
 	s.Redis = Process{Name: "redis", Kind: "redis", Up: err == nil}
 	for _, known := range nodes {

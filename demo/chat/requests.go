@@ -65,6 +65,8 @@ func (c *client) join(q joining, _ []byte) reply {
 	c.mu.Lock()
 	c.uid, c.name, c.room = q.UID, name, room
 	c.mu.Unlock()
+	// Before the rooms change, upon which the adapter keeps it.
+	c.socket.SetData(plain(data{q.UID, name, room}))
 	if before.Room != room {
 		if before.Room != "" {
 			c.socket.Leave(socket.Room(before.Room))
@@ -79,7 +81,7 @@ func (c *client) join(q joining, _ []byte) reply {
 			return c.away(err)
 		}
 	}
-	if err := c.node.rooms.Report(ctx, rooms.Node{Name: c.node.opts.Name, Kind: "go"}, []rooms.Member{c.member()}); err != nil {
+	if err := c.node.rooms.Report(ctx, c.node.self(), []rooms.Member{c.member()}); err != nil {
 		return c.away(err)
 	}
 	c.node.lookSoon()
@@ -185,6 +187,11 @@ func (c *client) read(q reading, _ []byte) reply {
 	}
 	_ = c.socket.To(socket.Room(room)).Emit("read", room, plain(rooms.Reader{UID: who.UID, ID: q.ID}))
 	return done()
+}
+
+// beat only answers, so that a client can measure for how long nobody does.
+func (c *client) beat(_ struct{}, _ []byte) reply {
+	return reply{"ok": true, "node": c.node.opts.Name}
 }
 
 // typing tells the others in the room; it is not kept and may be lost.

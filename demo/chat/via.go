@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zishang520/socket.io/v2/socket"
+	"github.com/zishang520/engine.io/v2/engine"
 )
 
 // Replica is a gateway before the nodes: its name, and the address at which it serves clients.
@@ -44,8 +44,8 @@ func hopOf(r *http.Request) hop {
 	return hop{host, r.Header.Get("X-Forwarded-Port")}
 }
 
-// note records how each request of a session came on its way to the Socket.IO server. It ignores sids that begin does not
-// know, so that strangers cannot fill the map.
+// note records how each request of a session came on its way to the Socket.IO server. It ignores sids that the engine has not
+// made, so that strangers cannot fill the map.
 func (v *via) note(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sid := r.URL.Query().Get("sid")
@@ -58,11 +58,16 @@ func (v *via) note(next http.Handler) http.Handler {
 	})
 }
 
-// begin starts to remember a session, with the way of its handshake.
-func (v *via) begin(s *socket.Socket) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.last[s.Conn().Id()] = hopOf(s.Request().Request())
+// watch remembers the engine's sessions from their handshakes on: the request that makes one a WebSocket may come before
+// its client has connected to a namespace.
+func (v *via) watch(e engine.BaseServer) error {
+	return e.On("connection", func(args ...any) {
+		s := args[0].(engine.Socket)
+		v.mu.Lock()
+		v.last[s.Id()] = hopOf(s.Request().Request())
+		v.mu.Unlock()
+		_ = s.Once("close", func(...any) { v.end(s.Id()) }) // fails only without a listener
+	})
 }
 
 func (v *via) end(sid string) {

@@ -76,10 +76,12 @@ func (v *view) get() (all []rooms.Room, away bool) {
 }
 
 // lookSoon shows a change that this node made without waiting for the next look.
-func (n *Node) lookSoon() {
+func (n *Node) lookSoon() { poke(n.nudge) }
+
+func poke(c chan struct{}) {
 	select {
-	case n.nudge <- struct{}{}:
-	default: // a look is coming already
+	case c <- struct{}{}:
+	default: // it has been asked for already
 	}
 }
 

@@ -3,14 +3,17 @@ package launch
 import (
 	"crypto/subtle"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sidway/sidway/demo/chat"
 )
 
-// What can be broken on purpose.
+// What people at the page can have done.
 const (
+	actMove           = "move-session"
+	actDrain          = "drain-node"
 	actStopRedis      = "stop-redis"
 	actKillNode       = "kill-node"
 	actRestartReplica = "restart-replica"
@@ -40,27 +43,36 @@ func (l *Launch) controlHandler() http.Handler {
 	return r
 }
 
-// act breaks something and reports whether it is there.
+// act begins to do something and reports whether it is there. Who asks is not kept waiting, since a session with an
+// acknowledgement pending does not move.
 func (l *Launch) act(a chat.Act) bool {
+	list := l.nodes
+	if a.What == actRestartReplica {
+		list = l.replicas
+	}
+	p := find(list, a.Name)
 	switch {
+	case a.What == actMove && a.SID != "" && (p != nil || a.Name == ""):
+		l.errands.Go(func() { l.moveSession(l.running, a.SID, a.Name) })
 	case a.What == actStopRedis && l.redis != nil:
 		l.redis.pause()
-		return true
-	case a.What == actKillNode:
-		return stop(l.nodes, a.Name)
-	case a.What == actRestartReplica:
-		return stop(l.replicas, a.Name)
+	case p == nil:
+		return false
+	case a.What == actDrain:
+		l.errands.Go(func() { l.drain(l.running, p) })
+	case a.What == actKillNode, a.What == actRestartReplica:
+		l.note(chat.Event{What: a.What, Name: p.name})
+		p.end() // it is started again like any that ends
+	default:
+		return false
 	}
-	return false
+	return true
 }
 
-// stop ends the process of this name; it is started again like any that ends.
-func stop(list []*process, name string) bool {
-	for _, p := range list {
-		if p.name == name {
-			p.end()
-			return true
-		}
+func find(list []*process, name string) *process {
+	i := slices.IndexFunc(list, func(p *process) bool { return p.name == name })
+	if i < 0 {
+		return nil
 	}
-	return false
+	return list[i]
 }

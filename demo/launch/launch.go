@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,7 +53,13 @@ type Launch struct {
 	front    *front
 	control  net.Listener
 	address  string
+	running  context.Context // of Run
+	errands  sync.WaitGroup  // what people have asked for
+	events
 }
+
+// Cluster is what the replicas call the nodes.
+const Cluster = "demo"
 
 // most is how many nodes, and replicas, may be started.
 const most = 100
@@ -79,6 +86,8 @@ func (l *Launch) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	work, failed := errgroup.WithContext(running)
+	l.running = failed
+	defer l.errands.Wait()
 	for _, p := range append(l.nodes, l.replicas...) {
 		work.Go(func() error { return p.run(failed) })
 	}
@@ -108,6 +117,7 @@ func (l *Launch) open() (err error) {
 		if l.redis, err = startEmbedded(); err != nil {
 			return err
 		}
+		l.redis.note = l.note
 		l.redisURL = l.redis.url()
 	}
 	return l.plan()
@@ -120,7 +130,7 @@ func (l *Launch) plan() error {
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(l.opts.Nodes + l.opts.Replicas)
+	ports, err := freePorts(l.opts.Nodes + 2*l.opts.Replicas)
 	if err != nil {
 		return err
 	}
@@ -147,7 +157,8 @@ func (l *Launch) plan() error {
 	}
 	for i := range l.opts.Replicas {
 		p := &process{name: fmt.Sprintf("r%d", i+1), kind: "sidway", address: ports[l.opts.Nodes+i]}
-		p.argv = append([]string{self, "--replica-only", "--child", "--name", p.name, "--listen", p.address}, nodeFlags...)
+		p.admin = ports[l.opts.Nodes+l.opts.Replicas+i]
+		p.argv = append([]string{self, "--replica-only", "--child", "--name", p.name, "--listen", p.address, "--admin", p.admin}, nodeFlags...)
 		l.replicas = append(l.replicas, l.own(p))
 		l.front.targets = append(l.front.targets, p.address)
 	}
@@ -160,7 +171,7 @@ func (l *Launch) own(p *process) *process {
 		"REDIS_URL=" + l.redisURL, "SIDWAY_DEMO_TOKEN=" + l.token,
 		"SIDWAY_DEMO_CONTROL=http://" + l.control.Addr().String(),
 	}
-	p.out, p.log = l.opts.Errors, l.opts.Log
+	p.out, p.log, p.note = l.opts.Errors, l.opts.Log, l.note
 	return p
 }
 
@@ -174,6 +185,11 @@ func (l *Launch) announce(ctx context.Context) error {
 				return nil
 			}
 			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if l.redis == nil { // in another run a drain may not have come to its end
+		for _, p := range l.nodes {
+			_ = l.askAny(limited, http.MethodDelete, drainPath(p.name), nil)
 		}
 	}
 	_, err := fmt.Fprintf(l.opts.Out, "The chat is at http://%s\n", l.address)
@@ -207,7 +223,7 @@ func (l *Launch) close() {
 func (l *Launch) state() chat.State {
 	s := chat.State{
 		Redis: chat.Process{Name: "redis", Kind: "redis", Up: true},
-		Acts:  []string{actKillNode, actRestartReplica},
+		Acts:  []string{actMove, actDrain, actKillNode, actRestartReplica}, Events: l.list(),
 	}
 	if l.redis != nil {
 		s.Redis = l.redis.state()

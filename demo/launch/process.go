@@ -30,15 +30,18 @@ const (
 type process struct {
 	name, kind string
 	address    string // at which it takes connections
+	admin      string // of a replica: its admin address
 	argv, env  []string
 	abrupt     bool // end kills it; otherwise it may end gracefully
 	out        io.Writer
 	log        *slog.Logger
+	note       func(chat.Event)
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd // nil while it does not run
 	starts  int
 	stopped bool // end was called since the last start
+	drained bool
 }
 
 // nodeScript finds the Node variant beside the sources, since it is not in the binary.
@@ -48,9 +51,13 @@ func nodeScript() (string, error) {
 	}
 	for _, dir := range []string{".", "demo"} {
 		script := filepath.Join(dir, "node", "server.mjs")
-		if _, err := os.Stat(script); err == nil {
-			return script, nil
+		if _, err := os.Stat(script); err != nil {
+			continue
 		}
+		if _, err := os.Stat(filepath.Join(dir, "..", "node_modules", "@socket.io", "redis-streams-adapter")); err != nil {
+			return "", errors.New("--node-js needs its modules: run npm ci at the top of the repository first")
+		}
+		return script, nil
 	}
 	return "", errors.New("--node-js needs demo/node/server.mjs: run it in the repository")
 }
@@ -106,7 +113,11 @@ func (p *process) once(ctx context.Context) error {
 	p.mu.Lock()
 	p.cmd, p.stopped = cmd, false
 	p.starts++
+	again := p.starts > 1
 	p.mu.Unlock()
+	if again {
+		p.note(chat.Event{What: "started", Name: p.name})
+	}
 
 	ended := make(chan struct{})
 	leaving := context.AfterFunc(ctx, func() {
@@ -127,6 +138,7 @@ func (p *process) once(ctx context.Context) error {
 	p.mu.Unlock()
 	if ctx.Err() == nil && !meant {
 		p.log.Warn("a process ended by itself", "name", p.name, "error", err)
+		p.note(chat.Event{What: "ended", Name: p.name})
 	}
 	return nil
 }
@@ -146,10 +158,19 @@ func (p *process) end() {
 	_ = p.cmd.Process.Signal(signal) // fails only where it has ended already
 }
 
+// drains notes that it is drained, or no longer, and reports whether that is news.
+func (p *process) drains(now bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := p.drained != now
+	p.drained = now
+	return news
+}
+
 func (p *process) state() chat.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return chat.Process{Name: p.name, Kind: p.kind, Up: p.cmd != nil && !p.stopped, Restarts: max(0, p.starts-1)}
+	return chat.Process{Name: p.name, Kind: p.kind, Up: p.cmd != nil && !p.stopped, Draining: p.drained, Restarts: max(0, p.starts-1)}
 }
 
 // wait returns when the process takes connections, or with the reason why ctx is done.

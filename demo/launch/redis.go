@@ -18,6 +18,7 @@ const away = 10 * time.Second
 type embedded struct {
 	server *miniredis.Miniredis
 	stop   chan struct{}
+	note   func(chat.Event)
 
 	mu       sync.Mutex
 	on       bool
@@ -62,6 +63,7 @@ func (e *embedded) run(ctx context.Context) error {
 			return nil
 		}
 		e.set(false)
+		e.note(chat.Event{What: actStopRedis, Name: "redis"})
 		e.server.Close()
 		select {
 		case <-time.After(away):
@@ -72,6 +74,7 @@ func (e *embedded) run(ctx context.Context) error {
 			return fmt.Errorf("embedded redis: %w", err)
 		}
 		e.set(true)
+		e.note(chat.Event{What: "started", Name: "redis"})
 	}
 }
 

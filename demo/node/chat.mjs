@@ -81,7 +81,7 @@ export class Chat {
   }
 
   #connected(socket) {
-    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act"]) {
+    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act", "beat"]) {
       socket.on(event, async (request, ...rest) => {
         const ack = typeof rest.at(-1) === "function" ? rest.pop() : () => {};
         const answer = await this[event](socket, request && typeof request === "object" ? request : {}, rest[0])
@@ -93,7 +93,16 @@ export class Chat {
       const member = this.#member(socket);
       if (member.room) this.rooms.leave([member]).then(() => this.#look(), () => {});
     });
-    if (this.#view) socket.emit("rooms", this.#shown());
+    if (socket.recovered && socket.data.room) this.#welcome(socket);
+    // By way of this node alone: with recovery, an event that is sent to a socket goes through Redis first.
+    const alone = this.io.local.to(socket.id);
+    alone.emit("here", this.name);
+    if (this.#view) alone.emit("rooms", this.#shown());
+  }
+
+  /** welcome tells the other nodes that a client is here now, whose session goes on here. */
+  #welcome(socket) {
+    this.rooms.report(this.#self(), [this.#member(socket)]).then(() => this.#look(), () => {});
   }
 
   async join(socket, { uid, name, room, after }) {
@@ -165,7 +174,7 @@ export class Chat {
   }
 
   async cluster() {
-    const state = await (this.control ? this.#ask("GET", "/state").catch(() => ({ nodes: [], replicas: [], redis: {}, acts: [] })) : this.#guess());
+    const state = await (this.control ? this.#ask("GET", "/state").catch(() => ({ nodes: [], replicas: [], redis: {}, acts: [], events: [] })) : this.#guess());
     const sessions = (this.#view ?? []).flatMap((r) => r.members).map((m) => ({ ...m, socket: "" }));
     return { ok: true, state, sessions };
   }
@@ -177,12 +186,17 @@ export class Chat {
       replicas: this.replicas.map(({ name }) => ({ name, kind: "sidway", up: true, restarts: 0 })),
       redis: { name: "redis", kind: "redis", up: !this.#away, restarts: 0 },
       acts: [],
+      events: [],
     };
   }
 
-  async act(_socket, { what, name }) {
+  async beat() {
+    return { ok: true, node: this.name };
+  }
+
+  async act(_socket, { what, name, sid }) {
     if (!this.control) return refuse("nothing can be broken here");
-    return this.#ask("POST", "/act", { what, name }).then(() => ({ ok: true }), (err) => refuse(err.message));
+    return this.#ask("POST", "/act", { what, name, sid }).then(() => ({ ok: true }), (err) => refuse(err.message));
   }
 
   async #ask(method, path, body) {

@@ -12,17 +12,19 @@ const script = readFileSync(new URL("../rooms/append.lua", import.meta.url), "ut
 
 const keyOf = (room, what) => `demo:{${room}}:${what}`;
 
+const fieldOf = (member) => `${member.node} ${member.socket}`;
+
 /** position takes an id apart; null for none. */
 export function position(id) {
   const m = /^(\d+)-(\d+)$/.exec(id ?? "");
   return m && Number(m[1]) > 0 && Number(m[2]) > 0 ? { began: Number(m[1]), number: Number(m[2]) } : null;
 }
 
-/** connect returns a client that tries for ever to reach Redis; commands fail at once meanwhile. */
-export function connect(url) {
+/** connect returns a client that tries for ever to reach Redis; commands fail at once meanwhile, unless they may wait. */
+export function connect(url, { patient = false } = {}) {
   const client = createClient({
     url,
-    disableOfflineQueue: true,
+    disableOfflineQueue: !patient,
     socket: { connectTimeout: 2000, reconnectStrategy: (tries) => Math.min(50 * 2 ** tries, 500) },
   });
   client.on("error", () => {}); // told by the commands that fail
@@ -112,7 +114,7 @@ export class Rooms {
     const work = [this.client.hSet("demo:nodes", node.name, JSON.stringify({ ...node, at }))];
     for (const m of members) {
       work.push(
-        this.client.hSet(keyOf(m.room, "here"), m.socket, JSON.stringify({ ...m, at })),
+        this.client.hSet(keyOf(m.room, "here"), fieldOf(m), JSON.stringify({ ...m, at })),
         this.client.pExpire(keyOf(m.room, "here"), 4 * present),
         this.client.zAdd("demo:rooms", { score: at, value: m.room }),
       );
@@ -122,7 +124,7 @@ export class Rooms {
 
   /** leave says that these members are no longer here. */
   async leave(members) {
-    await inTime(Promise.all(members.map((m) => this.client.hDel(keyOf(m.room, "here"), m.socket))));
+    await inTime(Promise.all(members.map((m) => this.client.hDel(keyOf(m.room, "here"), fieldOf(m)))));
   }
 
   /** nodes lists the nodes that have lately reported. */

@@ -8,8 +8,8 @@ import { createServer } from "node:http";
 import { hostname } from "node:os";
 import { posix } from "node:path";
 import { parseArgs } from "node:util";
-import { createAdapter } from "@socket.io/redis-adapter";
 import { Server } from "socket.io";
+import { createAdapter } from "../../adapter/node/index.js"; // @sidway/recovery, which needs the modules of this repository
 import { Chat, maxBody } from "./chat.mjs";
 import { Rooms, connect } from "./rooms.mjs";
 import { Via, parseReplica } from "./via.mjs";
@@ -63,6 +63,7 @@ const server = createServer((req, res) => {
 const io = new Server(server, {
   maxHttpBufferSize: maxBody,
   serveClient: false,
+  connectionStateRecovery: { maxDisconnectionDuration: 120_000 },
   // Pages of other sites may neither read this chat nor press its buttons; CORS does not hold for WebSockets.
   allowRequest: (req, done) => {
     const { origin, host } = req.headers;
@@ -70,27 +71,11 @@ const io = new Server(server, {
   },
 });
 const redis = connect(flags.redis);
-const publisher = connect(flags.redis);
-const subscriber = connect(flags.redis);
-// The adapter does not look at the outcome, and what could not be told, clients find in the log.
-const publish = publisher.publish.bind(publisher);
-publisher.publish = (...args) => publish(...args).catch(() => 0);
-const subscribed = (method) => {
-  const call = subscriber[method].bind(subscriber);
-  // While Redis is away a subscription is tried again; the library renews those that were made.
-  subscriber[method] = async (...args) => {
-    for (;;) {
-      try {
-        return await call(...args);
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
-    }
-  };
-};
-subscribed("pSubscribe");
-subscribed("subscribe");
-io.adapter(createAdapter(publisher, subscriber, { key: "demo" }));
+// The adapter reads the stream again at once when that fails, for ever: its commands have to wait for Redis instead.
+const patient = connect(flags.redis, { patient: true });
+io.adapter(createAdapter(patient, { streamName: "demo:stream", sessionKeyPrefix: "demo:session:", channelPrefix: "demo" }));
+// It does not look at the outcome of what it keeps at a client's end. A session that is not kept begins anew.
+process.on("unhandledRejection", (err) => console.error(`${flags.name}: ${err?.message ?? err}`));
 
 const replicas = flags.replica.map(parseReplica);
 const control = process.env.SIDWAY_DEMO_CONTROL

@@ -2,7 +2,8 @@
 // was said exactly once, and knows what has been delivered. It runs in browsers and in Node.
 //
 // Events: "state" (connection), "items" {room, items, front} (new in a log), "outbox" {entry} (an entry changed),
-// "sent" {entry, id}, "refused" {entry, why}, "read" {room}, "typing" {uid, name}, "rooms" {rooms}.
+// "sent" {entry, id}, "refused" {entry, why}, "read" {room}, "typing" {uid, name}, "rooms" {rooms}, "here" {node, before}: the
+// session is at this node now, maybe without a new connection.
 
 import { Log, covers, position } from "./log.js";
 import { Outbox } from "./outbox.js";
@@ -10,6 +11,7 @@ import { Outbox } from "./outbox.js";
 const patience = 8000; // for the answer to a request
 const greeting = 6000; // for a new connection to be of use
 const settle = 150; // for messages that overtook others, and before it is told what was read
+const heardMost = 5000; // messages of which it is known how often they came
 const lookAgain = 10000; // while something of ours is not known as delivered
 
 class News extends Event {
@@ -28,6 +30,10 @@ export class Chat extends EventTarget {
   /** Room -> uid -> id of the last message that this member's client has. */
   readers = new Map();
   joined = false;
+  /** The node where our session is; empty before it has said so. */
+  node = "";
+  /** Number of a message in our room -> how often it came by itself. */
+  heard = new Map();
   #syncing = false;
   #again = false;
   #told = new Map();
@@ -57,6 +63,7 @@ export class Chat extends EventTarget {
 
   /** enter goes into a room, and connects if need be. */
   enter(room) {
+    if (room !== this.room) this.heard.clear();
     this.room = room;
     this.joined = false;
     if (this.socket.connected) this.sync();
@@ -117,7 +124,11 @@ export class Chat extends EventTarget {
   }
 
   get sid() {
-    return this.socket.connected ? (this.socket.io.engine?.id ?? "").slice(0, 4) : "";
+    return this.wholeSID.slice(0, 4);
+  }
+
+  get wholeSID() {
+    return (this.socket.connected && this.socket.io.engine?.id) || "";
   }
 
   /** ask resolves with a node's answer and rejects if there is none in time. */
@@ -214,6 +225,11 @@ export class Chat extends EventTarget {
       if (reason === "io server disconnect") this.#after("return", 500, () => socket.connect());
     });
     socket.on("message", (room, message) => this.#heard(room, message));
+    socket.on("here", (node) => {
+      const before = this.node;
+      this.node = node;
+      this.#tell("here", { node, before });
+    });
     socket.on("read", (room, reader) => this.#read(room, [reader]));
     socket.on("typing", (room, who) => {
       if (room === this.room) this.#tell("typing", who);
@@ -235,6 +251,9 @@ export class Chat extends EventTarget {
 
   #heard(room, message) {
     if (room !== this.room) return;
+    const number = position(message.id)?.number;
+    this.heard.set(number, (this.heard.get(number) ?? 0) + 1);
+    this.heard.delete(number - heardMost);
     const log = this.log(room);
     const { fresh, gap } = log.take(message);
     if (fresh.length) {

@@ -16,7 +16,7 @@ const listed = 50
 
 // Member is a client in a room, and how it is connected.
 type Member struct {
-	Socket    string `json:"socket"` // id of its connection to the chat
+	Socket    string `json:"socket"` // id of its connection to the chat, which it keeps when it goes on at another node
 	Room      string `json:"room"`
 	UID       string `json:"uid"`
 	Name      string `json:"name"`
@@ -26,6 +26,10 @@ type Member struct {
 	SID       string `json:"sid"` // its first characters only, since a sid is a secret
 	At        int64  `json:"at"`  // when its node last said so, in milliseconds since 1970
 }
+
+// field is where a member stands among those of its room: under its node, too, since a client that goes on at another one
+// keeps its id, and the word of the node that it has left must not take it away from there.
+func (m Member) field() string { return m.Node + " " + m.Socket }
 
 // Node is a chat node that has lately said that it runs.
 type Node struct {
@@ -50,7 +54,7 @@ func (r *Rooms) Report(ctx context.Context, n Node, members []Member) error {
 		p.HSet(ctx, keyNodes, n.Name, encode(n))
 		for _, m := range members {
 			m.At = n.At
-			p.HSet(ctx, keyOf(m.Room, "here"), m.Socket, encode(m))
+			p.HSet(ctx, keyOf(m.Room, "here"), m.field(), encode(m))
 			p.Expire(ctx, keyOf(m.Room, "here"), 4*r.opts.Present)
 			p.ZAdd(ctx, keyRooms, redis.Z{Score: float64(n.At), Member: m.Room})
 		}
@@ -69,7 +73,7 @@ func (r *Rooms) Leave(ctx context.Context, members []Member) error {
 	}
 	_, err := r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, m := range members {
-			p.HDel(ctx, keyOf(m.Room, "here"), m.Socket)
+			p.HDel(ctx, keyOf(m.Room, "here"), m.field())
 		}
 		return nil
 	})
@@ -121,12 +125,13 @@ func (r *Rooms) List(ctx context.Context) ([]Room, error) {
 	var gone []Member
 	for i, name := range names {
 		room := Room{Name: name}
-		for socket, text := range here[i].Val() {
+		for field, text := range here[i].Val() {
 			m, fresh := r.member(text)
 			if fresh {
 				room.Members = append(room.Members, m)
 			} else {
-				gone = append(gone, Member{Room: name, Socket: socket})
+				at := max(0, strings.LastIndexByte(field, ' ')) // ids of sockets have none
+				gone = append(gone, Member{Room: name, Node: field[:at], Socket: field[at+1:]})
 			}
 		}
 		room.Members = present(room.Members)

@@ -1,0 +1,53 @@
+// What is said of a fault when it is over: only what was measured, and what follows from how things work.
+
+const many = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+export const span = (ms) => (ms < 9_950 ? (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`) : `${Math.round(ms / 1000)} s`);
+
+/** connection says what became of it. */
+function connection({ disconnects, away, longest }) {
+  return disconnects ? `Your connection was gone for ${span(away)}.` : `Your connection was kept; the longest wait for an answer was ${span(longest)}.`;
+}
+
+/** messages says what became of the room's messages. One that was sent again because its answer was lost may come twice, and is shown once. */
+export function messages({ total, doubled, fetched, gaps }, kept) {
+  if (!total) return "";
+  const lost = `${gaps} of ${many(total, "message")} lost`;
+  if (fetched) return `${lost}; ${fetched} had to be fetched from the room's log.`;
+  return kept && !doubled ? `${lost}, each came once.` : `${lost}.`;
+}
+
+const stays = {
+  absent: "Only sessions on a WebSocket can move, and this one has none.",
+  busy: "Something was under way all the time.",
+  refused: "No other node took it.",
+  no_barrier: "The old node did not answer in time.",
+  no_redis: "Redis did not answer.",
+};
+
+/** move tells of a session's move; move is the event that the launcher noted, null if there is none. */
+function move(move, watch) {
+  if (!move) return "Nobody says what became of the move.";
+  if (stays[move.outcome]) return `Not moved: ${stays[move.outcome]}`;
+  if (move.outcome === "moved") return `Moved from ${move.from} to ${move.to} in ${span(move.took)}. ${connection(watch)}`;
+  if (move.outcome === "renewed") return `${move.to} did not know the session and began it anew. ${connection(watch)}`;
+  return `The move failed (${move.outcome}). ${connection(watch)}`;
+}
+
+const others = "With cookies or ip_hash it would have ended with the node: such a balancer passes connections on and cannot give one to another node.";
+
+/** verdict puts it into words. fault is {what, name, event, held}; watch what was measured (see watch.js). */
+export function verdict({ what, name, event, held }, watch) {
+  const { from, disconnects } = watch;
+  const to = watch.chat.node;
+  const at = to === from ? `You are on ${to} still.` : `You are on ${to} now.`;
+  const said = {
+    "move-session": () => move(event, watch),
+    "drain-node": () => (to === from ? `${name} is drained. ${at} ${connection(watch)}` : `${name} is drained: your session moved to ${to}. ${connection(watch)}`),
+    "kill-node": () => `${name} died. ${at} ${connection(watch)}${disconnects || to === from ? "" : ` ${others}`}`,
+    "restart-replica": () => `${name} restarted. ${connection(watch)} ${at}`,
+    "stop-redis": () => `Redis was away for ${span(watch.seconds * 1000)} and is back. ${connection(watch)}`,
+    cut: () => `${connection(watch)} ${at}`,
+  }[what]();
+  const late = held ? "" : " It is not over yet.";
+  return [said + late, messages(watch.messages(), !disconnects)].filter(Boolean).join(" ");
+}
