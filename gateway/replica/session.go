@@ -245,6 +245,12 @@ func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
 		err = fmt.Errorf("%w: %w", api.ErrNoSession, err)
 	case err != nil:
 		err = fmt.Errorf("%w: %w", api.ErrNotMovable, err)
+	default:
+		name := ""
+		for _, s := range r.sightings(sid) {
+			name = cmp.Or(name, s.Cluster)
+		}
+		r.event("move", name, now, fmt.Sprintf("session %s of %s: %s", engineio.ShortSID(sid), from, outcome))
 	}
 	return api.Move{From: from, Node: now, Outcome: outcome}, err
 }
