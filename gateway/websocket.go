@@ -108,7 +108,7 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 	log, watch, trail := x.tunnelLog(), x.tunnelWatch(), x.trailEnd(sid, h)
 	c, reserved, ttl := route.Cluster, x.Reserved, x.Binding.TTL()
 	if k == request.Upgrade {
-		c.Sessions.Upgraded(sid, node)
+		c.Sessions.Upgraded(sid, node, x.Binding.Expires)
 	}
 	if reserved {
 		h.began = c.Sessions.Connected(node)
