@@ -13,9 +13,11 @@ import (
 type Figures struct {
 	Handshakes Made // direct connects too
 	Upgrades   Made
+	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause
+	Moves      map[string]uint64 // of sessions on WebSockets, by what became of them
 	Responses  map[string]uint64 // that were made here, by reason; of no cluster also what came to no request
 	Nodes      map[string]NodeFigures
 }
@@ -58,6 +60,11 @@ func (g *Gateway) Figures() map[string]*Figures {
 			f.Nodes[node] = of
 		}
 	})
+	each(g.metrics.moves, func(labels map[string]string, n uint64) {
+		if f := all[labels["cluster"]]; f != nil {
+			f.Moves[labels["outcome"]] += n
+		}
+	})
 	none := all[""].Responses
 	each(g.metrics.tls, func(labels map[string]string, n uint64) {
 		if reason := foreignTLS[labels["outcome"]]; reason != "" && labels["side"] == "client" {
@@ -72,11 +79,26 @@ func (g *Gateway) Figures() map[string]*Figures {
 	return all
 }
 
-// Made returns how many sessions each cluster's nodes have made here, by handshakes and direct connects.
-func (g *Gateway) Made() map[string]uint64 {
-	all := map[string]uint64{}
+// Turnover is how many sessions of a cluster have been made here by handshakes and direct connects, and how many of its WebSockets have
+// ended: all, by the clients' side, and by the nodes' side.
+type Turnover struct{ Made, Ended, ByClients, ByNodes uint64 }
+
+// Turnovers returns those of all clusters, by name. It takes less than Figures.
+func (g *Gateway) Turnovers() map[string]Turnover {
+	all := map[string]Turnover{}
 	for _, r := range g.topology.Load().all {
-		all[r.tally.cluster.Name] = r.tally.begun().Made
+		t := Turnover{Made: r.tally.begun().Made}
+		for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
+			n := value(r.tally.metrics.ends[c])
+			t.Ended += n
+			switch c {
+			case tunnel.ClientClosed, tunnel.ClientIdle:
+				t.ByClients += n
+			case tunnel.NodeClosed, tunnel.NodeSilent:
+				t.ByNodes += n
+			}
+		}
+		all[r.tally.cluster.Name] = t
 	}
 	return all
 }
@@ -84,8 +106,8 @@ func (g *Gateway) Made() map[string]uint64 {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
-		Ends: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Ends: map[string]uint64{}, Moves: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
 		f.Ends[c.String()] = value(m.ends[c])

@@ -44,6 +44,9 @@ func (x *exchange) bind(ctx context.Context) bool {
 	taken, ok := errors.AsType[*affinity.TakenError](err)
 	if !ok {
 		x.route.makes.learn(x.Query.Version, x.Open)
+		if x.Kind == request.Handshake {
+			x.route.noUpgrade.Store(!x.Open.WebSocket)
+		}
 		if err != nil && x.g.missed != nil {
 			select {
 			case <-time.After(time.Until(x.g.missed())):

@@ -229,7 +229,7 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 			case s.Draining:
 				return "draining"
 			default:
-				return "ready"
+				return "healthy"
 			}
 		}
 		return "gone"
@@ -240,6 +240,13 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 // move moves a session whose WebSocket is here.
 func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
 	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
+	if err == nil {
+		name := ""
+		for _, s := range r.sightings(sid) {
+			name = cmp.Or(name, s.Cluster)
+		}
+		r.event("move", name, now, fmt.Sprintf("session %s of %s: %s", engineio.ShortSID(sid), from, outcome))
+	}
 	return api.Move{From: from, Node: now, Outcome: outcome}, r.ofTunnel(ctx, sid, err)
 }
 
