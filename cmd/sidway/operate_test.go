@@ -41,7 +41,7 @@ another: document
 `, admin, token))
 	o.expect(1, "/nowhere.pem", "check")
 	o.expect(0, `{"status":"ready"}`, "health")
-	o.expect(0, "n1    healthy", "status")
+	o.expect(0, "\n  n1  ", "status")
 	o.expect(1, "no session is live by that sid", "trace", "lv_VI97HAXpY6yYWAAAC")
 	o.expect(1, "no such session: this replica carries no WebSocket of that session", "move", "lv_VI97HAXpY6yYWAAAC")
 	o.expect(0, "n1 of chat gets no new sessions", "drain", "n1")
@@ -52,7 +52,7 @@ another: document
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)
 	}
-	o.expect(0, "n1    healthy", "status")
+	o.expect(0, "\n  n1  ", "status")
 	o.expect(0, `{"status":"ready"}`, "health")
 	o.expect(1, o.file+":1: admin.token: \""+token+"\" cannot be read: no such file", "drain", "n1")
 	put(o.file, "admin: {listen: 9090}\n")
@@ -91,7 +91,7 @@ func TestOperatingFromAnotherMachine(t *testing.T) {
 		t.Helper()
 		o.expect(status, says, append(args, there...)...)
 	}
-	expect(0, "n1    healthy", "status")
+	expect(0, "\n  n1  ", "status")
 	expect(0, `"name":"n1"`, "status", "--json")
 	expect(1, "no session is live by that sid", "trace", "lv_VI97HAXpY6yYWAAAC")
 	expect(0, "n1 of chat gets no new sessions", "drain", "n1")
@@ -103,7 +103,7 @@ func TestOperatingFromAnotherMachine(t *testing.T) {
 	}
 	expect(1, "admin.token: \""+token+"\" cannot be read: no such file", "status")
 	expect(0, `{"status":"ready"}`, "health")
-	o.expect(0, "n1    healthy", "status") // here
+	o.expect(0, "\n  n1  ", "status") // here
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 }

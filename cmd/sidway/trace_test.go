@@ -35,7 +35,7 @@ func TestTracing(t *testing.T) {
 	}
 	affinitytest.Eventually(t, "the replicas know of each other", func() bool {
 		_, out := operators[1].run("status")
-		return strings.Contains(out, "heard")
+		return strings.Count(out, "  ready") == 2
 	})
 	url := "http://" + listens[0] + "/socket.io/?EIO=4&transport=polling"
 	res, err := http.Get(url)
@@ -49,7 +49,7 @@ func TestTracing(t *testing.T) {
 	here, elsewhere := operators[0], operators[1]
 	affinitytest.Eventually(t, "the handshake is remembered", func() bool {
 		status, out := elsewhere.run("trace", sid)
-		return status == 0 && strings.HasPrefix(out, sid+"  live\n") && strings.Contains(out, "node       n1, ready\n") && strings.Contains(out, "2 of 2 answered") && strings.Contains(out, "  handshake     200  ")
+		return status == 0 && strings.HasPrefix(out, sid+"  live\n") && strings.Contains(out, "node       n1, healthy\n") && strings.Contains(out, "2 of 2 answered") && strings.Contains(out, "  handshake     200  ")
 	})
 	here.expect(0, sid[:4]+"  live\n", "trace", sid[:4])
 	here.expect(0, `"kind":"handshake"`, "trace", sid, "--json")
