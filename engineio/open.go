@@ -16,6 +16,7 @@ type Open struct {
 	PingInterval time.Duration
 	PingTimeout  time.Duration
 	MaxPayload   int64 // bytes in one payload; old nodes do not say
+	WebSocket    bool  // the node offers to upgrade the session to one
 }
 
 // OpenLimit is how many bytes of an answer may be given to FindOpen or FindOpenFrame before both stop asking for more.

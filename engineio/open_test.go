@@ -14,7 +14,7 @@ import (
 
 const openJSON = `{"sid":"` + sid + `","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`
 
-var opened = engineio.Open{SID: sid, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, MaxPayload: 1_000_000}
+var opened = engineio.Open{SID: sid, PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, MaxPayload: 1_000_000, WebSocket: true}
 
 // openAnswers are the starts of handshakes' answers, in each framing.
 var openAnswers = []struct {
@@ -73,6 +73,9 @@ func TestFindOpenReadsWhatNodesMaySay(t *testing.T) {
 		{`{"sid":"a","pingInterval":2.5e4,"pingTimeout":1500.75}`, engineio.Open{SID: "a", PingInterval: 25 * time.Second, PingTimeout: 1500 * time.Millisecond}},
 		{`{"sid":"a","pingInterval":-1,"pingTimeout":null,"maxPayload":"x"}`, engineio.Open{SID: "a"}},
 		{`{"sid":"a","pingInterval":1e999,"maxPayload":1e300}`, engineio.Open{SID: "a", PingInterval: math.MaxInt32 * time.Millisecond, MaxPayload: math.MaxInt32}},
+		{`{"sid":"a","upgrades":[ "webtransport" , "websocket" ]}`, engineio.Open{SID: "a", WebSocket: true}},
+		{`{"sid":"a","upgrades":["webtransport"]}`, engineio.Open{SID: "a"}},
+		{`{"sid":"a","upgrades":["websocket"],"upgrades":[]}`, engineio.Open{SID: "a"}},
 		{`{"SID":"b","sid":"a","Sid":"c"}`, engineio.Open{SID: "a"}},
 		{`{"sid":"b","sid":"a"}`, engineio.Open{SID: "a"}},
 		{`{"sid":"a\u002db"}`, engineio.Open{SID: "a-b"}},
@@ -172,7 +175,7 @@ var googollee = []struct {
 const googolleeOpen = `0{"sid":"1","upgrades":["websocket"],"pingInterval":20000,"pingTimeout":60000}`
 
 func TestFindOpenReadsGosEncoder(t *testing.T) {
-	want := engineio.Open{SID: "1", PingInterval: 20 * time.Second, PingTimeout: time.Minute}
+	want := engineio.Open{SID: "1", PingInterval: 20 * time.Second, PingTimeout: time.Minute, WebSocket: true}
 	for _, c := range googollee {
 		q, err := engineio.ParseQuery(c.query)
 		if err != nil {
@@ -187,6 +190,7 @@ func TestFindOpenReadsGosEncoder(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.query, o, err)
 		}
 	}
+	want.WebSocket = false
 	message := frame(0x81, strings.Replace(googolleeOpen, `["websocket"]`, "[]", 1)+"\n") + frame(0x81, "40")
 	if o, err := engineio.FindOpenFrame([]byte(message)); err != nil || o != want {
 		t.Errorf("in a frame: %+v, %v", o, err)

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -40,6 +41,10 @@ func (r *jsonReader) open() (Open, error) {
 			o.PingInterval = millis(r.number())
 		case "pingTimeout":
 			o.PingTimeout = millis(r.number())
+		case "upgrades":
+			from := r.i
+			r.skip(1)
+			o.WebSocket = r.err == nil && bytes.Contains(r.b[from:r.i], []byte(`"websocket"`))
 		case "maxPayload":
 			o.MaxPayload = int64(max(0, min(r.number(), math.MaxInt32)))
 		default:

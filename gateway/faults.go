@@ -71,6 +71,12 @@ func (f *fault) came(text string, now time.Time) (again bool) {
 	return now.UnixNano()-f.last.Swap(now.UnixNano()) > int64(faultQuiet)
 }
 
+// has reports whether a fault is remembered.
+func (f *faults) has(k faultKey) bool {
+	_, known := f.all.Load(k)
+	return known
+}
+
 // forget forgets what has turned out to be something else.
 func (f *faults) forget(k faultKey) {
 	if _, known := f.all.LoadAndDelete(k); known {

@@ -13,6 +13,7 @@ import (
 type Figures struct {
 	Handshakes Made // direct connects too
 	Upgrades   Made
+	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause

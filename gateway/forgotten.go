@@ -139,8 +139,11 @@ func (x *exchange) tellForgotten() {
 		}
 	}
 	why, keepsAlive := m.forgetting.more(s, now, m.made.Load())
-	if why == notYet {
+	switch {
+	case why == notYet:
 		return
+	case why == vague && x.g.metrics.seen.has(faultKey{x.route.Cluster.Name, faultBalanced, x.Node.Name}):
+		why = balanced // as was found out before
 	}
 	x.route.blamed.Store(now.UnixNano())
 	reason, subject, words := faultForgetful, x.Node.Name, ""

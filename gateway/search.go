@@ -42,7 +42,7 @@ func (m *makes) learn(version int, o engineio.Open) {
 	if word, bit := m.length(o.SID); word.Load()&bit == 0 {
 		word.Or(bit)
 	}
-	o.SID = ""
+	o.SID, o.WebSocket = "", false
 	if m.last.Load() == nil || m.likely() != o {
 		latest := o
 		m.last.Store(&latest)

@@ -50,6 +50,9 @@ func (x *exchange) bind(ctx context.Context) bool {
 			case <-ctx.Done():
 			}
 		}
+		if x.Kind == request.Handshake {
+			x.route.noUpgrade.Store(!x.Open.WebSocket)
+		}
 		return true
 	}
 	if x.route.OnTaken != nil {
