@@ -17,6 +17,7 @@ type Figures struct {
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause
+	Moves      map[string]uint64 // of sessions on WebSockets, by what became of them
 	Responses  map[string]uint64 // that were made here, by reason; of no cluster also what came to no request
 	Nodes      map[string]NodeFigures
 }
@@ -59,6 +60,11 @@ func (g *Gateway) Figures() map[string]*Figures {
 			f.Nodes[node] = of
 		}
 	})
+	each(g.metrics.moves, func(labels map[string]string, n uint64) {
+		if f := all[labels["cluster"]]; f != nil {
+			f.Moves[labels["outcome"]] += n
+		}
+	})
 	none := all[""].Responses
 	each(g.metrics.tls, func(labels map[string]string, n uint64) {
 		if reason := foreignTLS[labels["outcome"]]; reason != "" && labels["side"] == "client" {
@@ -85,8 +91,8 @@ func (g *Gateway) Made() map[string]uint64 {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
-		Ends: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Ends: map[string]uint64{}, Moves: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
 		f.Ends[c.String()] = value(m.ends[c])

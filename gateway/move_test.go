@@ -315,3 +315,24 @@ func TestSilentNodeIsLeft(t *testing.T) {
 		t.Errorf("the client got %q", got)
 	}
 }
+
+// TestMovesThatGoWrongAreTold: after five in a row none is begun for a while, and that is told, since a drain ends sessions then.
+func TestMovesThatGoWrongAreTold(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	nodes[0].is(func(f *restorerFaults) { f.forgets = true })
+	for i := range 5 {
+		if n := s.metric("sidway_setup_faults_total", "moves_fail"); n != 0 {
+			t.Fatalf("told after %d", i)
+		}
+		if _, outcome := s.move(s.join(), "n2"); outcome != "renewed" {
+			t.Fatal(outcome)
+		}
+	}
+	if n := s.metric("sidway_setup_faults_total", "moves_fail"); n != 1 {
+		t.Errorf("told %v times", n)
+	}
+	if f := s.Figures()["c1"]; f == nil || f.Moves["renewed"] != 5 {
+		t.Errorf("counted: %+v", f)
+	}
+}

@@ -28,8 +28,8 @@ type moves struct {
 	until atomic.Int64 // when some are begun again, in ns since 1970
 }
 
-// ended notes what became of a move.
-func (m *moves) ended(outcome string, now time.Time) {
+// ended notes what became of a move, and reports whether no other one is begun for badMovesPause because of it.
+func (m *moves) ended(outcome string, now time.Time) (pauses bool) {
 	switch outcome {
 	case moveDone:
 		m.bad.Store(0)
@@ -37,8 +37,10 @@ func (m *moves) ended(outcome string, now time.Time) {
 		if m.bad.Add(1) >= mostBadMoves {
 			m.until.Store(now.Add(badMovesPause).UnixNano())
 			m.bad.Store(0)
+			return true
 		}
 	}
+	return false
 }
 
 // paused reports whether none is begun now.

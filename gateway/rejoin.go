@@ -194,7 +194,10 @@ func (m *move) within(d time.Duration) { m.f.d.loop.SetTimer(&m.Timer, m.f.d.loo
 func (m *move) tell() {
 	f := m.f
 	f.route.metrics.moved(m.crash, m.outcome)
-	f.route.moves.ended(m.outcome, time.Now())
+	if f.route.moves.ended(m.outcome, time.Now()) {
+		f.d.g.tellFault(f.route.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
+			"outcome", m.outcome, "from", f.home.node.Name)
+	}
 	if m.outcome == moveDone {
 		f.failed.Store(0)
 	} else {

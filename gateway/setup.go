@@ -42,6 +42,7 @@ const (
 	faultGuard       = "guard"
 	faultMaxBody     = "max_body"
 	faultCutOff      = "cut_off_replica"
+	faultMoves       = "moves_fail"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

@@ -80,6 +80,7 @@ type Cluster struct {
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
+	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their WebSocket stayed, by outcome, as in sidway_moves_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
 	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
 }

@@ -94,7 +94,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	if f == nil { // the gateway has not been told of it yet
 		f = &gateway.Figures{}
 	}
-	c.Waiting, c.Tunnels, c.Ends, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Responses
+	c.Waiting, c.Tunnels, c.Ends, c.Moves, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Moves, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
 	c.Recent, c.Auth = r.recent.of(c.Name, f), statusOfAuth(p)
 	if err := p.nodes.Trouble(); err != nil {
