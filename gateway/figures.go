@@ -79,11 +79,26 @@ func (g *Gateway) Figures() map[string]*Figures {
 	return all
 }
 
-// Made returns how many sessions each cluster's nodes have made here, by handshakes and direct connects.
-func (g *Gateway) Made() map[string]uint64 {
-	all := map[string]uint64{}
+// Turnover is how many sessions of a cluster have been made here by handshakes and direct connects, and how many of its WebSockets have
+// ended: all, by the clients' side, and by the nodes' side.
+type Turnover struct{ Made, Ended, ByClients, ByNodes uint64 }
+
+// Turnovers returns those of all clusters, by name. It takes less than Figures.
+func (g *Gateway) Turnovers() map[string]Turnover {
+	all := map[string]Turnover{}
 	for _, r := range g.topology.Load().all {
-		all[r.tally.cluster.Name] = r.tally.begun().Made
+		t := Turnover{Made: r.tally.begun().Made}
+		for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
+			n := value(r.tally.metrics.ends[c])
+			t.Ended += n
+			switch c {
+			case tunnel.ClientClosed, tunnel.ClientIdle:
+				t.ByClients += n
+			case tunnel.NodeClosed, tunnel.NodeSilent:
+				t.ByNodes += n
+			}
+		}
+		all[r.tally.cluster.Name] = t
 	}
 	return all
 }

@@ -90,7 +90,7 @@ func TestNodeThatAcceptsNoMoreIsEjectedOnce(t *testing.T) {
 	n1, n2 := startNode(t, "n1", engine("sid1")), startNode(t, "n2", engine("sid2"))
 	s := startGateway(t, withNodes(n1, n2))
 	var ejections atomic.Int64
-	s.clusters[0].OnEjection = func(_ *cluster.Node, ejected bool, why cluster.Reason) {
+	s.clusters[0].OnEjection = func(_ *cluster.Node, ejected bool, why cluster.Reason, _ time.Duration) {
 		ejections.Add(1)
 		if !ejected || why != cluster.ReasonRefused {
 			t.Errorf("ejected %v, %s", ejected, why)

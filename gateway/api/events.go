@@ -13,7 +13,7 @@ import (
 type Event struct {
 	ID      uint64    `json:"id" doc:"counts the events of this replica"`
 	Time    time.Time `json:"time"`
-	Kind    string    `json:"kind" doc:"ejected, works_again, no_node, node_available, unhealthy, healthy, panic, panic_over, drain, undrain, rebalance, discovery, discovered, node, release, reload, store, certificate, auth, fault"`
+	Kind    string    `json:"kind" doc:"ejected, works_again, no_node, node_available, unhealthy, healthy, panic, panic_over, drain, undrain, rebalance, discovery, discovered, node, release, reload, store, certificate, auth, fault, storm, move"`
 	Cluster string    `json:"cluster,omitempty"`
 	Node    string    `json:"node,omitempty"`
 	Text    string    `json:"text,omitempty"`

@@ -31,8 +31,8 @@ var levels = []string{bad, warn, info}
 const (
 	// faultFresh is how long after it was last seen a fault is a problem.
 	faultFresh = 2 * time.Minute
-	// silentAfter is how many seconds a replica may be silent, which tells of itself every second.
-	silentAfter = 5
+	// SilentAfter is how many seconds a replica may be silent, which tells of itself every second.
+	SilentAfter = 5
 	// fewestOld is how many sessions must be old before the share of those that poll means anything, and pollingShare which is too
 	// large, one in so many.
 	fewestOld    = 20
@@ -103,7 +103,7 @@ func (s *Status) judge(before *Status) {
 		f.ofCluster(&s.Clusters[i])
 	}
 	for _, v := range s.Faults {
-		if s.At.Sub(v.Last) < faultFresh {
+		if s.At.Sub(v.Last) < faultFresh && !s.told(v) {
 			f.ofFault(v)
 		}
 	}
@@ -165,10 +165,17 @@ func (f *findings) ofReplicas() {
 		case r.Stopping:
 			p.Level = info
 			f.add(p, "Replica %s stops", r.Name)
-		case r.Heard > silentAfter && f.cutOff(r.Name): // which is told as a fault
-		case r.Heard > silentAfter:
+		case r.Heard > SilentAfter && f.cutOff(r.Name): // which is told as a fault
+		case r.Heard > SilentAfter:
 			p.Level = warn
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
+		case r.Unready != "":
+			p.Level = warn
+			why := r.Unready
+			if r.Self && !s.Store.Up { // which is told
+				why = "it has not used Redis yet, or not for affinity.unready_after"
+			}
+			f.add(p, "Replica %s is alive but not ready, so balancers that ask /readyz send it no clients: %s", r.Name, why)
 		case r.Limit > 0 && r.Connections >= r.Limit:
 			p.Level = bad
 			f.add(p, "Replica %s has %s connections, and limits.connections or its descriptors (ulimit -n) allow %s", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))

@@ -15,6 +15,10 @@ import (
 
 func (f *findings) ofCluster(c *Cluster) {
 	p := Problem{Cluster: c.Name}
+	if c.Storm != nil { // whatever else there is may come of it
+		p.Level = bad
+		f.add(p, "A storm at %s: %s", c.Name, c.Storm.Words(f.now.At))
+	}
 	if taking, why := c.taking(func(*Node) bool { return true }); taking == 0 {
 		p.Level = bad
 		f.add(p, "No node of %s takes new sessions: %s", c.Name, why)
@@ -34,19 +38,12 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
 	if c.Old.Stuck() {
-		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.whyPolling(c))
+		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.now.WhyPolling(c))
 	}
 	if c.NodesError != "" {
 		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
 	}
 	f.ofRefusals(c)
-	sessions := 0
-	for _, n := range c.Nodes {
-		sessions += n.Sessions
-	}
-	if Storm(c.Recent.Peak, sessions) {
-		f.add(p, "A storm at %s: within one second of the last minute %s began; what has cut them off from what they had?", c.Name, count(int(c.Recent.Peak), "session"))
-	}
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
 	}
@@ -96,18 +93,27 @@ func (f *findings) ofRelease(c *Cluster) {
 	}
 }
 
-// whyPolling says why sessions of a cluster come to no WebSocket, as far as that is known.
-func (f *findings) whyPolling(c *Cluster) string {
-	stripped := slices.ContainsFunc(f.now.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
+// WhyPolling says why sessions of a cluster come to no WebSocket, as far as that is known, and what to mend.
+func (s *Status) WhyPolling(c *Cluster) string {
+	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
 	switch made, refused := c.Upgrades.Made, c.Upgrades.Refused; {
 	case stripped && made == 0:
-		return "a proxy in front strips Upgrade from requests for a WebSocket"
+		return "a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)"
+	case made+refused == 0 && c.NoUpgrade:
+		return "the nodes offer no WebSocket; see their transports and allowUpgrades"
 	case made+refused == 0:
-		return "nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself"
+		return "the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself"
 	case refused > made:
 		return "the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions"
 	}
 	return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
+}
+
+// told reports whether a fault is the cause that is told of sessions that poll.
+func (s *Status) told(v Fault) bool {
+	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
+		return c.Name == v.Cluster && c.Old.Stuck() && c.Upgrades.Made == 0
+	})
 }
 
 // ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.
@@ -170,6 +176,23 @@ func (f *findings) ofGrowth(c, before *Cluster) {
 	}
 }
 
+// WhyEjected says in words why a node is ejected.
+func WhyEjected(reason string) string {
+	return cmp.Or(ejectedWords[reason], "requests of clients failed there")
+}
+
+// ejection says why a node is ejected, and what comes next.
+func (f *findings) ejection(n *Node) string {
+	why := WhyEjected(n.Why)
+	if n.Probe != nil && n.Probe.Reason == "" && n.Probe.At.After(n.Since) {
+		why += ", though it answers probes"
+	}
+	if n.Retry.IsZero() {
+		return why + "; the next client tries it again"
+	}
+	return fmt.Sprintf("%s; no new sessions for %.1f s more", why, n.Retry.Sub(f.now.At).Seconds())
+}
+
 func (f *findings) ofNode(c *Cluster, n *Node) {
 	p := Problem{Cluster: c.Name, Node: n.Name}
 	name := n.Name + " of " + c.Name
@@ -183,7 +206,7 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	}
 	if n.Ejected && n.Healthy {
 		p.Level = bad
-		f.add(p, "%s is ejected: %s", name, cmp.Or(ejectedWords[n.Why], "requests of clients failed there"))
+		f.add(p, "%s is ejected: %s", name, f.ejection(n))
 	}
 	d := n.Drain
 	if !n.Draining || d == nil {

@@ -57,18 +57,18 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
-		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; bad n2 of chat is ejected: it answers nothing", "No node of chat takes new sessions: 2 ejected; and 2 more"},
+		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; the next client tries it again; bad n2 of chat is ejected: it answers nothing; the next client tries it again", "No node of chat takes new sessions: 2 ejected; and 2 more"},
 		"none takes sessions": {func(s *api.Status) {
 			n := s.Clusters[0].Nodes
 			n[0].Weight, n[1].Healthy = 2, false
 			s.Clusters[0].Nodes = append(n, api.Node{Name: "n3", Healthy: true, Draining: true, Ejected: true}, api.Node{Name: "n4", Healthy: true, Ejected: true, Why: "silent"})
-		}, true, "bad No node of chat takes new sessions: 1 drained, 1 of weight 0%, 1 unhealthy, 1 ejected; bad n2 of chat is unhealthy; bad n3 of chat is ejected: requests of clients failed there; bad n4 of chat is ejected: it answers nothing", ""},
+		}, true, "bad No node of chat takes new sessions: 1 drained, 1 of weight 0%, 1 unhealthy, 1 ejected; bad n2 of chat is unhealthy; bad n3 of chat is ejected: requests of clients failed there; the next client tries it again; bad n4 of chat is ejected: it answers nothing; the next client tries it again", ""},
 		"no nodes":   {func(s *api.Status) { s.Clusters[0].Nodes = nil }, true, "bad No node of chat takes new sessions: there is none", ""},
 		"no release": {released("v3", "10%"), true, "warn No node of chat with version: v3 takes new sessions, so the others get its 10%: there is none", ""},
 		"sick release": {func(s *api.Status) {
 			released("v2", "10%")(s)
 			s.Clusters[0].Nodes[1].Ejected = true
-		}, true, "bad n2 of chat is ejected: requests of clients failed there; warn No node of chat with version: v2 takes new sessions, so the others get its 10%: 1 ejected", ""},
+		}, true, "bad n2 of chat is ejected: requests of clients failed there; the next client tries it again; warn No node of chat with version: v2 takes new sessions, so the others get its 10%: 1 ejected", ""},
 		"only release": {func(s *api.Status) {
 			released("v2", "10%")(s)
 			s.Clusters[0].Nodes[0].Draining = true
@@ -91,11 +91,12 @@ func TestProblems(t *testing.T) {
 			drained(api.Drain{})(s)
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
-		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself", ""},
+		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
 		"stripped": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
-			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon.Add(-30 * time.Minute)}}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket", ""},
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
+		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
@@ -126,9 +127,23 @@ func TestProblems(t *testing.T) {
 		"source away": {func(s *api.Status) { s.Clusters[0].NodesError = "no such host" }, true, "warn Nodes of chat cannot be looked for, and those that are known stay: no such host", ""},
 		"refusals":    {func(s *api.Status) { s.Clusters[0].Upgrades.Refused = 12 }, false, "warn The nodes of chat refuse most upgrades: 12 of 12", ""},
 		"errors":      {func(s *api.Status) { s.Clusters[0].Nodes[0].Errors = 8 }, false, "warn n1 of chat fails requests: 8 within 10 s", ""},
-		"storm":       {func(s *api.Status) { s.Clusters[0].Recent.Peak = 240 }, true, "warn A storm at chat: within one second of the last minute 240 sessions began; what has cut them off from what they had?", ""},
-		"no storm":    {func(s *api.Status) { s.Clusters[0].Recent.Peak = 49 }, true, "", ""},
-		"all poll":    {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: nobody has asked for a WebSocket here; clients are set to poll alone (transports), the nodes offer no upgrade, or a proxy in front answers such requests itself", ""},
+		"storm": {func(s *api.Status) {
+			s.Clusters[0].Storm = &api.Storm{Last: noon.Add(-9 * time.Second), Begun: 1040, Peak: 240, Ended: 1000, ByClients: 1000}
+			s.Clusters[0].Nodes[1].Healthy = false
+		}, true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, and clients are still coming back; all 1,000 WebSockets that ended were closed by the clients' side: look at the proxy or the network in front of sidway; bad n2 of chat is unhealthy", ""},
+		"storm over":        {storm(1000, 900, 100), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; 900 of the 1,000 WebSockets that ended were closed by the clients' side: look at the proxy or the network in front of sidway", ""},
+		"storm of a node":   {storm(1000, 0, 1000), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; all 1,000 WebSockets that ended were closed by the nodes' side: were nodes started anew, or do they disconnect their clients?", ""},
+		"storm of both":     {storm(1000, 500, 200), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; of the 1,000 WebSockets that ended, 500 were closed by the clients' side, 200 by the nodes' side", ""},
+		"storm from others": {storm(1, 1, 0), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; only 1 WebSocket ended here, so these clients polled, come from another replica, or are new", ""},
+		"ejected still": {func(s *api.Status) {
+			n := &s.Clusters[0].Nodes[1]
+			n.Ejected, n.Why, n.Since, n.Retry, n.Probe = true, "silent", noon.Add(-time.Minute), noon.Add(6*time.Second), &api.Probe{At: noon.Add(-time.Second)}
+		}, true, "bad n2 of chat is ejected: it answers nothing, though it answers probes; no new sessions for 6.0 s more", ""},
+		"not ready": {func(s *api.Status) { s.Replicas[1].Unready = "no node was found" }, true, "warn Replica r2 is alive but not ready, so balancers that ask /readyz send it no clients: no node was found", ""},
+		"not ready without Redis": {func(s *api.Status) {
+			s.Store, s.Replicas[0].Unready = api.Store{Error: "WRONGPASS"}, "affinity.redis: WRONGPASS"
+		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it has not used Redis yet, or not for affinity.unready_after", ""},
+		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},
@@ -176,6 +191,13 @@ func answered(reason string, n, made uint64) func(*api.Status) {
 // foreign returns what has so much come in the last minute that was no request.
 func foreign(reason string, n uint64) func(*api.Status) {
 	return func(s *api.Status) { s.Replica.Recent = map[string]uint64{reason: n} }
+}
+
+// storm returns what has had a storm, with so many WebSockets that ended.
+func storm(ended, byClients, byNodes uint64) func(*api.Status) {
+	return func(s *api.Status) {
+		s.Clusters[0].Storm = &api.Storm{Last: noon.Add(-40 * time.Second), Begun: 1040, Peak: 240, Ended: ended, ByClients: byClients, ByNodes: byNodes}
+	}
 }
 
 // released returns what gives a share of the sessions to a version; n2 is of v2.

@@ -42,6 +42,7 @@ type Peer struct {
 	Tunnels     int       `json:"tunnels"`
 	Sessions    int       `json:"sessions" doc:"that it counts, of all clusters"`
 	Self        bool      `json:"self,omitempty" doc:"it is the one that was asked"`
+	Unready     string    `json:"unready,omitempty" doc:"why its /readyz says 503; left out where it is ready, and while it stops"`
 	Heard       float64   `json:"heard" doc:"seconds since it was heard last; one that has ended is forgotten at once, one that died after a minute"`
 }
 
@@ -79,16 +80,17 @@ type Cluster struct {
 	Expired    uint64            `json:"expired" doc:"total of sessions whose binding ran out: of clients that vanished, or that went on as a WebSocket at another replica"`
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
-	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their WebSocket stayed, by outcome, as in sidway_moves_total"`
+	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
+	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
+	NoUpgrade  bool              `json:"no_upgrade,omitempty" doc:"the node that made the last session by polling offered it no WebSocket"`
 	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
 }
 
 // Recent is what a replica has counted in the last minute.
 type Recent struct {
 	Made      uint64            `json:"made" doc:"handshakes and direct connects that came to a session"`
-	Peak      uint64            `json:"peak" doc:"the most of them within one second"`
 	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
 }
 
@@ -118,8 +120,19 @@ func (o Old) Stuck() bool {
 	return o.All >= fewestOld && o.Polling*pollingShare >= o.All || o.All >= fewestAllPolling && o.Polling == o.All
 }
 
-// Storm reports whether so many sessions began within a second, of so many that there are, as after something has cut them all.
-func Storm(begun uint64, sessions int) bool {
+// Storm is very many sessions that have begun at once here, as after something has cut them all.
+type Storm struct {
+	Since     time.Time `json:"since" doc:"the first second in which so many began"`
+	Last      time.Time `json:"last" doc:"the last second in which at least a tenth as many began as in the worst"`
+	Begun     uint64    `json:"begun" doc:"sessions that began from ten seconds before until ten seconds after"`
+	Peak      uint64    `json:"peak" doc:"the most of them within one second"`
+	Ended     uint64    `json:"ended" doc:"WebSockets that ended in that time"`
+	ByClients uint64    `json:"by_clients" doc:"WebSockets of these that the clients' side closed, or that nothing came from any more"`
+	ByNodes   uint64    `json:"by_nodes" doc:"WebSockets of these that the nodes' side closed, or whose node answered no more"`
+}
+
+// IsStorm reports whether so many sessions began within a second, of so many that there are, as after something has cut them all.
+func IsStorm(begun uint64, sessions int) bool {
 	return begun >= stormRate && begun*stormShare >= uint64(sessions)
 }
 
@@ -142,7 +155,8 @@ type Node struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Source   string            `json:"source" doc:"configuration, discovery or api"`
 	Healthy  bool              `json:"healthy" doc:"what its probes found"`
-	Ejected  bool              `json:"ejected" doc:"it failed requests and gets no new sessions for a while"`
+	Ejected  bool              `json:"ejected" doc:"it failed requests of clients and has not answered one since, nor a probe that disproves it: it gets no new sessions before retry"`
+	Retry    time.Time         `json:"retry,omitzero" doc:"until when an ejected node gets none; left out where that is over, so that the next client tries it"`
 	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, tls, silent, cut or no_session"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
 	Since    time.Time         `json:"since,omitzero" doc:"when it became unhealthy, ejected or draining, of several the first in this order, as far as this replica has seen; left out where it is neither"`
@@ -195,7 +209,7 @@ type Trace struct {
 	Why         string          `json:"why,omitempty" doc:"it is not live"`
 	Cluster     string          `json:"cluster,omitempty"`
 	Node        string          `json:"node,omitempty"`
-	NodeState   string          `json:"node_state,omitempty" doc:"ready, draining, ejected, unhealthy or gone"`
+	NodeState   string          `json:"node_state,omitempty" doc:"healthy, draining, ejected, unhealthy or gone"`
 	EIO         int             `json:"eio,omitempty"`
 	Transport   string          `json:"transport,omitempty" doc:"polling or websocket"`
 	Since       time.Time       `json:"since,omitzero" doc:"when it was made; left out where nobody remembers"`

@@ -35,9 +35,9 @@ type Cluster struct {
 	// Sessions knows each polling session by its sid, so that its place is given back once, whatever ends it.
 	Sessions *Sessions
 
-	// OnEjection, if set before any use, is told when a node is ejected that was not, and why, and when it works again. It is
-	// called concurrently and must not block.
-	OnEjection func(n *Node, ejected bool, why Reason)
+	// OnEjection, if set before any use, is told when a node is ejected that was not, why, and for how long at first, and when it works
+	// again, with a pause of 0. It is called concurrently and must not block.
+	OnEjection func(n *Node, ejected bool, why Reason, pause time.Duration)
 	// OnOutage, likewise, is told when no node is left to be picked, with what keeps new sessions from how many nodes, as "1 drained, 2
 	// ejected", and when one works again.
 	OnOutage func(outage bool, why string)
@@ -251,8 +251,9 @@ type Status struct {
 	Leases   int64
 	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
 	Healthy  bool
-	Ejected  bool   // it has failed and has not worked since
-	Why      Reason // for which it was ejected; empty where it is not
+	Ejected  bool      // it has failed and has not worked since
+	Why      Reason    // for which it was ejected; empty where it is not
+	Retry    time.Time // when the pause of its ejection is over; zero: it is, and the next client tries it, or it is not ejected
 	Draining bool
 	Since    time.Time // it is unhealthy or, if it is healthy, ejected; zero: it is neither
 	Heard    time.Time // when a request of one of its sessions came last, if one has since it is drained
@@ -273,7 +274,10 @@ func (c *Cluster) Statuses() []Status {
 		if n.failing.Load() {
 			why = n.why
 		}
-		var heard, since time.Time
+		var heard, since, retry time.Time
+		if why != "" && n.until.After(time.Now()) {
+			retry = n.until
+		}
 		switch {
 		case n.unhealthy:
 			since = n.sick
@@ -286,7 +290,7 @@ func (c *Cluster) Statuses() []Status {
 		all = append(all, Status{
 			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
 			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
-			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
+			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })

@@ -131,7 +131,7 @@ func TestFailedNodeIsLeftOutForAGrowingWhile(t *testing.T) {
 		n := c.Node("n1")
 		other := []*cluster.Node{c.Node("n2")}
 		var told []bool
-		c.OnEjection = func(_ *cluster.Node, out bool, _ cluster.Reason) { told = append(told, out) }
+		c.OnEjection = func(_ *cluster.Node, out bool, _ cluster.Reason, _ time.Duration) { told = append(told, out) }
 		var last time.Duration
 		for range 8 {
 			c.Failed(n)
@@ -280,6 +280,51 @@ func TestCutsCountOnlyInARow(t *testing.T) {
 			t.Errorf("picked %v, %v: the last node is not ejected for cuts", got, err)
 		}
 	})
+}
+
+// A good probe that began later ends an ejection of a node to which no connection came about, and of no other.
+func TestProbesEndAnEjection(t *testing.T) {
+	silence := func(why cluster.Reason) func(*cluster.Cluster, *cluster.Node) {
+		return func(c *cluster.Cluster, n *cluster.Node) { c.Suspect(n, n.Heard.Load(), why) }
+	}
+	for name, tt := range map[string]struct {
+		fail func(*cluster.Cluster, *cluster.Node)
+		ends bool
+	}{
+		"refused":         {(*cluster.Cluster).Failed, true},
+		"connect_timeout": {silence(cluster.ReasonNoConnect), true},
+		"unreachable":     {silence(cluster.ReasonUnreachable), true},
+		"silent":          {silence(cluster.ReasonSilent), false},
+		"tls":             {silence(cluster.ReasonTLS), false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+			n, told := c.Node("n1"), ""
+			c.OnEjection = func(_ *cluster.Node, out bool, why cluster.Reason, pause time.Duration) {
+				told += fmt.Sprint(out, why, pause, " ")
+			}
+			c.Reached(n, time.Now())
+			began := time.Now()
+			time.Sleep(time.Second)
+			tt.fail(c, n)
+			c.Reached(n, began)
+			if s := c.Statuses()[0]; !s.Ejected || s.Retry.Sub(time.Now()) != 500*time.Millisecond {
+				t.Errorf("%s: after a probe that began before: %+v", name, s)
+			}
+			time.Sleep(time.Second)
+			if s := c.Statuses()[0]; !s.Ejected || !s.Retry.IsZero() {
+				t.Errorf("%s: after its pause: %+v", name, s)
+			}
+			c.Reached(n, time.Now())
+			want := fmt.Sprint(true, name, "500ms ")
+			if tt.ends {
+				want += fmt.Sprint(false, name, "0s ")
+			}
+			if s := c.Statuses()[0]; s.Ejected == tt.ends || told != want {
+				t.Errorf("%s: after a probe: %+v, told %s", name, s, told)
+			}
+		})
+	}
 }
 
 func TestReturnedNodeGetsNoBacklogOfTurns(t *testing.T) {

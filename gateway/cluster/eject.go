@@ -21,11 +21,11 @@ const (
 	ReasonNoSession   Reason = "no_session"      // it answered several handshakes in a row with something else
 )
 
-// An ejected node is tried again after ejectFor, which doubles with each failure up to ejectMost; while no node is left, after
+// An ejected node is tried again after ejectFor, which doubles with each failure up to EjectMost; while no node is left, after
 // ejectAll.
 const (
 	ejectFor  = 500 * time.Millisecond
-	ejectMost = 15 * time.Second
+	EjectMost = 15 * time.Second
 	ejectAll  = 250 * time.Millisecond
 )
 
@@ -42,11 +42,11 @@ func (c *Cluster) eject(n *state, why Reason) {
 		return // one outage, noticed by many requests at once, is one failure
 	}
 	n.why, n.ejected = why, time.Now()
+	n.pause = min(max(2*n.pause, ejectFor), EjectMost)
 	if !n.failing.Swap(true) {
 		n.failed = n.ejected
-		c.tell(n, true)
+		c.tell(n, true, n.pause)
 	}
-	n.pause = min(max(2*n.pause, ejectFor), ejectMost)
 	n.until = time.Now().Add(n.pause)
 	c.settle(n)
 }
@@ -226,18 +226,33 @@ func (c *Cluster) Answered(n *Node, connected time.Time) {
 	c.settle(n.state)
 }
 
+// Reached tells that a probe of n that began at the given time found it well: where n was ejected before, since no connection came
+// about, that is disproved. Other failures are not: a page is no session.
+func (c *Cluster) Reached(n *Node, began time.Time) {
+	if !n.failing.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	connects := n.why == ReasonRefused || n.why == ReasonNoConnect || n.why == ReasonUnreachable
+	if n.node != nil && connects && began.After(n.ejected) {
+		c.forgive(n.state)
+		c.settle(n.state)
+	}
+}
+
 // forgive ends the ejection of n, if there is one. It needs mu.
 func (c *Cluster) forgive(n *state) {
 	n.pause = 0
 	n.until = time.Time{}
 	if n.failing.Swap(false) {
-		c.tell(n, false)
+		c.tell(n, false, 0)
 	}
 	c.ejected.remove(n)
 }
 
-func (c *Cluster) tell(n *state, ejected bool) {
+func (c *Cluster) tell(n *state, ejected bool, pause time.Duration) {
 	if c.OnEjection != nil {
-		c.OnEjection(n.node, ejected, n.why)
+		c.OnEjection(n.node, ejected, n.why, pause)
 	}
 }

@@ -34,7 +34,8 @@ type Self struct {
 	Limit       int64     `json:"l"`
 	Tunnels     int       `json:"t"`
 	Sessions    int       `json:"s"`
-	Number      uint64    `json:"i"` // grows, so that one that lives is told from one that is dead
+	Unready     string    `json:"u,omitempty"` // why it is not ready, if it is not
+	Number      uint64    `json:"i"`           // grows, so that one that lives is told from one that is dead
 }
 
 // Peer is another replica.

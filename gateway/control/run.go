@@ -127,6 +127,9 @@ func (n *Nodes) takeVerdict(v health.Verdict) {
 	}
 	n.probes[probed{v.Node, v.Outcome}]++
 	n.Cluster.SetHealthy(node, v.Healthy)
+	if v.Outcome == health.OK {
+		n.Cluster.Reached(node, v.At.Add(-v.Took))
+	}
 	n.Cluster.SetShare(node, v.Weight)
 	n.listen(v)
 	asked := n.agents[v.Node]

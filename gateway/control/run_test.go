@@ -57,6 +57,8 @@ func TestProbesTakeANodeOut(t *testing.T) {
 	affinitytest.Eventually(t, "so is the other one", func() bool { return healthy() == "" })
 	broken.Store(false)
 	affinitytest.Eventually(t, "it is back", func() bool { return healthy() == "n1" })
+	a.Cluster.Failed(a.Cluster.Node("n1"))
+	affinitytest.Eventually(t, "a probe ends its ejection", func() bool { return !a.Cluster.Statuses()[0].Ejected })
 	if p, ok := a.Probe("n2"); !ok || !strings.Contains(p.Reason, "404") {
 		t.Errorf("of n2 it is known: %+v", p)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/affinity"
-	"github.com/sidway/sidway/gateway/api"
 )
 
 // roomAgain is how long no live binding may have been evicted before the memory counts as no longer full.
@@ -97,24 +96,6 @@ func (r *Replica) sweep(ctx context.Context) error {
 			if second%recentEvery == 0 {
 				r.recent.note(now, r.gateway.Figures())
 			}
-		}
-	}
-}
-
-// tellStorms tells of so many sessions that begin within this second that something has cut them all.
-func (r *Replica) tellStorms(second int) {
-	begun := r.recent.tick(second, r.gateway.Made())
-	for _, p := range r.parts() {
-		name, begun, sessions := p.cfg.Name, begun[p.cfg.Name], 0
-		if !api.Storm(begun, 0) {
-			continue
-		}
-		for _, s := range p.nodes.Cluster.Statuses() {
-			sessions += s.Sessions
-		}
-		if api.Storm(begun, sessions) && r.storms.Due(name) {
-			r.log.Warn("a storm: very many sessions begin at once; what has cut them off from what they had? sidway_tunnels_ended_total says which side ended WebSockets",
-				"cluster", name, "within_a_second", begun, "sessions", sessions)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
@@ -233,10 +235,11 @@ func (r *Replica) tellNodes(nodes *control.Nodes) {
 		r.event(kind, c.Name, node, text)
 	}
 	falls := falls{at: map[string][]time.Time{}}
-	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason) {
+	c.OnEjection = func(n *cluster.Node, ejected bool, why cluster.Reason, pause time.Duration) {
 		if ejected {
-			log.Warn("node ejected: it gets no new sessions for a while", "node", n.Name, "address", n.Address, "reason", why)
-			r.event("ejected", c.Name, n.Name, string(why))
+			log.Warn("node ejected: it gets no new sessions until it is tried again, and then for twice as long with each failure",
+				"node", n.Name, "address", n.Address, "reason", why, "for", pause, "at_most", cluster.EjectMost)
+			r.event("ejected", c.Name, n.Name, fmt.Sprintf("%s: no new sessions for %v, then for twice as long with each failure, at most %v", api.WhyEjected(string(why)), pause, cluster.EjectMost))
 		} else {
 			log.Info("node works again", "node", n.Name)
 			r.event("works_again", c.Name, n.Name, "")

@@ -29,18 +29,6 @@ func TestRecent(t *testing.T) {
 	if got := r.of("chat", figures(13)); len(got.Responses) != 0 {
 		t.Errorf("nothing since: %+v", got)
 	}
-	for second, made := range []uint64{100, 100, 340, 350, 3} { // the last anew
-		r.tick(second, map[string]uint64{"chat": made})
-	}
-	if got := r.of("chat", figures(13)); got.Peak != 240 {
-		t.Errorf("a peak of %d", got.Peak)
-	}
-	for second := range 60 {
-		r.tick(5+second, map[string]uint64{"chat": 3})
-	}
-	if got := r.of("chat", figures(13)); got.Peak != 0 {
-		t.Errorf("a minute later: a peak of %d", got.Peak)
-	}
 	if got := r.of("another", figures(1)); got.Responses["no_node"] != 1 {
 		t.Errorf("another: %+v", got)
 	}

@@ -76,8 +76,9 @@ type Replica struct {
 	recent   recent
 	compared notice.Limiter[*comparison] // differences that the log tells of
 	polling  notice.Limiter[string]      // clusters whose clients poll
-	storms   notice.Limiter[string]      // clusters
-	falling  notice.Limiter[string]      // nodes that go and come back
+	storms   storms
+	stormy   notice.Limiter[string] // clusters that have storms
+	falling  notice.Limiter[string] // nodes that go and come back
 
 	addrs       atomic.Pointer[[]net.Addr] // of the listeners
 	admin       *http.Server
@@ -122,7 +123,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
 		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[string]{Pause: pollingQuiet},
-		storms: notice.Limiter[string]{Pause: stormQuiet}, falling: notice.Limiter[string]{Pause: fallQuiet},
+		stormy: notice.Limiter[string]{Pause: stormQuiet}, falling: notice.Limiter[string]{Pause: fallQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",
 		}, []string{"outcome"}),

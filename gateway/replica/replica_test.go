@@ -199,7 +199,7 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`msg="redis is down, so new bindings are kept here" cluster=chat state=down error=`, "connection refused",
-		`msg="node ejected: it gets no new sessions for a while" cluster=chat node=gone address=127.0.0.1:1 reason=refused`,
+		`msg="node ejected: it gets no new sessions until it is tried again, and then for twice as long with each failure" cluster=chat node=gone address=127.0.0.1:1 reason=refused for=500ms at_most=15s`,
 	} {
 		if n := strings.Count(log.String(), want); n != 1 {
 			t.Errorf("%d times %q in\n%s", n, want, log.String())

@@ -229,7 +229,7 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 			case s.Draining:
 				return "draining"
 			default:
-				return "ready"
+				return "healthy"
 			}
 		}
 		return "gone"

@@ -55,7 +55,7 @@ func TestTraceAtTwoReplicas(t *testing.T) {
 	})
 	sid := polling(t, a)
 	affinitytest.Eventually(t, "the handshake is over", func() bool { return steps(traceOf(t, b, sid)) == "handshake 200" })
-	if s := traceOf(t, b, sid); !s.Live || s.Transport != "polling" || s.Node != "n1" || s.NodeState != "ready" || s.Cluster != "chat" || s.Since.IsZero() || s.Replicas != 2 || s.Answered != 2 {
+	if s := traceOf(t, b, sid); !s.Live || s.Transport != "polling" || s.Node != "n1" || s.NodeState != "healthy" || s.Cluster != "chat" || s.Since.IsZero() || s.Replicas != 2 || s.Answered != 2 {
 		t.Errorf("polling: %+v", s)
 	}
 	conn := upgraded(t, b, sid)

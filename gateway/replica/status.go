@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -71,6 +72,9 @@ func (r *Replica) self() control.Self {
 		Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
 		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(), Away: r.askStores(lost) != nil,
 	}
+	if err := r.ready(); err != nil && !s.Stopping {
+		s.Unready = fmt.Sprintf("%.300s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	for _, p := range r.parts() {
 		for _, n := range p.nodes.Cluster.Statuses() {
 			s.Sessions += n.Sessions
@@ -82,7 +86,7 @@ func (r *Replica) self() control.Self {
 func peer(s control.Self, silent time.Duration) api.Peer {
 	return api.Peer{
 		Name: s.Name, Version: s.Version, Started: s.Started, Stopping: s.Stopping,
-		Connections: s.Connections, Limit: s.Limit, Tunnels: s.Tunnels, Sessions: s.Sessions, Heard: silent.Seconds(),
+		Connections: s.Connections, Limit: s.Limit, Tunnels: s.Tunnels, Sessions: s.Sessions, Unready: s.Unready, Heard: silent.Seconds(),
 	}
 }
 
@@ -96,6 +100,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Moves, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Moves, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
+	c.NoUpgrade, c.Storm = f.NoUpgrade, r.storms.of(c.Name)
 	c.Recent, c.Auth = r.recent.of(c.Name, f), statusOfAuth(p)
 	if err := p.nodes.Trouble(); err != nil {
 		c.NodesError = err.Error()
@@ -186,9 +191,6 @@ func (p *part) old(nodes []cluster.Status) api.Old {
 	return api.Old{All: min(all, polling+sockets), Polling: polling}
 }
 
-// stormQuiet is how long the log does not repeat that there is a storm.
-const stormQuiet = 10 * time.Minute
-
 // pollingQuiet is how long the log does not repeat that a cluster's clients poll.
 const pollingQuiet = time.Hour
 
@@ -196,8 +198,13 @@ const pollingQuiet = time.Hour
 func (r *Replica) tellPolling() {
 	for _, p := range r.parts() {
 		if o := p.old(p.nodes.Cluster.Statuses()); o.Stuck() && r.polling.Due(p.cfg.Name) {
-			r.log.Warn("sessions poll that are older than half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?",
-				"cluster", p.cfg.Name, "polling", o.Polling, "of", o.All)
+			why, s := "", r.status()
+			for i := range s.Clusters {
+				if c := &s.Clusters[i]; c.Name == p.cfg.Name {
+					why = s.WhyPolling(c)
+				}
+			}
+			r.log.Warn("sessions poll that are older than half a minute", "cluster", p.cfg.Name, "polling", o.Polling, "of", o.All, "why", why)
 		}
 	}
 }
