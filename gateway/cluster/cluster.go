@@ -55,6 +55,7 @@ type Cluster struct {
 	settings Settings
 	states   map[string]*state // of all nodes that the cluster has or had, while anything is counted of them
 	others   map[string]int    // sessions that other replicas count
+	twice    map[string]int    // sessions that two replicas count
 	groups   [2]group          // the nodes that may be picked: those of the release are in the second one
 	ejected  queue             // nodes by when they are tried again
 	warming  []*state          // nodes whose slow start goes on, and perhaps some more
@@ -206,7 +207,7 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 	s := c.states[cfg.Name]
 	if s == nil {
 		s = newState(cfg.Name, i)
-		s.others = max(0, c.others[cfg.Name])
+		s.others, s.twice = max(0, c.others[cfg.Name]), c.twice[cfg.Name]
 		c.states[cfg.Name] = s
 	}
 	n := s.node
@@ -248,6 +249,7 @@ type Status struct {
 	Polling  int // sessions of those that poll, as far as this replica knows
 	Sockets  int // those that have a WebSocket here
 	Others   int // sessions that other replicas count
+	Twice    int // sessions of all these that two replicas count: one has their WebSocket, the other has bound them
 	Leases   int64
 	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
 	Healthy  bool
@@ -262,6 +264,9 @@ type Status struct {
 
 // Takes reports whether the node gets new sessions.
 func (s *Status) Takes() bool { return s.Healthy && !s.Ejected && !s.Draining && s.Weight > 0 }
+
+// All is how many sessions all replicas have on the node, each counted once.
+func (s *Status) All() int { return max(0, s.Sessions+s.Others-s.Twice) }
 
 // Statuses returns the status of all nodes, by name.
 func (c *Cluster) Statuses() []Status {
@@ -288,7 +293,7 @@ func (c *Cluster) Statuses() []Status {
 			heard = time.Unix(0, at)
 		}
 		all = append(all, Status{
-			Node: n, Sessions: n.sessions, Others: n.others, Leases: n.leases.Load(), Weight: n.weight,
+			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice, Leases: n.leases.Load(), Weight: n.weight,
 			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
 			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})

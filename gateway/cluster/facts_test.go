@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -18,7 +19,7 @@ import (
 func TestSessionsOfOthers(t *testing.T) {
 	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
 	counts := map[string]int{"n1": 10, "gone": 7, "n3": 30}
-	c.SetOthers(counts)
+	c.SetOthers(counts, nil)
 	clear(counts)
 	if got := picks(t, c, 5); got["n2"] != 5 {
 		t.Errorf("beside 10 sessions elsewhere: %v", got)
@@ -36,7 +37,7 @@ func TestSessionsOfOthers(t *testing.T) {
 	if got := picks(t, c, 30); got["n3"] != 0 {
 		t.Errorf("a node that others knew before: %v", got)
 	}
-	c.SetOthers(map[string]int{"n2": 5})
+	c.SetOthers(map[string]int{"n2": 5}, nil)
 	if got := sessions(c); !slices.Equal(got, []int{20, 30, 0}) {
 		t.Errorf("own sessions: %v", got)
 	}
@@ -46,10 +47,57 @@ func TestSessionsOfOthers(t *testing.T) {
 	if got := picks(t, c, 20+35+5); got["n3"] < 38 || got["n1"] < 18 {
 		t.Errorf("n3, which nobody counts on any more: %v", got)
 	}
-	c.SetOthers(map[string]int{"n1": -100})
+	c.SetOthers(map[string]int{"n1": -100}, nil)
 	if s := c.Statuses()[0]; s.Others != 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// A session that upgraded at another replica than the one that bound it counts once, until its binding would have expired, or for as long as
+// the replicas stay the same: while nobody knows, it counts twice rather than not at all.
+func TestSessionsThatUpgradedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Sessions.Run(ctx, func(context.Context, string) time.Time { return time.Time{} }) }()
+		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
+		own, _ := c.Pick(cluster.Want{})
+		c.Sessions.Open("own", own, soon())
+		c.Sessions.Upgraded("own", own, soon())
+		n1 := c.Node("n1")
+		for _, sid := range []string{"a", "b", "fails"} {
+			c.Sessions.Upgraded(sid, n1, soon())
+			c.Sessions.Upgraded(sid, n1, soon()) // a second tunnel is no second session
+		}
+		c.Sessions.Upgraded("unbound", n1, time.Time{})
+		c.Sessions.ProbeFailed("fails", soon())
+		c.Sessions.ProbeFailed("fails", soon())
+		c.Sessions.End("b") // which the other replica still counts
+		if got := c.Sessions.Taken(); !maps.Equal(got, map[string]int{"n1": 2}) {
+			t.Errorf("taken: %v", got)
+		}
+		c.SetOthers(map[string]int{"n1": 7, "n2": 3}, map[string]int{"n1": 2, "n2": 9})
+		if s := c.Statuses(); s[0].All() != s[0].Sessions+7-2 || s[1].All() != 0 {
+			t.Errorf("%+v", s)
+		}
+		if got := picks(t, c, 5); got["n2"] != 5 {
+			t.Errorf("picked: %v", got)
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if got := c.Sessions.Taken(); len(got) > 0 {
+			t.Errorf("when the bindings have expired: %v", got)
+		}
+		c.Sessions.Upgraded("c", n1, soon())
+		c.Sessions.ForgetTaken()
+		c.Sessions.ProbeFailed("c", soon())
+		if got := c.Sessions.Taken(); len(got) > 0 {
+			t.Errorf("when a replica has gone: %v", got)
+		}
+		cancel()
+		<-done
+	})
 }
 
 func TestAgentsShare(t *testing.T) {
@@ -178,7 +226,7 @@ func TestUpdateOfEachSetting(t *testing.T) {
 	c := cluster.New("c", cluster.Settings{Nodes: list()})
 	picks(t, c, 30)
 	c.SetDraining(c.Node("n2"), true)
-	c.SetOthers(map[string]int{"n1": 3})
+	c.SetOthers(map[string]int{"n1": 3}, nil)
 	c.Failed(c.Node("n3"))
 	was := c.Statuses()
 	s := cluster.Settings{Nodes: list()}
@@ -231,7 +279,7 @@ func TestEverythingAtOnce(t *testing.T) {
 						Method: methods[rand.IntN(4)], Nodes: labelled(1+rand.IntN(5), rand.IntN(5)), Release: canary, SlowStart: time.Duration(rand.IntN(int(time.Second))),
 					})
 				case 1:
-					c.SetOthers(map[string]int{fmt.Sprint("n", worker): i})
+					c.SetOthers(map[string]int{fmt.Sprint("n", worker): i}, nil)
 				case 2, 3, 4:
 					c.SetHealthy(known[rand.IntN(len(known))], rand.IntN(2) == 0)
 				case 5, 6:

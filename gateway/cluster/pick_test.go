@@ -70,7 +70,7 @@ func TestLeastSessionsOfThoseThatAreLeft(t *testing.T) {
 		for _, n := range c.Nodes() {
 			counts[n.Name] = rand.IntN(1000)
 		}
-		c.SetOthers(counts)
+		c.SetOthers(counts, nil)
 		load := func(n *cluster.Node) float64 { return float64(counts[n.Name]+1) / float64(n.Weight) }
 		var tried []*cluster.Node
 		for range c.Nodes() {
@@ -90,7 +90,7 @@ func TestLeastSessionsOfThoseThatAreLeft(t *testing.T) {
 // The worse of two is never picked, so that of two nodes the emptier gets all, and of many the fullest nothing.
 func TestRandomTwoNeverPicksTheFullest(t *testing.T) {
 	c := cluster.New("c", cluster.Settings{Method: cluster.RandomTwo, Nodes: nodes(1, 1, 1, 1)})
-	c.SetOthers(map[string]int{"n2": 10_000})
+	c.SetOthers(map[string]int{"n2": 10_000}, nil)
 	got := picks(t, c, 3000)
 	if got["n2"] != 0 {
 		t.Errorf("the fullest was picked %d times", got["n2"])
@@ -171,7 +171,7 @@ func TestHashBoundsTheLoad(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			weights := []int{1, 2, 3, 1, 1, 2}
 			c := cluster.New("c", cluster.Settings{Method: cluster.Hash, Nodes: nodes(weights...)})
-			c.SetOthers(map[string]int{"n3": 40})
+			c.SetOthers(map[string]int{"n3": 40}, nil)
 			counts := map[string]int{"n3": 40}
 			for i := range many {
 				n, err := c.Pick(cluster.Want{Key: key(i % keys)})

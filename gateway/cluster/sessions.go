@@ -29,23 +29,29 @@ type Sessions struct {
 	due   map[int32][]string // second since start -> sids whose binding is to be looked at then
 	ages  ages
 	polls int // sessions that lasted by polling
+	// taken counts, by the second until which the replica that bound them counts them too, sessions that upgraded here.
+	taken map[int32]map[string]int // by the name of their node
 }
 
 type session struct {
 	node    *Node
 	second  int32 // where it stands in due; 0 while tunnels hold it
 	began   int32 // the second in which it did, or was first met here
+	taken   int32 // where it stands in taken; 0: it does not
 	tunnels int32 // that hold it: more than one where somebody else tries the sid too
 	bound   bool  // by this replica
 	heard   int32 // the second of its last request here, as far as its node was drained then
 	lasts   bool  // it has polled here when it was old
 }
 
+// longestTaken is how long a binding may live for its session to be counted as taken.
+const longestTaken = time.Hour
+
 // mostFresh is how many new sessions are known to be unused, so that a flood of them takes no more.
 const mostFresh = 1 << 14
 
 func newSessions(c *Cluster) *Sessions {
-	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int32][]string{}}
+	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int32][]string{}, taken: map[int32]map[string]int{}}
 }
 
 // Used tells that a request of sid has come, and reports whether it is the first since Open. It takes no lock.
@@ -103,15 +109,17 @@ func (s *Sessions) Moved(sid string, from, to *Node) {
 	s.cluster.Leave(from)
 }
 
-// Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding.
-func (s *Sessions) Upgraded(sid string, n *Node) {
+// Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding, which expires at the given
+// time.
+func (s *Sessions) Upgraded(sid string, n *Node, expires time.Time) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
 	v, known := s.bySID[sid]
 	if !known {
 		v.began = s.ages.add(s.now())
+		v.taken = s.double(n.Name, expires)
 	}
-	s.set(sid, session{node: n, began: v.began, tunnels: v.tunnels + 1, bound: v.bound})
+	s.set(sid, session{node: n, began: v.began, taken: v.taken, tunnels: v.tunnels + 1, bound: v.bound})
 	s.mu.Unlock()
 	if !known {
 		s.cluster.Join(n)
@@ -134,12 +142,51 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 		s.put(sid, old, expires)
 	default:
 		s.remove(sid)
+		if of := s.taken[old.taken]; of[old.node.Name] > 0 {
+			of[old.node.Name]-- // the replica that bound it is the only one to count it
+		}
 		ended = known
 	}
 	s.mu.Unlock()
 	if ended {
 		s.cluster.Leave(old.node)
 	}
+}
+
+// double notes that a session on a node is counted by another replica too, until a second that it returns. It needs mu.
+func (s *Sessions) double(node string, expires time.Time) (until int32) {
+	if left := time.Until(expires); left <= 0 || left > longestTaken {
+		return 0
+	}
+	until = s.second(expires) + 1
+	of := s.taken[until]
+	if of == nil {
+		of = map[string]int{}
+		s.taken[until] = of
+	}
+	of[node]++
+	return until
+}
+
+// Taken returns by node how many sessions that upgraded here another replica counts too, which bound them and has them poll: it learns
+// nothing of that, and counts each until its binding would have expired, whether or not it still lives here.
+func (s *Sessions) Taken() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]int{}
+	for _, of := range s.taken {
+		for node, n := range of {
+			all[node] += n
+		}
+	}
+	return all
+}
+
+// ForgetTaken has Taken return nothing of what there is by now: a replica has gone, and nobody knows which of the sessions it counted.
+func (s *Sessions) ForgetTaken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.taken)
 }
 
 // Polled tells that sid has polled here, from time to time: a session that does so when it is old is known to last by polling.
@@ -245,6 +292,7 @@ func (s *Sessions) take(from, to int32) []string {
 			}
 		}
 		delete(s.due, second)
+		delete(s.taken, second)
 	}
 	return sids
 }

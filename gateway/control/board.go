@@ -77,6 +77,7 @@ type post struct {
 	read   bool              // it was read once: what is new from then on has just been changed
 
 	replicas map[string]*heard[map[string]count] // others, by their id; Run's own
+	live     int                                 // replicas of these whose counts were believed last; Run's own
 }
 
 // NewBoard returns a Board without clusters.

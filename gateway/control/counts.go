@@ -53,20 +53,26 @@ func hear[T any](known map[string]*heard[T], own string, fields map[string]strin
 }
 
 // count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
-// which may be of sessions that another replica counts; and how many of its sessions poll.
-type count struct{ sessions, leases, polling int }
+// which may be of sessions that another replica counts; how many of its sessions poll; and how many that upgraded at it another replica
+// counts too.
+type count struct{ sessions, leases, polling, taken int }
 
-// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n2=4,4", by which one
-// of n1's sessions polls. That is a word of its own, since replicas of another version leave out what is no count to them.
+// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n1=t1 n2=4,4", by which
+// one of n1's sessions polls, and one is counted twice. These are words of their own, since replicas of another version leave out what is
+// no count to them.
 func (p *post) countsText(number uint64) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(number, 10))
+	taken := p.nodes.Cluster.Sessions.Taken()
 	for _, s := range p.nodes.Cluster.Statuses() {
 		if s.Sessions > 0 || s.Leases > 0 {
 			fmt.Fprintf(&b, " %s=%d,%d", s.Node.Name, s.Sessions, s.Leases)
 		}
 		if s.Polling > 0 {
 			fmt.Fprintf(&b, " %s=p%d", s.Node.Name, s.Polling)
+		}
+		if n := taken[s.Node.Name]; n > 0 {
+			fmt.Fprintf(&b, " %s=t%d", s.Node.Name, n)
 		}
 	}
 	return b.String()
@@ -78,11 +84,13 @@ func parseCounts(text string) map[string]count {
 	for word := range strings.FieldsSeq(text) {
 		name, numbers, _ := strings.Cut(word, "=")
 		c := counts[name]
-		if polling, found := strings.CutPrefix(numbers, "p"); found {
-			if n, ok := parseCount(polling); ok {
+		if letter := numbers[:min(1, len(numbers))]; letter == "p" || letter == "t" {
+			if n, ok := parseCount(numbers[1:]); ok && letter == "p" {
 				c.polling = n
-				counts[name] = c
+			} else if ok {
+				c.taken = n
 			}
+			counts[name] = c
 			continue
 		}
 		sessions, leases, _ := strings.Cut(numbers, ",")
@@ -106,6 +114,8 @@ func parseCount(text string) (int, bool) {
 // that what they told can be taken away.
 func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
 	sum, rest, live := map[string]int{}, map[string]count{}, 0
+	twice := p.nodes.Cluster.Sessions.Taken()
+	known := len(p.replicas)
 	rarity := time.Duration(p.rarity())
 	hear(p.replicas, own, fields, now, func(text string) (map[string]count, bool) { return parseCounts(text), true })
 	for id, h := range p.replicas {
@@ -116,6 +126,7 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 			live++
 			for node, n := range h.said {
 				sum[node] += n.sessions
+				twice[node] += n.taken
 				of := rest[node]
 				of.leases += n.leases
 				of.polling += n.polling
@@ -123,7 +134,11 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 			}
 		}
 	}
-	p.nodes.Cluster.SetOthers(sum)
+	if live < p.live || len(p.replicas) < known {
+		p.nodes.Cluster.Sessions.ForgetTaken()
+	}
+	p.live = live
+	p.nodes.Cluster.SetOthers(sum, twice)
 	p.nodes.setOthers(rest, live)
 	return dead
 }

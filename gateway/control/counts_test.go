@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
@@ -50,17 +51,23 @@ func TestCountsAreShared(t *testing.T) {
 	})
 	b.poll("n1", 6)
 	affinitytest.Eventually(t, "and of how they poll", func() bool { return a.PollingElsewhere("n1") == 6 && b.PollingElsewhere("n1") == 0 })
+	a.Cluster.Sessions.Upgraded("n10", a.Cluster.Node("n1"), time.Now().Add(time.Hour)) // which b has bound, and counts
+	all := func(r replica) int { s := r.Cluster.Statuses()[0]; return s.All() }
+	affinitytest.Eventually(t, "what upgraded elsewhere counts once", func() bool {
+		_, of := b.count("n1")
+		return of == 4 && all(a) == 4+4-1 && all(b) == 4+4-1
+	})
 	for _, end := range ends {
 		end()
 	}
 	affinitytest.Eventually(t, "the dead are forgotten", func() bool {
 		_, n2 := a.count("n2")
 		_, n1 := a.count("n1")
-		return n2 == 0 && n1 == 4
+		return n2 == 0 && n1 == 4 && all(a) == 4+4 // and nobody knows whose sessions upgraded
 	})
 	server.Kill()
 	affinitytest.Eventually(t, "what was heard gets old", func() bool { _, others := a.count("n1"); return others == 0 })
-	if own, _ := a.count("n1"); own != 3 {
+	if own, _ := a.count("n1"); own != 4 {
 		t.Errorf("counts %d of its own", own)
 	}
 }

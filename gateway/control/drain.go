@@ -51,7 +51,7 @@ func (n *Nodes) Draining() map[string]Draining {
 		if !drains {
 			continue
 		}
-		now := Draining{Drain: d, Sessions: s.Sessions + s.Others, Heard: s.Heard}
+		now := Draining{Drain: d, Sessions: s.All(), Heard: s.Heard}
 		now.Silent = max(0, now.Sessions-int(s.Leases)-n.others[s.Node.Name].leases)
 		if n.isOver(d, time.Now()) {
 			if now.Rate = n.rate(statuses); now.Rate > 0 {
@@ -164,7 +164,7 @@ func (n *Nodes) moves() bool { return n.cfg.Sessions != nil && n.cfg.Sessions.Mo
 
 // tellDrain tells when the end of a node's sessions begins, and when none is left.
 func (n *Nodes) tellDrain(s cluster.Status, e *ended, rate float64, tell func(kind, cluster, node, text string)) {
-	all := s.Sessions + s.Others
+	all := s.All()
 	switch {
 	case !e.began && all > 0 && rate == 0:
 		e.began = true
