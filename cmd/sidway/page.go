@@ -31,6 +31,9 @@ const (
 
 var levelColors = map[string]string{"bad": red, "warn": yellow}
 
+// warmShare is the share of its weight by which a node is picked that has warmed up.
+const warmShare = 0.999
+
 // barLength is how long the bar of the node with most sessions is.
 const barLength = 12
 
@@ -106,7 +109,7 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 		sessions, polling, most = sessions+n.Total, polling+n.Polls, max(most, n.Total)
 	}
 	facts := []string{
-		fmt.Sprintf("%s sessions, %s of them poll", notice.Thousands(sessions), notice.Thousands(polling)),
+		fmt.Sprintf("%s sessions: %s by WebSocket, %s poll", notice.Thousands(sessions), notice.Thousands(sessions-polling), notice.Thousands(polling)),
 		r.of(func(c *api.Cluster) uint64 { return c.Handshakes.Made }) + " new/s",
 		r.of(func(c *api.Cluster) uint64 { return c.Ended }) + " ended/s",
 		"upgrades made " + share(int(c.Upgrades.Made), int(c.Upgrades.Made+c.Upgrades.Refused)),
@@ -121,6 +124,9 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 	head := fmt.Sprintf("%s  %s%s, %s\n  %s\n", p.paint(bold, c.Name), strings.Join(c.Hosts, ","), c.Path, c.Balance, strings.Join(facts, "; "))
 	if causes := endsOf(r, c); causes != "" {
 		head += "  WebSockets ended: " + causes + "\n"
+	}
+	if moves := movesOf(c); moves != "" {
+		head += "  sessions moved to other nodes, in all: " + moves + "\n"
 	}
 	t := table{{{text: "NODE"}, {text: "STATE"}, {text: "WEIGHT"}, {text: "SESSIONS"}, {}, {text: "POLLING"}, {text: "NEW/S"}, {text: "ERRORS/S"}, {text: "PROBE"}}}
 	for _, n := range slices.SortedStableFunc(slices.Values(c.Nodes), func(a, b api.Node) int { return cmp.Compare(gravity(&a), gravity(&b)) }) {
@@ -151,23 +157,36 @@ func endsOf(r rates, c *api.Cluster) string {
 	return strings.Join(causes, ", ")
 }
 
+// movesOf tells what became of sessions that were to go on at another node.
+func movesOf(c *api.Cluster) string {
+	var all []string
+	for _, outcome := range slices.Sorted(maps.Keys(c.Moves)) {
+		if n := c.Moves[outcome]; n > 0 {
+			all = append(all, fmt.Sprintf("%s %s", outcome, notice.Thousands(int(n))))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 func (p page) replicas(now *api.Status) string {
-	t := table{{{text: "REPLICA"}, {text: "VERSION"}, {text: "UP"}, {text: "SESSIONS"}, {text: "CONNECTIONS"}, {text: "WEBSOCKETS"}, {text: "STATE"}}}
+	t := table{{{text: "REPLICA"}, {text: "VERSION"}, {text: "UP"}, {text: "CONNECTIONS"}, {text: "WEBSOCKETS"}, {text: "STATE"}}}
 	for _, v := range now.Replicas {
-		state, color := "here", plain
+		state, color := "ready", green
 		switch {
 		case v.Stopping:
 			state, color = "stopping", yellow
-		case !v.Self && v.Heard > 3:
+		case !v.Self && v.Heard > api.SilentAfter:
 			state, color = fmt.Sprintf("silent for %.0f s", v.Heard), red
-		case !v.Self:
-			state = "heard"
+		case v.Unready != "":
+			state, color = "alive, not ready", yellow
+		}
+		if v.Self {
+			state += " (this one)"
 		}
 		t = append(t, []cell{
 			{text: v.Name},
 			{text: cmp.Or(v.Version, "-")},
 			{text: age(now.At.Sub(v.Started)), right: true},
-			{text: notice.Thousands(v.Sessions), right: true},
 			{text: notice.Thousands(int(v.Connections)), right: true},
 			{text: notice.Thousands(v.Tunnels), right: true},
 			{text: state, color: color},
@@ -198,7 +217,10 @@ func stateOf(n *api.Node, at time.Time) (state, color string) {
 		facts = append(facts, "until "+d.Done.Local().Format(time.TimeOnly))
 	}
 	if len(facts) == 0 {
-		return "ready", green
+		if n.Share < warmShare*float64(n.Weight) {
+			return "warming up", green
+		}
+		return "healthy", green
 	}
 	return strings.Join(facts, ", "), color
 }

@@ -19,17 +19,21 @@ func TestPage(t *testing.T) {
 		Replicas: []api.Peer{
 			{Name: "gw1/:8080", Self: true, Started: at.Add(-90 * time.Minute), Sessions: 1000, Connections: 1200, Tunnels: 900},
 			{Name: "gw2/:8080", Version: "v1.2.2", Started: at.Add(-50 * time.Hour), Heard: 12},
+			{Name: "gw3/:8080", Version: "v1.2.3", Started: at, Tunnels: 7, Heard: 1, Unready: "no node was found"},
+			{Name: "gw4/:8080", Version: "v1.2.3", Started: at, Heard: 1},
+			{Name: "gw5/:8080", Version: "v1.2.3", Started: at, Heard: 1, Stopping: true},
 		},
 		Store: api.Store{Kind: "redis"},
 		Clusters: []api.Cluster{{
 			Name: "chat", Path: "/socket.io/", Balance: "least_sessions", Waiting: 7, Handshakes: api.Made{Made: 150}, Upgrades: api.Made{Made: 97, Refused: 3},
-			Old: api.Old{All: 200, Polling: 30}, Ended: 70, Ends: map[string]uint64{"node_closed": 40, "client_idle": 9},
-			Nodes: []api.Node{node("n1", 1200, 90, 0), node("n2", 0, 30, 12), node("n3", 300, 30, 0)},
+			Old: api.Old{All: 200, Polling: 30}, Ended: 70, Ends: map[string]uint64{"node_closed": 40, "client_idle": 9}, Moves: map[string]uint64{"moved": 1200, "busy": 2, "lost": 0},
+			Nodes: []api.Node{node("n1", 1200, 90, 0), node("n2", 0, 30, 12), node("n3", 300, 30, 0), node("n4", 0, 0, 0)},
 		}},
 	}
 	now.Clusters[0].Nodes[1].Healthy, now.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "refused"}
 	now.Clusters[0].Nodes[1].Since = at.Add(-3 * time.Minute)
 	now.Clusters[0].Nodes[2].Draining = true
+	now.Clusters[0].Nodes[3].Weight, now.Clusters[0].Nodes[3].Share = 4, 1
 	before := *now
 	before.At = at.Add(-2 * time.Second)
 	before.Clusters = []api.Cluster{{
@@ -43,16 +47,21 @@ func TestPage(t *testing.T) {
 gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bindings in redis (down)
 
 chat  /socket.io/, least_sessions
-  1,500 sessions, 150 of them poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
+  1,500 sessions: 1,350 by WebSocket, 150 poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
   WebSockets ended: node_closed 10.0/s
+  sessions moved to other nodes, in all: busy 2, moved 1,200
   NODE  STATE               WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
   n2    unhealthy for 3m0s       1         0                      0    0.0       5.0  refused
   n3    draining                 1       300  ###                30    0.0       0.0  2 ms
-  n1    ready                    1     1,200  ############      120   25.0       0.0  2 ms
+  n1    healthy                  1     1,200  ############      120   25.0       0.0  2 ms
+  n4    warming up               1         0                      0    0.0       0.0  2 ms
 
-  REPLICA    VERSION     UP  SESSIONS  CONNECTIONS  WEBSOCKETS  STATE
-  gw1/:8080  -        1h30m     1,000        1,200         900  here
-  gw2/:8080  v1.2.2    2d2h         0            0           0  silent for 12 s
+  REPLICA    VERSION     UP  CONNECTIONS  WEBSOCKETS  STATE
+  gw1/:8080  -        1h30m        1,200         900  ready (this one)
+  gw2/:8080  v1.2.2    2d2h            0           0  silent for 12 s
+  gw3/:8080  v1.2.3      0s            0           7  alive, not ready
+  gw4/:8080  v1.2.3      0s            0           0  ready
+  gw5/:8080  v1.2.3      0s            0           0  stopping
 `
 	if got := (page{}).of(&before, now); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -68,7 +77,7 @@ chat  /socket.io/, least_sessions
 	}
 	small := page{color: true, width: 40, height: 8}.of(&before, now)
 	lines := strings.Split(strings.TrimSuffix(small, "\n"), "\n")
-	if len(lines) != 7 || !strings.Contains(lines[6], "10 lines more") {
+	if len(lines) != 7 || !strings.Contains(lines[6], "15 lines more") {
 		t.Errorf("for 8 lines of 40 columns:\n%s", small)
 	}
 	if lines[0] != "\x1b[31mn2 of chat is unhealthy: refused\x1b[0m" || lines[3] != "\x1b[1mgw1/:8080\x1b[0m  v1.2.3, up 1h30m, 1,200 conne" {

@@ -58,12 +58,13 @@ export class Card {
     this.facts = { sessions: fact("Sessions"), begun: fact("New/s"), ended: fact("Ended/s"), upgrades: fact("Upgrades made"), polling: fact("Still polling after 30 s"), waiting: fact("Wait for pace") };
     this.figures = make("dl.facts", {}, ...Object.values(this.facts));
     this.ends = new Shares("WebSockets that ended", "None has ended yet.");
+    this.moves = new Shares("Sessions that moved to other nodes", "");
     this.responses = new Shares("Answered by sidway itself", "No request yet.");
     const title = `cluster-${name}`;
     this.element = make("section.card.cluster", { "aria-labelledby": title },
       make("div.card-head", {}, make("h2", { id: title }, name), this.where, this.sum),
       this.figures, this.map.element, legend(), this.table.element,
-      make("div.parts", {}, this.ends.element, this.responses.element));
+      make("div.parts", {}, this.ends.element, this.moves.element, this.responses.element));
   }
 
   update(c, history, alone) {
@@ -81,6 +82,8 @@ export class Card {
     this.table.update(c.nodes, (n) => ({ begun: history.rate(`${c.name}/${n.name} begun`), errors: history.rate(`${c.name}/${n.name} errors`) }));
     const minutes = `in the last ${history.seconds() < 60 ? count(Math.max(1, Math.round(history.seconds())), "second") : `${Math.round(history.seconds() / 60)} min`}`;
     this.ends.update(c.ends, (cause) => history.grown(of(`end ${cause}`)), minutes);
+    this.moves.element.hidden = !Object.values(c.moves ?? {}).some((n) => n > 0);
+    this.moves.update(c.moves, (outcome) => history.grown(of(`move ${outcome}`)), minutes);
     this.responses.update(c.responses, (reason) => history.grown(of(`response ${reason}`)), minutes);
   }
 }

@@ -4,7 +4,7 @@ import { make, clock, words, $ } from "./parts.js";
 
 const most = 200;
 const levels = {
-  ejected: "bad", unhealthy: "bad", no_node: "bad", panic: "bad", discovery: "warn", fault: "warn",
+  ejected: "bad", unhealthy: "bad", no_node: "bad", panic: "bad", discovery: "warn", fault: "warn", storm: "warn",
   works_again: "good", healthy: "good", node_available: "good", panic_over: "good",
 };
 const seen = new Set();

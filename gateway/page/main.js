@@ -26,6 +26,7 @@ function remember(s) {
     values[`${c.name} begun`] = c.handshakes.made;
     values[`${c.name} ended`] = c.ended;
     for (const [cause, n] of Object.entries(c.ends ?? {})) values[`${c.name} end ${cause}`] = n;
+    for (const [outcome, n] of Object.entries(c.moves ?? {})) values[`${c.name} move ${outcome}`] = n;
     for (const [reason, n] of Object.entries(c.responses ?? {})) values[`${c.name} response ${reason}`] = n;
     for (const n of c.nodes) {
       values[`${c.name}/${n.name} total`] = n.total;

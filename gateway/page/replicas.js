@@ -9,7 +9,8 @@ let last = [];
 
 function stateOf(r) {
   if (r.stopping) return "stopping";
-  return r.heard > silentAfter ? "silent" : "ok";
+  if (r.heard > silentAfter) return "silent";
+  return r.unready ? "unready" : "ok";
 }
 
 export function showReplicas(replicas, now) {
@@ -17,7 +18,7 @@ export function showReplicas(replicas, now) {
   $("replicas-card").hidden = false;
   const versions = new Set(replicas.map((r) => r.version));
   setText($("replicas-sum"), (replicas.length === 1 ? "one" : `${number(replicas.length)} share the sessions`) + (versions.size > 1 ? `, in ${versions.size} versions` : `, version ${[...versions][0] || "unknown"}`));
-  const order = { silent: 0, stopping: 1, ok: 2 };
+  const order = { silent: 0, unready: 0, stopping: 1, ok: 2 };
   const sorted = [...replicas].sort((a, b) => order[stateOf(a)] - order[stateOf(b)] || Boolean(b.self) - Boolean(a.self) || a.name.localeCompare(b.name, "en", { numeric: true }));
   const few = shownAtFirst();
   keyed($("replicas"), all ? sorted : sorted.slice(0, few), (r) => `${r.name} ${r.started}`, create, (e, r) => update(e, r, now, versions.size > 1));
@@ -35,9 +36,9 @@ $("more-replicas").addEventListener("click", () => {
 function create(r) {
   const [host] = splitName(r.name);
   const e = make("li.replica", { title: r.name });
-  Object.assign(e, { chip: make("span.chip"), sessions: make("b"), facts: make("small.soft.address"), meter: make("i"), full: make("small.soft") });
+  Object.assign(e, { chip: make("span.chip"), sockets: make("b"), facts: make("small.soft.address"), meter: make("i"), full: make("small.soft") });
   e.append(make("div.line", {}, make("span.host", {}, host), e.chip), e.facts,
-    make("div.line", {}, make("span", {}, e.sessions, " sessions"), e.full), make("span.meter", { "aria-hidden": "true" }, e.meter));
+    make("div.line", {}, make("span", {}, e.sockets, " WebSockets"), e.full), make("span.meter", { "aria-hidden": "true" }, e.meter));
   return e;
 }
 
@@ -47,8 +48,9 @@ function update(e, r, now, versions) {
   setAttribute(e, "data-state", state);
   e.chip.hidden = state === "ok" && !r.self;
   e.chip.className = `chip ${state === "ok" ? "" : state}`;
-  setText(e.chip, { ok: "this one", stopping: "stops", silent: `silent ${span(r.heard)}` }[state]);
-  setText(e.sessions, number(r.sessions));
+  setText(e.chip, { ok: "this one", unready: "alive, not ready", stopping: "stopping", silent: `silent for ${span(r.heard)}` }[state]);
+  setAttribute(e.chip, "title", r.unready ?? "");
+  setText(e.sockets, number(r.tunnels));
   setText(e.full, `${Math.round(100 * full)} %`);
   setAttribute(e.full, "title", `${count(r.connections, "connection")}, limit ${number(r.limit)}`);
   setStyle(e.meter, "width", `${Math.min(100, 100 * full).toFixed(1)}%`);
