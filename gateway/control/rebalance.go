@@ -33,7 +33,7 @@ func (n *Nodes) rebalance(end Ender, tell func(kind, cluster, node, text string)
 	case u.node != s.Node.Name:
 		*u = uneven{node: s.Node.Name}
 		defer tell("rebalance", n.Cluster.Name, s.Node.Name,
-			fmt.Sprintf("it has %d sessions, %d more than its share: they move to other nodes, up to %g a second", s.Sessions+s.Others, over, rate))
+			fmt.Sprintf("it has %d sessions, %d more than its share: they move to other nodes, up to %g a second", s.All(), over, rate))
 	}
 	count := 0
 	if all := int(s.Leases) + n.others[n.uneven.node].leases; n.uneven.node != "" && all > 0 {
@@ -59,7 +59,7 @@ func (n *Nodes) heaviest() (heavy cluster.Status, over int) {
 	sessions, weight := 0, 0.0
 	for _, s := range statuses {
 		if s.Takes() {
-			sessions, weight = sessions+s.Sessions+s.Others, weight+s.Weight
+			sessions, weight = sessions+s.All(), weight+s.Weight
 		}
 	}
 	for _, s := range statuses {
@@ -71,7 +71,7 @@ func (n *Nodes) heaviest() (heavy cluster.Status, over int) {
 		if s.Node.Name == n.uneven.node {
 			limit = 1
 		}
-		if beyond := float64(s.Sessions+s.Others) - share; beyond >= limit && int(beyond) > over {
+		if beyond := float64(s.All()) - share; beyond >= limit && int(beyond) > over {
 			heavy, over = s, int(beyond)
 		}
 	}

@@ -240,14 +240,15 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 // move moves a session whose WebSocket is here.
 func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
 	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
-	if err == nil {
-		name := ""
-		for _, s := range r.sightings(sid) {
-			name = cmp.Or(name, s.Cluster)
-		}
-		r.event("move", name, now, fmt.Sprintf("session %s of %s: %s", engineio.ShortSID(sid), from, outcome))
+	if err != nil {
+		return api.Move{}, r.ofTunnel(ctx, sid, err)
 	}
-	return api.Move{From: from, Node: now, Outcome: outcome}, r.ofTunnel(ctx, sid, err)
+	name := ""
+	for _, s := range r.sightings(sid) {
+		name = cmp.Or(name, s.Cluster)
+	}
+	r.event("move", name, now, fmt.Sprintf("session %s of %s: %s", engineio.ShortSID(sid), from, outcome))
+	return api.Move{From: from, Node: now, Outcome: outcome}, nil
 }
 
 // ofTunnel says what the API is to make of an error of the gateway's, and where the session's WebSocket is if it is not here.
