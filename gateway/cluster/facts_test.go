@@ -73,7 +73,8 @@ func TestSessionsThatUpgradedElsewhere(t *testing.T) {
 		c.Sessions.Upgraded("unbound", n1, time.Time{})
 		c.Sessions.ProbeFailed("fails", soon())
 		c.Sessions.ProbeFailed("fails", soon())
-		c.Sessions.End("b") // which the other replica still counts
+		c.Sessions.ProbeFailed("fails", soon()) // which is no more
+		c.Sessions.End("b")                     // which the other replica still counts
 		if got := c.Sessions.Taken(); !maps.Equal(got, map[string]int{"n1": 2}) {
 			t.Errorf("taken: %v", got)
 		}

@@ -133,19 +133,19 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 	s.mu.Lock()
 	old, known := s.bySID[sid]
 	ended := false
-	switch {
+	switch { // one that is not known has been ended by a close packet
 	case old.tunnels > 1:
 		old.tunnels--
 		s.set(sid, old)
 	case old.bound:
 		old.tunnels = 0
 		s.put(sid, old, expires)
-	default:
+	case known:
 		s.remove(sid)
 		if of := s.taken[old.taken]; of[old.node.Name] > 0 {
 			of[old.node.Name]-- // the replica that bound it is the only one to count it
 		}
-		ended = known
+		ended = true
 	}
 	s.mu.Unlock()
 	if ended {
