@@ -37,7 +37,9 @@ func (f *findings) ofCluster(c *Cluster) {
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
-	if c.Old.Stuck() {
+	if n := c.allPoll(); n > 0 {
+		f.add(p, "All %s of %s poll: %s", count(n, "session"), c.Name, f.now.WhyPolling(c))
+	} else if c.Old.Stuck() {
 		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.now.WhyPolling(c))
 	}
 	if c.NodesError != "" {
@@ -109,10 +111,25 @@ func (s *Status) WhyPolling(c *Cluster) string {
 	return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
 }
 
+// allPoll returns how many sessions all replicas have, if there are several, all of them poll, and those do that are known to be old here:
+// which session is old may be known at another replica.
+func (c *Cluster) allPoll() (n int) {
+	for i := range c.Nodes {
+		if v := &c.Nodes[i]; v.Total > v.Polls {
+			return 0
+		}
+		n += c.Nodes[i].Total
+	}
+	if n < fewestOld || c.Old.All == 0 || c.Old.Polling < c.Old.All {
+		return 0
+	}
+	return n
+}
+
 // told reports whether a fault is the cause that is told of sessions that poll.
 func (s *Status) told(v Fault) bool {
 	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
-		return c.Name == v.Cluster && c.Old.Stuck() && c.Upgrades.Made == 0
+		return c.Name == v.Cluster && (c.Old.Stuck() || c.allPoll() > 0) && c.Upgrades.Made == 0
 	})
 }
 

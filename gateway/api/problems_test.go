@@ -144,6 +144,13 @@ func TestProblems(t *testing.T) {
 			s.Store, s.Replicas[0].Unready = api.Store{Error: "WRONGPASS"}, "affinity.redis: WRONGPASS"
 		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it has not used Redis yet, or not for affinity.unready_after", ""},
 		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"all poll, and few are old": {func(s *api.Status) {
+			c := &s.Clusters[0]
+			c.Old = api.Old{All: 1, Polling: 1}
+			for i := range c.Nodes {
+				c.Nodes[i].Polls = c.Nodes[i].Total
+			}
+		}, true, "warn All 2,400 sessions of chat poll: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},
