@@ -210,6 +210,10 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 	for _, outcome := range []string{pollReleased, pollLeft, pollRefused, pollUntouched} {
 		m.released.WithLabelValues(cluster, outcome)
 	}
+	for _, outcome := range []string{moveDone, moveRenewed, moveBusy, moveRefused, moveSilent, moveBlind, moveLost, moveLeft} {
+		m.moves.WithLabelValues(cluster, "ordered", outcome)
+		m.moves.WithLabelValues(cluster, "crash", outcome)
+	}
 	heartbeats := m.heartbeats.WithLabelValues(cluster)
 	r.pong = func(d time.Duration) { heartbeats.Observe(d.Seconds()) }
 	for k := range request.Kinds {
