@@ -308,7 +308,7 @@ func TestProbesEndAnEjection(t *testing.T) {
 			time.Sleep(time.Second)
 			tt.fail(c, n)
 			c.Reached(n, began)
-			if s := c.Statuses()[0]; !s.Ejected || s.Retry.Sub(time.Now()) != 500*time.Millisecond {
+			if s := c.Statuses()[0]; !s.Ejected || time.Until(s.Retry) != 500*time.Millisecond {
 				t.Errorf("%s: after a probe that began before: %+v", name, s)
 			}
 			time.Sleep(time.Second)
