@@ -64,7 +64,7 @@ func TestASessionMoves(t *testing.T) {
 				if now := eval[string](ada, node); now == before || !strings.Contains(words, now) || !strings.Contains(words, "connection was kept") {
 					t.Fatalf("%s, from %s to %s: %q", act, before, now, words)
 				}
-				if act == "move-session" && (!strings.Contains(words, "Moved from "+before) || !strings.Contains(words, "each came once")) {
+				if act == "move-session" && (!strings.Contains(words, "Moved from "+before) || strings.Contains(words, "messages lost") && !strings.Contains(words, "each came once")) { // none may have been under way
 					t.Errorf("%q", words)
 				}
 				ada.shoot("move-" + name + "-" + act)

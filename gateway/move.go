@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,6 +21,8 @@ import (
 // comes behind the old node is in rejoin.go.
 
 const (
+	// movePatience is what MovePatience is where it is not set.
+	movePatience = 2 * time.Second
 	// crashPatience is how long a client whose node has crashed is kept until another node takes its session.
 	crashPatience = 10 * time.Second
 	// barrierTime is how long a node may take to answer the ping, and to close.
@@ -98,7 +101,7 @@ func (f *follower) newMove(crash bool) *move {
 	m := &move{f: f, crash: crash, tried: []*cluster.Node{f.home.node}}
 	m.Init(m)
 	f.move = m
-	patience := f.route.MovePatience
+	patience := cmp.Or(f.route.MovePatience, movePatience)
 	if crash {
 		patience, m.began = crashPatience, time.Now()
 	}

@@ -53,7 +53,7 @@ type Route struct {
 	Recovery *recovery.Store
 	// ShowPayloads is whether somebody who looks at a session's packets sees more than their names.
 	ShowPayloads bool
-	// MovePatience is how long a session that is to be moved may take until nothing is under way.
+	// MovePatience is how long a session that is to be moved may take until nothing is under way; 0: two seconds.
 	MovePatience time.Duration
 	// Heartbeat is whether sessions of Engine.IO 4 on WebSockets have one heartbeat with the client and another with the node.
 	Heartbeat bool
