@@ -24,7 +24,7 @@ func (t *tunnel) first() (time.Duration, func()) {
 		when, act = t.ends, t.expire
 	}
 	if t.postponed > 0 && t.postponed < when {
-		when, act = t.postponed, t.pump
+		when, act = t.postponed, t.proceed
 	}
 	for i := range t.directions {
 		w := &t.directions[i]
@@ -58,6 +58,11 @@ func (t *tunnel) Expire() {
 func (t *tunnel) expire() {
 	t.ends = 0
 	t.finish(Expired)
+	t.proceed()
+}
+
+// proceed goes on after a limit has ended, and waits for the next one.
+func (t *tunnel) proceed() {
 	if t.pump(); !t.gone {
 		t.arm()
 	}

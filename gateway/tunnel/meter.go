@@ -55,8 +55,5 @@ func (t *tunnel) pauses() bool {
 func (t *tunnel) goOn() {
 	t.meter.pause = 0
 	t.heard = max(t.heard, t.loop.Now()) // the pause was not the client's silence
-	t.pump()
-	if !t.gone {
-		t.arm()
-	}
+	t.proceed()
 }

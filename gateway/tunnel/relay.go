@@ -2,9 +2,7 @@ package tunnel
 
 import (
 	"bytes"
-	"io"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/sidway/sidway/gateway/loop"
@@ -327,35 +325,6 @@ func (t *tunnel) closedBy(side int) Cause {
 		return ClientClosed
 	}
 	return NodeClosed
-}
-
-// endsInClose reports whether what a node has said ends with a Close frame (RFC 6455, 5.5.1) that has no reason, or is that frame
-// alone. It looks at a few bytes, since a tunnel knows no frames: another frame may rarely end like one, and then the cause of
-// an end that follows it at once is wrong.
-func endsInClose(b []byte) bool {
-	const closing = 0x88 // FIN and the opcode
-	n := len(b)
-	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0) ||
-		n >= 4 && b[n-4] == closing && b[n-3] == 2
-}
-
-// isPing reports whether b is one frame with Engine.IO's ping, from a node, and isPong whether it is one with a pong, from a client.
-func isPing(b []byte) bool { return len(b) == 3 && b[0] == textFrame && b[1] == 1 && b[2] == '2' }
-
-func isPong(b []byte) bool {
-	const masked = 1<<7 | 1
-	return len(b) == 7 && b[0] == textFrame && b[1] == masked && b[6]^b[2] == '3'
-}
-
-// textFrame begins a text that is one frame, FIN and the opcode (RFC 6455, 5.2), and is not compressed.
-const textFrame = 0x81
-
-// blame returns gone if err says that the peer has closed or reset the connection.
-func blame(err error, gone Cause) Cause {
-	if err == io.EOF || err == syscall.ECONNRESET || err == syscall.EPIPE {
-		return gone
-	}
-	return Failed
 }
 
 // end ends one way; the tunnel ends with the second one, or when that has lingered.
