@@ -34,10 +34,29 @@ type Draining struct {
 
 // ended is what has been done of a drain whose deadline is over.
 type ended struct {
-	budget float64 // sessions that may be ended now
-	waves  int     // so many have been
+	budget budget
+	waves  int // so many have been
 	began  bool
 	empty  bool
+}
+
+// budget is how many sessions may be ended or moved now.
+type budget float64
+
+// earn adds what a rate in sessions per second allows within endEvery. What could not be done a moment ago comes with the next.
+func (b *budget) earn(rate float64) {
+	wave := budget(rate * endEvery.Seconds())
+	*b = min(*b+wave, 2*wave+1)
+}
+
+// part is this replica's part of a node's sessions: of what is in flight at all replicas, since that may be of sessions that another one counts. 0: there
+// is none, or no node. It needs mu.
+func (n *Nodes) part(s cluster.Status) float64 {
+	if s.Node == nil {
+		return 0
+	}
+	all := int(s.Leases) + n.others[s.Node.Name].leases
+	return float64(s.Leases) / float64(max(all, 1))
 }
 
 // Draining returns the drains of the cluster by node.
@@ -132,9 +151,8 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 			e = new(ended)
 			n.ended[name] = e
 		}
-		if all := int(s.Leases) + n.others[name].leases; rate > 0 && all > 0 { // what is in flight here may be of sessions that another replica counts
-			mine := rate * endEvery.Seconds() * float64(s.Leases) / float64(all)
-			e.budget = min(e.budget+mine, 2*mine+1) // what could not be ended a moment ago comes with the next
+		if part := n.part(s); rate > 0 && part > 0 {
+			e.budget.earn(rate * part)
 		}
 		if e.waves++; e.waves%recheckWaves == 0 && s.Sessions > 0 {
 			n.Cluster.Sessions.Recheck(s.Node)
@@ -154,7 +172,7 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 	for _, o := range orders {
 		done := end(o.node, o.count, o.why)
 		n.mu.Lock()
-		o.e.budget -= float64(done)
+		o.e.budget -= budget(done)
 		n.mu.Unlock()
 	}
 }

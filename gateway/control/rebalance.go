@@ -15,7 +15,7 @@ const (
 // uneven is how far sessions have been moved off a node that has more than its share.
 type uneven struct {
 	node   string // "": all have their share
-	budget float64
+	budget budget
 }
 
 // rebalance moves sessions to other nodes from the one that has most beyond its share, by weight, of all sessions on nodes that take new ones: this
@@ -26,9 +26,14 @@ func (n *Nodes) rebalance(end Ender, tell func(kind, cluster, node, text string)
 	if n.moves() {
 		rate = n.cfg.Sessions.Rebalance
 	}
+	if rate == 0 {
+		n.uneven = uneven{}
+		n.mu.Unlock()
+		return
+	}
 	s, over := n.heaviest()
 	switch u := &n.uneven; {
-	case rate == 0 || s.Node == nil:
+	case s.Node == nil:
 		*u = uneven{}
 	case u.node != s.Node.Name:
 		*u = uneven{node: s.Node.Name}
@@ -36,11 +41,9 @@ func (n *Nodes) rebalance(end Ender, tell func(kind, cluster, node, text string)
 			fmt.Sprintf("it has %d sessions, %d more than its share: they move to other nodes, up to %g a second", s.All(), over, rate))
 	}
 	count := 0
-	if all := int(s.Leases) + n.others[n.uneven.node].leases; n.uneven.node != "" && all > 0 {
-		part := float64(s.Leases) / float64(all)
-		mine := rate * endEvery.Seconds() * part
-		n.uneven.budget = min(n.uneven.budget+mine, 2*mine+1)
-		count = int(min(n.uneven.budget, float64(over)*part+1))
+	if part := n.part(s); part > 0 {
+		n.uneven.budget.earn(rate * part)
+		count = int(min(float64(n.uneven.budget), float64(over)*part+1))
 	}
 	n.mu.Unlock()
 	if count == 0 {
@@ -48,7 +51,7 @@ func (n *Nodes) rebalance(end Ender, tell func(kind, cluster, node, text string)
 	}
 	done := end(s.Node, count, cluster.Unload)
 	n.mu.Lock()
-	n.uneven.budget -= float64(done)
+	n.uneven.budget -= budget(done)
 	n.mu.Unlock()
 }
 
