@@ -90,13 +90,12 @@ func (f *follower) seen(v packet.Seen) {
 
 func (w *watch) tell(p Packet, now time.Time) {
 	if p.HasID {
-		answers := asked{1 - p.From, p.Namespace, p.ID}
-		began, known := w.asked[answers]
-		switch {
-		case strings.HasSuffix(p.Type, "event") && len(w.asked) < mostTimed:
-			w.asked[asked{p.From, p.Namespace, p.ID}] = now
-		case known:
-			p.Took = now.Sub(began)
+		if strings.HasSuffix(p.Type, "event") {
+			if len(w.asked) < mostTimed {
+				w.asked[asked{p.From, p.Namespace, p.ID}] = now
+			}
+		} else if answers := (asked{1 - p.From, p.Namespace, p.ID}); !w.asked[answers].IsZero() {
+			p.Took = now.Sub(w.asked[answers])
 			delete(w.asked, answers)
 		}
 	}
