@@ -30,6 +30,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/gateway/config"
@@ -88,7 +89,8 @@ func New(o Options) http.Handler {
 
 type api struct {
 	Options
-	feed feed
+	feed     feed
+	watching atomic.Int32 // so many look at packets
 }
 
 // serve answers a request of one route.

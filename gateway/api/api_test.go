@@ -53,7 +53,11 @@ func start(t *testing.T) *site {
 			return api.Session{SID: "know…", Cluster: "chat", Node: "n1"}, nil
 		},
 		Packets: func(_ context.Context, sid string) (<-chan api.Packet, error) {
-			if sid != "known" {
+			switch sid {
+			case "known":
+			case "quiet":
+				return nil, nil
+			default:
 				return nil, fmt.Errorf("%w as %s", api.ErrNoSession, sid)
 			}
 			c := make(chan api.Packet, 2)

@@ -28,7 +28,7 @@ const (
 	beatEvery = 15 * time.Second
 	// eventTime bounds one write.
 	eventTime = 10 * time.Second
-	// mostStreams is how many may listen at a time.
+	// mostStreams is how many may listen at a time, and how many may look at packets.
 	mostStreams = 64
 )
 
@@ -95,14 +95,18 @@ func (e *Events) leave(c chan Event) {
 // events answers with what happens.
 func (a *api) events(w http.ResponseWriter, q *http.Request) { a.tell(w, q, nil) }
 
+func tooManyStreams(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "5")
+	write(w, http.StatusServiceUnavailable, Failure{fmt.Sprintf("there are %d streams already", mostStreams)})
+}
+
 // tell answers with server-sent events (HTML Living Standard, 9.2): those that have just happened, and then those that do and what
 // comes on more, if it is not nil.
 func (a *api) tell(w http.ResponseWriter, q *http.Request, more <-chan []byte) {
 	after, _ := strconv.ParseUint(q.Header.Get("Last-Event-ID"), 10, 64)
 	known, next := a.Events.listen(after)
 	if next == nil {
-		w.Header().Set("Retry-After", "5")
-		write(w, http.StatusServiceUnavailable, Failure{fmt.Sprintf("there are %d streams already", mostStreams)})
+		tooManyStreams(w)
 		return
 	}
 	defer a.Events.leave(next)

@@ -27,10 +27,15 @@ data: {"time":"0001-01-01T00:00:00Z","from":"node","type":"ping","size":1}`
 	}
 }
 
-// So many may listen, whatever they listen to. Others are told so, until somebody leaves.
+// So many may listen, whatever they listen to, and as many look at packets. Others are told so, until somebody leaves.
 func TestStreamsAreBounded(t *testing.T) {
+	for _, paths := range [][]string{{"/api/events", "/api/status/stream"}, {"/api/sessions/quiet/packets"}} {
+		t.Run(paths[0], func(t *testing.T) { streamsAreBounded(t, paths) })
+	}
+}
+
+func streamsAreBounded(t *testing.T, paths []string) {
 	s := start(t)
-	paths := []string{"/api/events", "/api/status/stream"}
 	listen := func(path string) *http.Response {
 		q, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
 		if err != nil {
@@ -45,7 +50,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	var last *http.Response
 	for i := range 64 {
-		if last = listen(paths[i%2]); last.StatusCode != 200 {
+		if last = listen(paths[i%len(paths)]); last.StatusCode != 200 {
 			t.Fatalf("the %dth gets %d", i+1, last.StatusCode)
 		}
 	}

@@ -31,7 +31,7 @@ var levels = []string{bad, warn, info}
 const (
 	// faultFresh is how long after it was last seen a fault is a problem.
 	faultFresh = 2 * time.Minute
-	// SilentAfter is how many seconds a replica may be silent, which tells of itself every second.
+	// SilentAfter is how many seconds a replica may be silent, which tells of itself several times a second.
 	SilentAfter = 5
 	// fewestOld is how many sessions must be old before the share of those that poll means anything, and pollingShare which is too
 	// large, one in so many.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -93,8 +94,13 @@ func (f *feed) run(stop chan struct{}) {
 
 // statusEvent is a status as it is sent. It has no id, so that a client that comes back names the last of the events proper.
 func statusEvent(s Status) []byte {
-	data, _ := json.Marshal(s) // of strings and numbers, so there is no error
-	return append(append([]byte("event: status\ndata: "), data...), "\n\n"...)
+	return event("status", s)
+}
+
+// event is what is sent of v, which is made of strings and numbers, so that there is no error.
+func event(kind string, v any) []byte {
+	data, _ := json.Marshal(v)
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", kind, data)
 }
 
 // stream answers with the status, once a second, and with what happens.
@@ -106,6 +112,11 @@ func (a *api) stream(w http.ResponseWriter, q *http.Request) {
 
 // packets answers with a session's packets as they pass, until it ends.
 func (a *api) packets(w http.ResponseWriter, q *http.Request) {
+	defer a.watching.Add(-1)
+	if a.watching.Add(1) > mostStreams {
+		tooManyStreams(w)
+		return
+	}
 	next, err := a.Packets(q.Context(), q.PathValue("sid"))
 	if err != nil {
 		write(w, statusOf(err), Failure{err.Error()})
@@ -120,8 +131,7 @@ func (a *api) packets(w http.ResponseWriter, q *http.Request) {
 			if !open {
 				return
 			}
-			data, _ := json.Marshal(p) // of strings and numbers, so there is no error
-			text = append(append([]byte("event: packet\ndata: "), data...), "\n\n"...)
+			text = event("packet", p)
 		case <-beat.C:
 			text = []byte(": \n\n")
 		case <-q.Context().Done():
