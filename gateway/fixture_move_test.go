@@ -92,7 +92,7 @@ func startRestorers(t *testing.T, count int, options ...func(*gateway.Route)) (*
 		configs = append(configs, cluster.Config{Name: n.name, Address: n.server.Listener.Addr().String(), Weight: 1, TLS: nodeTLS()})
 	}
 	store := recovery.New(server.Client(), "socket.io", "sio:session:")
-	r := gateway.Route{Path: "/socket.io/", Recovery: store, MovePatience: 2 * time.Second, Cluster: cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})}
+	r := gateway.Route{Path: "/socket.io/", Recovery: store, Cluster: cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})}
 	for _, option := range options {
 		option(&r)
 	}

@@ -94,10 +94,11 @@ func (f *follower) Begin(l tunnel.Line) {
 	f.line = l
 	if f.every > 0 {
 		f.beat.Init(f)
-		f.beatWithin(f.every)
+		first := f.every
 		if f.Polls() {
-			f.beatWithin(upgradedTime)
+			first = upgradedTime
 		}
+		f.beatWithin(first)
 	}
 }
 

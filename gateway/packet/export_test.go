@@ -9,3 +9,6 @@ func Frame(b []byte) (op byte, payload []byte, n int) {
 	n = h.size + int(h.length)
 	return h.op, h.unmask(nil, b[h.size:n], 0), n
 }
+
+// Refused reports whether a message of the client was refused.
+func (s *Session) Refused() bool { return s.sentry.refused }

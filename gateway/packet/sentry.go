@@ -22,9 +22,6 @@ func (s *Session) Guard(judge Inspector, shared *engineio.Payload) {
 	s.sentry.judge, s.sentry.shared = judge, shared
 }
 
-// Refused reports whether a message was refused.
-func (s *Session) Refused() bool { return s.sentry.refused }
-
 // step is how many bytes are looked at at once: packets tell at their beginning what they are.
 const step = 32
 
