@@ -1,7 +1,8 @@
 // Package affinity remembers on which node an Engine.IO session lives.
 //
-// The node makes the sid, so a binding is written once and never changes; it only expires. No cache has to be
-// invalidated, and any replica may publish what it knows again.
+// The node makes the sid, so a binding is written once; then it only expires. No cache has to be invalidated, and any replica may
+// publish what it knows again. The one exception is a session that polls and goes on at another node, which begins when its node is
+// drained: who asks then, asks by Cached.Refresh.
 //
 //	client, err := affinity.Open("redis://127.0.0.1:6379/0")
 //	back := affinity.NewRedis(client, "sidway:chat:")
@@ -83,6 +84,7 @@ type Binding struct {
 	MaxPayload   int64     // bytes; 0 where the open packet has none
 	Ends         int64     // when the session has to end, in seconds since 1970; 0: whenever it does
 	JSONP        bool      // the node takes its POSTs for forms, as the handshake asked for
+	Alias        string    // the sid that the node knows the session by, which has come from another one; "": as clients do
 	Expires      time.Time // set by Lookup; Bind reads it only to tell a renewal from a first binding
 }
 

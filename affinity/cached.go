@@ -257,6 +257,18 @@ func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
 	return Binding{}, c.fail(p, err)
 }
 
+// Refresh is Glance for a session that may have been bound anew since it became known here, and has what the store says known here.
+func (c *Cached) Refresh(ctx context.Context, sid string) (Binding, error) {
+	b, err := c.Glance(ctx, sid)
+	if err != nil {
+		return b, err
+	}
+	if known, ok := c.front.peek(sid); ok && !known.sameFact(b) {
+		c.front.drop(sid)
+	}
+	return b, c.front.put(sid, b, b.Expires.Sub(c.front.start))
+}
+
 func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 	b, p, err := c.look(ctx, sid)
 	switch {

@@ -71,3 +71,35 @@ func TestCachedBinderLeaves(t *testing.T) {
 		}
 	})
 }
+
+// A session that another replica has bound anew is known here from Refresh on.
+func TestCachedRefresh(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		s.store("sid", affinitytest.Example)
+		if _, err := c.Lookup(t.Context(), "sid"); err != nil {
+			t.Fatal(err)
+		}
+		moved := affinitytest.Example
+		moved.Node, moved.Alias = "n2", "there"
+		s.store("sid", moved)
+		if b, known := c.Known("sid"); !known || b.Node != "n1" {
+			t.Errorf("known before: %+v", b)
+		}
+		if b, err := c.Refresh(t.Context(), "sid"); err != nil || b.Node != "n2" || b.Alias != "there" || b.Expires.IsZero() {
+			t.Errorf("%+v, %v", b, err)
+		}
+		if b, known := c.Known("sid"); !known || b.Node != "n2" || b.Alias != "there" {
+			t.Errorf("known now: %+v", b)
+		}
+		if _, err := c.Refresh(t.Context(), "nobody"); !errors.Is(err, affinity.ErrNotFound) {
+			t.Error(err)
+		}
+		s.set(func() { s.fault = errDown })
+		if _, err := c.Refresh(t.Context(), "sid"); !errors.Is(err, affinity.ErrUnavailable) {
+			t.Error(err)
+		}
+		if b, known := c.Known("sid"); !known || b.Node != "n2" {
+			t.Errorf("known while the store is away: %+v", b)
+		}
+	})
+}

@@ -12,10 +12,12 @@ import (
 // the fields it has must change their meaning.
 const valueForm = "1"
 
-// What follows is named: endField begins the field of a session's end, and jsonpField is there where its POSTs are forms.
+// What follows is named: endField begins the field of a session's end, jsonpField is there where its POSTs are forms, and aliasField
+// begins the sid by which its node knows it.
 const (
 	endField   = "end="
 	jsonpField = "jsonp"
+	aliasField = "sid="
 )
 
 // encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and what else there
@@ -35,6 +37,9 @@ func encode(b Binding) string {
 	}
 	if b.JSONP {
 		dst = append(append(dst, ' '), jsonpField...)
+	}
+	if b.Alias != "" {
+		dst = append(append(append(dst, ' '), aliasField...), b.Alias...)
 	}
 	return string(dst)
 }
@@ -69,12 +74,17 @@ func decode(value string) (Binding, error) {
 		return Binding{}, fmt.Errorf("value with a bad node")
 	}
 	var ends int64
-	jsonp := false
+	jsonp, alias := false, ""
 	for field := range strings.SplitSeq(rest, " ") {
 		jsonp = jsonp || field == jsonpField
 		if text, ok := strings.CutPrefix(field, endField); ok {
 			if ends, err = strconv.ParseInt(text, 10, 64); err != nil || ends < 0 {
 				return Binding{}, fmt.Errorf("value with a bad end")
+			}
+		}
+		if text, ok := strings.CutPrefix(field, aliasField); ok {
+			if alias = text; url.QueryEscape(alias) != alias { // it becomes a part of a query
+				return Binding{}, fmt.Errorf("value with a bad sid")
 			}
 		}
 	}
@@ -90,5 +100,6 @@ func decode(value string) (Binding, error) {
 		MaxPayload:   n[3],
 		Ends:         ends,
 		JSONP:        jsonp,
+		Alias:        alias,
 	}, nil
 }
