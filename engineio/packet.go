@@ -6,6 +6,7 @@ import "encoding/binary"
 // "Packet types" and "Upgrade").
 const (
 	PacketClose   = "1"
+	PacketPing    = "2"
 	PacketNoop    = "6"
 	PacketUpgrade = "5"      // the client's last word in an upgrade
 	ProbePing     = "2probe" // the client's first word on the new WebSocket

@@ -26,6 +26,7 @@ const (
 	eioPong    = '3'
 	eioMessage = '4'
 	eioUpgrade = '5'
+	eioBinary  = 'b' // in a payload (Engine.IO 4, "Packet encoding")
 
 	sioConnect      = '0'
 	sioDisconnect   = '1'

@@ -2,14 +2,21 @@ package packet
 
 import (
 	"bytes"
+	"fmt"
+	"iter"
 	"slices"
 )
+
+// separator stands between the packets of a payload.
+const separator = 0x1e
+
+func packetsOf(payload []byte) iter.Seq[[]byte] { return bytes.SplitSeq(payload, []byte{separator}) }
 
 // Polled finds what a payload of HTTP long-polling (Engine.IO 4, "Payload encoding") says of namespaces: CONNECTs of a client, and a node's
 // answers to them. Each is told by a name, which is the same for what takes its place, and its text.
 func Polled(from Side, payload []byte, tell func(name, text string)) {
 	told := 0
-	for b := range bytes.SplitSeq(payload, []byte{0x1e}) {
+	for b := range packetsOf(payload) {
 		p, ok := parse(b)
 		switch {
 		case !ok || len(b) > mostAuth || told == mostPolled:
@@ -61,3 +68,78 @@ func (s *Session) Learn(found map[string]string) {
 	}
 	s.left = nil
 }
+
+// NewPolled returns the session of which Polled has found this, and which goes on by polling.
+func NewPolled(found map[string]string) *Session {
+	s := &Session{unlearned: true}
+	s.Learn(found)
+	return s
+}
+
+// PassPolled follows a payload of the node, and returns what of it goes to the client.
+func (s *Session) PassPolled(payload []byte) (out []byte) {
+	d := &s.streams[Node]
+	for b := range packetsOf(payload) {
+		if isAttachment := len(b) > 0 && b[0] == eioBinary; isAttachment {
+			d.attachments = max(0, d.attachments-1)
+			if d.drops = d.lostBinary > 0; d.drops {
+				d.lostBinary--
+			}
+		} else {
+			d.drops = s.turn.filters(Node) && s.withholdsOfNode(b)
+			s.text(Node, b)
+		}
+		if !d.drops {
+			out = AppendPacket(out, b)
+		}
+	}
+	d.drops = false
+	return out
+}
+
+// AppendPacket appends a packet to a payload.
+func AppendPacket(payload, packet []byte) []byte {
+	if len(payload) > 0 && len(packet) > 0 {
+		payload = append(payload, separator)
+	}
+	return append(payload, packet...)
+}
+
+// RejoinPolled is Rejoin for a session that polls.
+func (s *Session) RejoinPolled(o Offset) (payload []byte) {
+	for _, connect := range s.rejoin(o) {
+		payload = AppendPacket(payload, connect)
+	}
+	return payload
+}
+
+// HasMark reports whether a payload of a node may have an event of Mark.
+func HasMark(payload []byte) bool { return bytes.Contains(payload, markPrefix) }
+
+// WithoutMarks returns a payload of a node without the events of Mark.
+func WithoutMarks(payload []byte) (out []byte) {
+	for b := range packetsOf(payload) {
+		if p, ok := parse(b); !ok || !p.isEvent() || !bytes.HasPrefix(p.data, markPrefix) {
+			out = AppendPacket(out, b)
+		}
+	}
+	return out
+}
+
+// Acks finds the acknowledgements that a payload asks for, and those that it gives. What is asked for by one side and given by the other has
+// the same name.
+func Acks(from Side, payload []byte) (asked, given []string) {
+	for b := range packetsOf(payload) {
+		p, ok := parse(b)
+		switch {
+		case !ok || !p.hasID:
+		case p.isEvent():
+			asked = append(asked, ackName(1-from, p))
+		default:
+			given = append(given, ackName(from, p))
+		}
+	}
+	return asked, given
+}
+
+func ackName(by Side, p packet) string { return fmt.Sprintf("%s %d %s", by, p.id, p.namespace) }

@@ -73,6 +73,9 @@ func (s *Session) Mark(says string) {
 	s.turn.texts = nil // which came before the mark
 }
 
+// MarkAgain waits for a second such event, behind the first.
+func (s *Session) MarkAgain(says string) { s.turn.mark, s.turn.marked = says, false }
+
 // Marked reports whether it has come: the node has sent the client all that stood in front of it in the stream.
 func (s *Session) Marked() bool { return s.turn.marked }
 
@@ -116,6 +119,13 @@ func (s *Session) Left() bool {
 // Rejoin returns the messages for a new node, to which the session's WebSocket has been opened: CONNECT for each namespace, from an
 // offset.
 func (s *Session) Rejoin(o Offset, mask [4]byte) (out []byte) {
+	for _, connect := range s.rejoin(o) {
+		out = AppendFrame(out, opText, Client, connect, mask)
+	}
+	return out
+}
+
+func (s *Session) rejoin(o Offset) (connects [][]byte) {
 	t := &s.turn
 	t.refused, t.renewed = false, 0
 	if t.resends = true; !t.collects { // its node has crashed: none that restores it then sends what has no offset again
@@ -127,9 +137,9 @@ func (s *Session) Rejoin(o Offset, mask [4]byte) (out []byte) {
 		s.asks = append(s.forgotten(s.asks, n.Name), *n)
 	}
 	for i := range s.asks {
-		out = AppendFrame(out, opText, Client, s.asks[i].Connect(o), mask)
+		connects = append(connects, s.asks[i].Connect(o))
 	}
-	return out
+	return connects
 }
 
 // Joined reports whether the new node has answered, whether it has refused a namespace, and in how many the client was given a new
