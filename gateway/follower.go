@@ -159,7 +159,11 @@ func (f *follower) learn() {
 	f.learns = true
 	var found map[string]string
 	var err error
-	f.d.work(func(ctx context.Context) { found, err = f.recovery().Notes(ctx, f.sid) }, func() {
+	f.d.work(func(ctx context.Context) {
+		if found, err = f.recovery().Notes(ctx, f.sid); err == nil {
+			_ = f.recovery().ForgetNotes(ctx, f.sid)
+		}
+	}, func() {
 		if err == nil {
 			f.Learn(found)
 		}

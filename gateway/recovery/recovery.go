@@ -104,20 +104,25 @@ func (s *Store) Note(ctx context.Context, sid string, notes map[string]string) e
 	return err
 }
 
-// Notes returns what Note has kept, and forgets it.
+// KeepNotes has the notes of a session that still polls kept for longer.
+func (s *Store) KeepNotes(ctx context.Context, sid string) error {
+	ctx, cancel := context.WithTimeout(ctx, opTime/4)
+	defer cancel()
+	return s.client.PExpire(ctx, noteKey(sid), noteTime).Err()
+}
+
+// Notes returns what Note has kept.
 func (s *Store) Notes(ctx context.Context, sid string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
-	var all *redis.MapStringStringCmd
-	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		all = p.HGetAll(ctx, noteKey(sid))
-		p.Del(ctx, noteKey(sid))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all.Val(), nil
+	return s.client.HGetAll(ctx, noteKey(sid)).Result()
+}
+
+// ForgetNotes forgets the notes of a session that has ended, or polls no more.
+func (s *Store) ForgetNotes(ctx context.Context, sid string) error {
+	ctx, cancel := context.WithTimeout(ctx, opTime/4)
+	defer cancel()
+	return s.client.Del(ctx, noteKey(sid)).Err()
 }
 
 // Kept is how long sessions were kept at a time, by their private ids.

@@ -116,6 +116,13 @@ func TestNotes(t *testing.T) {
 	if got, err := s.Notes(ctx, "sid"); err != nil || len(got) != 2 || got["node /"] != "40{}" {
 		t.Errorf("%v, %v", got, err)
 	}
+	c.PExpire(ctx, "sidway-notes:sid", time.Minute)
+	if err := s.KeepNotes(ctx, "sid"); err != nil || c.PTTL(ctx, "sidway-notes:sid").Val() < 9*time.Minute {
+		t.Errorf("%v; kept for %v", err, c.PTTL(ctx, "sidway-notes:sid").Val())
+	}
+	if err := s.ForgetNotes(ctx, "sid"); err != nil {
+		t.Error(err)
+	}
 	if got, err := s.Notes(ctx, "sid"); err != nil || len(got) != 0 {
 		t.Errorf("forgotten: %v, %v", got, err)
 	}
