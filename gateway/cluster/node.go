@@ -39,8 +39,9 @@ type state struct {
 
 	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
 
-	drains  atomic.Bool  // as draining, without the lock
-	heardAt atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
+	// drainsSince is when draining began to hold, in ns since 1970, without the lock; 0: it does not.
+	drainsSince atomic.Int64
+	heardAt     atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
 
 	// Guarded by the cluster's mu.
 	node      *Node     // as it is now; nil: the cluster has it no more

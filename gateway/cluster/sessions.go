@@ -109,6 +109,24 @@ func (s *Sessions) Moved(sid string, from, to *Node) {
 	s.cluster.Leave(from)
 }
 
+// Follow tells on which node a session lives that polls, where it may have been moved, and reports whether it was.
+func (s *Sessions) Follow(sid string, to *Node) bool {
+	s.mu.Lock()
+	v, known := s.bySID[sid]
+	from := v.node
+	moved := known && v.tunnels == 0 && from.Key() != to.Key()
+	if moved {
+		v.node = to
+		s.set(strings.Clone(sid), v)
+	}
+	s.mu.Unlock()
+	if moved {
+		s.cluster.Join(to)
+		s.cluster.Leave(from)
+	}
+	return moved
+}
+
 // Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding, which expires at the given
 // time.
 func (s *Sessions) Upgraded(sid string, n *Node, expires time.Time) {

@@ -217,6 +217,36 @@ func TestUnusedSessionsAreCounted(t *testing.T) {
 }
 
 // Sessions of one node are looked at before their time when that is asked for.
+// A session that polls and was moved is counted on its new node, once.
+func TestMovedSessionsAreFollowed(t *testing.T) {
+	c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+	n1, n2 := c.Node("n1"), c.Node("n2")
+	c.Join(n1)
+	c.Sessions.Open("sid", n1, time.Now().Add(time.Minute))
+	c.Join(n1)
+	c.Sessions.Upgraded("upgraded", n1, time.Now().Add(time.Minute))
+	c.Leave(n1) // which Upgraded has taken of its own
+	for _, step := range []struct {
+		sid   string
+		to    *cluster.Node
+		moved bool
+		want  []int
+	}{
+		{"sid", n1, false, []int{2, 0}},
+		{"sid", n2, true, []int{1, 1}},
+		{"sid", n2, false, []int{1, 1}},
+		{"upgraded", n2, false, []int{1, 1}},
+		{"nobody's", n2, false, []int{1, 1}},
+	} {
+		if moved := c.Sessions.Follow(step.sid, step.to); moved != step.moved {
+			t.Errorf("%s to %s: %v", step.sid, step.to.Name, moved)
+		}
+		if got := sessions(c); got[0] != step.want[0] || got[1] != step.want[1] {
+			t.Errorf("%s to %s: %v sessions, want %v", step.sid, step.to.Name, got, step.want)
+		}
+	}
+}
+
 func TestSessionsAreRechecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New("c", cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: "h:1", Weight: 1}, {Name: "n2", Address: "h:2", Weight: 1}}})

@@ -134,8 +134,8 @@ func (x *Request) strips() bool {
 
 // appendLine writes the request's line, without tokens in its query.
 func (x *Request) appendLine(dst []byte) []byte {
-	target := x.Req.Target
-	if !x.strips() || x.Req.RawQuery == "" {
+	target, strips, alias := x.Req.Target, x.strips(), x.Binding.Alias
+	if !strips && alias == "" || x.Req.RawQuery == "" {
 		return http1.AppendRequestLine(dst, x.Req.Method, target)
 	}
 	dst = append(append(dst, x.Req.Method...), ' ')
@@ -145,11 +145,14 @@ func (x *Request) appendLine(dst []byte) []byte {
 		var pair string
 		pair, rest = cutFirst(rest, '&')
 		name, _, _ := strings.Cut(pair, "=")
-		if slices.Contains(x.Route.Auth.From, TokenPlace{fromQuery, name}) {
+		if strips && slices.Contains(x.Route.Auth.From, TokenPlace{fromQuery, name}) {
 			continue
 		}
 		if len(dst) > start {
 			dst = append(dst, '&')
+		}
+		if name == "sid" && alias != "" {
+			pair = "sid=" + alias
 		}
 		dst = append(dst, pair...)
 	}
