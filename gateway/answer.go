@@ -129,6 +129,10 @@ func (c *clientConn) collect() {
 func (c *clientConn) settle(first []byte) {
 	x := c.x
 	var tell func()
+	if x.mayLiveElsewhere(first) {
+		c.askElsewhere(first)
+		return
+	}
 	if x.searches {
 		if !c.heardThere(first) {
 			return
@@ -137,7 +141,12 @@ func (c *clientConn) settle(first []byte) {
 	}
 	switch {
 	case x.Body.Done() && x.observe(first):
-		tell = func() { x.route.Store.Unbind(context.Background(), x.Query.SID) } // it expires all the same where the store is away
+		tell = func() {
+			x.route.Store.Unbind(context.Background(), x.Query.SID) // it expires all the same where the store is away
+			if x.route.Recovery != nil {
+				_ = x.route.Recovery.ForgetNotes(context.Background(), x.Query.SID)
+			}
+		}
 	case x.Kind == request.Handshake && x.Resp.Status == 200:
 		var err error
 		x.Open, err = engineio.FindOpen(x.Query, first)
@@ -152,6 +161,18 @@ func (c *clientConn) settle(first []byte) {
 	}
 	if note := x.polled(first); note != nil && tell == nil {
 		tell = note
+	}
+	if tell == nil && x.Kind == request.Poll && c.passPolled(first) {
+		return
+	}
+	if x.entered {
+		before := tell
+		tell = func() {
+			if before != nil {
+				before()
+			}
+			x.arrived()
+		}
 	}
 	if tell == nil {
 		c.deliver(first)

@@ -17,26 +17,40 @@ func (g *Gateway) EndSessions(n *cluster.Node, count int, why cluster.Removal) i
 	ended := g.moveSessions(n, count, why)
 	poll, cause := engineio.Drained, tunnel.Drained
 	switch why {
-	case cluster.Unload:
-		return ended
 	case cluster.Silence:
 		poll, cause = engineio.SessionGone, tunnel.NodeSilent
 	}
 	for _, d := range g.drivers {
-		d.do(func() { ended += d.endPolls(n, count-ended, poll) })
+		d.do(func() { ended += d.endPolls(n, count-ended, poll, why) })
+	}
+	if why == cluster.Unload {
+		return ended
 	}
 	return ended + g.tunnels.EndSome(n.Key(), count-ended, cause)
 }
 
-func (d *driver) endPolls(n *cluster.Node, count int, why engineio.Cause) (ended int) {
+// endPolls ends sessions whose polls wait, or moves them.
+func (d *driver) endPolls(n *cluster.Node, count int, cause engineio.Cause, why cluster.Removal) (ended int) {
 	for c := range d.clients {
 		if ended == count {
 			break
 		}
-		if c.pollWaits() && !c.x.searches && c.x.Node.Key() == n.Key() { // of a search it is not known whether the session is there
-			c.endSession(why)
-			ended++
+		if !c.pollWaits() || c.x.searches || c.x.Node.Key() != n.Key() { // of a search it is not known whether the session is there
+			continue
 		}
+		if m := c.x.moving; m != nil && m.overdue(d.loop.Now()) {
+			d.leavePolledMove(c.x)
+		}
+		moves, stuck := c.movable()
+		switch {
+		case why == cluster.Silence, why == cluster.Drain && stuck:
+			c.endSession(cause)
+		case !moves || c.x.moving != nil:
+			continue
+		default:
+			c.beginPolledMove()
+		}
+		ended++
 	}
 	return ended
 }

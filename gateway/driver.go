@@ -40,6 +40,8 @@ type driver struct {
 	waiting   int  // moves that wait for that, or for a node
 	toMove    []*follower
 	queued    int // moves that come from toMove and are under way
+	polled    int // moves of sessions that poll
+	pollTries map[string]pollTries
 
 	payload engineio.Payload // of a packet in a frame
 }
@@ -57,7 +59,7 @@ func newDriver(g *Gateway, l *loop.Loop) *driver {
 	d := &driver{
 		g: g, loop: l, clients: map[*clientConn]struct{}{},
 		peers: map[*cluster.Node]peer{}, idle: map[*cluster.Node][]*nodeConn{},
-		releases: map[*release]struct{}{},
+		releases: map[*release]struct{}{}, pollTries: map[string]pollTries{},
 	}
 	d.do(func() { l.OnPanic = g.panicked })
 	return d

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/sidway/sidway/gateway/recovery"
 	"github.com/sidway/sidway/gateway/sock"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -94,6 +97,11 @@ func (c *clientConn) endRequest() {
 	if c.release != nil {
 		c.release.pollOver(x.status == http.StatusOK)
 		c.release = nil
+	}
+	c.d.leavePolledMove(x)
+	if x.entered {
+		store, sid := x.route.Recovery, strings.Clone(x.Query.SID)
+		c.d.work(func(ctx context.Context) { _ = store.Leave(ctx, sid, recovery.Post) }, func() {})
 	}
 	x.waited()
 	x.leaveTurn()

@@ -21,6 +21,10 @@ type exchange struct {
 	released bool // somebody has tried to have its poll answered
 	panicked bool // a panic has left it in no state to be used again
 
+	moving    *polledMove // of its session, which polls; nil: none
+	entered   bool        // replicas are told that its POST is on its way
+	refreshed bool        // the store was asked again where its session lives
+
 	streams bool          // the rest of the client's body is forwarded as it comes
 	due     time.Duration // when the next piece of the body must have come, on the loop's clock
 	base    time.Duration // BodyTime after the first wait for it

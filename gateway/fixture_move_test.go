@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -35,8 +36,9 @@ type restorer struct {
 	mu      sync.Mutex
 	faults  restorerFaults
 	sockets map[*socket]bool
-	got     []string // events of clients
-	pongs   int      // of clients
+	polled  map[string]*socket // those that poll, by sid
+	got     []string           // events of clients
+	pongs   int                // of clients
 	work    sync.WaitGroup
 }
 
@@ -54,12 +56,18 @@ type restorerFaults struct {
 
 // socket is a session that a node has.
 type socket struct {
-	*websocket.Conn
-	sid, pid string
-	mu       sync.Mutex
+	*websocket.Conn             // nil: it polls
+	queue           chan string // for its polls
+	polls, posts    atomic.Int32
+	sid, pid        string
+	mu              sync.Mutex
 }
 
 func (s *socket) say(format string, args ...any) {
+	if s.Conn == nil {
+		s.queue <- fmt.Sprintf(format, args...)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, format, args...))
@@ -72,7 +80,7 @@ func startRestorers(t *testing.T, count int, options ...func(*gateway.Route)) (*
 	var nodes []*restorer
 	var configs []cluster.Config
 	for i := range count {
-		n := &restorer{t: t, name: fmt.Sprintf("n%d", i+1), redis: server.Client(), sockets: map[*socket]bool{}}
+		n := &restorer{t: t, name: fmt.Sprintf("n%d", i+1), redis: server.Client(), sockets: map[*socket]bool{}, polled: map[string]*socket{}}
 		n.server = httptest.NewUnstartedServer(n)
 		if encrypted {
 			n.server.TLS = serverTLS.Clone()
@@ -116,10 +124,12 @@ func (n *restorer) fault() restorerFaults {
 func (n *restorer) crash() {
 	n.mu.Lock()
 	all := n.sockets
-	n.sockets = map[*socket]bool{}
+	n.sockets, n.polled = map[*socket]bool{}, map[string]*socket{}
 	n.mu.Unlock()
 	for s := range all {
-		s.CloseNow()
+		if s.Conn != nil {
+			s.CloseNow()
+		}
 	}
 }
 
@@ -150,6 +160,10 @@ func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
+	if r.FormValue("transport") == "polling" {
+		n.servePolled(w, r)
+		return
+	}
 	if ext := r.Header.Get("Sec-WebSocket-Extensions"); ext != "" {
 		n.t.Errorf("the node is offered %q", ext)
 	}
@@ -162,10 +176,19 @@ func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	n.sockets[s] = true
 	n.mu.Unlock()
-	every := cmp.Or(n.fault().beats, 25*time.Second)
-	s.say(`0{"sid":%q,"upgrades":[],"pingInterval":%d,"pingTimeout":20000,"maxPayload":1000000}`, rand.Text()[:20], every.Milliseconds())
+	s.say("%s", n.open(rand.Text()[:20]))
 	n.serve(s)
 	defer s.CloseNow()
+	n.leave(s)
+}
+
+func (n *restorer) open(sid string) string {
+	every := cmp.Or(n.fault().beats, 25*time.Second)
+	return fmt.Sprintf(`0{"sid":%q,"upgrades":[],"pingInterval":%d,"pingTimeout":20000,"maxPayload":1000000}`, sid, every.Milliseconds())
+}
+
+// leave ends a session, and keeps it.
+func (n *restorer) leave(s *socket) {
 	n.mu.Lock()
 	delete(n.sockets, s)
 	f := n.faults
@@ -173,6 +196,63 @@ func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.sid != "" && !f.forgets {
 		time.Sleep(f.late)
 		n.keep(s)
+	}
+}
+
+// servePolled serves a request by polling, and finds what ends a session at other servers: two polls, or two POSTs, at a time.
+func (n *restorer) servePolled(w http.ResponseWriter, r *http.Request) {
+	sid := r.FormValue("sid")
+	if sid == "" {
+		sid = rand.Text()[:20]
+		s := &socket{queue: make(chan string, 1000)}
+		n.mu.Lock()
+		n.sockets[s], n.polled[sid] = true, s
+		n.mu.Unlock()
+		fmt.Fprint(w, n.open(sid))
+		return
+	}
+	n.mu.Lock()
+	s := n.polled[sid]
+	n.mu.Unlock()
+	switch {
+	case s == nil:
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"code":1,"message":"Session ID unknown"}`)
+	case r.Method == http.MethodPost:
+		if s.posts.Add(1) > 1 {
+			n.t.Error("two POSTs at a time")
+		}
+		body, _ := io.ReadAll(r.Body)
+		for text := range strings.SplitSeq(string(body), "\x1e") {
+			if text == "1" {
+				n.mu.Lock()
+				delete(n.polled, sid)
+				n.mu.Unlock()
+				s.say("6")
+				go n.leave(s)
+				continue
+			}
+			n.handle(s, []byte(text))
+		}
+		s.posts.Add(-1)
+		fmt.Fprint(w, "ok")
+	default:
+		if s.polls.Add(1) > 1 {
+			n.t.Error("two polls at a time")
+		}
+		defer s.polls.Add(-1)
+		select {
+		case text := <-s.queue:
+			for len(s.queue) > 0 {
+				text += "\x1e" + <-s.queue
+			}
+			fmt.Fprint(w, text)
+		case <-r.Context().Done():
+			n.mu.Lock()
+			delete(n.polled, sid)
+			n.mu.Unlock()
+			n.leave(s)
+		}
 	}
 }
 
@@ -189,20 +269,25 @@ func (n *restorer) serve(s *socket) {
 		for n.fault().deaf {
 			time.Sleep(time.Millisecond)
 		}
-		switch text := string(b); {
-		case strings.HasPrefix(text, "40"):
-			n.connect(s, b[2:])
-		case text == "3":
-			n.mu.Lock()
-			n.pongs++
-			n.mu.Unlock()
-		case strings.HasPrefix(text, "42"), strings.HasPrefix(text, "45"):
-			n.mu.Lock()
-			n.got = append(n.got, text)
-			n.mu.Unlock()
-			if id := strings.TrimLeft(text[2:], "0123456789"); id != text[2:] && !strings.Contains(text, "unanswered") {
-				s.say("43%s[]", strings.TrimSuffix(text[2:], id))
-			}
+		n.handle(s, b)
+	}
+}
+
+// handle deals with a client's message.
+func (n *restorer) handle(s *socket, b []byte) {
+	switch text := string(b); {
+	case strings.HasPrefix(text, "40"):
+		n.connect(s, b[2:])
+	case text == "3":
+		n.mu.Lock()
+		n.pongs++
+		n.mu.Unlock()
+	case strings.HasPrefix(text, "42"), strings.HasPrefix(text, "45"):
+		n.mu.Lock()
+		n.got = append(n.got, text)
+		n.mu.Unlock()
+		if id := strings.TrimLeft(text[2:], "0123456789"); id != text[2:] && !strings.Contains(text, "unanswered") {
+			s.say("43%s[]", strings.TrimSuffix(text[2:], id))
 		}
 	}
 }

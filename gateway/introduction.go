@@ -138,7 +138,8 @@ func (c *clientConn) begin(dst []byte, n *nodeConn) []byte {
 	}
 	var header []byte
 	if version := c.x.introduces(); version > 0 {
-		header = c.header(version, n)
+		n.owner = c
+		header, n.tells = c.header(version)
 	}
 	if n.node.TLS != nil {
 		n.secure(header)
@@ -147,19 +148,19 @@ func (c *clientConn) begin(dst []byte, n *nodeConn) []byte {
 	return append(dst, header...)
 }
 
-// header returns the header that names the request's client, and notes that n is for that client.
-func (c *clientConn) header(version byte, n *nodeConn) []byte {
-	n.owner, n.tells = c, c.x.Origin().IP
+// header returns the header that names the request's client, and the address that it tells.
+func (c *clientConn) header(version byte) (header []byte, tells string) {
+	tells = c.x.Origin().IP
 	from := c.from
-	if n.tells != c.IP { // another proxy says that it is somebody else, of whom no port is known
-		n.tells = strings.Clone(n.tells)
-		addr, _ := netip.ParseAddr(n.tells)
+	if tells != c.IP { // another proxy says that it is somebody else, of whom no port is known
+		tells = strings.Clone(tells)
+		addr, _ := netip.ParseAddr(tells)
 		from = netip.AddrPortFrom(addr, 0)
 	}
 	if !c.to.IsValid() {
 		c.to = sock.LocalAddr(c.fd)
 	}
-	return proxyheader.Append(nil, version, from, c.to)
+	return proxyheader.Append(nil, version, from, c.to), tells
 }
 
 // take returns an idle connection on which the request may be sent, nil where there is none. One that began with a header carries

@@ -296,7 +296,7 @@ func (m *move) mark() {
 	m.within(barrierTime)
 	var entry string
 	first := f.Namespaces()[0]
-	pids := f.pids()
+	pids := pidsOf(&f.Session)
 	m.look(func(ctx context.Context) (err error) {
 		if m.kept, err = f.recovery().Kept(ctx, pids); err == nil {
 			entry, err = f.recovery().Mark(ctx, first.Name, first.SID, packet.MarkEvent, says)

@@ -46,6 +46,15 @@ func (m *moves) ended(outcome string, now time.Time) (pauses bool) {
 // paused reports whether none is begun now.
 func (m *moves) paused() bool { return time.Now().UnixNano() < m.until.Load() }
 
+// tellMove counts what became of a move from a node, and tells where none is begun for a while because of it.
+func (g *Gateway) tellMove(r *route, crash bool, outcome, from string) {
+	r.metrics.moved(crash, outcome)
+	if r.moves.ended(outcome, time.Now()) {
+		g.tellFault(r.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
+			"outcome", outcome, "from", from)
+	}
+}
+
 // What MoveSession may find.
 var (
 	ErrNoTunnel  = errors.New("this replica carries no WebSocket of that session")

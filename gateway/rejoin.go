@@ -91,7 +91,7 @@ func (m *move) replace() {
 	if m.crash {
 		patience = crashKept
 	}
-	err, pids, kept := m.err, f.pids(), m.kept
+	err, pids, kept := m.err, pidsOf(&f.Session), m.kept
 	f.d.work(func(ctx context.Context) {
 		if err == nil {
 			err = f.recovery().Await(ctx, pids, kept, patience)
@@ -193,11 +193,7 @@ func (m *move) within(d time.Duration) { m.f.d.loop.SetTimer(&m.Timer, m.f.d.loo
 // tell counts what became of the move, once.
 func (m *move) tell() {
 	f := m.f
-	f.route.metrics.moved(m.crash, m.outcome)
-	if f.route.moves.ended(m.outcome, time.Now()) {
-		f.d.g.tellFault(f.route.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
-			"outcome", m.outcome, "from", f.home.node.Name)
-	}
+	f.d.g.tellMove(f.route, m.crash, m.outcome, f.home.node.Name)
 	if m.outcome == moveDone {
 		f.failed.Store(0)
 	} else {
@@ -246,9 +242,9 @@ func (f *follower) moved(to *cluster.Node) {
 	f.d.g.toNodes.Add(-1)
 }
 
-// pids are what the session is kept by.
-func (f *follower) pids() (all []string) {
-	for _, n := range f.Namespaces() {
+// pidsOf are what a session is kept by.
+func pidsOf(s *packet.Session) (all []string) {
+	for _, n := range s.Namespaces() {
 		if n.PID != "" {
 			all = append(all, n.PID)
 		}

@@ -38,7 +38,8 @@ func (t *topology) of(r *request.Route) *route {
 type route struct {
 	*Route
 	*tally
-	known func(sid string) (affinity.Binding, bool) // by the store without asking anybody
+	known   func(sid string) (affinity.Binding, bool)                       // by the store without asking anybody
+	refresh func(ctx context.Context, sid string) (affinity.Binding, error) // of a session that may have been bound anew
 }
 
 // tally is what is counted and found out of one cluster's requests. It outlives a change of the topology.
@@ -75,9 +76,15 @@ type glancer interface {
 	Glance(ctx context.Context, sid string) (affinity.Binding, error)
 }
 
+// refresher is a Store that knows bindings which another replica may have changed.
+type refresher interface {
+	Refresh(ctx context.Context, sid string) (affinity.Binding, error)
+}
+
 var _ interface {
 	knower
 	glancer
+	refresher
 } = (*affinity.Cached)(nil)
 
 func newRoute(r Route, t *tally) *route {
@@ -85,7 +92,13 @@ func newRoute(r Route, t *tally) *route {
 	if s, ok := r.Store.(knower); ok {
 		known = s.Known
 	}
-	return &route{Route: &r, tally: t, known: known}
+	made := &route{Route: &r, tally: t, known: known}
+	if s, ok := r.Store.(refresher); ok {
+		made.refresh = s.Refresh
+	} else if r.Store != nil {
+		made.refresh = r.Store.Lookup
+	}
+	return made
 }
 
 // Update gives g these settings in place of those it had, but for limits.connections: see SetConnections. Requests that are under
@@ -152,6 +165,9 @@ func RunSessions(ctx context.Context, r *Route) error {
 			return time.Time{}
 		case err != nil: // the store cannot say; ask again later
 			return time.Now().Add(affinity.Binding{}.TTL())
+		}
+		if n := r.Cluster.Node(b.Node); n != nil && r.Recovery != nil {
+			r.Cluster.Sessions.Follow(sid, n)
 		}
 		return r.Cluster.Sessions.Gone(sid, b.Expires.Add(-b.TTL()), b.Silence(), b.Expires)
 	})

@@ -153,7 +153,10 @@ func (c *clientConn) proceed() {
 // session survives waiting and nothing else.
 func (c *clientConn) resolve() {
 	if b, ok := c.x.route.known(c.x.Query.SID); ok {
-		c.x.Binding = b
+		if c.x.Binding = b; c.x.mayHaveMoved() {
+			c.follow()
+			return
+		}
 		c.renew()
 		return
 	}
@@ -170,8 +173,12 @@ func (c *clientConn) renew() {
 	if x.Kind == request.Poll || x.Kind == request.Post {
 		x.route.Cluster.Sessions.Polled(x.Query.SID)
 	}
-	c.await(func() { x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) }, // one that is away writes it later
-		c.inSession, nil)
+	c.await(func() {
+		x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) // one that is away writes it later
+		if x.route.Recovery != nil {
+			_ = x.route.Recovery.KeepNotes(context.Background(), x.Query.SID)
+		}
+	}, c.inSession, nil)
 }
 
 // inSession sends the request to the session's node.

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/packet"
+	"github.com/sidway/sidway/gateway/recovery"
+	"github.com/sidway/sidway/gateway/request"
+)
+
+// This file finds where a session that polls lives that another replica may have moved (see polled.go), and tells of what is on its way to its node.
+
+// acks finds the acknowledgements that a payload asks for and gives, as far as replicas are told of them.
+func (x *exchange) acks(from packet.Side, payload []byte) (asked, given []string) {
+	asked, given = packet.Acks(from, payload)
+	if n := x.route.Cluster.Node(x.Binding.Node); n == nil || n.DrainsFor() < acksTime {
+		asked = nil
+	}
+	return asked, given
+}
+
+// mayHaveMoved reports whether a session that polls, or begins to upgrade, may live elsewhere than is known here.
+func (x *exchange) mayHaveMoved() bool {
+	if x.route.Recovery == nil || x.Query.Version != 4 {
+		return false
+	}
+	n := x.route.Cluster.Node(x.Binding.Node)
+	return n == nil || n.Drains() || n.Fails()
+}
+
+// follow finds out where the session lives, and waits while it is moved.
+func (c *clientConn) follow() {
+	x := c.x
+	c.await(func() { x.follow(context.Background()) }, func() {
+		if n := x.route.Cluster.Node(x.Binding.Node); n != nil {
+			x.route.Cluster.Sessions.Follow(x.Query.SID, n)
+		}
+		c.renew()
+	}, nil)
+}
+
+func (x *exchange) follow(ctx context.Context) {
+	sid, store := x.Query.SID, x.route.Recovery
+	way := map[request.Kind]recovery.Way{request.Post: recovery.Post, request.Upgrade: recovery.Upgrade}[x.Kind]
+	var asked, given []string
+	if x.Kind == request.Post && x.Upload.Complete {
+		asked, given = x.acks(packet.Client, x.Upload.Body)
+	}
+	for until := time.Now().Add(x.Patience()); ; time.Sleep(claimPause) {
+		entered, err := true, error(nil)
+		if way != "" {
+			entered, err = store.Enter(ctx, sid, way, asked, given)
+		}
+		if b, err := x.route.refresh(ctx, sid); err == nil {
+			x.Binding = b
+		}
+		if entered || err != nil || time.Now().After(until) {
+			x.entered = way == recovery.Post && entered && err == nil
+			if n := x.route.Cluster.Node(x.Binding.Node); n != nil && !n.Drains() {
+				_ = store.Owe(ctx, sid, nil, asked)
+				x.arrived()
+			}
+			return
+		}
+	}
+}
+
+// mayLiveElsewhere reports whether a node's answer that it does not know the session may say that another replica has moved it. Such an answer has
+// no effect on a node.
+func (x *exchange) mayLiveElsewhere(answer []byte) bool {
+	return x.route.Recovery != nil && !x.refreshed && !x.searches && x.Query.SID != "" && x.Query.Version == 4 && x.Body.Done() && x.Upload.AtOnce() &&
+		engineio.IsUnknownSID(x.Resp.Status, answer)
+}
+
+// askElsewhere asks the session's node again, if the store knows of another one.
+func (c *clientConn) askElsewhere(answer []byte) {
+	x := c.x
+	x.refreshed = true
+	x.Early = append(x.Early[:0], answer...)
+	b := x.Binding
+	c.await(func() {
+		if now, err := x.route.refresh(context.Background(), x.Query.SID); err == nil {
+			b = now
+		}
+	}, func() {
+		if b.Node == x.Binding.Node && b.Alias == x.Binding.Alias {
+			c.settle(x.Early)
+			return
+		}
+		c.dropNode()
+		x.leave()
+		x.Early, x.Binding, x.redialed = x.Early[:0], b, false
+		c.inSession()
+	}, nil)
+}
+
+// arrived tells that the request's POST is on its way no more.
+func (x *exchange) arrived() {
+	if x.entered {
+		x.entered = false
+		_ = x.route.Recovery.Leave(context.Background(), x.Query.SID, recovery.Post)
+	}
+}

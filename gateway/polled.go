@@ -1,0 +1,382 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/http1"
+	"github.com/sidway/sidway/gateway/packet"
+	"github.com/sidway/sidway/gateway/recovery"
+	"github.com/sidway/sidway/gateway/request"
+)
+
+// This file moves a session that polls off a node that is drained. Its client has one poll at a time, and waits for the answer: the replica that
+// has it can keep it, and then nobody else gets anything of the node. In order: an event is sent through the nodes' stream, which comes in answer to
+// that poll, with which events can be sent again from there on; no POST or upgrade may be on its way through any replica, nor an acknowledgement
+// pending, which they tell each other by Redis; a session is opened on the new node by polling; a second event tells that the old one has said
+// all that stood in front of the first; it is left; the new one is told which session it is to restore; the binding says from now on where
+// the session lives, and what it is called there; and the poll is answered with what has come from both.
+
+const (
+	// knownTime is how long a drain must have been known here: by then all replicas know of it, and tell of POSTs, and what was asked for while some
+	// did not has been answered.
+	knownTime = 2 * time.Second
+	// acksTime is how long for it to be told which acknowledgements are asked for: by then all replicas tell which are given.
+	acksTime = time.Second
+	// claimTime is how long a POST may take until the session is left where it is, and claimPause how often is looked.
+	claimTime  = 500 * time.Millisecond
+	claimPause = 10 * time.Millisecond
+	// polledTime is how long a move may take: POSTs wait for it, as long as recovery.wayTime.
+	polledTime = 8 * time.Second
+	// saysTime is how long the old node may take to say all: to give up its poll would end the session.
+	saysTime = 5 * time.Second
+	// mostPolls is how many answers of a node are looked at for something.
+	mostPolls = 64
+	// pollTriesPause is how long after a move that failed the next one is tried.
+	pollTriesPause = 300 * time.Millisecond
+	// mostPollTries bounds for how many sessions is known that their moves have failed.
+	mostPollTries = 10_000
+)
+
+// pollTries are a session's moves that have failed.
+type pollTries struct {
+	count int
+	next  time.Duration // when another one may be tried
+}
+
+// polledMove is the move of a session that polls.
+type polledMove struct {
+	x        *exchange
+	began    time.Duration // on the loop's clock
+	says     string
+	prepared chan struct{} // closed when what follows is set
+	session  *packet.Session
+	kept     recovery.Kept
+	offset   packet.Offset
+	failed   string // why it has
+
+	header  []byte // of the PROXY protocol
+	held    time.Time
+	answer  []byte   // of the poll
+	asked   []string // acknowledgements, by what the old node has said since
+	given   []string
+	to      *cluster.Node
+	outcome string
+}
+
+// polls reports whether the request is a poll of a session that could be moved, as far as its cluster and its client are concerned.
+func (x *exchange) polls() bool {
+	return x.Kind == request.Poll && x.Query.Version == 4 && x.Query.JSONP == "" && x.route.Recovery != nil && !x.searches && x.Node.Drains()
+}
+
+// movable reports whether the client's poll waits at its node, and its session can be moved now; stuck, whether that was tried in vain.
+func (c *clientConn) movable() (now, stuck bool) {
+	x, d := c.x, c.d
+	if !x.polls() || x.SentAt.IsZero() || x.released || x.route.Cluster.Sessions.HasTunnel(x.Query.SID) || x.route.moves.paused() {
+		return false, true
+	}
+	tries := d.pollTries[x.Query.SID]
+	return x.Node.DrainsFor() > knownTime && d.polled < mostQueuedMoves && d.loop.Now() >= tries.next, tries.count >= mostMoveTries
+}
+
+// beginPolledMove has an event come in answer to the poll.
+func (c *clientConn) beginPolledMove() {
+	x, d := c.x, c.d
+	m := &polledMove{x: x, began: d.loop.Now(), says: rand.Text(), prepared: make(chan struct{})}
+	if version := x.introduces(); version > 0 {
+		m.header, _ = c.header(version)
+	}
+	x.moving = m
+	d.polled++
+	sid, store := strings.Clone(x.Query.SID), x.route.Recovery
+	d.work(func(ctx context.Context) {
+		defer close(m.prepared)
+		m.prepare(ctx, store, sid)
+	}, func() {
+		if m.failed != "" && x.moving == m {
+			d.endPolledMove(x, m.failed)
+		}
+	})
+}
+
+// prepare finds out what is to be known of the session, and sends the event.
+func (m *polledMove) prepare(ctx context.Context, store *recovery.Store, sid string) {
+	notes, err := store.Notes(ctx, sid)
+	m.failed = moveBlind
+	if err != nil {
+		return
+	}
+	m.session = packet.NewPolled(notes)
+	if m.session.Settled() != nil {
+		m.failed = moveBusy
+		return
+	}
+	if m.kept, err = store.Kept(ctx, pidsOf(m.session)); err != nil {
+		return
+	}
+	m.session.Mark(m.says)
+	entry, err := store.Mark(ctx, m.session.Namespaces()[0].Name, m.session.Namespaces()[0].SID, packet.MarkEvent, m.says)
+	if err == nil {
+		m.offset, _ = packet.ParseOffset(entry)
+		m.failed = ""
+	}
+}
+
+// leavePolledMove lets go of a move whose event has not come with the answer to its poll: something else has, so that it was no failure where it
+// was soon.
+func (d *driver) leavePolledMove(x *exchange) {
+	switch m := x.moving; {
+	case m == nil:
+	case m.overdue(d.loop.Now()):
+		d.endPolledMove(x, moveSilent)
+	default:
+		x.moving = nil
+		d.polled--
+	}
+}
+
+func (m *polledMove) overdue(now time.Duration) bool { return now-m.began > barrierTime }
+
+// endPolledMove counts what became of a move.
+func (d *driver) endPolledMove(x *exchange, outcome string) {
+	if x.moving == nil {
+		return
+	}
+	x.moving = nil
+	d.polled--
+	x.g.tellMove(x.route, false, outcome, x.Node.Name)
+	if outcome == moveDone || outcome == moveRenewed || outcome == moveLost {
+		delete(d.pollTries, x.Query.SID)
+		return
+	}
+	if len(d.pollTries) >= mostPollTries {
+		clear(d.pollTries)
+	}
+	t := d.pollTries[x.Query.SID]
+	t.count++
+	t.next = d.loop.Now() + pollTriesPause
+	d.pollTries[strings.Clone(x.Query.SID)] = t
+}
+
+// passPolled deals with the answer to a poll of a session whose node is drained, and reports whether it has taken it: the session is moved, or
+// others are told of acknowledgements first.
+func (c *clientConn) passPolled(answer []byte) bool {
+	x := c.x
+	if x.moving == nil && !x.polls() || !x.Body.Done() || x.Resp.Status != 200 || x.Resp.Has(http1.ContentEncoding) || x.route.ended.Has(x.Query.SID) {
+		return false
+	}
+	if m := x.moving; m != nil && bytes.Contains(answer, []byte(m.says)) {
+		m.answer, m.held = bytes.Clone(answer), time.Now()
+		c.await(func() { m.run(context.Background()) }, func() { c.endMove(m) }, func() { c.d.endPolledMove(x, m.outcome) })
+		return true
+	}
+	c.d.leavePolledMove(x)
+	rest := answer
+	if packet.HasMark(answer) { // of a move that was given up
+		rest = packet.WithoutMarks(answer)
+	}
+	asked, given := x.acks(packet.Node, rest)
+	if len(asked)+len(given) == 0 && len(rest) == len(answer) {
+		return false
+	}
+	x.replaceBody(rest)
+	c.await(func() { _ = x.route.Recovery.Owe(context.Background(), x.Query.SID, asked, given) }, func() { c.deliver(x.Early) }, nil)
+	return true
+}
+
+// replaceBody has the client get a payload in place of what the node has answered.
+func (x *exchange) replaceBody(payload []byte) {
+	if len(payload) == 0 {
+		payload = []byte(engineio.PacketNoop)
+	}
+	x.Early = append(x.Early[:0], payload...)
+	x.Resp.ContentLength = -1
+}
+
+// endMove answers the poll that the move has held.
+func (c *clientConn) endMove(m *polledMove) {
+	x, sid := c.x, c.x.Query.SID
+	c.d.endPolledMove(x, m.outcome)
+	switch m.outcome {
+	case moveLost:
+		x.over(sid, "it was lost when it was moved")
+		c.await(func() { _ = x.route.Store.Unbind(context.Background(), sid) }, func() { c.deliver(x.Early) }, nil)
+		return
+	case moveDone, moveRenewed:
+		x.route.metrics.stalls.Observe(time.Since(m.held).Seconds())
+	}
+	c.deliver(x.Early)
+}
+
+// run does the move from the answer on that has brought the event. What the client gets is in x.Early.
+func (m *polledMove) run(ctx context.Context) {
+	<-m.prepared
+	x := m.x
+	if m.failed != "" {
+		m.outcome = m.failed
+		asked, given := x.acks(packet.Node, m.answer)
+		_ = x.route.Recovery.Owe(ctx, x.Query.SID, asked, given)
+		x.replaceBody(packet.WithoutMarks(m.answer))
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, polledTime)
+	defer cancel()
+	var out []byte
+	m.outcome, out = m.move(ctx, m.said(m.answer, nil))
+	switch m.outcome {
+	case moveDone, moveRenewed:
+	case moveLost:
+		out = packet.AppendPacket(out, []byte(engineio.PacketClose))
+	default:
+		_ = x.route.Recovery.Owe(context.WithoutCancel(ctx), x.Query.SID, m.asked, m.given)
+	}
+	x.replaceBody(out)
+}
+
+// said follows what the old node has said, and appends what of it goes to the client.
+func (m *polledMove) said(payload, out []byte) []byte {
+	asked, given := packet.Acks(packet.Node, payload)
+	m.asked, m.given = append(m.asked, asked...), append(m.given, given...)
+	return packet.AppendPacket(out, m.session.PassPolled(payload))
+}
+
+// settled reports whether nothing is under way that only the old node can end, of which so many acknowledgements were owed before.
+func (m *polledMove) settled(owed []string) bool {
+	isGiven := func(name string) bool { return slices.Contains(m.given, name) }
+	return m.session.Settled() == nil && !slices.ContainsFunc(slices.Concat(m.asked, owed), func(name string) bool { return !isGiven(name) })
+}
+
+// move returns what became of it, and what the client is to get.
+func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []byte) {
+	x, s := m.x, m.session
+	sid, store := x.Query.SID, x.route.Recovery
+	owed, outcome := m.claim(ctx, store, sid)
+	if outcome != "" {
+		return outcome, out
+	}
+	defer store.Release(ctx, sid)
+	if !m.settled(owed) {
+		return moveBusy, out
+	}
+	to, err := x.route.Cluster.Pick(cluster.Want{Tried: []*cluster.Node{x.Node}})
+	if err != nil {
+		return moveRefused, out
+	}
+	m.to = to
+	defer x.route.Cluster.Leave(to) // who counts the session has a place for it by then
+	next, old := &asker{node: to, header: m.header}, &asker{node: x.Node, header: m.header}
+	defer next.close()
+	defer old.close()
+	body, err := next.ask(ctx, x.AppendPolled(nil, to.Address, "", nil), joinTime)
+	if err != nil {
+		return moveRefused, out
+	}
+	open, err := engineio.FindOpen(x.Query, body)
+	if err != nil {
+		return moveRefused, out
+	}
+	giveUp := func(outcome string) (string, []byte) {
+		_, _ = next.ask(context.WithoutCancel(ctx), x.AppendPolled(nil, to.Address, open.SID, []byte(engineio.PacketClose)), barrierTime)
+		return outcome, out
+	}
+	there := sid
+	if x.Binding.Alias != "" {
+		there = x.Binding.Alias
+	}
+	says := rand.Text()
+	s.MarkAgain(says)
+	if _, err := store.Mark(ctx, s.Namespaces()[0].Name, s.Namespaces()[0].SID, packet.MarkEvent, says); err != nil {
+		return giveUp(moveBlind)
+	}
+	for range mostPolls {
+		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, nil), saysTime)
+		if err != nil {
+			return giveUp(moveLost) // its poll was cut, which ends the session
+		}
+		out = m.said(answer, out)
+		if engineio.HasClose(x.Query, answer) {
+			return giveUp(moveLeft)
+		}
+		if s.Marked() {
+			break
+		}
+	}
+	if !s.Marked() || !m.settled(owed) {
+		return giveUp(moveBusy)
+	}
+	if _, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, []byte(engineio.PacketClose)), barrierTime); err != nil || !s.Left() {
+		return giveUp(moveLost)
+	}
+	return m.rejoin(ctx, next, open, out)
+}
+
+// rejoin has the new node restore the session.
+func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open, out []byte) (outcome string, _ []byte) {
+	x, s, to := m.x, m.session, m.to
+	sid, store := x.Query.SID, x.route.Recovery
+	offset := m.offset
+	if err := store.Await(ctx, pidsOf(s), m.kept, 0); err != nil {
+		offset = packet.Offset{}
+	}
+	if _, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, s.RejoinPolled(offset)), joinTime); err != nil {
+		return moveLost, out
+	}
+	for range mostPolls {
+		answer, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, nil), joinTime)
+		if err != nil {
+			return moveLost, out
+		}
+		rest := s.PassPolled(answer)
+		notes := map[string]string{}
+		packet.Polled(packet.Node, rest, func(name, text string) { notes[name] = text })
+		if out = packet.AppendPacket(out, rest); len(notes) > 0 {
+			_ = store.Note(ctx, sid, notes)
+		}
+		done, refused, renewed := s.Joined()
+		switch {
+		case refused || engineio.HasClose(x.Query, answer):
+			return moveLost, out
+		case !done:
+			continue
+		}
+		b := x.Binding
+		b.Node, b.Alias, b.Expires = to.Name, open.SID, time.Time{}
+		b.MaxPayload = open.MaxPayload
+		ctx := context.WithoutCancel(ctx)
+		_ = x.route.Store.Unbind(ctx, sid)
+		if err := x.route.Store.Bind(ctx, sid, b); err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			return moveLost, out
+		}
+		x.route.Cluster.Sessions.Follow(sid, to)
+		out = packet.AppendPacket(out, []byte(engineio.PacketPing)) // the pings of two nodes may come too far apart
+		if renewed > 0 {
+			return moveRenewed, out
+		}
+		return moveDone, out
+	}
+	return moveLost, out
+}
+
+// claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
+func (m *polledMove) claim(ctx context.Context, store *recovery.Store, sid string) (owed []string, outcome string) {
+	since := time.Now().Add(-m.x.Node.DrainsFor())
+	for until := time.Now().Add(claimTime); ; time.Sleep(claimPause) {
+		owed, claimed, err := store.Claim(ctx, sid, since)
+		switch {
+		case err != nil:
+			return nil, moveBlind
+		case claimed:
+			return owed, ""
+		case time.Now().After(until):
+			return nil, moveBusy
+		}
+	}
+}

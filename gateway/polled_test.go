@@ -1,0 +1,288 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
+)
+
+// poller is a client that polls.
+type poller struct {
+	member
+	url   string
+	http  http.Client
+	posts sync.Mutex
+	ctx   context.Context
+}
+
+// joinPolled begins a session that polls on n1.
+func (s *site) joinPolled() *poller {
+	s.t.Helper()
+	for _, n := range s.clusters[0].Nodes()[1:] {
+		s.clusters[0].SetDraining(n, true)
+		defer s.clusters[0].SetDraining(n, false)
+	}
+	p := &poller{
+		member: member{t: s.t, got: make(chan string, 10_000)},
+		url:    ownScheme + "://" + s.addr + "/socket.io/?EIO=4&transport=polling",
+		http:   http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}},
+	}
+	var stop context.CancelFunc
+	p.ctx, stop = context.WithCancel(context.Background())
+	done := make(chan struct{})
+	var open, connected struct{ SID string }
+	p.read(p.ask("GET", "")[1:], &open)
+	p.url += "&sid=" + open.SID
+	p.say(`40{"token":"x"}`)
+	p.read(p.ask("GET", "")[2:], &connected)
+	p.eio, p.sid = open.SID, connected.SID
+	go func() {
+		defer close(done)
+		for {
+			payload := p.ask("GET", "")
+			for text := range strings.SplitSeq(payload, "\x1e") {
+				switch text {
+				case "":
+					return
+				case "1":
+					p.got <- text
+					return
+				case "2":
+					p.pings.Add(1)
+					p.say("3")
+				case "6":
+				default:
+					p.got <- text
+				}
+			}
+		}
+	}()
+	s.t.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return p
+}
+
+// ask returns the body of a 200, and otherwise "".
+func (p *poller) ask(method, body string) string {
+	q, err := http.NewRequestWithContext(p.ctx, method, p.url, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	res, err := p.http.Do(q)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	if res.StatusCode != 200 {
+		p.got <- fmt.Sprintf("%s is answered %d %s", method, res.StatusCode, b)
+		return ""
+	}
+	return string(b)
+}
+
+func (p *poller) say(text string) {
+	p.posts.Lock()
+	defer p.posts.Unlock()
+	p.ask("POST", text)
+}
+
+// drain has the sessions of a node moved until none is left there.
+func (s *site) drain(from *cluster.Node, why cluster.Removal) {
+	s.t.Helper()
+	c := s.clusters[0]
+	c.SetDraining(from, true)
+	defer c.SetDraining(from, false)
+	eventually(s.t, "its sessions are elsewhere", func() bool {
+		s.EndSessions(from, 100, why)
+		time.Sleep(20 * time.Millisecond)
+		return s.sessions()[from.Name] == 0
+	})
+}
+
+// TestMovePolled moves a session that polls to and fro while it talks both ways.
+func TestMovePolled(t *testing.T) {
+	t.Parallel()
+	s, server, nodes := startRestorers(t, 2)
+	p, rdb := s.joinPolled(), server.Client()
+	stop := make(chan struct{})
+	var talk sync.WaitGroup
+	said := 0
+	talk.Go(func() {
+		for ; ; said++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				p.emit(rdb, fmt.Sprintf("e%d", said))
+				p.say(fmt.Sprintf(`42["c%d"]`, said))
+			}
+		}
+	})
+	const rounds = 4
+	for i := range rounds {
+		s.drain(s.clusters[0].Nodes()[i%2], cluster.Unload)
+	}
+	close(stop)
+	talk.Wait()
+	for i := range said {
+		if got, want := p.next(), fmt.Sprintf(`42["e%d",`, i); !strings.HasPrefix(got, want) {
+			t.Fatalf("the client got %s, want %s", got, want)
+		}
+	}
+	eventually(t, "the nodes have all", func() bool { return len(nodes[0].events())+len(nodes[1].events()) == said })
+	for _, n := range nodes {
+		last := -1
+		for _, e := range n.events() {
+			var i int
+			if fmt.Sscanf(e, `42["c%d"]`, &i); i <= last {
+				t.Errorf("%s got %d behind %d", n.name, i, last)
+			}
+			last = i
+		}
+	}
+	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
+		t.Errorf("%v moves are counted", n)
+	}
+	if p.pings.Load() < rounds {
+		t.Errorf("the client was pinged %d times", p.pings.Load())
+	}
+}
+
+// TestPolledMovesThatFail has steps of a move go wrong: the session stays, or its client is connected anew without a disconnect, or it ends.
+func TestPolledMovesThatFail(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before  func(old, next *restorer, p *poller, server *affinitytest.Redis)
+		outcome string
+		renewed bool
+		lost    bool
+	}{
+		"the new node refuses": {func(_, next *restorer, _ *poller, _ *affinitytest.Redis) {
+			next.is(func(f *restorerFaults) { f.refuses = true })
+		}, "refused", false, false},
+		"the event does not come": {func(old, _ *restorer, _ *poller, _ *affinitytest.Redis) {
+			old.is(func(f *restorerFaults) { f.hides = true })
+		}, "no_barrier", false, false},
+		"the session is kept late": {func(old, _ *restorer, _ *poller, _ *affinitytest.Redis) {
+			old.is(func(f *restorerFaults) { f.late = 300 * time.Millisecond })
+		}, "moved", false, false},
+		"the session is not kept": {func(old, _ *restorer, _ *poller, _ *affinitytest.Redis) {
+			old.is(func(f *restorerFaults) { f.forgets = true })
+		}, "renewed", true, false},
+		"the new node denies it": {func(_, next *restorer, _ *poller, _ *affinitytest.Redis) {
+			next.is(func(f *restorerFaults) { f.denies = true })
+		}, "lost", false, true},
+		"an answer is pending": {func(_, _ *restorer, p *poller, _ *affinitytest.Redis) {
+			time.Sleep(1100 * time.Millisecond) // of what is asked for in the first second of a drain nothing is known
+			p.say(`421["unanswered"]`)
+		}, "busy", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, server, nodes := startRestorers(t, 2)
+			p := s.joinPolled()
+			first := s.clusters[0].Nodes()[0]
+			s.clusters[0].SetDraining(first, true)
+			c.before(nodes[0], nodes[1], p, server)
+			eventually(t, "it has come to its end", func() bool {
+				s.EndSessions(first, 1, cluster.Unload)
+				time.Sleep(20 * time.Millisecond)
+				return s.metric("sidway_moves_total", c.outcome) > 0
+			})
+			nodes[0].is(func(f *restorerFaults) { f.hides = false })
+			on := nodes[0]
+			switch {
+			case c.lost:
+				if got := p.next(); got != "1" {
+					t.Errorf("the client got %q", got)
+				}
+				return
+			case c.renewed:
+				if got := p.next(); !strings.HasPrefix(got, `40{"sid":`) {
+					t.Errorf("the client got %q", got)
+				}
+				on = nodes[1]
+			case c.outcome == "moved":
+				on = nodes[1]
+			}
+			p.say(`42["after"]`)
+			eventually(t, "the session goes on", func() bool {
+				events := on.events()
+				return len(events) > 0 && events[len(events)-1] == `42["after"]`
+			})
+			if !c.renewed {
+				p.emit(server.Client(), "hello")
+				if got := p.next(); !strings.HasPrefix(got, `42["hello",`) {
+					t.Errorf("the client got %q", got)
+				}
+			}
+		})
+	}
+}
+
+// Requests of a session that another replica has moved find it, whether or not this one knows that its node is drained.
+func TestMovedByAnotherReplica(t *testing.T) {
+	t.Parallel()
+	for name, drains := range map[string]bool{"that knows of the drain": true, "that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			share := func(client redis.UniversalClient) affinity.Store {
+				c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(client, "bindings:"), affinity.CachedOptions{})
+				ctx, stop := context.WithCancel(context.Background())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					_ = c.Run(ctx)
+				}()
+				t.Cleanup(func() {
+					stop()
+					<-done
+				})
+				return c
+			}
+			var own gateway.Route
+			s, server, nodes := startRestorers(t, 2, func(r *gateway.Route) { own = *r })
+			own.Store = share(server.Client())
+			s.reroute(own)
+			var configs []cluster.Config
+			for _, n := range s.clusters[0].Nodes() {
+				configs = append(configs, cluster.Config{Name: n.Name, Address: n.Address, Weight: 1, TLS: n.TLS})
+			}
+			theirs := own
+			theirs.Store = share(server.Client())
+			theirs.Cluster = cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})
+			other := startGateway(t, func(o *siteOptions) { o.routes = append(o.routes, theirs) })
+
+			p := s.joinPolled()
+			through := poller{member: member{t: t, got: p.got}, url: strings.Replace(p.url, s.addr, other.addr, 1), http: http.Client{Transport: p.http.Transport}, ctx: p.ctx}
+			through.say(`42["before"]`)
+			if drains {
+				other.clusters[0].SetDraining(other.clusters[0].Nodes()[0], true)
+			}
+			s.drain(s.clusters[0].Nodes()[0], cluster.Unload)
+			through.say(`42["after"]`)
+			p.emit(server.Client(), "hello")
+			if got := p.next(); !strings.HasPrefix(got, `42["hello",`) {
+				t.Errorf("the client got %q", got)
+			}
+			if a, b := nodes[0].events(), nodes[1].events(); len(a) != 1 || len(b) != 1 || b[0] != `42["after"]` {
+				t.Errorf("the nodes got %q and %q", a, b)
+			}
+		})
+	}
+}
