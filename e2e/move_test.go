@@ -30,7 +30,7 @@ func moveNumber(t *testing.T, name string, otherwise int) int {
 
 // moveModes divides sessions among the ways of a client, or among those that MOVE_MODES names.
 func moveModes(n int) map[string]int {
-	names := []string{"upgrade", "websocket"} // sessions that poll do not move
+	names := []string{"upgrade", "websocket", "polling"}
 	if text := os.Getenv("MOVE_MODES"); text != "" {
 		names = strings.Split(text, ",")
 	}
