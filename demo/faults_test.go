@@ -160,6 +160,10 @@ func TestNodesHearEachOtherAfterRedisWasAway(t *testing.T) {
 	all("at first")
 	embeddedRedis(t, u)()
 	all("after an outage")
+	eventually(t, "each replica says that Redis is used again", func() bool { return d.said.times("redis is used again") == 2 })
+	if n := d.said.times("kept here"); n < 2 {
+		t.Errorf("told %d times that Redis was away", n)
+	}
 	u.do("leave", nil, nil)
 }
 
