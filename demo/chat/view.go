@@ -98,11 +98,13 @@ func (n *Node) look(ctx context.Context) {
 		}
 		if n.view.missed() {
 			n.log.Warn("redis does not answer: what is said waits", "error", err)
+			_ = n.io.Local().Emit("redis", false)
 		}
 		return
 	}
 	if _, away := n.view.get(); away {
 		n.log.Info("redis is used again")
+		_ = n.io.Local().Emit("redis", true)
 	}
 	if n.view.set(all) {
 		_ = n.io.Local().Emit("rooms", n.view.rooms())

@@ -23,6 +23,7 @@ const (
 	unused    = "so new bindings are kept here"             // how those of an outage end
 	waiting   = "redis does not answer: what is said waits" // of a chat node
 	kept      = "redis is away: entries are kept"           // of the adapter, which does not tell of the end
+	lost      = "subscription lost"                         // likewise
 	changed   = "the store of bindings changed its state"   // for debugging
 	used      = "redis is used again"                       // the end
 	recovered = "recovering"                                // state in changed: it answers, and may lack something yet
@@ -68,7 +69,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	switch {
-	case r.Message == kept:
+	case r.Message == kept, r.Message == lost:
 		return nil
 	case r.Level == slog.LevelWarn && (strings.HasSuffix(r.Message, unused) || r.Message == waiting):
 		return h.began(ctx, r)

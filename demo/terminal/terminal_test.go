@@ -62,6 +62,7 @@ func TestAnOutageIsToldAndItsEndOnce(t *testing.T) {
 	story := func(log *slog.Logger) {
 		for range 2 {
 			log.Warn("redis is away: entries are kept")
+			log.Warn("subscription lost")
 			log.Warn(late)
 			change(log, "down")
 			time.Sleep(2 * terminal.Patience)
