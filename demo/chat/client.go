@@ -36,6 +36,7 @@ func (n *Node) connected(s *socket.Socket) {
 	answer(c, "status", c.status)
 	answer(c, "cluster", c.cluster)
 	answer(c, "act", c.act)
+	answer(c, "phone", c.phone)
 	answer(c, "typing", c.typing)
 	answer(c, "beat", c.beat)
 	_ = s.On("disconnect", func(...any) { c.gone() }) // fails only without a listener

@@ -28,3 +28,6 @@ func (e Embedded) URL() string { return e.url() }
 
 // Close ends it.
 func (e Embedded) Close() { e.close() }
+
+// PhoneURL is what a phone opens.
+var PhoneURL = phoneURL

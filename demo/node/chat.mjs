@@ -87,7 +87,7 @@ export class Chat {
   }
 
   #connected(socket) {
-    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act", "beat"]) {
+    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act", "phone", "beat"]) {
       socket.on(event, async (request, ...rest) => {
         const ack = typeof rest.at(-1) === "function" ? rest.pop() : () => {};
         const answer = await this[event](socket, request && typeof request === "object" ? request : {}, rest[0])
@@ -204,6 +204,11 @@ export class Chat {
   async act(_socket, { what, name, sid }) {
     if (!this.control) return refuse("nothing can be broken here");
     return this.#ask("POST", "/act", { what, name, sid }).then(() => ({ ok: true }), (err) => refuse(err.message));
+  }
+
+  async phone() {
+    if (!this.control) return refuse("the address is not known here");
+    return this.#ask("GET", "/phone").then(({ url, png }) => ({ ok: true, url, png: Buffer.from(png, "base64") }), (err) => refuse(err.message));
   }
 
   async #ask(method, path, body) {

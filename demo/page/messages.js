@@ -1,5 +1,7 @@
 // The conversation on the page: the room's log, what is on its way, and how far each message of ours has come.
 
+import { show } from "./zoom.js";
+
 // Twelve hues in two shades, each dark enough for white letters.
 const palette = Array.from({ length: 24 }, (_, i) => `oklch(${i < 12 ? 50 : 40}% 0.13 ${(i % 12) * 30 + (i < 12 ? 0 : 15)})`);
 const taken = new Map(); // uid -> place in the palette
@@ -75,10 +77,8 @@ export class Messages {
     const sizes = new ResizeObserver(() => this.#stuck && this.#toEnd());
     for (const part of [this.#scroll, this.#log, this.#pending]) sizes.observe(part);
     this.#scroll.addEventListener("scroll", () => this.#scrolled());
-    this.#zoom.addEventListener("click", () => this.#zoom.close());
   }
 
-  #zoom = document.querySelector("#zoom");
   #stuck = true;
   #top = 0; // where the view was last
 
@@ -184,9 +184,7 @@ export class Messages {
     button.type = "button";
     button.append(img, element("span", "hidden", "Look at it large"));
     button.addEventListener("click", () => {
-      if (!img.src) return;
-      Object.assign(this.#zoom.querySelector("img"), { src: img.src, alt: img.alt });
-      this.#zoom.showModal();
+      if (img.src) show(img.src, img.alt);
     });
     return button;
   }

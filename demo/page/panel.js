@@ -4,6 +4,7 @@ import { Drawing } from "./cluster.js";
 import { Events } from "./events.js";
 import { Guests } from "./guests.js";
 import { Menu } from "./menu.js";
+import { show } from "./zoom.js";
 import { span, verdict } from "./verdict.js";
 import { Watch } from "./watch.js";
 
@@ -50,6 +51,7 @@ export class Panel {
       button.addEventListener("click", () => this.act(button.dataset.act));
     }
     this.#invite(document.querySelector("#guests"));
+    document.querySelector("#phone").addEventListener("click", () => this.#phone());
     chat.addEventListener("state", () => this.#connection());
     chat.addEventListener("here", ({ node, before }) => {
       this.#show("#my-node", node);
@@ -85,6 +87,12 @@ export class Panel {
       button.ariaPressed = String(come);
       this.#events.note(come ? "50 guests come in" : "the guests leave");
     });
+  }
+
+  async #phone() {
+    const answer = await this.chat.ask("phone").catch(() => null);
+    if (answer?.ok) show(URL.createObjectURL(new Blob([answer.png], { type: "image/png" })), "The address as a QR code", answer.url);
+    else this.tell(answer?.error ?? "No answer: try again.");
   }
 
   /** follow shows what our own session sends and receives. */
@@ -139,6 +147,7 @@ export class Panel {
     for (const button of document.querySelectorAll("[data-act]")) {
       button.hidden = !(all.state.acts ?? []).includes(button.dataset.act);
     }
+    document.querySelector("#phone").hidden = !all.state.phone;
     // The others are told of every few seconds; of ourselves we know now.
     this.#sessions = all.sessions.map((s) => (s.uid === chat.uid ? { ...s, ...me, sid: chat.sid } : s));
     this.#draw();
