@@ -76,7 +76,7 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.until(`document.activeElement?.id === "text" && document.querySelector("#state").textContent === "connected"`)
 	b.do(chromedp.KeyEvent("Hello" + kb.Enter))
 	b.until(own + `.join() === "sent"`)
-	b.until(`document.querySelector("#cluster svg") && document.querySelectorAll("#people li").length === 1`)
+	b.until(`document.querySelector("#cluster .process") && document.querySelectorAll("#people li").length === 1`)
 	legible("in a room")
 
 	// Backwards from the message field to the rooms, where another one is entered.

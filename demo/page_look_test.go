@@ -2,10 +2,15 @@ package main_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/demo/rooms"
 )
 
 // crowded tells how many of the drawing's sessions are cut off at its edge, overlap another one or have its colour.
@@ -152,11 +157,20 @@ func TestThePanelLetsGo(t *testing.T) {
 	b.until(open)
 	b.do(chromedp.MouseClickXY(8, 700))
 	b.until("!" + open)
+
+	// A window that grows has nothing lie over its chat any more.
+	press("#open-panel")
+	for _, width := range []int64{1440, 1000} {
+		b.do(chromedp.EmulateViewport(width, 800))
+		b.until(open + " && " + apart + fmt.Sprintf(` && innerWidth === %d`, width))
+		b.until(`getComputedStyle(document.querySelector("#veil")).display === "none"`)
+	}
 }
 
 // TestNiceties are of the conversation: links, who comes and goes, what came meanwhile, and the end that stays in view.
 func TestNiceties(t *testing.T) {
-	d := startDemo(t, "", "--nodes", "2", "--replicas", "1", "--node-js", "1")
+	redis := affinitytest.StartRedis(t)
+	d := startDemo(t, redis.URL(), "--nodes", "2", "--replicas", "1", "--node-js", "1")
 	ada, bob := startBrowser(t, 1440, 900), startBrowser(t, 390, 844)
 	ada.enter(d.url, "Ada", "lobby")
 	ada.until(`document.querySelector("#count").textContent === "1 person here"`)
@@ -199,6 +213,22 @@ func TestNiceties(t *testing.T) {
 	ada.shoot("zoom")
 	eval[any](ada, `(document.querySelector("#zoom").click(), 1)`)
 	ada.until(`!document.querySelector("#zoom").open`)
+
+	old := time.Now().AddDate(0, 0, -2)
+	if _, err := rooms.New(redis.Client(), rooms.Options{}).Append(t.Context(), "lobby", rooms.Message{
+		Key: "old", UID: "eve", Name: "Eve", Text: "two days ago", At: old.UnixMilli(),
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ada.until(all + `.at(-1) === "two days ago"`)
+	bob.say("today")
+	ada.until(all + `.at(-1) === "today"`)
+	days := eval[[]string](ada, notes)
+	for _, day := range []time.Time{old, time.Now()} {
+		if !slices.Contains(days, day.Format("Monday, January 2, 2006")) {
+			t.Errorf("no separator for %s: %q", day, days)
+		}
+	}
 
 	bob.do(chromedp.Navigate("about:blank"))
 	ada.until(notes + `.includes("Bob left")`)

@@ -138,11 +138,13 @@ class Page {
   #closeDrawers() {
     if (!matchMedia("(min-width: 1101px)").matches) this.#close("side");
     if (drawers.matches) this.#close("panel");
+    this.#veil();
   }
 
   #toggle(name) {
     const open = $(`#${name}`).classList.toggle("open");
     $(`#open-${name}`).ariaExpanded = String(open);
+    if (open && name === "panel") this.panel.look();
     if (open && drawers.matches) this.#close(name === "side" ? "panel" : "side");
     this.#veil();
   }

@@ -102,6 +102,7 @@ export class Messages {
     this.#pending.replaceChildren();
     this.#shown.clear();
     this.#waiting.clear();
+    this.#previous = null;
     const log = this.chat.log();
     this.#append(log.items);
     for (const entry of this.chat.outbox.entries) this.#onItsWay(entry);

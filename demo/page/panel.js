@@ -56,11 +56,11 @@ export class Panel {
     chat.addEventListener("here", ({ node, before }) => {
       this.#show("#my-node", node);
       if (before && before !== node && !this.#away) this.#events.note(`your session goes on at ${node}`);
-      this.#look();
+      this.look();
     });
     chat.addEventListener("heard", ({ uid }) => this.#watched && this.drawing.message(uid));
     this.#follow();
-    setInterval(() => this.#look(), every);
+    setInterval(() => this.look(), every);
   }
 
   tell(text) {
@@ -120,10 +120,11 @@ export class Panel {
       this.#events.note("your connection is gone");
       this.#away = performance.now();
     }
-    this.#look();
+    this.look();
   }
 
-  async #look() {
+  /** look asks how the cluster is, and shows it. */
+  async look() {
     const { chat } = this;
     const { connected } = chat.socket;
     this.#show("#my-transport", connected ? chat.transport : "none", !connected);
@@ -167,7 +168,7 @@ export class Panel {
     this.#acting = what;
     const watch = new Watch(chat);
     const seen = this.#state?.events?.at(-1)?.id ?? 0;
-    const looks = setInterval(() => this.#look(), often);
+    const looks = setInterval(() => this.look(), often);
     this.tell(acts[what].words(name));
     const sid = chat.sid;
     // A node that is killed does not answer.

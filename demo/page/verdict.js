@@ -5,6 +5,7 @@ export const span = (ms) => (ms < 9_950 ? (ms < 1000 ? `${Math.round(ms)} ms` : 
 
 /** connection says what became of it. */
 function connection({ disconnects, away, longest }) {
+  if (disconnects && !away) return "Your connection is gone.";
   return disconnects ? `Your connection was gone for ${span(away)}.` : `Your connection was kept; the longest wait for an answer was ${span(longest)}.`;
 }
 
@@ -51,7 +52,7 @@ export function verdict({ what, name, event, held }, watch) {
   const said = {
     "move-session": () => move(event, watch),
     "drain-node": () => `${name} is drained${moved ? `: your session moved to ${to}.` : `. ${at}`} ${connection(watch)}`,
-    "kill-node": () => (disconnects ? `${name} died; you were back on ${to} after ${span(watch.away)}.` : `${name} died. ${at} ${connection(watch)}`),
+    "kill-node": () => (watch.away ? `${name} died; you were back on ${to} after ${span(watch.away)}.` : `${name} died. ${at} ${connection(watch)}`),
     "restart-replica": () => `${name} restarted. ${connection(watch)} ${at}`,
     "stop-redis": () => `Redis was away for ${span(watch.seconds * 1000)} and is back. ${connection(watch)}`,
     cut: () => `${connection(watch)} ${at}`,
