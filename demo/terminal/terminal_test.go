@@ -18,6 +18,7 @@ func said(t *testing.T, o terminal.Options, story func(log *slog.Logger)) (messa
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		story(slog.New(terminal.New(&b, o)).With("process", "r1"))
+		synctest.Wait()
 		for _, line := range strings.Split(strings.TrimSpace(b.String()), "\n") {
 			if line != "" && !strings.Contains(line, "process=r1") {
 				t.Errorf("who says %q?", line)
