@@ -3,7 +3,7 @@
 # make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
 # make docs       write anew what is made from code: docs/configuration.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make site       the documentation as a site, in site/dist: needs npm
-# make demo       the chat on three nodes behind two replicas
+# make demo       the chat on three nodes behind two replicas; its first build takes some minutes
 # make soak       the chat under two minutes of faults, with 50 users
 # make compose-test   docker-compose.yml and a service that is scaled, with a real Docker engine, which it starts if need be; as root
 # make cgroup     a replica in cgroups with quotas; as root
@@ -56,7 +56,9 @@ test: deps
 	go -C adapter test -race -count=1 -timeout 20m .
 	go -C demo test -race -count=1 -timeout 15m .
 
+# Nothing is said while Go builds.
 demo:
+	@echo "Building the demo: the first time that takes some minutes, and then it prints its address."
 	GOWORK= go run ./demo
 
 soak: deps

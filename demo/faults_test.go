@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,42 @@ func TestNothingSentIsLost(t *testing.T) {
 	u.do("report", nil, &r)
 	if n := r.check(t); n < 8 {
 		t.Errorf("only %d messages", n)
+	}
+	u.do("leave", nil, nil)
+}
+
+// TestNodesHearEachOtherAfterRedisWasAway has users on two Node.js nodes, which read the adapter's stream by commands that block.
+func TestNodesHearEachOtherAfterRedisWasAway(t *testing.T) {
+	d := startDemo(t, "", "--nodes", "2", "--node-js", "2")
+	u := startUsers(t, usersConfig{URL: d.url, Users: 4, Rooms: 1})
+	u.do("enter", nil, nil)
+	all := func(why string) {
+		t.Helper()
+		var where struct{ Nodes []string }
+		u.do("where", nil, &where)
+		if slices.Sort(where.Nodes); where.Nodes[0] == where.Nodes[3] {
+			t.Fatalf("all are on the same node: %q", where.Nodes)
+		}
+		type count struct{ Heard []int }
+		var before, now count
+		u.do("heard", nil, &before)
+		eventually(t, "messages come to all by themselves "+why, func() bool {
+			u.do("say", map[string]any{"user": 0, "text": "hello"}, nil)
+			u.do("heard", nil, &now)
+			for i, n := range now.Heard {
+				if n < before.Heard[i]+2 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	all("at first")
+	embeddedRedis(t, u)()
+	all("after an outage")
+	eventually(t, "each replica says that Redis is used again", func() bool { return d.said.times("redis is used again") == 2 })
+	if n := d.said.times("kept here"); n < 2 {
+		t.Errorf("told %d times that Redis was away", n)
 	}
 	u.do("leave", nil, nil)
 }

@@ -55,6 +55,7 @@ type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
+	said  *lockedLog
 	lines chan string
 	ended chan struct{}
 	err   error
@@ -64,7 +65,8 @@ func start(t *testing.T, env []string, argv ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(argv[0], argv[1:]...), lines: make(chan string, 64), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stderr = &lockedLog{t: t}
+	p.said = &lockedLog{t: t}
+	p.cmd.Stderr = p.said
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -122,17 +124,26 @@ type lockedLog struct {
 	t    *testing.T
 	mu   sync.Mutex
 	done bool
+	text strings.Builder
 }
 
 func (l *lockedLog) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.text.Write(b)
 	if !l.done && l.t.Context().Err() == nil {
 		l.t.Logf("%s", strings.TrimRight(string(b), "\n"))
 	} else {
 		l.done = true
 	}
 	return len(b), nil
+}
+
+// times counts how often the process has said something.
+func (l *lockedLog) times(words string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), words)
 }
 
 // demo is a running launcher.

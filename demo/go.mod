@@ -22,6 +22,7 @@ require (
 	github.com/zishang520/socket.io/v2 v2.5.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.23.0
+	rsc.io/qr v0.2.0
 )
 
 require (

@@ -29,6 +29,7 @@ const faint = `(() => {
 		return 0.2126 * x + 0.7152 * y + 0.0722 * z;
 	};
 	const mix = (over, under, share) => over.map((v, i) => v * share + under[i] * (1 - share));
+	const share = (e) => (e ? Number(getComputedStyle(e).opacity) * share(e.parentElement) : 1);
 	const behind = (e) => {
 		for (; e; e = e.parentElement) {
 			const colour = rgb(getComputedStyle(e).backgroundColor);
@@ -43,7 +44,7 @@ const faint = `(() => {
 		if (!n.textContent.trim() || !e.checkVisibility() || e.closest(".hidden, script, noscript, svg, title, .skip")) continue;
 		const style = getComputedStyle(e);
 		const ground = behind(e);
-		const ink = mix(rgb(style.color).slice(0, 3), ground, Number(style.opacity));
+		const ink = mix(rgb(style.color).slice(0, 3), ground, share(e));
 		const [a, b] = [light(ink), light(ground)].sort((x, y) => y - x);
 		const ratio = (a + 0.05) / (b + 0.05);
 		if (ratio < 4.5) found.push(e.className + " " + n.textContent.trim().slice(0, 30) + " " + ratio.toFixed(2));
@@ -75,7 +76,7 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.until(`document.activeElement?.id === "text" && document.querySelector("#state").textContent === "connected"`)
 	b.do(chromedp.KeyEvent("Hello" + kb.Enter))
 	b.until(own + `.join() === "sent"`)
-	b.until(`document.querySelector("#cluster svg") && document.querySelectorAll("#people li").length === 1`)
+	b.until(`document.querySelector("#cluster .process") && document.querySelectorAll("#people li").length === 1`)
 	legible("in a room")
 
 	// Backwards from the message field to the rooms, where another one is entered.

@@ -24,6 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sidway/sidway/demo/launch"
+	"github.com/sidway/sidway/demo/terminal"
 )
 
 func main() {
@@ -125,7 +126,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	// Replicas tell of outages of Redis, so that the nodes beside them need not.
+	log := slog.New(terminal.New(errs, terminal.Options{Silent: s.child && s.nodeOnly}))
 	redis.SetLogger(redisLog{log})
 	if s.nodeOnly || s.replicaOnly {
 		log = log.With("process", s.name)

@@ -32,7 +32,7 @@ func (b *browser) enterWatched(url, name, room string) {
 const (
 	told = `document.querySelector("#told").textContent`
 	// over tells whether the page says what came of the last thing that was done.
-	over = `/longest wait|was gone for|Not moved|failed|Nobody/.test(` + told + `)`
+	over = `/longest wait|was gone for|you were back|Not moved|failed|Nobody/.test(` + told + `)`
 )
 
 // press works one of the panel's buttons and returns what the page says when it is over.

@@ -78,7 +78,7 @@ func TestAChatOfTwo(t *testing.T) {
 		}
 	}
 	eval[any](bob, `(document.querySelector("#open-panel").click(), 1)`)
-	bob.until(`document.querySelector("#cluster svg")`)
+	bob.until(`document.querySelector("#cluster .process")`)
 	bob.shoot("phone-panel")
 	eval[any](bob, `(document.querySelector("#open-panel").click(), document.querySelector("#open-side").click(), 1)`)
 	bob.shoot("phone-side")

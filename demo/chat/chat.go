@@ -7,7 +7,7 @@
 //	err = n.Run(ctx) // until ctx is done
 //
 // The Socket.IO events are those of demo/page/chat.js, the client: join, message, history, image, read, typing, status,
-// cluster, act and beat from it; message, read, typing, rooms and here to it. Requests are acknowledged with
+// cluster, act, phone and beat from it; message, read, typing, rooms, here and redis to it. Requests are acknowledged with
 // {ok: true, …} or {ok: false, error, retry}.
 //
 // A session may go on at another node of the cluster, and its client does not notice: the adapter keeps the client's

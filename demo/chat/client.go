@@ -36,6 +36,7 @@ func (n *Node) connected(s *socket.Socket) {
 	answer(c, "status", c.status)
 	answer(c, "cluster", c.cluster)
 	answer(c, "act", c.act)
+	answer(c, "phone", c.phone)
 	answer(c, "typing", c.typing)
 	answer(c, "beat", c.beat)
 	_ = s.On("disconnect", func(...any) { c.gone() }) // fails only without a listener
@@ -45,6 +46,8 @@ func (n *Node) connected(s *socket.Socket) {
 	// By way of this node alone: with recovery, an event that is sent to a socket goes through Redis first.
 	alone := func(event string, arg any) { _ = n.io.Local().To(socket.Room(s.Id())).Emit(event, arg) }
 	alone("here", n.opts.Name)
+	_, away := n.view.get()
+	alone("redis", !away)
 	if rooms := n.view.rooms(); rooms != nil {
 		alone("rooms", rooms)
 	}

@@ -33,6 +33,13 @@ type State struct {
 	Redis    Process   `json:"redis"`
 	Acts     []string  `json:"acts"`   // what can be done here
 	Events   []Event   `json:"events"` // what has lately happened, in order
+	Phone    string    `json:"phone"`  // URL for phones in the same network, empty where they cannot reach the page
+}
+
+// Phone is that URL, and its QR code.
+type Phone struct {
+	URL string `json:"url"`
+	PNG []byte `json:"png"`
 }
 
 // Event is something that has happened to what the starter started.
@@ -140,6 +147,20 @@ func (n *Node) guess(ctx context.Context) State {
 		s.Replicas = append(s.Replicas, Process{Name: r.Name, Kind: "sidway", Up: true})
 	}
 	return s
+}
+
+// phone gives the QR code of the page's address for phones.
+func (c *client) phone(_ struct{}, _ []byte) reply {
+	if c.node.opts.Control == nil {
+		return refuse("the address is not known here")
+	}
+	ctx, cancel := c.node.context()
+	defer cancel()
+	var p Phone
+	if err := c.node.opts.Control.do(ctx, http.MethodGet, "/phone", nil, &p); err != nil {
+		return refuse(err.Error())
+	}
+	return reply{"ok": true, "url": p.URL, "png": p.PNG}
 }
 
 // act has something broken on purpose.

@@ -19,10 +19,11 @@ const (
 	maxKey  = 64 // bytes
 )
 
-// label returns what is shown of a name: without control characters and space around it, and no longer than most.
+// label returns what is shown of a name: without control characters, without those that turn the direction of what follows,
+// without space around it, and no longer than most.
 func label(text string, most int) string {
 	text = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError {
 			return -1
 		}
 		return r

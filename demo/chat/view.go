@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 
 	"github.com/sidway/sidway/demo/rooms"
@@ -63,10 +64,13 @@ func (v *view) set(all []rooms.Room) bool {
 	return true
 }
 
-func (v *view) missed() {
+// missed notes that Redis could not be reached, and reports whether that is news.
+func (v *view) missed() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	news := !v.away
 	v.away = true
+	return news
 }
 
 func (v *view) get() (all []rooms.Room, away bool) {
@@ -89,8 +93,18 @@ func poke(c chan struct{}) {
 func (n *Node) look(ctx context.Context) {
 	all, err := n.rooms.List(ctx)
 	if err != nil {
-		n.view.missed()
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return // the node ends
+		}
+		if n.view.missed() {
+			n.log.Warn("redis does not answer: what is said waits", "error", err)
+			_ = n.io.Local().Emit("redis", false)
+		}
 		return
+	}
+	if _, away := n.view.get(); away {
+		n.log.Info("redis is used again")
+		_ = n.io.Local().Emit("redis", true)
 	}
 	if n.view.set(all) {
 		_ = n.io.Local().Emit("rooms", n.view.rooms())

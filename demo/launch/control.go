@@ -29,6 +29,7 @@ func (l *Launch) controlHandler() http.Handler {
 		}
 	})
 	r.GET("/state", func(c *gin.Context) { c.JSON(http.StatusOK, l.state()) })
+	r.GET("/phone", l.showPhone)
 	r.POST("/act", func(c *gin.Context) {
 		var a chat.Act
 		if err := c.BindJSON(&a); err != nil {

@@ -53,6 +53,7 @@ type Launch struct {
 	front    *front
 	control  net.Listener
 	address  string
+	phone    string          // URL for phones, see phoneURL
 	running  context.Context // of Run
 	errands  sync.WaitGroup  // what people have asked for
 	events
@@ -109,6 +110,8 @@ func (l *Launch) open() (err error) {
 		return err
 	}
 	l.address = l.front.address()
+	own, _ := net.InterfaceAddrs() // without them phones get no address
+	l.phone = phoneURL(l.front.listener.Addr(), own)
 	if l.control, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -223,7 +226,7 @@ func (l *Launch) close() {
 func (l *Launch) state() chat.State {
 	s := chat.State{
 		Redis: chat.Process{Name: "redis", Kind: "redis", Up: true},
-		Acts:  []string{actMove, actDrain, actKillNode, actRestartReplica}, Events: l.list(),
+		Acts:  []string{actMove, actDrain, actKillNode, actRestartReplica}, Events: l.list(), Phone: l.phone,
 	}
 	if l.redis != nil {
 		s.Redis = l.redis.state()

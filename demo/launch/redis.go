@@ -62,20 +62,30 @@ func (e *embedded) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		e.set(false)
-		e.note(chat.Event{What: actStopRedis, Name: "redis"})
-		e.server.Close()
-		select {
-		case <-time.After(away):
-		case <-ctx.Done():
-			return nil
+		if err := e.outage(ctx, away); err != nil {
+			return err
 		}
-		if err := e.server.Restart(); err != nil {
-			return fmt.Errorf("embedded redis: %w", err)
-		}
-		e.set(true)
-		e.note(chat.Event{What: "started", Name: "redis"})
 	}
+}
+
+// outage stops it for so long, or until ctx is done.
+func (e *embedded) outage(ctx context.Context, lasts time.Duration) error {
+	e.set(false)
+	e.note(chat.Event{What: actStopRedis, Name: "redis"})
+	e.server.Close()
+	wait(ctx, lasts)
+	if ctx.Err() != nil {
+		return nil
+	}
+	// Close cancels the context that blocked commands wait with, and Restart makes no other one: commands that block
+	// would never be answered again. No connection is left, so nobody reads the old one.
+	e.server.Ctx, e.server.CtxCancel = context.WithCancel(context.Background())
+	if err := e.server.Restart(); err != nil {
+		return fmt.Errorf("embedded redis: %w", err)
+	}
+	e.set(true)
+	e.note(chat.Event{What: "started", Name: "redis"})
+	return nil
 }
 
 func (e *embedded) set(on bool) {

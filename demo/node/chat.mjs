@@ -7,7 +7,7 @@ export const maxBody = 2 << 20;
 const most = { name: 24, room: 32, text: 4000 };
 const every = { report: 3000, look: 1000 };
 
-const label = (text, most) => [...String(text ?? "").replace(/[\p{Cc}\uFFFD]/gu, "").trim()].slice(0, most).join("").trim();
+const label = (text, most) => [...String(text ?? "").replace(/[\p{Cc}\p{Bidi_Control}\uFFFD]/gu, "").trim()].slice(0, most).join("").trim();
 const roomOf = (text) => label(String(text ?? "").replace(/[{}]/g, ""), most.room);
 const isKey = (text) => typeof text === "string" && /^[0-9a-zA-Z_-]{1,64}$/.test(text);
 const refuse = (error) => ({ ok: false, error, retry: false });
@@ -65,9 +65,9 @@ export class Chat {
   async #look() {
     try {
       this.#view = await this.rooms.list();
-      this.#away = false;
+      this.#reached(true);
     } catch {
-      this.#away = true;
+      this.#reached(false);
       return;
     }
     const text = JSON.stringify(this.#shown());
@@ -76,12 +76,18 @@ export class Chat {
     this.io.local.emit("rooms", this.#shown());
   }
 
+  #reached(redis) {
+    if (this.#away === !redis) return;
+    this.#away = !redis;
+    this.io.local.emit("redis", redis);
+  }
+
   #shown() {
     return this.#view.map(({ name, last, members }) => ({ name, last, members: members.map(({ uid, name, node }) => ({ uid, name, node })) }));
   }
 
   #connected(socket) {
-    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act", "beat"]) {
+    for (const event of ["join", "message", "history", "image", "read", "typing", "status", "cluster", "act", "phone", "beat"]) {
       socket.on(event, async (request, ...rest) => {
         const ack = typeof rest.at(-1) === "function" ? rest.pop() : () => {};
         const answer = await this[event](socket, request && typeof request === "object" ? request : {}, rest[0])
@@ -97,6 +103,7 @@ export class Chat {
     // By way of this node alone: with recovery, an event that is sent to a socket goes through Redis first.
     const alone = this.io.local.to(socket.id);
     alone.emit("here", this.name);
+    alone.emit("redis", !this.#away);
     if (this.#view) alone.emit("rooms", this.#shown());
   }
 
@@ -197,6 +204,11 @@ export class Chat {
   async act(_socket, { what, name, sid }) {
     if (!this.control) return refuse("nothing can be broken here");
     return this.#ask("POST", "/act", { what, name, sid }).then(() => ({ ok: true }), (err) => refuse(err.message));
+  }
+
+  async phone() {
+    if (!this.control) return refuse("the address is not known here");
+    return this.#ask("GET", "/phone").then(({ url, png }) => ({ ok: true, url, png: Buffer.from(png, "base64") }), (err) => refuse(err.message));
   }
 
   async #ask(method, path, body) {

@@ -2,8 +2,8 @@
 // was said exactly once, and knows what has been delivered. It runs in browsers and in Node.
 //
 // Events: "state" (connection), "items" {room, items, front} (new in a log), "outbox" {entry} (an entry changed),
-// "sent" {entry, id}, "refused" {entry, why}, "read" {room}, "typing" {uid, name}, "rooms" {rooms}, "here" {node, before}: the
-// session is at this node now, maybe without a new connection.
+// "sent" {entry, id}, "refused" {entry, why}, "read" {room}, "typing" {uid, name}, "rooms" {rooms}, "heard" {uid}: a
+// message of that member came by itself; "here" {node, before}: the session is at this node now, maybe without a new connection.
 
 import { Log, covers, position } from "./log.js";
 import { Outbox } from "./outbox.js";
@@ -30,6 +30,8 @@ export class Chat extends EventTarget {
   /** Room -> uid -> id of the last message that this member's client has. */
   readers = new Map();
   joined = false;
+  /** Whether our node reaches Redis; while it does not, messages wait. */
+  redis = true;
   /** The node where our session is; empty before it has said so. */
   node = "";
   /** Number of a message in our room -> how often it came by itself. */
@@ -230,6 +232,12 @@ export class Chat extends EventTarget {
       this.node = node;
       this.#tell("here", { node, before });
     });
+    socket.on("redis", (up) => {
+      const back = up && !this.redis;
+      this.redis = up;
+      if (back) this.outbox.again();
+      this.#tell("state");
+    });
     socket.on("read", (room, reader) => this.#read(room, [reader]));
     socket.on("typing", (room, who) => {
       if (room === this.room) this.#tell("typing", who);
@@ -251,6 +259,7 @@ export class Chat extends EventTarget {
 
   #heard(room, message) {
     if (room !== this.room) return;
+    this.#tell("heard", { uid: message.uid });
     const number = position(message.id)?.number;
     this.heard.set(number, (this.heard.get(number) ?? 0) + 1);
     this.heard.delete(number - heardMost);

@@ -8,6 +8,10 @@ import { Panel } from "./panel.js";
 
 const $ = (selector) => document.querySelector(selector);
 const typingLasts = 3500;
+const saidLasts = 6000;
+const together = 700; // those who come within it are told of as one
+const leaveAfter = 4000; // a tab that is loaded again is away for a moment
+const drawers = matchMedia("(max-width: 860px)"); // where the panel lies over the chat
 
 /** A tab is a member of its own, and stays one when it is loaded again. */
 function ownUID() {
@@ -21,6 +25,11 @@ function ownUID() {
 
 class Page {
   #typists = new Map(); // uid -> {name, timer}
+  #unread = 0; // messages that came while the tab was hidden
+  #here = null; // uid -> name of those in the room, null before it is known
+  #came = []; // names of those of whom the room is about to be told
+  #soon = 0;
+  #leaving = new Map(); // uid -> timer
   #seen = new Map(); // room -> id of its last message when we were there last
 
   constructor(name, room) {
@@ -43,7 +52,12 @@ class Page {
     this.#seen.set(this.chat.room, this.chat.log().last);
     this.chat.enter(room);
     $("#room-title").textContent = room;
-    document.title = `${room} – sidway chat`;
+    this.#here = null;
+    for (const timer of this.#leaving.values()) clearTimeout(timer);
+    this.#leaving.clear();
+    clearTimeout(this.#soon);
+    this.#came = [];
+    this.#title();
     for (const { timer } of this.#typists.values()) clearTimeout(timer);
     this.#typists.clear();
     this.#showTypists();
@@ -58,6 +72,12 @@ class Page {
     chat.addEventListener("typing", ({ uid, name }) => this.#typist(uid, name));
     chat.addEventListener("items", ({ items }) => {
       for (const { message } of items) if (message) this.#forget(message.uid);
+      if (document.hidden) this.#unread += items.filter(({ message }) => message && message.uid !== chat.uid).length;
+      this.#title();
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.#unread = 0;
+      this.#title();
     });
     $("#new-room").addEventListener("submit", (e) => {
       e.preventDefault();
@@ -96,40 +116,81 @@ class Page {
     localStorage.setItem("theme", root.dataset.theme);
   }
 
+  #title() {
+    document.title = `${this.#unread ? `(${this.#unread}) ` : ""}${this.chat.room} – sidway chat`;
+  }
+
   #drawers() {
     for (const name of ["side", "panel"]) $(`#open-${name}`).addEventListener("click", () => this.#toggle(name));
     document.addEventListener("keydown", (e) => {
-      if (e.key !== "Escape") return;
+      if (e.key !== "Escape" || $("#zoom").open) return;
       for (const name of ["side", "panel"]) this.#close(name);
     });
-    $("main").addEventListener("pointerdown", () => {
-      if (matchMedia("(max-width: 860px)").matches) this.#close("side");
+    for (const over of ["#veil", "main"]) $(over).addEventListener("pointerdown", () => this.#closeDrawers());
+    $("#close-panel").addEventListener("click", () => {
+      this.#close("panel");
+      $("#open-panel").focus();
     });
-    if (matchMedia("(min-width: 1101px)").matches) this.#toggle("panel");
+    drawers.addEventListener("change", () => this.#closeDrawers());
+    if (!drawers.matches) this.#toggle("panel");
+  }
+
+  #closeDrawers() {
+    if (!matchMedia("(min-width: 1101px)").matches) this.#close("side");
+    if (drawers.matches) this.#close("panel");
+    this.#veil();
   }
 
   #toggle(name) {
     const open = $(`#${name}`).classList.toggle("open");
     $(`#open-${name}`).ariaExpanded = String(open);
-    if (!open) return;
-    const other = name === "side" ? "panel" : "side";
-    if (matchMedia("(max-width: 860px)").matches) this.#close(other);
+    if (open && name === "panel") this.panel.look();
+    if (open && drawers.matches) this.#close(name === "side" ? "panel" : "side");
+    this.#veil();
   }
 
   #close(name) {
     $(`#${name}`).classList.remove("open");
     $(`#open-${name}`).ariaExpanded = "false";
+    this.#veil();
+  }
+
+  #veil() {
+    $("#veil").hidden = !$("#side.open") && !(drawers.matches && $("#panel.open"));
   }
 
   #say(text) {
     this.panel.tell(text);
     $("#typing").textContent = text;
+    setTimeout(() => $("#typing").textContent === text && this.#showTypists(), saidLasts);
   }
 
   #showState() {
-    const { joined, socket } = this.chat;
-    $("#state").textContent = joined ? "connected" : socket.connected ? "joining…" : "reconnecting…";
-    $("#state").classList.toggle("away", !joined);
+    const { joined, socket, redis } = this.chat;
+    const well = redis ? "connected" : "connected, but Redis is down: messages wait";
+    $("#state").textContent = joined ? well : socket.connected ? "joining…" : "reconnecting…";
+    $("#state").classList.toggle("away", !joined || !redis);
+  }
+
+  /** toldOf tells who came and who left. */
+  #toldOf(members) {
+    const now = new Map(members.map((m) => [m.uid, m.name]));
+    if (!now.has(this.chat.uid)) return; // the room as it was before we came
+    const before = this.#here;
+    this.#here = now;
+    if (!before) return;
+    const came = [...now].filter(([uid]) => !before.has(uid) && !this.#leaving.has(uid)).map(([, name]) => name);
+    for (const uid of now.keys()) this.#leaving.delete(uid);
+    this.#came.push(...came);
+    if (came.length) this.#soon = clearTimeout(this.#soon) ?? setTimeout(() => this.messages.note(`${names(this.#came.splice(0))} came in`), together);
+    const left = [...before].filter(([uid]) => !now.has(uid));
+    if (!left.length) return;
+    const timer = setTimeout(() => {
+      const gone = left.filter(([uid]) => this.#leaving.get(uid) === timer);
+      for (const [uid] of gone) this.#leaving.delete(uid);
+      if (gone.length) this.messages.note(`${names(gone.map(([, name]) => name))} left`);
+    }, leaveAfter);
+    for (const [uid] of left) this.#leaving.set(uid, timer);
   }
 
   #showRooms() {
@@ -146,6 +207,7 @@ class Page {
     const here = rooms.find((r) => r.name === chat.room).members;
     $("#count").textContent = here.length === 1 ? "1 person here" : `${here.length} people here`;
     $("#people").replaceChildren(...here.map((m) => this.#person(m)));
+    this.#toldOf(here);
   }
 
   #room(room, fresh) {
@@ -170,7 +232,7 @@ class Page {
     face.style.background = colour(member.uid);
     face.ariaHidden = "true";
     const you = member.uid === this.chat.uid ? " (you)" : "";
-    li.append(face, element("span", "name", member.name + you), element("span", "node", `on ${member.node}`));
+    li.append(face, element("bdi", "name", member.name + you), element("span", "node", `on ${member.node}`));
     return li;
   }
 
@@ -191,6 +253,8 @@ class Page {
     $("#typing").textContent = names.length ? `${who} typing…` : "";
   }
 }
+
+const names = (list) => (list.length > 3 ? `${list.slice(0, 2).join(", ")} and ${list.length - 2} others` : list.join(" and "));
 
 function remember(name) {
   localStorage.setItem("name", name);

@@ -1,12 +1,41 @@
 // The conversation on the page: the room's log, what is on its way, and how far each message of ours has come.
 
-const palette = ["#b4532a", "#8a6d1b", "#4d7c2a", "#0f766e", "#1d6fa5", "#4f56c4", "#8b46b3", "#b03a6f"];
+import { show } from "./zoom.js";
 
-/** colour and initial make a member recognisable. */
+// Twelve hues in two shades, each dark enough for white letters.
+const palette = Array.from({ length: 24 }, (_, i) => `oklch(${i < 12 ? 50 : 40}% 0.13 ${(i % 12) * 30 + (i < 12 ? 0 : 15)})`);
+const taken = new Map(); // uid -> place in the palette
+
+/** colour and initial make a member recognisable. Two members have the same colour only when there are more than 24. */
 export function colour(uid) {
-  let sum = 0;
-  for (const c of uid) sum = (sum * 31 + c.codePointAt(0)) >>> 0;
-  return palette[sum % palette.length];
+  if (!taken.has(uid)) {
+    let place = 0;
+    for (const c of uid) place = (place * 31 + c.codePointAt(0)) >>> 0;
+    const used = new Set(taken.size < palette.length ? taken.values() : []);
+    while (used.has(place % palette.length)) place++;
+    taken.set(uid, place % palette.length);
+  }
+  return palette[taken.get(uid)];
+}
+
+/** straight takes out the characters that turn the direction of what follows; the page finds directions by itself. */
+const straight = (text) => text.replace(/\p{Bidi_Control}/gu, "");
+
+/** linked is a text in which addresses of the web can be pressed. */
+function linked(text) {
+  const body = element("div", "body");
+  body.dir = "auto";
+  for (const part of straight(text).split(/(https?:\/\/[^\s<>"']*[^\s<>"'.,:;!?)\]}])/i)) {
+    const url = /^https?:/i.test(part) && URL.canParse(part) ? part : "";
+    if (!url) {
+      body.append(part);
+      continue;
+    }
+    const a = element("a", "", part);
+    Object.assign(a, { href: url, target: "_blank", rel: "noopener noreferrer" });
+    body.append(a);
+  }
+  return body;
 }
 
 export function initial(name) {
@@ -44,11 +73,27 @@ export class Messages {
     chat.addEventListener("sent", (e) => this.#sent(e.entry));
     chat.addEventListener("refused", (e) => this.#refused(e.entry, e.why));
     chat.addEventListener("read", () => this.#states());
-    new ResizeObserver(() => this.#stuck && this.#toEnd()).observe(this.#scroll);
-    this.#scroll.addEventListener("scroll", () => (this.#stuck = this.#atEnd()));
+    // What grows later, as a picture does, and a window that shrinks do not take the end out of sight.
+    const sizes = new ResizeObserver(() => this.#stuck && this.#toEnd());
+    for (const part of [this.#scroll, this.#log, this.#pending]) sizes.observe(part);
+    this.#scroll.addEventListener("scroll", () => this.#scrolled());
   }
 
   #stuck = true;
+  #top = 0; // where the view was last
+
+  /** scrolled tells a person who looks back from content that has grown: only the former moves up. */
+  #scrolled() {
+    const { scrollTop } = this.#scroll;
+    if (this.#atEnd()) this.#stuck = true;
+    else if (scrollTop < this.#top - 1) this.#stuck = false;
+    this.#top = scrollTop;
+  }
+
+  /** note shows what is no message: who came and left. */
+  note(text) {
+    this.#log.append(element("li", "note", text));
+  }
 
   /** draw shows the room anew; in place keeps what is looked at where it is. */
   draw(inPlace = false) {
@@ -57,6 +102,7 @@ export class Messages {
     this.#pending.replaceChildren();
     this.#shown.clear();
     this.#waiting.clear();
+    this.#previous = null;
     const log = this.chat.log();
     this.#append(log.items);
     for (const entry of this.chat.outbox.entries) this.#onItsWay(entry);
@@ -110,11 +156,11 @@ export class Messages {
     face.style.background = colour(message.uid);
     face.ariaHidden = "true";
     const bubble = element("div", "bubble");
-    const who = element("span", "who", message.name);
-    who.style.color = `color-mix(in srgb, ${colour(message.uid)} 72%, var(--text))`;
+    const who = element("bdi", "who", straight(message.name));
+    who.style.color = `color-mix(in oklab, ${colour(message.uid)} 55%, var(--text))`;
     bubble.append(element("span", "hidden", mine ? "You: " : ""), who);
     if (message.image) bubble.append(this.#picture(message));
-    if (message.text) bubble.append(element("div", "body", message.text));
+    if (message.text) bubble.append(linked(message.text));
     bubble.append(this.#foot(message.at, mine ? "sent" : ""));
     li.append(face, bubble);
     return li;
@@ -133,10 +179,15 @@ export class Messages {
     img.alt = `Image from ${message.name}`;
     this.#source(message).then((url) => {
       if (url) img.src = url;
-      else img.replaceWith(element("div", "lost", "An image that is no longer kept"));
+      else img.parentElement.replaceWith(element("div", "lost", "An image that is no longer kept"));
     });
-    img.addEventListener("load", () => this.#stuck && this.#toEnd());
-    return img;
+    const button = element("button", "look");
+    button.type = "button";
+    button.append(img, element("span", "hidden", "Look at it large"));
+    button.addEventListener("click", () => {
+      if (img.src) show(img.src, img.alt);
+    });
+    return button;
   }
 
   #source({ key }) {
@@ -163,7 +214,7 @@ export class Messages {
         img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
         bubble.append(img);
       }
-      if (entry.text) bubble.append(element("div", "body", entry.text));
+      if (entry.text) bubble.append(linked(entry.text));
       bubble.append(this.#foot(entry.at, ""));
       li.append(bubble);
       this.#waiting.set(entry.key, li);
@@ -209,6 +260,7 @@ export class Messages {
 
   #toEnd() {
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#top = this.#scroll.scrollTop;
     this.#stuck = true;
     this.#newer.hidden = true;
   }

@@ -64,7 +64,7 @@ func TestEveryFileOfThePageIsThere(t *testing.T) {
 }
 
 func TestNothingComesFromElsewhere(t *testing.T) {
-	for _, path := range []string{"/", "/style.css", "/main.js", "/chat.js", "/messages.js", "/panel.js", "/compose.js", "/cluster.js"} {
+	for _, path := range []string{"/", "/style.css", "/main.js", "/chat.js", "/messages.js", "/panel.js", "/compose.js", "/cluster.js", "/menu.js", "/events.js", "/guests.js", "/verdict.js"} {
 		body, _ := io.ReadAll(get(t, path).Body)
 		for _, m := range regexp.MustCompile(`(?:https?:)?//[a-z0-9.]+\.[a-z]+[^"' ]*`).FindAll(body, -1) {
 			if string(m) != "http://www.w3.org/2000/svg" {

@@ -5,6 +5,7 @@ export const span = (ms) => (ms < 9_950 ? (ms < 1000 ? `${Math.round(ms)} ms` : 
 
 /** connection says what became of it. */
 function connection({ disconnects, away, longest }) {
+  if (disconnects && !away) return "Your connection is gone.";
   return disconnects ? `Your connection was gone for ${span(away)}.` : `Your connection was kept; the longest wait for an answer was ${span(longest)}.`;
 }
 
@@ -33,21 +34,30 @@ function move(move, watch) {
   return `The move failed (${move.outcome}). ${connection(watch)}`;
 }
 
-const others = "With cookies or ip_hash it would have ended with the node: such a balancer passes connections on and cannot give one to another node.";
+// What other ways to keep sessions on their nodes would have done, as far as that follows from how they work.
+const others = {
+  "kill-node": "With cookies or ip_hash it would have ended with the node: such a balancer passes connections on and cannot give one to another node.",
+  ended: "With cookies or ip_hash it is the same at best: the session was on its node alone.",
+  "drain-node": "With cookies or ip_hash a drained node keeps its sessions until they end, or cuts them.",
+  "restart-replica": "A balancer with its table in memory alone would have forgotten every session's node.",
+  "stop-redis": "Replicas went on with what they had seen; only messages had to wait.",
+};
 
-/** verdict puts it into words. fault is {what, name, event, held}; watch what was measured (see watch.js). */
+/** verdict puts it into words: what was measured, and how it would have been otherwise. fault is {what, name, event, held}; watch what was measured (see watch.js). */
 export function verdict({ what, name, event, held }, watch) {
   const { from, disconnects } = watch;
   const to = watch.chat.node;
   const at = to === from ? `You are on ${to} still.` : `You are on ${to} now.`;
+  const moved = to !== from;
   const said = {
     "move-session": () => move(event, watch),
-    "drain-node": () => (to === from ? `${name} is drained. ${at} ${connection(watch)}` : `${name} is drained: your session moved to ${to}. ${connection(watch)}`),
-    "kill-node": () => `${name} died. ${at} ${connection(watch)}${disconnects || to === from ? "" : ` ${others}`}`,
+    "drain-node": () => `${name} is drained${moved ? `: your session moved to ${to}.` : `. ${at}`} ${connection(watch)}`,
+    "kill-node": () => (watch.away ? `${name} died; you were back on ${to} after ${span(watch.away)}.` : `${name} died. ${at} ${connection(watch)}`),
     "restart-replica": () => `${name} restarted. ${connection(watch)} ${at}`,
     "stop-redis": () => `Redis was away for ${span(watch.seconds * 1000)} and is back. ${connection(watch)}`,
     cut: () => `${connection(watch)} ${at}`,
   }[what]();
   const late = held ? "" : " It is not over yet.";
-  return [said + late, messages(watch.messages(), !disconnects)].filter(Boolean).join(" ");
+  const otherwise = what === "kill-node" ? (disconnects ? others.ended : moved && others[what]) : others[what];
+  return [[said + late, messages(watch.messages(), !disconnects)].filter(Boolean).join(" "), (held && otherwise) || ""];
 }

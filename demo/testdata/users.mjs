@@ -10,6 +10,7 @@
 //   where            the node and the replica of each, and how often it was cut
 //   picture {user, size}  one sends an image of this many bytes
 //   look {user, key} one gets the image that came with a message
+//   heard            how many messages came to each by themselves
 //   report           what each said, what was shown as sent and as delivered, and the log that each has
 //   leave            all leave, and the process ends
 
@@ -95,6 +96,9 @@ const commands = {
   },
   async say({ user, text }) {
     users[user].say(text);
+  },
+  async heard() {
+    return { heard: users.map((u) => u.chat.heard.size) };
   },
   async report() {
     return { users: users.map((u) => u.report()) };
