@@ -103,3 +103,36 @@ func TestCachedRefresh(t *testing.T) {
 		}
 	})
 }
+
+// A session is bound anew whatever a look-up that began before has put here.
+func TestCachedRebind(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		s.store("sid", affinitytest.Example)
+		moved := affinitytest.Example
+		moved.Node, moved.Alias = "n2", "there"
+		s.set(func() { s.delay = 10 * time.Millisecond })
+		var work sync.WaitGroup
+		for i := range 40 {
+			work.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				_, _ = c.Refresh(t.Context(), "sid")
+			})
+		}
+		time.Sleep(15 * time.Millisecond)
+		if err := c.Rebind(t.Context(), "sid", moved); err != nil {
+			t.Error(err)
+		}
+		work.Wait()
+		if b, err := c.Refresh(t.Context(), "sid"); err != nil || b.Node != "n2" || b.Alias != "there" {
+			t.Errorf("%+v, %v", b, err)
+		}
+		s.set(func() { s.fault = errDown })
+		moved.Node = "n3"
+		if err := c.Rebind(t.Context(), "sid", moved); !errors.Is(err, affinity.ErrUnavailable) {
+			t.Error(err)
+		}
+		if b, known := c.Known("sid"); !known || b.Node != "n3" {
+			t.Errorf("known while the store is away: %+v", b)
+		}
+	})
+}
