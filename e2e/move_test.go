@@ -28,9 +28,8 @@ func moveNumber(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// moveModes divides sessions among the ways of a client, or among those that MOVE_MODES names.
-func moveModes(n int) map[string]int {
-	names := []string{"upgrade", "websocket", "polling"}
+// moveModes divides sessions among these ways of a client, or among those that MOVE_MODES names.
+func moveModes(n int, names ...string) map[string]int {
 	if text := os.Getenv("MOVE_MODES"); text != "" {
 		names = strings.Split(text, ",")
 	}
@@ -55,7 +54,7 @@ type moveSite struct {
 // messages a session receives twice as many.
 const movePeriod = 200
 
-func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSite {
+func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool, modes ...string) *moveSite {
 	t.Helper()
 	m := &moveSite{site: &site{redis: affinitytest.StartRedis(t)}, kinds: kinds}
 	for i, k := range kinds {
@@ -73,7 +72,7 @@ func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSi
 	}
 	m.front = startFront(t, listens...)
 	sessions := moveNumber(t, "MOVE_SESSIONS", 20)
-	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions), Rooms: max(2, sessions/10), Period: movePeriod}
+	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions, modes...), Rooms: max(2, sessions/10), Period: movePeriod}
 	m.begin(t)
 	return m
 }
@@ -183,7 +182,7 @@ func TestMove(t *testing.T) {
 		{"mixed", []kind{moveNode, moveGo, moveKept, moveGo}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), c.kinds, true)
+			m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), c.kinds, true, "upgrade", "websocket", "polling")
 			for i := range m.nodes {
 				m.restart(t, i, time.Minute)
 				m.received(t, 10)
@@ -201,7 +200,7 @@ func TestMove(t *testing.T) {
 // Two nodes are killed under load. All clients but one in a hundred stay connected, and their sessions are the same ones elsewhere: what is sent to
 // them arrives once and in order, and what they send arrives once at most. With MOVE_STALL 99 of 100 streams may stand still for no longer.
 func TestMoveCrash(t *testing.T) {
-	m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), []kind{moveKept, moveGo, moveKept, moveGo}, true)
+	m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), []kind{moveKept, moveGo, moveKept, moveGo}, true, "upgrade", "websocket") // those that poll end with their node
 	for i := range 2 {
 		old := m.nodes[i]
 		m.past = append(m.past, old.moveStats(t))
@@ -240,7 +239,7 @@ func TestMoveCrash(t *testing.T) {
 
 // Without moves the same restarts are seen: the judge of TestMove does not overlook what it is there for.
 func TestMoveIsSeenWithout(t *testing.T) {
-	m := startMoveSite(t, 1, four(moveNode), false)
+	m := startMoveSite(t, 1, four(moveNode), false, "upgrade", "websocket")
 	for i := range m.nodes {
 		m.restart(t, i, 0)
 	}

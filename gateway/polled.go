@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +72,7 @@ type polledMove struct {
 	given   []string
 	to      *cluster.Node
 	outcome string
+	err     error // why it was lost
 }
 
 // polls reports whether the request is a poll of a session that could be moved, as far as its cluster and its client are concerned.
@@ -207,6 +210,7 @@ func (c *clientConn) endMove(m *polledMove) {
 	c.d.endPolledMove(x, m.outcome)
 	switch m.outcome {
 	case moveLost:
+		x.g.log.Warn("a session that polls was lost on its way to another node", "cluster", x.route.Cluster.Name, "from", x.Node.Name, "to", m.to.Name, "error", m.err)
 		x.over(sid, "it was lost when it was moved")
 		c.await(func() { _ = x.route.Store.Unbind(context.Background(), sid) }, func() { c.deliver(x.Early) }, nil)
 		return
@@ -298,8 +302,9 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 	}
 	for range mostPolls {
 		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, nil), saysTime)
-		if err != nil {
-			return giveUp(moveLost) // its poll was cut, which ends the session
+		if err != nil { // its poll was cut, which ends the session
+			m.err = fmt.Errorf("the old node: poll: %w", err)
+			return giveUp(moveLost)
 		}
 		out = m.said(answer, out)
 		if engineio.HasClose(x.Query, answer) {
@@ -313,6 +318,7 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 		return giveUp(moveBusy)
 	}
 	if _, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, []byte(engineio.PacketClose)), barrierTime); err != nil || !s.Left() {
+		m.err = fmt.Errorf("the old node: close: %w", cmp.Or(err, errAnswer))
 		return giveUp(moveLost)
 	}
 	return m.rejoin(ctx, next, open, out)
@@ -326,13 +332,17 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 	if err := store.Await(ctx, pidsOf(s), m.kept, 0); err != nil {
 		offset = packet.Offset{}
 	}
-	if _, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, s.RejoinPolled(offset)), joinTime); err != nil {
+	lost := func(doing string, err error) (string, []byte) {
+		m.err = fmt.Errorf("the new node: %s: %w", doing, err)
 		return moveLost, out
+	}
+	if _, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, s.RejoinPolled(offset)), joinTime); err != nil {
+		return lost("connect", err)
 	}
 	for range mostPolls {
 		answer, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, nil), joinTime)
 		if err != nil {
-			return moveLost, out
+			return lost("poll", err)
 		}
 		rest := s.PassPolled(answer)
 		notes := map[string]string{}
@@ -343,17 +353,15 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 		done, refused, renewed := s.Joined()
 		switch {
 		case refused || engineio.HasClose(x.Query, answer):
-			return moveLost, out
+			return lost("poll", errUnwanted)
 		case !done:
 			continue
 		}
 		b := x.Binding
 		b.Node, b.Alias, b.Expires = to.Name, open.SID, time.Time{}
 		b.MaxPayload = open.MaxPayload
-		ctx := context.WithoutCancel(ctx)
-		_ = x.route.Store.Unbind(ctx, sid)
-		if err := x.route.Store.Bind(ctx, sid, b); err != nil && !errors.Is(err, affinity.ErrUnavailable) {
-			return moveLost, out
+		if err := x.route.rebind(context.WithoutCancel(ctx), sid, b); err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			return lost("bind", err)
 		}
 		x.route.Cluster.Sessions.Follow(sid, to)
 		out = packet.AppendPacket(out, []byte(engineio.PacketPing)) // the pings of two nodes may come too far apart
@@ -362,8 +370,11 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 		}
 		return moveDone, out
 	}
-	return moveLost, out
+	return lost("poll", errAnswer)
 }
+
+// errUnwanted says that a new node does not want a session.
+var errUnwanted = errors.New("it refuses the session")
 
 // claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
 func (m *polledMove) claim(ctx context.Context, store *recovery.Store, sid string) (owed []string, outcome string) {

@@ -40,6 +40,7 @@ type route struct {
 	*tally
 	known   func(sid string) (affinity.Binding, bool)                       // by the store without asking anybody
 	refresh func(ctx context.Context, sid string) (affinity.Binding, error) // of a session that may have been bound anew
+	rebind  func(ctx context.Context, sid string, b affinity.Binding) error
 }
 
 // tally is what is counted and found out of one cluster's requests. It outlives a change of the topology.
@@ -79,6 +80,7 @@ type glancer interface {
 // refresher is a Store that knows bindings which another replica may have changed.
 type refresher interface {
 	Refresh(ctx context.Context, sid string) (affinity.Binding, error)
+	Rebind(ctx context.Context, sid string, b affinity.Binding) error
 }
 
 var _ interface {
@@ -94,9 +96,13 @@ func newRoute(r Route, t *tally) *route {
 	}
 	made := &route{Route: &r, tally: t, known: known}
 	if s, ok := r.Store.(refresher); ok {
-		made.refresh = s.Refresh
+		made.refresh, made.rebind = s.Refresh, s.Rebind
 	} else if r.Store != nil {
 		made.refresh = r.Store.Lookup
+		made.rebind = func(ctx context.Context, sid string, b affinity.Binding) error {
+			_ = r.Store.Unbind(ctx, sid) // Bind tells whether that was of use
+			return r.Store.Bind(ctx, sid, b)
+		}
 	}
 	return made
 }
