@@ -110,7 +110,7 @@ func (c *clientConn) tunnel() {
 func (x *exchange) sessionEnd(sid string, h *home) func(fromClient int64) {
 	c, upgrade, reserved, ttl := x.route.Cluster, x.Kind == request.Upgrade, x.Reserved, x.Binding.TTL()
 	if upgrade {
-		c.Sessions.Upgraded(sid, x.Node, x.Binding.Expires)
+		c.Sessions.Upgraded(sid, x.Node, x.Binding.Expires, ttl-x.Binding.Silence())
 	}
 	if reserved {
 		h.began = c.Sessions.Connected(x.Node)
