@@ -146,7 +146,7 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 			f.ended()
 		}
 		h.node.Release()
-		watch(r.Cause)
+		watch(r)
 		trail(r)
 		if log != nil {
 			log(r)
