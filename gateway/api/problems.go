@@ -160,7 +160,7 @@ func (s *Status) headline() string {
 	}
 	well := fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
 	if drained > 0 {
-		well += fmt.Sprintf(", %s of them drained", notice.Thousands(drained))
+		well += fmt.Sprintf(", %s of them draining", notice.Thousands(drained))
 	}
 	return well
 }

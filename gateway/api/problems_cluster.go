@@ -153,8 +153,12 @@ func (c *Cluster) allPoll() (n int) {
 	return n
 }
 
-// told reports whether a fault is the cause that is told of sessions that poll.
+// told reports whether a fault is the cause that is told of sessions that poll, or comes of another one: where requests of a session come to a
+// replica without its node, the node waits for them in vain.
 func (s *Status) told(v Fault) bool {
+	if v.Reason == "node_timeout" && s.has(v.Cluster, "node_list") {
+		return true
+	}
 	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
 		return c.Name == v.Cluster && (c.Old.Stuck() || c.allPoll() > 0) && !s.has(c.Name, "mute_websockets")
 	})
@@ -189,7 +193,7 @@ func (f *findings) ofUnknown(c *Cluster) {
 	case found >= fewestFound:
 		f.add(p, "In the last minute %s of %s were of sessions that Redis does not know and whose nodes were found by asking all, and %s of sessions that nobody knows: %s", count(int(found), "request"), c.Name, notice.Thousands(int(unknown)), ask)
 	case unknown >= fewestForeign && 2*unknown >= c.Recent.Made:
-		f.add(p, "In the last minute %s of %s were of sessions that neither Redis nor a node knows, beside %s made: %s", count(int(unknown), "request"), c.Name, count(int(c.Recent.Made), "session"), ask)
+		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows, beside %s made: %s", count(int(unknown), "request"), c.Name, count(int(c.Recent.Made), "session"), ask)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestProblems(t *testing.T) {
 		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat is being drained without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", ""},
 		"drain ahead":     {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
 		"drain goes on":   {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
-		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat is being drained for 1 min without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", "All is well: 2,400 sessions on 2 nodes, 1 of them drained"},
+		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat is being drained for 1 min without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
 		"drain of some": {func(s *api.Status) {
 			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)
 			s.Clusters[0].Moves = map[string]uint64{"moved": 3, "lost": 0}
@@ -118,11 +118,12 @@ func TestProblems(t *testing.T) {
 		"causes lead": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{
-				{Cluster: "chat", Reason: "node_timeout", Subject: "n1", Text: "a node ends them", Last: noon},
+				{Cluster: "chat", Reason: "proxy_timeout", Subject: "n1", Text: "a proxy ends them", Last: noon},
+				{Cluster: "chat", Reason: "node_timeout", Subject: "n3", Text: "a node ends them", Last: noon}, // since it waits for what comes to r2
 				{Cluster: "chat", Reason: "node_cuts", Subject: "n2", Text: "it cuts", Last: noon.Add(-time.Second)},
 				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
 			}
-		}, true, "warn They differ (chat): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A node ends them (n1 of chat)", ""},
+		}, true, "warn They differ (chat): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
@@ -136,7 +137,7 @@ func TestProblems(t *testing.T) {
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
-		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither Redis nor a node knows, beside 40 sessions made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
+		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows, beside 40 sessions made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
 		"few unknown": {answered("sid_unknown", 65, 200), true, "", ""},
 		"found": {func(s *api.Status) {
 			answered("sid_unknown", 3, 40)(s)
