@@ -56,7 +56,9 @@ func TestReplicasThatDifferAreTold(t *testing.T) {
 			second := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
 			compared(2, 1)
 			c.says = strings.NewReplacer("SELF", second.Name(), "OTHER", first.Name()).Replace(c.says)
-			told := func() bool { return strings.Contains(log.String(), otherNodes) || strings.Contains(log.String(), otherPrefix) }
+			told := func() bool {
+				return strings.Contains(log.String(), otherNodes) || strings.Contains(log.String(), otherPrefix)
+			}
 			if told() {
 				t.Errorf("one look is enough to say\n%s", log.String())
 			}
