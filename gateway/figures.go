@@ -14,7 +14,6 @@ type Figures struct {
 	Handshakes Made // direct connects too
 	Upgrades   Made
 	Mute       uint64            // WebSockets that ended without a byte from their client
-	Found      uint64            // requests whose session was found by asking the nodes
 	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
@@ -65,11 +64,6 @@ func (g *Gateway) Figures() map[string]*Figures {
 	each(g.metrics.moves, func(labels map[string]string, n uint64) {
 		if f := all[labels["cluster"]]; f != nil {
 			f.Moves[labels["outcome"]] += n
-		}
-	})
-	each(g.metrics.searches, func(labels map[string]string, n uint64) {
-		if f := all[labels["cluster"]]; f != nil && labels["outcome"] == searchFound {
-			f.Found += n
 		}
 	})
 	none := all[""].Responses

@@ -60,8 +60,6 @@ const (
 	nearLimit = 0.9
 	// fewestForeign is how many must be refused in a minute before that may be the fault of what is set up and not of who comes.
 	fewestForeign = 10
-	// fewestFound is how many requests must be of sessions that Redis does not know: one may come before its binding is written.
-	fewestFound = 3
 	// fewestErrors is how many requests a node must fail between two statuses.
 	fewestErrors = 5
 	// stormRate is how many sessions must begin within a second before that may be a storm, and stormShare which share of all, one in so

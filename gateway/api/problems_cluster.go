@@ -187,13 +187,8 @@ func (f *findings) ofUnknown(c *Cluster) {
 	if s.Store.Kind != "redis" || !s.Store.Up || c.Storm != nil || s.has(c.Name, explained...) {
 		return
 	}
-	const ask = "does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each"
-	found, unknown := c.Recent.Found, c.Recent.Responses["sid_unknown"]
-	switch {
-	case found >= fewestFound:
-		f.add(p, "In the last minute %s of %s were of sessions that Redis does not know and whose nodes were found by asking all, and %s of sessions that nobody knows: %s", count(int(found), "request"), c.Name, notice.Thousands(int(unknown)), ask)
-	case unknown >= fewestForeign && 2*unknown >= c.Recent.Made:
-		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows, beside %s made: %s", count(int(unknown), "request"), c.Name, count(int(c.Recent.Made), "session"), ask)
+	if n := c.Recent.Responses["sid_unknown"]; n >= fewestForeign && 2*n >= c.Recent.Made {
+		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows, beside %s made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", count(int(n), "request"), c.Name, count(int(c.Recent.Made), "session"))
 	}
 }
 

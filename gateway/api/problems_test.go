@@ -139,10 +139,6 @@ func TestProblems(t *testing.T) {
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
 		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows, beside 40 sessions made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
 		"few unknown": {answered("sid_unknown", 65, 200), true, "", ""},
-		"found": {func(s *api.Status) {
-			answered("sid_unknown", 3, 40)(s)
-			s.Clusters[0].Recent.Found = 12
-		}, true, "warn In the last minute 12 requests of chat were of sessions that Redis does not know and whose nodes were found by asking all, and 3 of sessions that nobody knows: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
 		"unknown for a reason": {func(s *api.Status) {
 			answered("sid_unknown", 300, 0)(s)
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "balanced_node", Subject: "n1", Text: "several", Last: noon}}

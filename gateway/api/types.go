@@ -96,7 +96,6 @@ type Recent struct {
 	Made      uint64            `json:"made" doc:"handshakes and direct connects that came to a session"`
 	Ended     uint64            `json:"ended" doc:"sessions whose end was seen"`
 	Ends      map[string]uint64 `json:"ends,omitempty" doc:"WebSockets that ended, by cause"`
-	Found     uint64            `json:"found" doc:"requests whose session Redis did not know, or could not be asked for, and whose node was found by asking the nodes"`
 	Nodes     map[string]Grew   `json:"nodes,omitempty" doc:"by name; left out: nothing of either"`
 	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
 }

@@ -49,7 +49,7 @@ func (r *recent) of(name string, at time.Time, now *gateway.Figures, ended uint6
 		}
 	}
 	r.mu.Unlock()
-	of.Made, of.Ended, of.Found = api.Grown(now.Handshakes.Made, before.Handshakes.Made), api.Grown(ended, endedBefore), api.Grown(now.Found, before.Found)
+	of.Made, of.Ended = api.Grown(now.Handshakes.Made, before.Handshakes.Made), api.Grown(ended, endedBefore)
 	grown(of.Responses, now.Responses, before.Responses)
 	grown(of.Ends, now.Ends, before.Ends)
 	for name, n := range now.Nodes {
