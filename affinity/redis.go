@@ -233,24 +233,43 @@ func (r *Redis) failure(ctx context.Context, what string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	}
+	return &OpError{what, r.cause(err)}
+}
+
+// OpError is a failure of an operation.
+type OpError struct {
+	Op  string // as bind or look up
+	Err error  // a sentence for people: what is wrong, and what to mend where that is known
+}
+
+// Error returns both.
+func (e *OpError) Error() string { return "affinity: " + e.Op + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *OpError) Unwrap() error { return e.Err }
+
+// cause says why Redis cannot be used.
+func (r *Redis) cause(err error) error {
+	switch {
 	case errors.Is(err, ErrUnavailable):
-		return fmt.Errorf("affinity: %s: %w", what, err)
+		return err
 	case errors.Is(err, redis.ErrPoolTimeout):
-		return fmt.Errorf("affinity: %s: %w", what, ErrBusy)
+		return ErrBusy
 	case refusesWrites(err):
-		return fmt.Errorf("affinity: %s: %w: %v", what, ErrReadOnly, err)
+		return fmt.Errorf("%w: %v", ErrReadOnly, err)
 	}
 	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() {
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" { // which says where to
-			return fmt.Errorf("affinity: %s: %w: %v", what, ErrLate, err)
+			return fmt.Errorf("%w: %v", ErrLate, err)
 		}
-		return fmt.Errorf("affinity: %s: %w", what, ErrLate)
+		return ErrLate
 	}
 	if mend := remedy(err); mend != "" {
 		r.trust.granted.Store(false)
-		return fmt.Errorf("affinity: %s: %w: %v; %s", what, ErrDenied, err, mend)
+		return fmt.Errorf("%w: %s; %s", ErrDenied, strings.TrimSuffix(err.Error(), "."), mend)
 	}
-	return fmt.Errorf("affinity: %s: %w: %v", what, ErrUnavailable, err)
+	return fmt.Errorf("%w: %v", ErrUnavailable, err)
 }
 
 // wrongType reports whether err is Redis's answer about a key that holds no string: about that key and nothing else.
@@ -269,7 +288,7 @@ func refusesWrites(err error) bool {
 // remedies are what to do about the answers by which Redis refuses a client, whatever that asks for.
 var remedies = [...]struct{ prefix, mend string }{
 	{"NOAUTH", "it asks for a password: write the user and the password in its URL, as redis://user:password@host"},
-	{"WRONGPASS", "mend the user or the password in its URL, or let the user log in"},
+	{"WRONGPASS", "mend the user or the password in its URL, or switch the user on in Redis"},
 	{"AUTH", "it has no password for this user: take the password out of its URL, or set it in Redis"},
 	{"invalid password", "mend the password in its URL"},
 	{"NOPERM", "let the user have GET SET DEL PTTL INCRBY PEXPIRE INFO, in a Cluster CLUSTER SLOTS too, for the keys that begin with the prefix"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
@@ -90,8 +91,40 @@ func (c *clientConn) left() {
 	}
 }
 
+const (
+	// muteAge is how long a WebSocket is open before it means something that nothing has come from its client: it has the first word.
+	muteAge = 2 * time.Second
+	// fewestMute is how many must end so within memoryWindow, most of all, before that is told.
+	fewestMute = 5
+)
+
+// mutes finds out whether most WebSockets end without a byte from their clients.
+type mutes struct {
+	total atomic.Uint64 // that ended so
+
+	mu        sync.Mutex
+	began     time.Time
+	mute, all int
+}
+
+// ended notes an end, and reports whether most within memoryWindow had nothing from their clients.
+func (m *mutes) ended(now time.Time, mute bool) (most bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.began) > memoryWindow {
+		m.began, m.mute, m.all = now, 0, 0
+	}
+	m.all++
+	if !mute {
+		return false
+	}
+	m.mute++
+	m.total.Add(1)
+	return m.mute >= fewestMute && 2*m.mute > m.all
+}
+
 // tunnelWatch returns what looks at the age of the request's tunnel when it ends, and counts it.
-func (x *exchange) tunnelWatch(h *home) func(tunnel.Cause) {
+func (x *exchange) tunnelWatch(h *home) func(tunnel.Result) {
 	g, route, node, began, b := x.g, x.route, x.Node.Name, time.Now(), affinity.Binding{}
 	switch {
 	case x.Kind == request.Upgrade:
@@ -99,14 +132,19 @@ func (x *exchange) tunnelWatch(h *home) func(tunnel.Cause) {
 	case x.Kind == request.DirectConnect && x.Open.SID != "":
 		b = x.NewBinding(x.Open)
 	}
-	return func(c tunnel.Cause) {
+	return func(r tunnel.Result) {
 		now := time.Now()
-		route.metrics.tunnelEnded(c, now.Sub(began))
-		if b.PingInterval == 0 {
+		age, bySide := now.Sub(began), r.Cause == tunnel.ClientClosed || r.Cause == tunnel.NodeClosed || r.Cause == tunnel.ClientIdle
+		route.metrics.tunnelEnded(r.Cause, age)
+		mute := bySide && r.FromClient == 0
+		if bySide && age >= muteAge && route.mutes.ended(now, mute) {
+			g.tellMute(route.Cluster.Name)
+		}
+		if b.PingInterval == 0 || mute { // nobody waited for it
 			return
 		}
-		e, most := ending{now.Sub(began), node}, b.PingInterval+b.PingTimeout
-		switch c {
+		e, most := ending{age, node}, b.PingInterval+b.PingTimeout
+		switch r.Cause {
 		case tunnel.ClientClosed:
 			if after, _ := route.sockets.ended(now, e, most); after > 0 {
 				g.tellCutoff(route.Cluster.Name, "WebSockets", after, b)
@@ -120,6 +158,11 @@ func (x *exchange) tunnelWatch(h *home) func(tunnel.Cause) {
 			}
 		}
 	}
+}
+
+// tellMute tells of WebSockets that carry nothing.
+func (g *Gateway) tellMute(cluster string) {
+	g.tellFault(cluster, faultMute, "", "WebSockets open and nothing comes from their clients: something in front of sidway lets the 101 through and swallows the frames, as a proxy, a firewall or a CDN that does not know WebSockets. Clients stay on polling, or come back again and again")
 }
 
 // tellCutoff tells of what ends from the client's side after a fixed time.

@@ -64,6 +64,7 @@ func TestProxiesThatCutWhatWaits(t *testing.T) {
 		"WebSockets": func(c *rawClient) {
 			c.websocket(directTarget)
 			c.message()
+			c.send(masked("40"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +75,8 @@ func TestProxiesThatCutWhatWaits(t *testing.T) {
 					return
 				}
 				engine(aSID)(c, r)
-				c.node.work.Go(func() { silent(c, r); c.cut() })
+				silent(c, r)
+				c.cut()
 			})
 			s, log := warned(t, withNodes(n))
 			s.bind(aSID, n)
@@ -105,7 +107,8 @@ func TestNodesThatCutWebSockets(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
 		engine(aSID)(c, r)
-		c.node.work.Go(func() { time.Sleep(1200 * time.Millisecond); c.cut() })
+		time.Sleep(1200 * time.Millisecond)
+		c.cut()
 	})
 	s, log := warned(t, withNodes(n))
 	var readers sync.WaitGroup
@@ -115,6 +118,7 @@ func TestNodesThatCutWebSockets(t *testing.T) {
 		c := dial(t, s.addr)
 		c.websocket(directTarget)
 		c.message()
+		c.send(masked("40"))
 		readers.Go(func() { _, _ = c.Read(make([]byte, 1)); c.Close() })
 		time.Sleep(600 * time.Millisecond) // before the next
 	}
@@ -123,5 +127,48 @@ func TestNodesThatCutWebSockets(t *testing.T) {
 	}
 	if n := s.metric("sidway_setup_faults_total", "c1", "node_timeout"); n == 0 {
 		t.Error("no fault is counted")
+	}
+}
+
+// TestWebSocketsThatCarryNothing has clients whose frames do not come through, though the 101 does.
+func TestWebSocketsThatCarryNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says  string
+		count float64
+	}{"nothing comes": {"", 2}, "they speak": {masked("40"), 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				engine(aSID)(c, r)
+				silent(c, r)
+				c.cut()
+			})
+			s, log := warned(t, withNodes(n))
+			var clients sync.WaitGroup
+			for range 6 {
+				time.Sleep(600 * time.Millisecond) // as a timeout would have them end
+				clients.Go(func() {
+					client := dial(t, s.addr)
+					client.websocket(directTarget)
+					client.message()
+					client.send(c.says)
+					time.Sleep(2200 * time.Millisecond)
+					client.Close()
+				})
+			}
+			clients.Wait()
+			eventually(t, "they have ended", func() bool { return s.metric("sidway_tunnels") == 0 })
+			if got := s.metric("sidway_setup_faults_total", "c1", "mute_websockets"); got != c.count {
+				t.Errorf("counted %v, want %v", got, c.count)
+			}
+			const words = "WebSockets open and nothing comes from their clients: something in front of sidway lets the 101 through and swallows the frames"
+			if told, timeout := strings.Contains(log.String(), words), strings.Contains(log.String(), "after about"); told != (c.count > 0) || told && timeout {
+				t.Errorf("told of\n%s", log.String())
+			}
+			if f := s.Figures()["c1"]; f.Mute != uint64(3*c.count) {
+				t.Errorf("%+v", f)
+			}
+		})
 	}
 }

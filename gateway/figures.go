@@ -13,6 +13,7 @@ import (
 type Figures struct {
 	Handshakes Made // direct connects too
 	Upgrades   Made
+	Mute       uint64            // WebSockets that ended without a byte from their client
 	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
@@ -106,7 +107,7 @@ func (g *Gateway) Turnovers() map[string]Turnover {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: t.begun(), Upgrades: made(&m.upgrades), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Mute: t.mutes.total.Load(), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
 		Ends: map[string]uint64{}, Moves: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {

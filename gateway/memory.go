@@ -122,6 +122,7 @@ func (m *memory) serves() bool {
 type spate struct {
 	mu     sync.Mutex
 	began  time.Time
+	last   time.Time
 	count  int64
 	before int64 // of what it is a part, what came earlier
 }
@@ -135,5 +136,13 @@ func (s *spate) more(now time.Time, all int64) (count, of int64) {
 		s.began, s.count, s.before = now, 0, all-1
 	}
 	s.count++
+	s.last = now
 	return s.count, all - s.before
+}
+
+// lasts is how long it has been between the first and the last of those that more counts.
+func (s *spate) lasts() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.Sub(s.began)
 }

@@ -60,6 +60,7 @@ type tally struct {
 	polls       cutoff
 	sockets     cutoff
 	nodeSockets cutoff // that nodes close
+	mutes       mutes
 
 	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile

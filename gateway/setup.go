@@ -35,6 +35,7 @@ const (
 	faultRefuses     = "node_refuses"
 	faultTimeout     = "proxy_timeout"
 	faultNodeTimeout = "node_timeout"
+	faultMute        = "mute_websockets"
 	faultUnused      = "unused_sessions"
 	faultStranger    = "one_stranger"
 	faultSlow        = "slow_node"
@@ -217,12 +218,14 @@ const (
 	// fewestLate how often within a minute it takes longer before that is told, and lateShare the share of all, one in so many.
 	fewestLate = 5
 	lateShare  = 4
+	// lateTime is how long that goes on: a machine that stood still for a moment is not slow.
+	lateTime = 5 * time.Second
 )
 
 // tellLate tells of a node that takes long to answer POSTs of its sessions.
 func (x *exchange) tellLate(m *memory) {
-	if n, of := m.late.more(time.Now(), m.answers(request.Post)); n >= fewestLate && lateShare*n >= of {
-		x.tellFault(faultSlow, x.Node.Name, "a node takes more than a second to answer POSTs of its sessions: is it busy, or short of CPU?",
+	if n, of := m.late.more(time.Now(), m.answers(request.Post)); n >= fewestLate && lateShare*n >= of && m.late.lasts() >= lateTime {
+		x.tellFault(faultSlow, x.Node.Name, "a node takes more than a second to answer POSTs of its sessions: is it busy, or short of CPU, or is the way to it slow?",
 			"node", x.Node.Name, "address", x.Node.Address, "n", n, "of", of)
 	}
 }

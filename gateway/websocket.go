@@ -110,7 +110,7 @@ func (c *clientConn) tunnel() {
 func (x *exchange) sessionEnd(sid string, h *home) func(fromClient int64) {
 	c, upgrade, reserved, ttl := x.route.Cluster, x.Kind == request.Upgrade, x.Reserved, x.Binding.TTL()
 	if upgrade {
-		c.Sessions.Upgraded(sid, x.Node, x.Binding.Expires)
+		c.Sessions.Upgraded(sid, x.Node, x.Binding.Expires, ttl-x.Binding.Silence())
 	}
 	if reserved {
 		h.began = c.Sessions.Connected(x.Node)
@@ -146,7 +146,7 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 			f.ended()
 		}
 		h.node.Release()
-		watch(r.Cause)
+		watch(r)
 		trail(r)
 		if log != nil {
 			log(r)

@@ -92,6 +92,14 @@ func (r rates) of(total func(*api.Cluster) uint64) string {
 	return fmt.Sprintf("%.1f", float64(now-min(now, before))/r.seconds)
 }
 
+// span says over how long rates are, where that is not the last second.
+func (r rates) span() string {
+	if r.before == nil || r.seconds < 5 {
+		return ""
+	}
+	return fmt.Sprintf(" (of the last %.0f s)", r.seconds)
+}
+
 // ofNode does so for a total of a node.
 func (r rates) ofNode(name string, total func(api.Node) uint64) string {
 	return r.of(func(c *api.Cluster) uint64 {
@@ -111,9 +119,12 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 	facts := []string{
 		fmt.Sprintf("%s sessions: %s by WebSocket, %s poll", notice.Thousands(sessions), notice.Thousands(sessions-polling), notice.Thousands(polling)),
 		r.of(func(c *api.Cluster) uint64 { return c.Handshakes.Made }) + " new/s",
-		r.of(func(c *api.Cluster) uint64 { return c.Ended }) + " ended/s",
-		"upgrades made " + share(int(c.Upgrades.Made), int(c.Upgrades.Made+c.Upgrades.Refused)),
+		r.of(func(c *api.Cluster) uint64 { return c.Ended }) + " ended/s" + r.span(),
+		"upgrades accepted by nodes " + share(int(c.Upgrades.Made), int(c.Upgrades.Made+c.Upgrades.Refused)),
 		"older than 30 s and polling " + share(c.Old.Polling, c.Old.All),
+	}
+	if c.Mute > 0 {
+		facts = append(facts, notice.Thousands(int(c.Mute))+" WebSockets carried nothing")
 	}
 	if c.Waiting > 0 {
 		facts = append(facts, notice.Thousands(int(c.Waiting))+" wait for their turn")

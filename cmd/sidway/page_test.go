@@ -47,7 +47,7 @@ func TestPage(t *testing.T) {
 gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bindings in redis (down)
 
 chat  /socket.io/, least_sessions
-  1,500 sessions: 1,350 by WebSocket, 150 poll; 25.0 new/s; 5.0 ended/s; upgrades made 97%; older than 30 s and polling 15%; 7 wait for their turn
+  1,500 sessions: 1,350 by WebSocket, 150 poll; 25.0 new/s; 5.0 ended/s; upgrades accepted by nodes 97%; older than 30 s and polling 15%; 7 wait for their turn
   WebSockets ended: node_closed 10.0/s
   sessions moved to other nodes, in all: busy 2, moved 1,200
   NODE  STATE               WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
@@ -65,6 +65,18 @@ chat  /socket.io/, least_sessions
 `
 	if got := (page{}).of(&before, now); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	now.Clusters[0].Mute = 7
+	now.Clusters[0].Recent = api.Recent{Seconds: 65, Made: 130, Ended: 13, Ends: map[string]uint64{"node_closed": 26}, Nodes: map[string]api.Grew{"n1": {Handshakes: 130}, "n2": {Errors: 13}}}
+	minute := (page{}).of(minuteBefore(now), now)
+	for _, words := range []string{"; 2.0 new/s; 0.2 ended/s (of the last 65 s); upgrades", "; 7 WebSockets carried nothing;", "  WebSockets ended: node_closed 0.4/s\n", "120    1.4       0.0  2 ms\n", "  0    0.0       0.2  refused\n"} {
+		if !strings.Contains(minute, words) {
+			t.Errorf("with what the replica knows of the last minute no %q in\n%s", words, minute)
+		}
+	}
+	now.Clusters[0].Recent, now.Clusters[0].Mute = api.Recent{}, 0
+	if minuteBefore(now) != nil {
+		t.Error("a replica that knows nothing of a minute ago is believed")
 	}
 	alone := (page{}).of(nil, now)
 	if !strings.Contains(alone, "; - new/s; - ended/s;") || strings.Contains(alone, "WebSockets ended") {

@@ -49,12 +49,39 @@ func (c command) status(ctx context.Context, args []string) error {
 	var before *api.Status
 	return r.statuses(ctx, func(now *api.Status) bool {
 		if before == nil {
-			before = now // with the next one there are rates
+			before = now // with the next one it is known what grows
 			return true
 		}
-		_, _ = io.WriteString(c.stdout, page{color: c.colors()}.of(before, now))
+		_, _ = io.WriteString(c.stdout, page{color: c.colors()}.of(minuteBefore(now), now))
 		return false
 	})
+}
+
+// minuteBefore returns as much of the status of a minute before as rates are made of, as far as the replica knows it, nil where it knows nothing.
+func minuteBefore(now *api.Status) *api.Status {
+	before := &api.Status{}
+	less := func(totals, grown map[string]uint64) map[string]uint64 {
+		was := map[string]uint64{}
+		for name, n := range totals {
+			was[name] = n - min(n, grown[name])
+		}
+		return was
+	}
+	for _, c := range now.Clusters {
+		of := c.Recent
+		if of.Seconds < 1 { // it has just begun, or is of an older version
+			return nil
+		}
+		before.At = now.At.Add(-time.Duration(of.Seconds * float64(time.Second)))
+		was := api.Cluster{Name: c.Name, Ended: c.Ended - min(c.Ended, of.Ended), Ends: less(c.Ends, of.Ends)}
+		was.Handshakes.Made = c.Handshakes.Made - min(c.Handshakes.Made, of.Made)
+		for _, n := range c.Nodes {
+			g := of.Nodes[n.Name]
+			was.Nodes = append(was.Nodes, api.Node{Name: n.Name, Handshakes: n.Handshakes - min(n.Handshakes, g.Handshakes), Errors: n.Errors - min(n.Errors, g.Errors)})
+		}
+		before.Clusters = append(before.Clusters, was)
+	}
+	return before
 }
 
 // watchStatus shows each status in place of the one before, until ctx is done.

@@ -17,6 +17,8 @@ type Problem struct {
 	Node    string `json:"node,omitempty"`
 	Replica string `json:"replica,omitempty"`
 	Text    string `json:"text" doc:"a sentence"`
+
+	order int // among those of its level: what explains others comes first
 }
 
 // The levels of a Problem, the gravest first.
@@ -27,6 +29,19 @@ const (
 )
 
 var levels = []string{bad, warn, info}
+
+// The orders of a Problem.
+const (
+	cause = iota - 1
+	plain
+	effect // may come of others
+)
+
+// orders are those of faults that are not plain.
+var orders = map[string]int{
+	"node_list": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "loop": cause,
+	"proxy_timeout": effect, "node_timeout": effect, "slow_node": effect, "unused_sessions": effect, "store": effect, "one_stranger": effect, "moves_fail": effect,
+}
 
 const (
 	// faultFresh is how long after it was last seen a fault is a problem.
@@ -102,13 +117,16 @@ func (s *Status) judge(before *Status) {
 	for i := range s.Clusters {
 		f.ofCluster(&s.Clusters[i])
 	}
-	for _, v := range s.Faults {
-		if s.At.Sub(v.Last) < faultFresh && !s.told(v) {
+	byName := slices.SortedStableFunc(slices.Values(s.Faults), func(a, b Fault) int { // whichever came last
+		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Subject, b.Subject))
+	})
+	for _, v := range byName {
+		if s.fresh(v) && !s.told(v) {
 			f.ofFault(v)
 		}
 	}
 	slices.SortStableFunc(f.all, func(a, b Problem) int {
-		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
+		return cmp.Or(cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)), cmp.Compare(a.order, b.order))
 	})
 	s.Problems = f.all
 	s.Headline = s.headline()
@@ -128,14 +146,21 @@ func (s *Status) headline() string {
 	case serious > 1:
 		return fmt.Sprintf("%s; and %d more", strings.TrimRight(s.Problems[0].Text, "."), serious-1)
 	}
-	nodes, sessions := 0, 0
+	nodes, sessions, drained := 0, 0, 0
 	for _, c := range s.Clusters {
 		nodes += len(c.Nodes)
 		for _, n := range c.Nodes {
 			sessions += n.Total
+			if n.Draining {
+				drained++
+			}
 		}
 	}
-	return fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
+	well := fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
+	if drained > 0 {
+		well += fmt.Sprintf(", %s of them draining", notice.Thousands(drained))
+	}
+	return well
 }
 
 func (f *findings) add(p Problem, format string, args ...any) {
@@ -146,7 +171,11 @@ func (f *findings) add(p Problem, format string, args ...any) {
 func (f *findings) ofReplicas() {
 	s := f.now
 	if !s.Store.Up {
-		f.add(Problem{Level: bad}, "Redis cannot be used: %s", s.Store.Error)
+		why := s.Store.Error
+		if !strings.HasPrefix(why, "Redis ") { // it is no sentence about Redis
+			why = "Redis cannot be used: " + why
+		}
+		f.add(Problem{Level: bad, order: cause}, "%s", why)
 	}
 	if s.Replica.ReloadError != "" {
 		f.add(Problem{Level: warn}, "The settings that were read last are bad, and those before them in force: %s", s.Replica.ReloadError)
@@ -173,20 +202,28 @@ func (f *findings) ofReplicas() {
 			p.Level = warn
 			why := r.Unready
 			if r.Self && !s.Store.Up { // which is told
-				why = "it has not used Redis yet, or not for affinity.unready_after"
+				why = "it cannot use Redis"
 			}
 			f.add(p, "Replica %s is alive but not ready, so balancers that ask /readyz send it no clients: %s", r.Name, why)
 		case r.Limit > 0 && r.Connections >= r.Limit:
 			p.Level = bad
-			f.add(p, "Replica %s has %s connections, and limits.connections or its descriptors (ulimit -n) allow %s", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
+			f.add(p, "Replica %s is full: new clients are turned away from %s connections on, and it has %s; %s", r.Name, notice.Thousands(int(r.Limit)), notice.Thousands(int(r.Connections)), r.limitWords())
 		case r.Limit > 0 && float64(r.Connections) >= nearLimit*float64(r.Limit):
 			p.Level = warn
-			f.add(p, "Replica %s has %s of %s connections that limits.connections or its descriptors (ulimit -n) allow", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)))
+			f.add(p, "Replica %s is nearly full: it has %s connections, and new clients are turned away from %s on; %s", r.Name, notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)), r.limitWords())
 		}
 	}
 	if len(versions) > 1 {
 		f.add(Problem{Level: info}, "Replicas have %d different versions", len(versions))
 	}
+}
+
+// limitWords says what limits the connections.
+func (p *Peer) limitWords() string {
+	if p.Descriptors > 0 {
+		return fmt.Sprintf("that is what its limit of %s descriptors (ulimit -n, LimitNOFILE) allows: raise it and start the replica anew", notice.Thousands(int(p.Descriptors)))
+	}
+	return "that is its limits.connections"
 }
 
 // cutOff reports whether a replica that is silent is known to live.
@@ -226,10 +263,23 @@ func (f *findings) ofCertificates() {
 	}
 }
 
+// fresh reports whether a fault has been seen lately.
+func (s *Status) fresh(v Fault) bool { return s.At.Sub(v.Last) < faultFresh }
+
+// has reports whether a cluster has one of these faults.
+func (s *Status) has(cluster string, reasons ...string) bool {
+	return slices.ContainsFunc(s.Faults, func(v Fault) bool {
+		return v.Cluster == cluster && s.fresh(v) && slices.Contains(reasons, v.Reason)
+	})
+}
+
 func (f *findings) ofFault(v Fault) {
-	p := Problem{Level: warn, Cluster: v.Cluster}
+	p := Problem{Level: warn, Cluster: v.Cluster, order: orders[v.Reason]}
+	named := strings.Contains(v.Text, v.Subject) // also where there is none
 	where := cmp.Or(v.Subject, v.Cluster)
-	if v.Subject != "" && v.Cluster != "" {
+	if named {
+		where = v.Cluster
+	} else if v.Cluster != "" {
 		where += " of " + v.Cluster
 	}
 	for _, c := range f.now.Clusters {
@@ -241,7 +291,10 @@ func (f *findings) ofFault(v Fault) {
 	if asks {
 		question = ": " + question
 	}
-	f.add(p, "%s%s (%s)%s", strings.ToUpper(what[:min(1, len(what))]), what[min(1, len(what)):], where, question)
+	if where != "" {
+		where = " (" + where + ")"
+	}
+	f.add(p, "%s%s%s%s", strings.ToUpper(what[:min(1, len(what))]), what[min(1, len(what)):], where, question)
 }
 
 // Grown is what a total grew by; one that is smaller is of a cluster that began anew.

@@ -17,6 +17,9 @@ func (f *findings) ofCluster(c *Cluster) {
 	p := Problem{Cluster: c.Name}
 	if c.Storm != nil { // whatever else there is may come of it
 		p.Level = bad
+		if f.now.At.Sub(c.Storm.Last) >= stormGoesOn {
+			p.Level = warn
+		}
 		f.add(p, "A storm at %s: %s", c.Name, c.Storm.Words(f.now.At))
 	}
 	if taking, why := c.taking(func(*Node) bool { return true }); taking == 0 {
@@ -33,7 +36,7 @@ func (f *findings) ofCluster(c *Cluster) {
 	for i := range c.Nodes {
 		f.ofNode(c, &c.Nodes[i])
 	}
-	p.Level = warn
+	p.Level, p.order = warn, effect
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
@@ -42,6 +45,7 @@ func (f *findings) ofCluster(c *Cluster) {
 	} else if c.Old.Stuck() {
 		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.now.WhyPolling(c))
 	}
+	p.order = plain
 	if c.NodesError != "" {
 		f.add(p, "Nodes of %s cannot be looked for, and those that are known stay: %s", c.Name, c.NodesError)
 	}
@@ -49,6 +53,27 @@ func (f *findings) ofCluster(c *Cluster) {
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
 	}
+}
+
+// moved reports whether a session of c has been moved, or was to be.
+func (c *Cluster) moved() bool {
+	for _, n := range c.Moves {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// lasts writes how long something has lasted, as 40 s, 3 min or 2 h.
+func lasts(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", max(0, d)/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d h", d/time.Hour)
 }
 
 // taking returns how many of some nodes take new sessions, and why the others do not: of each the first cause.
@@ -99,7 +124,9 @@ func (f *findings) ofRelease(c *Cluster) {
 func (s *Status) WhyPolling(c *Cluster) string {
 	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
 	switch made, refused := c.Upgrades.Made, c.Upgrades.Refused; {
-	case stripped && made == 0:
+	case s.has(c.Name, "mute_websockets"):
+		return "their WebSockets open, and something in front swallows the frames"
+	case stripped && made == 0, s.has(c.Name, "upgrade"):
 		return "a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)"
 	case made+refused == 0 && c.NoUpgrade:
 		return "the nodes offer no WebSocket; see their transports and allowUpgrades"
@@ -126,10 +153,14 @@ func (c *Cluster) allPoll() (n int) {
 	return n
 }
 
-// told reports whether a fault is the cause that is told of sessions that poll.
+// told reports whether a fault is the cause that is told of sessions that poll, or comes of another one: where requests of a session come to a
+// replica without its node, the node waits for them in vain.
 func (s *Status) told(v Fault) bool {
+	if v.Reason == "node_timeout" && s.has(v.Cluster, "node_list") {
+		return true
+	}
 	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
-		return c.Name == v.Cluster && (c.Old.Stuck() || c.allPoll() > 0) && c.Upgrades.Made == 0
+		return c.Name == v.Cluster && (c.Old.Stuck() || c.allPoll() > 0) && !s.has(c.Name, "mute_websockets")
 	})
 }
 
@@ -141,8 +172,23 @@ func (f *findings) ofRefusals(c *Cluster) {
 			f.add(p, "In the last minute %s of %s %s", count(int(n), "request"), c.Name, responseWords[reason])
 		}
 	}
+	f.ofUnknown(c)
 	if n := c.Recent.Responses["forbidden"]; n >= fewestForeign && n > c.Recent.Made {
 		f.add(p, "In the last minute %s of %s were refused by auth or origins, more than came to a session: the log says why", count(int(n), "request"), c.Name)
+	}
+}
+
+// explained are faults that say why sessions are unknown.
+var explained = []string{"node_list", "prefix", "store", "one_stranger", "balanced_node", "forgetful_node", "restarted_node", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
+
+// ofUnknown tells of sessions that Redis does not know, though it can be used here.
+func (f *findings) ofUnknown(c *Cluster) {
+	s, p := f.now, Problem{Level: warn, Cluster: c.Name, order: effect}
+	if s.Store.Kind != "redis" || !s.Store.Up || c.Storm != nil || s.has(c.Name, explained...) {
+		return
+	}
+	if n := c.Recent.Responses["sid_unknown"]; n >= fewestForeign && 2*n >= c.Recent.Made {
+		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows, beside %s made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", count(int(n), "request"), c.Name, count(int(c.Recent.Made), "session"))
 	}
 }
 
@@ -234,16 +280,24 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	case n.Total == 0:
 		f.add(p, "%s is drained, and empty", name)
 	case d.Rate > 0:
-		f.add(p, "%s is drained: %s left, %.0f a second end", name, left, d.Rate)
+		f.add(p, "%s is being drained: %s left, %.0f a second end", name, left, d.Rate)
 	case d.Deadline == nil:
 		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
 			p.Level = warn
 			f.add(p, "%s is drained for %.0f min, and %s do not leave: give the drain a deadline, as sidway drain %s --deadline 5m", name, since.Minutes(), left, n.Name)
 			return
 		}
-		f.add(p, "%s is drained: %s left, which end when their clients leave", name, left)
+		since := ""
+		if !d.Since.IsZero() {
+			since = " for " + lasts(f.now.At.Sub(d.Since))
+		}
+		move := "; sessions.move would move them"
+		if c.moved() {
+			move = ""
+		}
+		f.add(p, "%s is being drained%s without a deadline: %s stay until their clients leave; sidway drain %s --deadline 5m ends them%s", name, since, left, n.Name, move)
 	case d.Deadline.After(f.now.At):
-		f.add(p, "%s is drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
+		f.add(p, "%s is being drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
 	default:
 		p.Level = warn
 		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)

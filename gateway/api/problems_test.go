@@ -41,8 +41,13 @@ func TestProblems(t *testing.T) {
 		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
-		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 has 950 of 1,000 connections that limits.connections or its descriptors (ulimit -n) allow", ""},
-		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1000 }, false, "bad Replica r1 has 1,000 connections, and limits.connections or its descriptors (ulimit -n) allow 1,000", ""},
+		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 is nearly full: it has 950 connections, and new clients are turned away from 1,000 on; that is its limits.connections", ""},
+		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1052 }, false, "bad Replica r1 is full: new clients are turned away from 1,000 connections on, and it has 1,052; that is its limits.connections", ""},
+		"full by descriptors": {func(s *api.Status) {
+			r := &s.Replicas[1]
+			r.Connections, r.Limit, r.Descriptors = 152, 87, 450
+		}, false, "bad Replica r2 is full: new clients are turned away from 87 connections on, and it has 152; that is what its limit of 450 descriptors (ulimit -n, LimitNOFILE) allows: raise it and start the replica anew", ""},
+		"Redis says so itself": {func(s *api.Status) { s.Store = api.Store{Error: "Redis refuses this replica: mend it"} }, false, "bad Redis refuses this replica: mend it", "Redis refuses this replica: mend it"},
 		"certificate late": {func(s *api.Status) {
 			s.Certificates = []api.Certificate{{Name: "a.example.com", Ends: noon.AddDate(0, 0, 13), Late: true}, {Name: "b.example.com", Ends: noon.AddDate(0, 0, 13)}}
 		}, false, "warn The certificate of a.example.com ends in 13 days, on 2026-12-11: does nobody renew it?", ""},
@@ -82,9 +87,14 @@ func TestProblems(t *testing.T) {
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
-		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat is drained: 1,200 sessions left, which end when their clients leave", ""},
-		"drain ahead":   {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
-		"drain goes on": {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is drained: 1,200 sessions left, 50 a second end", ""},
+		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat is being drained without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", ""},
+		"drain ahead":     {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
+		"drain goes on":   {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
+		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat is being drained for 1 min without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
+		"drain of some": {func(s *api.Status) {
+			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)
+			s.Clusters[0].Moves = map[string]uint64{"moved": 3, "lost": 0}
+		}, false, "info n2 of chat is being drained for 9 s without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them", ""},
 		"drain stuck":   {drained(api.Drain{Deadline: &noon}), false, "warn The drain of n2 of chat does not end: no other node takes its 1,200 sessions", ""},
 		"drain in vain": {drained(api.Drain{Since: noon.Add(-15 * time.Minute)}), false, "warn n2 of chat is drained for 15 min, and 1,200 sessions do not leave: give the drain a deadline, as sidway drain n2 --deadline 5m", ""},
 		"drain done": {func(s *api.Status) {
@@ -97,6 +107,23 @@ func TestProblems(t *testing.T) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
 		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		"stripped now": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
+		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		"swallowed": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "mute_websockets", Text: "nothing comes: see it", Last: noon}}
+		}, true, "warn Nothing comes (chat): see it; warn 300 of 1,200 sessions of chat poll after half a minute: their WebSockets open, and something in front swallows the frames", ""},
+		"causes lead": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling = 300
+			s.Faults = []api.Fault{
+				{Cluster: "chat", Reason: "proxy_timeout", Subject: "n1", Text: "a proxy ends them", Last: noon},
+				{Cluster: "chat", Reason: "node_timeout", Subject: "n3", Text: "a node ends them", Last: noon}, // since it waits for what comes to r2
+				{Cluster: "chat", Reason: "node_cuts", Subject: "n2", Text: "it cuts", Last: noon.Add(-time.Second)},
+				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
+			}
+		}, true, "warn They differ (chat): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
@@ -110,15 +137,20 @@ func TestProblems(t *testing.T) {
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
-		"unknown":     {answered("sid_unknown", 300, 0), true, "", ""},
-		"forbidden":   {answered("forbidden", 30, 29), true, "bad In the last minute 30 requests of chat were refused by auth or origins, more than came to a session: the log says why", ""},
-		"some are":    {answered("forbidden", 30, 30), true, "", ""},
-		"few are":     {answered("forbidden", 9, 0), true, "", ""},
-		"no http":     {foreign("bad_head", 472), true, "bad In the last minute 472 requests were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?", ""},
-		"plain":       {foreign("plain_http", 10), true, "bad In the last minute 10 connections spoke plain HTTP to a listener with tls, more than came to a session: does a balancer in front end TLS? Then it needs one without", ""},
-		"tls":         {foreign("tls_failed", 10), true, "bad In the last minute 10 TLS handshakes of clients failed, more than came to a session: do they trust the certificate, and does it name the host? The log says why", ""},
-		"no proxy":    {foreign("no_proxy_header", 10), true, "bad In the last minute 10 connections did not begin with a header of the PROXY protocol, more than came to a session: is send-proxy-v2 or the like set at the balancer?", ""},
-		"untrusted":   {foreign("untrusted_proxy", 10), true, "bad In the last minute 10 connections to a listener with proxy_protocol came from none of trusted_proxies, more than came to a session: is a balancer's address missing there? The log has one", ""},
+		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows, beside 40 sessions made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
+		"few unknown": {answered("sid_unknown", 65, 200), true, "", ""},
+		"unknown for a reason": {func(s *api.Status) {
+			answered("sid_unknown", 300, 0)(s)
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "balanced_node", Subject: "n1", Text: "several", Last: noon}}
+		}, true, "warn Several (n1 of chat)", ""},
+		"forbidden": {answered("forbidden", 30, 29), true, "bad In the last minute 30 requests of chat were refused by auth or origins, more than came to a session: the log says why", ""},
+		"some are":  {answered("forbidden", 30, 30), true, "", ""},
+		"few are":   {answered("forbidden", 9, 0), true, "", ""},
+		"no http":   {foreign("bad_head", 472), true, "bad In the last minute 472 requests were no HTTP, more than came to a session: does something in front speak TLS, HTTP/2 or the PROXY protocol here?", ""},
+		"plain":     {foreign("plain_http", 10), true, "bad In the last minute 10 connections spoke plain HTTP to a listener with tls, more than came to a session: does a balancer in front end TLS? Then it needs one without", ""},
+		"tls":       {foreign("tls_failed", 10), true, "bad In the last minute 10 TLS handshakes of clients failed, more than came to a session: do they trust the certificate, and does it name the host? The log says why", ""},
+		"no proxy":  {foreign("no_proxy_header", 10), true, "bad In the last minute 10 connections did not begin with a header of the PROXY protocol, more than came to a session: is send-proxy-v2 or the like set at the balancer?", ""},
+		"untrusted": {foreign("untrusted_proxy", 10), true, "bad In the last minute 10 connections to a listener with proxy_protocol came from none of trusted_proxies, more than came to a session: is a balancer's address missing there? The log has one", ""},
 		"scanners": {func(s *api.Status) {
 			answered("", 0, 20)(s)
 			foreign("bad_head", 20)(s)
@@ -131,10 +163,10 @@ func TestProblems(t *testing.T) {
 			s.Clusters[0].Storm = &api.Storm{Last: noon.Add(-9 * time.Second), Begun: 1040, Peak: 240, Ended: 1000, ByClients: 1000}
 			s.Clusters[0].Nodes[1].Healthy = false
 		}, true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, and clients are still coming back; all 1,000 WebSockets that ended were closed by the clients' side: look at the proxy or the network in front of sidway; bad n2 of chat is unhealthy", ""},
-		"storm over":        {storm(1000, 900, 100), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; 900 of the 1,000 WebSockets that ended were closed by the clients' side: look at the proxy or the network in front of sidway", ""},
-		"storm of a node":   {storm(1000, 0, 1000), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; all 1,000 WebSockets that ended were closed by the nodes' side: were nodes started anew, or do they disconnect their clients?", ""},
-		"storm of both":     {storm(1000, 500, 200), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; of the 1,000 WebSockets that ended, 500 were closed by the clients' side, 200 by the nodes' side", ""},
-		"storm from others": {storm(1, 1, 0), true, "bad A storm at chat: 1,040 sessions began, up to 240 within one second, over for 40 s; only 1 WebSocket ended here, so these clients polled, come from another replica, or are new", ""},
+		"storm over":        {storm(1000, 900, 100), true, "warn A storm at chat: 1,040 sessions began, up to 240 within one second, and it ended 40 s ago; 900 of the 1,000 WebSockets that ended were closed by the clients' side: look at the proxy or the network in front of sidway", ""},
+		"storm of a node":   {storm(1000, 0, 1000), true, "warn A storm at chat: 1,040 sessions began, up to 240 within one second, and it ended 40 s ago; all 1,000 WebSockets that ended were closed by the nodes' side: were nodes started anew, or do they disconnect their clients?", ""},
+		"storm of both":     {storm(1000, 500, 200), true, "warn A storm at chat: 1,040 sessions began, up to 240 within one second, and it ended 40 s ago; of the 1,000 WebSockets that ended, 500 were closed by the clients' side, 200 by the nodes' side", ""},
+		"storm from others": {storm(1, 1, 0), true, "warn A storm at chat: 1,040 sessions began, up to 240 within one second, and it ended 40 s ago; only 1 WebSocket ended here, so these clients polled, come from another replica, or are new", ""},
 		"ejected still": {func(s *api.Status) {
 			n := &s.Clusters[0].Nodes[1]
 			n.Ejected, n.Why, n.Since, n.Retry, n.Probe = true, "silent", noon.Add(-time.Minute), noon.Add(6*time.Second), &api.Probe{At: noon.Add(-time.Second)}
@@ -142,7 +174,7 @@ func TestProblems(t *testing.T) {
 		"not ready": {func(s *api.Status) { s.Replicas[1].Unready = "no node was found" }, true, "warn Replica r2 is alive but not ready, so balancers that ask /readyz send it no clients: no node was found", ""},
 		"not ready without Redis": {func(s *api.Status) {
 			s.Store, s.Replicas[0].Unready = api.Store{Error: "WRONGPASS"}, "affinity.redis: WRONGPASS"
-		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it has not used Redis yet, or not for affinity.unready_after", ""},
+		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it cannot use Redis", ""},
 		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
 		"all poll, and few are old": {func(s *api.Status) {
 			c := &s.Clusters[0]

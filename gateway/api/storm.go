@@ -12,7 +12,7 @@ const stormGoesOn = 10 * time.Second
 func (s *Storm) Words(at time.Time) string {
 	when := "and clients are still coming back"
 	if over := at.Sub(s.Last); over >= stormGoesOn {
-		when = fmt.Sprintf("over for %.0f s", over.Seconds())
+		when = fmt.Sprintf("and it ended %.0f s ago", over.Seconds())
 	}
 	return fmt.Sprintf("%s began, up to %d within one second, %s; %s", count(int(s.Begun), "session"), s.Peak, when, s.cause())
 }

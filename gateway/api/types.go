@@ -39,6 +39,7 @@ type Peer struct {
 	Stopping    bool      `json:"stopping"`
 	Connections int64     `json:"connections"`
 	Limit       int64     `json:"limit"`
+	Descriptors uint64    `json:"descriptors,omitempty" doc:"that it may open (ulimit -n), where these set the limit; left out: limits.connections does"`
 	Tunnels     int       `json:"tunnels"`
 	Sessions    int       `json:"sessions" doc:"that it counts, of all clusters"`
 	Self        bool      `json:"self,omitempty" doc:"it is the one that was asked"`
@@ -75,6 +76,7 @@ type Cluster struct {
 	Waiting    int64             `json:"waiting" doc:"handshakes that wait because the pace of all nodes allows no more"`
 	Handshakes Made              `json:"handshakes" doc:"total of handshakes and direct connects that a node answered"`
 	Upgrades   Made              `json:"upgrades" doc:"total of upgrades that a node answered"`
+	Mute       uint64            `json:"mute" doc:"total of WebSockets that were open for two seconds or more and ended without a byte from their client, which should have spoken first: something in front swallows frames"`
 	Old        Old               `json:"old"`
 	Ended      uint64            `json:"ended" doc:"total of sessions whose end this replica has seen. A client that comes back begins another, and nothing tells it from a new one: so many that end and begin are a storm"`
 	Expired    uint64            `json:"expired" doc:"total of sessions whose binding ran out: of clients that vanished, or that went on as a WebSocket at another replica"`
@@ -90,8 +92,18 @@ type Cluster struct {
 
 // Recent is what a replica has counted in the last minute.
 type Recent struct {
+	Seconds   float64           `json:"seconds" doc:"how long that is: up to 70 s, and less while the replica is younger"`
 	Made      uint64            `json:"made" doc:"handshakes and direct connects that came to a session"`
+	Ended     uint64            `json:"ended" doc:"sessions whose end was seen"`
+	Ends      map[string]uint64 `json:"ends,omitempty" doc:"WebSockets that ended, by cause"`
+	Nodes     map[string]Grew   `json:"nodes,omitempty" doc:"by name; left out: nothing of either"`
 	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
+}
+
+// Grew is what a node's totals have grown by.
+type Grew struct {
+	Handshakes uint64 `json:"handshakes"`
+	Errors     uint64 `json:"errors"`
 }
 
 // Auth is how the last look-up went by which clients are let in.

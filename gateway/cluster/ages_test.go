@@ -39,8 +39,8 @@ func TestSessionsByTransportAndAge(t *testing.T) {
 		open("probes")
 		pick()
 		direct := c.Sessions.Connected(n)
-		c.Sessions.Upgraded("upgrades", n, time.Now().Add(time.Minute))
-		c.Sessions.Upgraded("elsewhere", n, time.Now().Add(time.Minute))
+		c.Sessions.Upgraded("upgrades", n, time.Now().Add(time.Minute), 20*time.Second)
+		c.Sessions.Upgraded("elsewhere", n, time.Now().Add(time.Minute), 20*time.Second)
 		c.Sessions.Polled("polls")
 		want("at first", counts{sessions: 6, polling: 2, sockets: 3})
 
@@ -53,7 +53,7 @@ func TestSessionsByTransportAndAge(t *testing.T) {
 			c.Sessions.Polled(sid)
 		}
 		want("when they have polled", counts{sessions: 7, polling: 3, sockets: 3, old: 5, lasting: 2})
-		c.Sessions.Upgraded("probes", n, time.Now().Add(time.Minute))
+		c.Sessions.Upgraded("probes", n, time.Now().Add(time.Minute), 20*time.Second)
 		want("upgraded late", counts{sessions: 7, polling: 2, sockets: 4, old: 5, lasting: 1})
 		c.Sessions.ProbeFailed("probes", time.Now().Add(time.Hour))
 		c.Sessions.Polled("probes")

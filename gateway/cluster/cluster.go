@@ -55,7 +55,7 @@ type Cluster struct {
 	settings Settings
 	states   map[string]*state // of all nodes that the cluster has or had, while anything is counted of them
 	others   map[string]int    // sessions that other replicas count
-	twice    map[string]int    // sessions that two replicas count
+	twice    map[string]Twice  // sessions that two replicas count
 	groups   [2]group          // the nodes that may be picked: those of the release are in the second one
 	ejected  queue             // nodes by when they are tried again
 	warming  []*state          // nodes whose slow start goes on, and perhaps some more
@@ -207,7 +207,7 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 	s := c.states[cfg.Name]
 	if s == nil {
 		s = newState(cfg.Name, i)
-		s.others, s.twice = max(0, c.others[cfg.Name]), c.twice[cfg.Name]
+		s.others, s.double = max(0, c.others[cfg.Name]), c.twice[cfg.Name]
 		c.states[cfg.Name] = s
 	}
 	n := s.node
@@ -247,6 +247,7 @@ type Status struct {
 	Node     *Node
 	Sessions int
 	Polling  int // sessions of those that poll, as far as this replica knows
+	Lasting  int // sessions of these that were seen to poll when they were old
 	Sockets  int // those that have a WebSocket here
 	Others   int // sessions that other replicas count
 	Twice    int // sessions of all these that two replicas count: one has their WebSocket, the other has bound them
@@ -293,8 +294,8 @@ func (c *Cluster) Statuses() []Status {
 			heard = time.Unix(0, at)
 		}
 		all = append(all, Status{
-			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice, Leases: n.leases.Load(), Weight: n.weight,
-			Polling: int(n.polling.Load()), Sockets: int(n.websockets.Load()),
+			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice(), Leases: n.leases.Load(), Weight: n.weight,
+			Polling: int(n.polling.Load()), Lasting: int(n.lasting.Load()), Sockets: int(n.websockets.Load()),
 			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}

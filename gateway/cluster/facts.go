@@ -59,13 +59,13 @@ func (c *Cluster) SetShare(n *Node, share float64) {
 
 // SetOthers records how many sessions other replicas count on the nodes, by their names, in place of what was said before: they
 // weigh as much as those that are counted here, but for those that two replicas count. A node that is not named has none.
-func (c *Cluster) SetOthers(counts, twice map[string]int) {
+func (c *Cluster) SetOthers(counts map[string]int, twice map[string]Twice) {
 	counts, twice = maps.Clone(counts), maps.Clone(twice)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.others, c.twice = counts, twice
 	for name, s := range c.states {
-		s.others, s.twice = max(0, counts[name]), twice[name]
+		s.others, s.double = max(0, counts[name]), twice[name]
 		c.reorder(s)
 	}
 }

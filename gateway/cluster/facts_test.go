@@ -53,7 +53,7 @@ func TestSessionsOfOthers(t *testing.T) {
 	}
 }
 
-// A session that upgraded at another replica than the one that bound it counts once, until its binding would have expired, or for as long as
+// A session that upgraded at another replica than the one that bound it counts once, until its binding must have expired there, or for as long as
 // the replicas stay the same: while nobody knows, it counts twice rather than not at all.
 func TestSessionsThatUpgradedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -64,13 +64,13 @@ func TestSessionsThatUpgradedElsewhere(t *testing.T) {
 		soon := func() time.Time { return time.Now().Add(10 * time.Second) }
 		own, _ := c.Pick(cluster.Want{})
 		c.Sessions.Open("own", own, soon())
-		c.Sessions.Upgraded("own", own, soon())
+		c.Sessions.Upgraded("own", own, soon(), 20*time.Second)
 		n1 := c.Node("n1")
 		for _, sid := range []string{"a", "b", "fails"} {
-			c.Sessions.Upgraded(sid, n1, soon())
-			c.Sessions.Upgraded(sid, n1, soon()) // a second tunnel is no second session
+			c.Sessions.Upgraded(sid, n1, soon(), 20*time.Second)
+			c.Sessions.Upgraded(sid, n1, soon(), 20*time.Second) // a second tunnel is no second session
 		}
-		c.Sessions.Upgraded("unbound", n1, time.Time{})
+		c.Sessions.Upgraded("unbound", n1, time.Time{}, 20*time.Second)
 		c.Sessions.ProbeFailed("fails", soon())
 		c.Sessions.ProbeFailed("fails", soon())
 		c.Sessions.ProbeFailed("fails", soon()) // which is no more
@@ -78,19 +78,19 @@ func TestSessionsThatUpgradedElsewhere(t *testing.T) {
 		if got := c.Sessions.Taken(); !maps.Equal(got, map[string]int{"n1": 2}) {
 			t.Errorf("taken: %v", got)
 		}
-		c.SetOthers(map[string]int{"n1": 7, "n2": 3}, map[string]int{"n1": 2, "n2": 9})
+		c.SetOthers(map[string]int{"n1": 7, "n2": 3}, map[string]cluster.Twice{"n1": {Here: 2}, "n2": {Here: 4, There: 9, Rest: 5}})
 		if s := c.Statuses(); s[0].All() != s[0].Sessions+7-2 || s[1].All() != 0 {
 			t.Errorf("%+v", s)
 		}
 		if got := picks(t, c, 5); got["n2"] != 5 {
 			t.Errorf("picked: %v", got)
 		}
-		time.Sleep(12 * time.Second)
+		time.Sleep(17 * time.Second)
 		synctest.Wait()
 		if got := c.Sessions.Taken(); len(got) > 0 {
 			t.Errorf("when the bindings have expired: %v", got)
 		}
-		c.Sessions.Upgraded("c", n1, soon())
+		c.Sessions.Upgraded("c", n1, soon(), 20*time.Second)
 		c.Sessions.ForgetTaken()
 		c.Sessions.ProbeFailed("c", soon())
 		if got := c.Sessions.Taken(); len(got) > 0 {

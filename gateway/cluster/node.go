@@ -31,6 +31,7 @@ type state struct {
 	leases atomic.Int64
 	// Sessions by their transport; those that are being made are neither.
 	polling, websockets atomic.Int64
+	lasting             atomic.Int64 // sessions of those that poll that did so when they were old
 
 	cuts     atomic.Int32 // handshakes that it cut since it last answered
 	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
@@ -57,7 +58,7 @@ type state struct {
 	sessions  int
 	bucket    pace.Bucket
 	others    int     // sessions that other replicas count
-	twice     int     // sessions that two replicas count
+	double    Twice   // sessions that two replicas count, as was told last
 	handicap  float64 // on top of its load, because it refuses handshakes
 	turn      float64 // round robin: the virtual time of its last turn
 	phase     float64 // round robin: where in its first interval it begins, so that equal nodes do not come in a row
@@ -99,7 +100,7 @@ func (c *Cluster) MayWarn(n *Node) bool { return c.warned.Due(n.Key()) }
 func (s *state) load() float64 { return float64(s.all()+1)/s.weight + s.handicap }
 
 // all counts its sessions at all replicas.
-func (s *state) all() int { return max(0, s.sessions+s.others-s.twice) }
+func (s *state) all() int { return max(0, s.sessions+s.others-s.twice()) }
 
 // due is the virtual time of its next turn.
 func (s *state) due() float64 { return s.turn + 1/s.weight }

@@ -29,8 +29,9 @@ type Sessions struct {
 	due   map[int32][]string // second since start -> sids whose binding is to be looked at then
 	ages  ages
 	polls int // sessions that lasted by polling
-	// taken counts, by the second until which the replica that bound them counts them too, sessions that upgraded here.
-	taken map[int32]map[string]int // by the name of their node
+	// taken counts sessions that upgraded here and that the replica that bound them counts too, by the second after which it does not;
+	// sure those of them that have not ended, by the last second in which it does even if their node is drained.
+	taken, sure takes
 }
 
 type session struct {
@@ -38,20 +39,18 @@ type session struct {
 	second  int32 // where it stands in due; 0 while tunnels hold it
 	began   int32 // the second in which it did, or was first met here
 	taken   int32 // where it stands in taken; 0: it does not
+	sure    int32 // where it stands in sure, likewise
 	tunnels int32 // that hold it: more than one where somebody else tries the sid too
 	bound   bool  // by this replica
 	heard   int32 // the second of its last request here, as far as its node was drained then
 	lasts   bool  // it has polled here when it was old
 }
 
-// longestTaken is how long a binding may live for its session to be counted as taken.
-const longestTaken = time.Hour
-
 // mostFresh is how many new sessions are known to be unused, so that a flood of them takes no more.
 const mostFresh = 1 << 14
 
 func newSessions(c *Cluster) *Sessions {
-	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int32][]string{}, taken: map[int32]map[string]int{}}
+	return &Sessions{cluster: c, start: time.Now(), fresh: NewSIDs(mostFresh), bySID: map[string]session{}, due: map[int32][]string{}, taken: takes{}, sure: takes{}}
 }
 
 // Used tells that a request of sid has come, and reports whether it is the first since Open. It takes no lock.
@@ -99,7 +98,7 @@ func (s *Sessions) Disconnected(n *Node, began int32) {
 func (s *Sessions) Moved(sid string, from, to *Node) {
 	s.mu.Lock()
 	if v, known := s.bySID[sid]; known && v.tunnels > 0 {
-		v.node = to
+		v.node, v.sure = to, 0 // the replica that bound it counts it where it was
 		s.set(strings.Clone(sid), v)
 	} else {
 		from.websockets.Add(-1)
@@ -128,16 +127,16 @@ func (s *Sessions) Follow(sid string, to *Node) bool {
 }
 
 // Upgraded tells that a tunnel carries sid from now on: the session lives as long as that, not as its binding, which expires at the given
-// time.
-func (s *Sessions) Upgraded(sid string, n *Node, expires time.Time) {
+// time, and so long after the session's client may have been silent.
+func (s *Sessions) Upgraded(sid string, n *Node, expires time.Time, margin time.Duration) {
 	sid = strings.Clone(sid)
 	s.mu.Lock()
 	v, known := s.bySID[sid]
 	if !known {
 		v.began = s.ages.add(s.now())
-		v.taken = s.double(n.Name, expires)
+		v.taken, v.sure = s.take(n.Name, expires, margin)
 	}
-	s.set(sid, session{node: n, began: v.began, taken: v.taken, tunnels: v.tunnels + 1, bound: v.bound})
+	s.set(sid, session{node: n, began: v.began, taken: v.taken, sure: v.sure, tunnels: v.tunnels + 1, bound: v.bound})
 	s.mu.Unlock()
 	if !known {
 		s.cluster.Join(n)
@@ -160,51 +159,13 @@ func (s *Sessions) ProbeFailed(sid string, expires time.Time) {
 		s.put(sid, old, expires)
 	case known:
 		s.remove(sid)
-		if of := s.taken[old.taken]; of[old.node.Name] > 0 {
-			of[old.node.Name]-- // the replica that bound it is the only one to count it
-		}
+		s.taken.remove(old.taken, old.node.Name) // the replica that bound it is the only one to count it
 		ended = true
 	}
 	s.mu.Unlock()
 	if ended {
 		s.cluster.Leave(old.node)
 	}
-}
-
-// double notes that a session on a node is counted by another replica too, until a second that it returns. It needs mu.
-func (s *Sessions) double(node string, expires time.Time) (until int32) {
-	if left := time.Until(expires); left <= 0 || left > longestTaken {
-		return 0
-	}
-	until = s.second(expires) + 1
-	of := s.taken[until]
-	if of == nil {
-		of = map[string]int{}
-		s.taken[until] = of
-	}
-	of[node]++
-	return until
-}
-
-// Taken returns by node how many sessions that upgraded here another replica counts too, which bound them and has them poll: it learns
-// nothing of that, and counts each until its binding would have expired, whether or not it still lives here.
-func (s *Sessions) Taken() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := map[string]int{}
-	for _, of := range s.taken {
-		for node, n := range of {
-			all[node] += n
-		}
-	}
-	return all
-}
-
-// ForgetTaken has Taken return nothing of what there is by now: a replica has gone, and nobody knows which of the sessions it counted.
-func (s *Sessions) ForgetTaken() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.taken)
 }
 
 // Polled tells that sid has polled here, from time to time: a session that does so when it is old is known to last by polling.
@@ -286,7 +247,7 @@ func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, si
 		now := s.now()
 		var work errgroup.Group
 		work.SetLimit(asking)
-		for _, sid := range s.take(last, now) {
+		for _, sid := range s.dueIn(last, now) {
 			work.Go(func() error {
 				s.renew(sid, expires(ctx, sid))
 				return nil
@@ -297,8 +258,8 @@ func (s *Sessions) Run(ctx context.Context, expires func(ctx context.Context, si
 	}
 }
 
-// take returns the polling sessions that are due from one second to another, both included.
-func (s *Sessions) take(from, to int32) []string {
+// dueIn returns the polling sessions that are due from one second to another, both included.
+func (s *Sessions) dueIn(from, to int32) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shrink()
@@ -311,6 +272,7 @@ func (s *Sessions) take(from, to int32) []string {
 		}
 		delete(s.due, second)
 		delete(s.taken, second)
+		delete(s.sure, second)
 	}
 	return sids
 }
@@ -370,6 +332,7 @@ func (s *Sessions) remove(sid string) (session, bool) {
 	v, known := s.bySID[sid]
 	if known {
 		delete(s.bySID, sid)
+		s.sure.remove(v.sure, v.node.Name)
 		s.count(v, -1)
 		s.ages.remove(v.began)
 	}
@@ -384,6 +347,7 @@ func (s *Sessions) count(v session, d int) {
 		return
 	case v.lasts:
 		s.polls += d
+		v.node.lasting.Add(int64(d))
 	}
 	v.node.polling.Add(int64(d))
 }

@@ -28,8 +28,8 @@ func TestSessionsAreGivenBackOnce(t *testing.T) {
 		open("expires", 10*time.Second)
 		open("polled", 10*time.Second)
 		open("upgraded", 10*time.Second)
-		c.Sessions.Upgraded("upgraded", c.Node("n1"), time.Now().Add(time.Minute))
-		c.Sessions.Upgraded("another replica's", c.Node("n1"), time.Now().Add(time.Minute))
+		c.Sessions.Upgraded("upgraded", c.Node("n1"), time.Now().Add(time.Minute), 20*time.Second)
+		c.Sessions.Upgraded("another replica's", c.Node("n1"), time.Now().Add(time.Minute), 20*time.Second)
 		if got := count(); got != 5 {
 			t.Fatalf("%d sessions, want 5", got)
 		}
@@ -83,7 +83,7 @@ func afterFailedProbe(tunnels int) *cluster.Cluster {
 	n, _ := c.Pick(cluster.Want{})
 	c.Sessions.Open("s", n, time.Now().Add(10*time.Second))
 	for range tunnels {
-		c.Sessions.Upgraded("s", n, time.Now().Add(time.Minute))
+		c.Sessions.Upgraded("s", n, time.Now().Add(time.Minute), 20*time.Second)
 	}
 	c.Sessions.ProbeFailed("s", time.Now().Add(10*time.Second))
 	return c

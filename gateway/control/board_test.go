@@ -307,19 +307,19 @@ func TestChangesAreToldAtAllReplicas(t *testing.T) {
 	if err := a.Drain(t.Context(), "chat", "n2", time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	await("drain n2 by another replica: drain: it gets no new sessions, and those that it has are ended from ")
+	await("drain n2 at another replica: drain: it gets no new sessions, and those that it has are ended from ")
 	if err := a.Undrain(t.Context(), "chat", "n2"); err != nil {
 		t.Fatal(err)
 	}
-	await("undrain n2 by another replica: drain taken back")
+	await("undrain n2 at another replica: the drain was taken back")
 	if err := a.PutNode(t.Context(), "chat", node("n3")); err != nil {
 		t.Fatal(err)
 	}
-	await("node n3 by another replica: node at http://n3:")
+	await("node n3 at another replica: node at http://n3:")
 	if err := a.RemoveNode(t.Context(), "chat", "n3"); err != nil {
 		t.Fatal(err)
 	}
-	await("node n3 by another replica: node taken back")
+	await("node n3 at another replica: the node was taken back")
 	if strings.Contains(said["a"], "another replica") {
 		t.Errorf("told where it was asked for: %s", said["a"])
 	}

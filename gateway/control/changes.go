@@ -163,11 +163,11 @@ func (b *Board) tellChanged(cluster string, before, after map[string]string) {
 		switch {
 		case field == fieldRevision || before[field] == is:
 		case stands:
-			b.tell(kind, cluster, name, "by another replica: "+inWords(field, is))
+			b.tell(kind, cluster, name, "at another replica: "+inWords(field, is))
 		case kind+" " == fieldDrain:
-			b.tell("undrain", cluster, name, "by another replica: drain taken back")
+			b.tell("undrain", cluster, name, "at another replica: the drain was taken back")
 		default:
-			b.tell(kind, cluster, name, "by another replica: "+kind+" taken back")
+			b.tell(kind, cluster, name, "at another replica: the "+kind+" was taken back")
 		}
 	}
 }

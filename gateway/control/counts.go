@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 const (
@@ -53,12 +55,15 @@ func hear[T any](known map[string]*heard[T], own string, fields map[string]strin
 }
 
 // count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
-// which may be of sessions that another replica counts; how many of its sessions poll; and how many that upgraded at it another replica
-// counts too.
-type count struct{ sessions, leases, polling, taken int }
+// which may be of sessions that another replica counts; how many of its sessions poll, and how many of these did so when they were old;
+// and how many that upgraded at it another replica counts too.
+type count struct{ sessions, leases, polling, lasting, taken int }
 
-// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n1=t1 n2=4,4", by which
-// one of n1's sessions polls, and one is counted twice. These are words of their own, since replicas of another version leave out what is
+// bound is how many of its sessions another replica may have by WebSocket.
+func (c count) bound() int { return max(0, c.polling-c.lasting) }
+
+// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n1=l1 n1=t1 n2=4,4", by which
+// one of n1's sessions polls and has done so for long, and one is counted twice. These are words of their own, since replicas of another version leave out what is
 // no count to them.
 func (p *post) countsText(number uint64) string {
 	var b strings.Builder
@@ -70,6 +75,9 @@ func (p *post) countsText(number uint64) string {
 		}
 		if s.Polling > 0 {
 			fmt.Fprintf(&b, " %s=p%d", s.Node.Name, s.Polling)
+		}
+		if s.Lasting > 0 {
+			fmt.Fprintf(&b, " %s=l%d", s.Node.Name, s.Lasting)
 		}
 		if n := taken[s.Node.Name]; n > 0 {
 			fmt.Fprintf(&b, " %s=t%d", s.Node.Name, n)
@@ -84,11 +92,9 @@ func parseCounts(text string) map[string]count {
 	for word := range strings.FieldsSeq(text) {
 		name, numbers, _ := strings.Cut(word, "=")
 		c := counts[name]
-		if letter := numbers[:min(1, len(numbers))]; letter == "p" || letter == "t" {
-			if n, ok := parseCount(numbers[1:]); ok && letter == "p" {
-				c.polling = n
-			} else if ok {
-				c.taken = n
+		if of := c.letter(numbers[:min(1, len(numbers))]); of != nil {
+			if n, ok := parseCount(numbers[1:]); ok {
+				*of = n
 			}
 			counts[name] = c
 			continue
@@ -104,6 +110,19 @@ func parseCounts(text string) map[string]count {
 	return counts
 }
 
+// letter returns the count that a letter stands for, nil where it stands for none.
+func (c *count) letter(letter string) *int {
+	switch letter {
+	case "p":
+		return &c.polling
+	case "l":
+		return &c.lasting
+	case "t":
+		return &c.taken
+	}
+	return nil
+}
+
 // parseCount reads a number that no sum of such numbers overflows by.
 func parseCount(text string) (int, bool) {
 	n, err := strconv.ParseUint(text, 10, 31)
@@ -113,8 +132,8 @@ func parseCount(text string) (int, bool) {
 // hear takes what all replicas have told, adds up the counts of those that live, and returns those that have been silent for so long
 // that what they told can be taken away.
 func (p *post) hear(own string, fields map[string]string, now time.Time) (dead []string) {
-	sum, rest, live := map[string]int{}, map[string]count{}, 0
-	twice := p.nodes.Cluster.Sessions.Taken()
+	sum, rest := map[string]int{}, map[string]count{}
+	var live []map[string]count
 	known := len(p.replicas)
 	rarity := time.Duration(p.rarity())
 	hear(p.replicas, own, fields, now, func(text string) (map[string]count, bool) { return parseCounts(text), true })
@@ -123,24 +142,51 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 		case silent > countsTTL*rarity:
 			dead = append(dead, id)
 		case silent <= staleAfter*rarity && h.again:
-			live++
+			live = append(live, h.said)
 			for node, n := range h.said {
 				sum[node] += n.sessions
-				twice[node] += n.taken
 				of := rest[node]
 				of.leases += n.leases
 				of.polling += n.polling
+				of.lasting += n.lasting
 				rest[node] = of
 			}
 		}
 	}
-	if live < p.live || len(p.replicas) < known {
+	if len(live) < p.live || len(p.replicas) < known {
 		p.nodes.Cluster.Sessions.ForgetTaken()
 	}
-	p.live = live
-	p.nodes.Cluster.SetOthers(sum, twice)
-	p.nodes.setOthers(rest, live)
+	p.live = len(live)
+	p.nodes.Cluster.SetOthers(sum, p.twice(live))
+	p.nodes.setOthers(rest, p.live)
 	return dead
+}
+
+// twice returns how many sessions two replicas count, by node. A replica tells of sessions that upgraded at it for longer than the one that
+// bound them counts them: of these there are no more than the sessions that others say they have poll.
+func (p *post) twice(others []map[string]count) map[string]cluster.Twice {
+	all, bound := map[string]cluster.Twice{}, map[string]int{}
+	for _, of := range others {
+		for node, n := range of {
+			bound[node] += n.bound()
+		}
+	}
+	for node, n := range p.nodes.Cluster.Sessions.Taken() {
+		all[node] = cluster.Twice{Here: min(n, bound[node])}
+	}
+	own := map[string]int{}
+	for _, s := range p.nodes.Cluster.Statuses() {
+		own[s.Node.Name] = s.Bound()
+	}
+	for _, of := range others {
+		for node, n := range of {
+			t, rest := all[node], bound[node]-n.bound()
+			t.There += min(n.taken, rest+own[node])
+			t.Rest += min(n.taken, rest)
+			all[node] = t
+		}
+	}
+	return all
 }
 
 // texts are what was heard last.

@@ -51,7 +51,7 @@ func TestCountsAreShared(t *testing.T) {
 	})
 	b.poll("n1", 6)
 	affinitytest.Eventually(t, "and of how they poll", func() bool { return a.PollingElsewhere("n1") == 6 && b.PollingElsewhere("n1") == 0 })
-	a.Cluster.Sessions.Upgraded("n10", a.Cluster.Node("n1"), time.Now().Add(time.Hour)) // which b has bound, and counts
+	a.Cluster.Sessions.Upgraded("n10", a.Cluster.Node("n1"), time.Now().Add(time.Hour), 20*time.Second) // which b has bound, and counts
 	all := func(r replica) int { s := r.Cluster.Statuses()[0]; return s.All() }
 	affinitytest.Eventually(t, "what upgraded elsewhere counts once", func() bool {
 		_, of := b.count("n1")

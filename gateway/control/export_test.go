@@ -31,3 +31,29 @@ func HearCounts(n *Nodes, texts ...string) {
 		p.hear("own", fields, time.Now())
 	}
 }
+
+// Pair is two replicas that tell each other what they count, without a Redis.
+type Pair struct {
+	Nodes [2]*Nodes
+	posts [2]*post
+	texts [2]string
+	n     uint64
+}
+
+// NewPair returns replicas of these nodes.
+func NewPair(a, b *Nodes) *Pair {
+	p := &Pair{Nodes: [2]*Nodes{a, b}}
+	for i, n := range p.Nodes {
+		board := NewBoard(nil)
+		board.Add(n)
+		p.posts[i] = board.posts[n.Cluster.Name]
+	}
+	return p
+}
+
+// Share has a replica tell what it counts, and hear what the other one has told last.
+func (p *Pair) Share(i int) {
+	p.n++
+	p.texts[i] = p.posts[i].countsText(p.n)
+	p.posts[i].hear("own", map[string]string{"own": p.texts[i], "other": p.texts[1-i]}, time.Now())
+}

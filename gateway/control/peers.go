@@ -32,6 +32,7 @@ type Self struct {
 	Away        bool      `json:"a,omitempty"` // Redis is too slow for it, so that it binds sessions of which others know nothing
 	Connections int64     `json:"c"`
 	Limit       int64     `json:"l"`
+	Descriptors uint64    `json:"d,omitempty"` // that it may open, where these set Limit
 	Tunnels     int       `json:"t"`
 	Sessions    int       `json:"s"`
 	Unready     string    `json:"u,omitempty"` // why it is not ready, if it is not

@@ -55,7 +55,7 @@ export class Card {
     this.table = new NodeTable(name, openNode);
     this.where = make("p.soft");
     this.sum = make("p.sum");
-    this.facts = { sessions: fact("Sessions"), begun: fact("New/s"), ended: fact("Ended/s"), upgrades: fact("Upgrades made"), polling: fact("Still polling after 30 s"), waiting: fact("Wait for pace") };
+    this.facts = { sessions: fact("Sessions"), begun: fact("New/s"), ended: fact("Ended/s"), upgrades: fact("Upgrades accepted"), polling: fact("Still polling after 30 s"), waiting: fact("Wait for pace") };
     this.figures = make("dl.facts", {}, ...Object.values(this.facts));
     this.ends = new Shares("WebSockets that ended", "None has ended yet.");
     this.moves = new Shares("Sessions that moved to other nodes", "");

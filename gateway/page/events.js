@@ -19,7 +19,7 @@ export function showEvent(v) {
   seen.add(v.id);
   const subject = [v.node, v.cluster].filter(Boolean).join(" of ");
   const list = $("events");
-  const text = v.text === undefined ? "" : words(v.text);
+  const text = v.text ?? ""; // as it is: settings are named in it
   list.prepend(make("li", { "data-level": levels[v.kind] ?? "info" },
     make("time", { dateTime: v.time, title: new Date(v.time).toLocaleString() }, clock(v.time)),
     make("div", {}, make("b", {}, words(v.kind)), subject ? ` ${subject}` : "", text ? make("span.soft", {}, text) : null)));

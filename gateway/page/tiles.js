@@ -33,6 +33,7 @@ export function totals(status) {
     closed: sum(status, (c) => sumOf(c.ends)),
     made: sum(status, (c) => c.upgrades.made),
     refused: sum(status, (c) => c.upgrades.refused),
+    mute: sum(status, (c) => c.mute ?? 0),
     answered: sum(status, (c) => sumOf(c.responses)),
     polling: sum(status, (c) => c.old.polling),
   };
@@ -50,11 +51,13 @@ function largest(status, history, kind, of) {
 
 tile("Sessions", (s, h) => [compact(totals(s).sessions), s.replicas.length > 1 ? `of ${number(s.replicas.length)} replicas` : "of one replica", h.values("sessions")]);
 tile("New sessions", (s, h) => [`${rate(h.rate("begun"))}/s`, `${rate(h.rate("ended"))}/s end; at this replica`, h.rates("begun"), sum(s, (c) => c.waiting) > 0 ? "warn" : "ok"]);
-tile("Upgrades made", (s, h) => {
+tile("Upgrades accepted", (s, h) => {
   const [made, refused] = [h.grown("made"), h.grown("refused")];
   const t = totals(s);
   const [m, r] = made + refused > 0 ? [made, refused] : [t.made, t.refused];
-  return [percent(m, m + r), m + r > 0 ? `${compact(r)} of ${compact(m + r)} refused` : "none yet", h.rates("made"), r > m ? "warn" : "ok"];
+  const mute = h.grown("mute");
+  const note = m + r > 0 ? `by nodes; ${compact(r)} of ${compact(m + r)} refused` : "none yet";
+  return [percent(m, m + r), mute > 0 ? `${note}; ${compact(mute)} WebSockets carried nothing` : note, h.rates("made"), r > m || mute >= 5 ? "warn" : "ok"];
 });
 tile("Still polling", (s, h) => {
   const old = sum(s, (c) => c.old.all);

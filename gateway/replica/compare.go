@@ -44,7 +44,7 @@ func comparisons(cfg *config.Config) []*comparison {
 		list, prefix := listed(c), cfg.Affinity.Prefix+c.Name+":"
 		nodes := fingerprint(list)
 		all = append(all, &comparison{
-			cluster: c.Name, reason: "node_list", words: "another replica has other nodes or addresses for this cluster",
+			cluster: c.Name, reason: "node_list", words: "replicas have different nodes or addresses for this cluster",
 			key: prefix + "!nodes", value: nodes, list: list,
 		})
 		if c.Discover != nil && isBare(*c.Discover) {
@@ -100,8 +100,8 @@ func fingerprint(list []string) string {
 // mostDifferences is how many are told.
 const mostDifferences = 3
 
-// differences says in what another replica's list differs from this one's, "" where that is not known.
-func differences(here, there []string) string {
+// differences says in what the lists of two replicas differ, "" where that is not known.
+func differences(here, there []string, self, other string) string {
 	if len(there) == 0 {
 		return ""
 	}
@@ -114,11 +114,11 @@ func differences(here, there []string) string {
 		their, isTheirs := theirs[name]
 		switch {
 		case !isTheirs:
-			all = append(all, fmt.Sprintf("%.64s is only here", name))
+			all = append(all, fmt.Sprintf("%.64s is at replica %s and not at %s", name, self, other))
 		case !isOurs:
-			all = append(all, fmt.Sprintf("%.64s is only there", name))
+			all = append(all, fmt.Sprintf("%.64s is at replica %s and not at %s", name, other, self))
 		case our != their:
-			all = append(all, fmt.Sprintf("%.64s is %.128s here and %.128s there", name, cmp.Or(our, "nothing"), cmp.Or(their, "nothing")))
+			all = append(all, fmt.Sprintf("%.64s is %.128s at replica %s and %.128s at %s", name, cmp.Or(our, "nothing"), self, cmp.Or(their, "nothing"), other))
 		}
 	}
 	if n := len(all) - mostDifferences; n > 0 {
@@ -177,11 +177,12 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 		return
 	}
 	words := c.words
-	if d := differences(c.list, there[1:]); c.list != nil && d != "" {
-		words += ": " + d
+	other = fmt.Sprintf("%.64s", other)
+	if d := differences(c.list, there[1:], host, other); c.list != nil && d != "" {
+		words += ": " + d + ". Give all replicas the same list: requests of a session fail where its node is missing"
 	}
-	r.metrics.SetupFault(c.cluster, c.reason, fmt.Sprintf("%.64s", other), words)
+	r.metrics.SetupFault(c.cluster, c.reason, other, words)
 	if r.compared.Due(c) {
-		r.log.Warn(words, "cluster", c.cluster, "replica", fmt.Sprintf("%.64s", other))
+		r.log.Warn(words, "cluster", c.cluster, "replica", other)
 	}
 }

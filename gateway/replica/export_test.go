@@ -107,3 +107,6 @@ func Kin(a, b net.Conn) (x, y affinity.Store, end func()) {
 	}
 	return stores[0], stores[1], func() { all[0].close(); all[1].close() }
 }
+
+// Name is what r is known by to other replicas.
+func (r *Replica) Name() string { return r.name() }

@@ -41,8 +41,10 @@ func (r *Replica) connections() (n, descriptors int, err error) {
 				"configured", configured, "allowed", n, "descriptors", files.Cur)
 		}
 	}
-	if configured > 0 {
-		n = min(configured, n)
+	r.limitedBy.Store(uint64(files.Cur))
+	if configured > 0 && configured <= n {
+		n = configured
+		r.limitedBy.Store(0)
 	}
 	return n, descriptors, nil
 }

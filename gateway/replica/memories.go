@@ -94,7 +94,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 			r.watchMemory()
 			r.tellStorms(second)
 			if second%recentEvery == 0 {
-				r.recent.note(now, r.gateway.Figures())
+				r.noteRecent(now)
 			}
 		}
 	}

@@ -23,31 +23,49 @@ type recent struct {
 type counted struct {
 	at        time.Time
 	byCluster map[string]*gateway.Figures
+	ended     map[string]uint64 // sessions, by cluster
 }
 
 // note remembers what has been counted by now.
-func (r *recent) note(now time.Time, figures map[string]*gateway.Figures) {
+func (r *recent) note(now time.Time, figures map[string]*gateway.Figures, ended map[string]uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.all) > 1 && now.Sub(r.all[1].at) >= recentTime {
 		r.all = r.all[1:]
 	}
-	r.all = append(r.all, counted{now, figures})
+	r.all = append(r.all, counted{now, figures, ended})
 }
 
-// of returns what a cluster has counted since a minute ago, or since its begin.
-func (r *recent) of(name string, now *gateway.Figures) api.Recent {
-	before := &gateway.Figures{}
+// of returns what a cluster has counted since a minute ago, or since the begin of the replica.
+func (r *recent) of(name string, at time.Time, now *gateway.Figures, ended uint64) api.Recent {
+	before, endedBefore := &gateway.Figures{}, uint64(0)
+	of := api.Recent{Responses: map[string]uint64{}, Ends: map[string]uint64{}, Nodes: map[string]api.Grew{}}
 	r.mu.Lock()
-	if len(r.all) > 0 && r.all[0].byCluster[name] != nil {
-		before = r.all[0].byCluster[name]
+	if len(r.all) > 0 {
+		first := r.all[0]
+		of.Seconds = at.Sub(first.at).Seconds()
+		if f := first.byCluster[name]; f != nil {
+			before, endedBefore = f, first.ended[name]
+		}
 	}
 	r.mu.Unlock()
-	of := api.Recent{Made: api.Grown(now.Handshakes.Made, before.Handshakes.Made), Responses: map[string]uint64{}}
-	for reason, n := range now.Responses {
-		if n = api.Grown(n, before.Responses[reason]); n > 0 {
-			of.Responses[reason] = n
+	of.Made, of.Ended = api.Grown(now.Handshakes.Made, before.Handshakes.Made), api.Grown(ended, endedBefore)
+	grown(of.Responses, now.Responses, before.Responses)
+	grown(of.Ends, now.Ends, before.Ends)
+	for name, n := range now.Nodes {
+		was := before.Nodes[name]
+		if g := (api.Grew{Handshakes: api.Grown(n.Handshakes, was.Handshakes), Errors: api.Grown(n.Errors, was.Errors)}); g != (api.Grew{}) {
+			of.Nodes[name] = g
 		}
 	}
 	return of
+}
+
+// grown notes what has grown.
+func grown(of, now, before map[string]uint64) {
+	for name, n := range now {
+		if n = api.Grown(n, before[name]); n > 0 {
+			of[name] = n
+		}
+	}
 }

@@ -101,6 +101,7 @@ type Replica struct {
 	handovers   *prometheus.CounterVec
 	given       map[string][]net.Listener // sockets by name, see Sockets
 	descriptors uint64                    // that the process may open
+	limitedBy   atomic.Uint64             // as descriptors, where these limit the connections; 0: limits.connections does
 
 	adminLimit  *admin.Limited
 	adminServed chan struct{} // closed when no connection to admin is accepted any more
@@ -189,6 +190,7 @@ func (r *Replica) open(cfg *config.Config) error {
 		return err
 	}
 	r.setParts(cfg, next)
+	r.noteRecent(time.Now())
 	return r.setConnections()
 }
 

@@ -39,12 +39,12 @@ func (r *Replica) status() api.Status {
 	for _, p := range r.board.Peers() {
 		s.Replicas = append(s.Replicas, peer(p.Self, p.Silent))
 	}
-	if err := r.askStores((*affinity.Cached).Fault); err != nil {
-		s.Store.Up, s.Store.Error = false, err.Error()
+	if why := r.storeWords(); why != "" {
+		s.Store.Up, s.Store.Error = false, why
 	}
 	s.Certificates = r.statusOfCertificates()
 	figures := r.gateway.Figures()
-	s.Replica.Recent = r.recent.of("", figures[""]).Responses
+	s.Replica.Recent = r.recent.of("", s.At, figures[""], 0).Responses
 	if why := r.refused.Load(); why != nil {
 		s.Replica.ReloadError = *why
 	}
@@ -55,6 +55,15 @@ func (r *Replica) status() api.Status {
 		s.Faults = append(s.Faults, api.Fault(f))
 	}
 	return s
+}
+
+// noteRecent remembers what has been counted by now.
+func (r *Replica) noteRecent(now time.Time) {
+	ended := map[string]uint64{}
+	for _, p := range r.parts() {
+		ended[p.cfg.Name], _ = p.nodes.Cluster.Sessions.Ended()
+	}
+	r.recent.note(now, r.gateway.Figures(), ended)
 }
 
 // lost returns why a store that was there is not used.
@@ -70,7 +79,7 @@ func (r *Replica) self() control.Self {
 	open, limit := r.gateway.Connections()
 	s := control.Self{
 		Name: r.name(), Version: r.Version, Started: r.started, Stopping: r.stopping.Load(),
-		Connections: open, Limit: limit, Tunnels: r.tunnels.Len(), Away: r.askStores(lost) != nil,
+		Connections: open, Limit: limit, Descriptors: r.limitedBy.Load(), Tunnels: r.tunnels.Len(), Away: r.askStores(lost) != nil,
 	}
 	if err := r.ready(); err != nil && !s.Stopping {
 		s.Unready = fmt.Sprintf("%.300s", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -86,7 +95,7 @@ func (r *Replica) self() control.Self {
 func peer(s control.Self, silent time.Duration) api.Peer {
 	return api.Peer{
 		Name: s.Name, Version: s.Version, Started: s.Started, Stopping: s.Stopping,
-		Connections: s.Connections, Limit: s.Limit, Tunnels: s.Tunnels, Sessions: s.Sessions, Unready: s.Unready, Heard: silent.Seconds(),
+		Connections: s.Connections, Limit: s.Limit, Descriptors: s.Descriptors, Tunnels: s.Tunnels, Sessions: s.Sessions, Unready: s.Unready, Heard: silent.Seconds(),
 	}
 }
 
@@ -100,13 +109,15 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Moves, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Moves, f.Responses
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
+	c.Mute = f.Mute
 	c.NoUpgrade, c.Storm = f.NoUpgrade, r.storms.of(c.Name)
-	c.Recent, c.Auth = r.recent.of(c.Name, f), statusOfAuth(p)
+	c.Auth = statusOfAuth(p)
 	if err := p.nodes.Trouble(); err != nil {
 		c.NodesError = err.Error()
 	}
 	sessions := p.nodes.Cluster.Sessions
 	c.Ended, c.Expired = sessions.Ended()
+	c.Recent = r.recent.of(c.Name, time.Now(), f, c.Ended)
 	drains := p.nodes.Draining()
 	statuses := p.nodes.Cluster.Statuses()
 	for _, s := range statuses {
@@ -175,7 +186,7 @@ func (r *Replica) tellFault(f gateway.Fault) {
 			node = f.Subject
 		}
 	}
-	if node == "" && f.Subject != "" {
+	if node == "" && f.Subject != "" && !strings.Contains(text, f.Subject) {
 		text += " (" + f.Subject + ")"
 	}
 	r.event("fault", f.Cluster, node, text)

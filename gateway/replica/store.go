@@ -3,6 +3,8 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/sidway/sidway/affinity"
@@ -64,6 +66,24 @@ func (r *Replica) storeName() string {
 }
 
 // askStores asks each cluster's store, and returns what is wrong with them.
+// storeWords says in a sentence why the store cannot be used, once where that is the same for all clusters; "" where it can.
+func (r *Replica) storeWords() string {
+	var all []string
+	for _, p := range r.parts() {
+		if p.store == nil {
+			continue
+		}
+		err := p.store.Fault()
+		if op, ok := errors.AsType[*affinity.OpError](err); ok {
+			err = op.Err
+		}
+		if err != nil && !slices.Contains(all, err.Error()) {
+			all = append(all, err.Error())
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
 func (r *Replica) askStores(ask func(*affinity.Cached) error) error {
 	var all []error
 	for _, p := range r.parts() {

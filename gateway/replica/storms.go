@@ -49,7 +49,7 @@ func (s *storms) tick(second int, totals map[string]gateway.Turnover, now time.T
 			s.clusters[name] = &weather{total: total}
 			continue
 		}
-		of := grown(total, w.total)
+		of := turned(total, w.total)
 		w.total, w.last[second%stormBefore] = total, of
 		switch v := w.storm; {
 		case v != nil:
@@ -83,7 +83,7 @@ func next(v api.Storm, of gateway.Turnover, now time.Time) *api.Storm {
 	return &v
 }
 
-func grown(now, before gateway.Turnover) gateway.Turnover {
+func turned(now, before gateway.Turnover) gateway.Turnover {
 	return gateway.Turnover{
 		Made: api.Grown(now.Made, before.Made), Ended: api.Grown(now.Ended, before.Ended),
 		ByClients: api.Grown(now.ByClients, before.ByClients), ByNodes: api.Grown(now.ByNodes, before.ByNodes),
