@@ -16,6 +16,8 @@
 # make faults     what faults cost, through sidway and HAProxy, on SEEDS=1 seeds: an hour; as root
 # make attacks    what attacks do to live sessions: ten minutes; TLS=1 for clients by TLS
 # make fuzz       every fuzz target for FUZZTIME
+# make release VERSION=v1.2.3   binaries, packages, images, the chart and sums of the last commit, in bin/v1.2.3 (docs/releasing.md)
+# make release-test   a release made twice is the same, and its packages and image work where nothing else is; as root
 # make deps       install what the tests need (Debian; elsewhere it says what is missing)
 
 BIN ?= bin
@@ -29,11 +31,17 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
+MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test tools/release
 
-.PHONY: build docs site demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test
+.PHONY: build docs site demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test release release-test
 build:
 	CGO_ENABLED=0 go build -pgo=$(PGO) -o $(BIN)/ ./cmd/sidway
+
+release:
+	go -C tools/release run . -version "$(VERSION)" -pgo $(PGO)
+
+release-test: deps
+	PGO=$(PGO) tools/release-test.sh
 
 docs:
 	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica -update

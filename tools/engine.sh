@@ -20,6 +20,6 @@ if ! timeout 20 docker info >/dev/null 2>&1; then
 		sleep 1
 	done
 fi
-# Each run makes them anew, because they hold the modules that are required now.
-timeout 60 docker pull -q alpine:3.22 >/dev/null 2>&1 || tools/base-images.sh
+# BASE_IMAGES=none does without them. Each run makes them anew, because they hold the modules that are required now.
+[ "${BASE_IMAGES:-}" = none ] || timeout 60 docker pull -q alpine:3.22 >/dev/null 2>&1 || tools/base-images.sh
 "$@"

@@ -54,7 +54,7 @@ export default defineConfig({
       ] },
       { text: "Look up", items: [
         page("configuration", "Configuration"), page("api", "API"), page("adapter", "Go adapter"), page("architecture", "Architecture"),
-        page("performance", "Performance"), page("faults", "Faults"),
+        page("performance", "Performance"), page("faults", "Faults"), page("releasing", "Releasing"),
       ] },
     ],
   },
