@@ -31,7 +31,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test tools/release
+MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
 
 .PHONY: build docs site demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test release release-test
 build:
@@ -41,6 +41,7 @@ release:
 	go -C tools/release run . -version "$(VERSION)" -pgo $(PGO)
 
 release-test: deps
+	go -C tools/release test -count=1 -timeout 20m ./...
 	PGO=$(PGO) tools/release-test.sh
 
 docs:
@@ -97,7 +98,7 @@ attacks:
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
-	set -e; for m in $(MODULES); do (cd $$m && go mod tidy -diff && go vet ./... && $(TOOL) staticcheck ./...); done
+	set -e; for m in $(MODULES) tools/release; do (cd $$m && go mod tidy -diff && go vet ./... && $(TOOL) staticcheck ./...); done
 	set -e; for m in . demo; do for os in linux darwin; do CGO_ENABLED=0 GOOS=$$os go -C $$m build -pgo=off ./...; done; done
 
 fuzz:
