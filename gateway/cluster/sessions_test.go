@@ -224,7 +224,7 @@ func TestMovedSessionsAreFollowed(t *testing.T) {
 	c.Join(n1)
 	c.Sessions.Open("sid", n1, time.Now().Add(time.Minute))
 	c.Join(n1)
-	c.Sessions.Upgraded("upgraded", n1, time.Now().Add(time.Minute))
+	c.Sessions.Upgraded("upgraded", n1, time.Now().Add(time.Minute), 0)
 	c.Leave(n1) // which Upgraded has taken of its own
 	for _, step := range []struct {
 		sid   string
