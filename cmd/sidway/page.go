@@ -52,7 +52,7 @@ func (p page) of(before, now *api.Status) string {
 	}
 	r, store := now.Replica, now.Store.Kind
 	if !now.Store.Up {
-		store += " (down)"
+		store += " (cannot be used)"
 	}
 	fmt.Fprintf(&b, "\n%s  %s, up %s, %s connections (limit %s), %s WebSockets, bindings in %s\n", p.paint(bold, r.Name), cmp.Or(r.Version, "of no version"),
 		age(now.At.Sub(r.Started)), notice.Thousands(int(r.Connections)), notice.Thousands(int(r.Limit)), notice.Thousands(r.Tunnels), store)

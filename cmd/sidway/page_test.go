@@ -44,7 +44,7 @@ func TestPage(t *testing.T) {
 	want := `n2 of chat is unhealthy: refused
   info  n3 of chat is drained
 
-gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bindings in redis (down)
+gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bindings in redis (cannot be used)
 
 chat  /socket.io/, least_sessions
   1,500 sessions: 1,350 by WebSocket, 150 poll; 25.0 new/s; 5.0 ended/s; upgrades accepted by nodes 97%; older than 30 s and polling 15%; 7 wait for their turn

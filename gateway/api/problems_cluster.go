@@ -188,7 +188,7 @@ func (f *findings) ofUnknown(c *Cluster) {
 		return
 	}
 	if n := c.Recent.Responses["sid_unknown"]; n >= fewestForeign && 2*n >= c.Recent.Made {
-		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows, beside %s made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", count(int(n), "request"), c.Name, count(int(c.Recent.Made), "session"))
+		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows; %s began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status", count(int(n), "request"), c.Name, count(int(c.Recent.Made), "session"))
 	}
 }
 
@@ -291,11 +291,11 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 		if !d.Since.IsZero() {
 			since = " for " + lasts(f.now.At.Sub(d.Since))
 		}
-		move := "; sessions.move would move them"
+		move := "; to move them: the setting sessions.move"
 		if c.moved() {
 			move = ""
 		}
-		f.add(p, "%s is being drained%s without a deadline: %s stay until their clients leave; sidway drain %s --deadline 5m ends them%s", name, since, left, n.Name, move)
+		f.add(p, "%s has been draining%s without a deadline: %s stay until their clients leave. To end them: sidway drain %s --deadline 5m%s", name, since, left, n.Name, move)
 	case d.Deadline.After(f.now.At):
 		f.add(p, "%s is being drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
 	default:

@@ -87,14 +87,14 @@ func TestProblems(t *testing.T) {
 		"panic": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
-		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat is being drained without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", ""},
+		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat has been draining without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", ""},
 		"drain ahead":     {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
 		"drain goes on":   {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
-		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat is being drained for 1 min without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them; sessions.move would move them", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
+		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat has been draining for 1 min without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
 		"drain of some": {func(s *api.Status) {
 			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)
 			s.Clusters[0].Moves = map[string]uint64{"moved": 3, "lost": 0}
-		}, false, "info n2 of chat is being drained for 9 s without a deadline: 1,200 sessions stay until their clients leave; sidway drain n2 --deadline 5m ends them", ""},
+		}, false, "info n2 of chat has been draining for 9 s without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m", ""},
 		"drain stuck":   {drained(api.Drain{Deadline: &noon}), false, "warn The drain of n2 of chat does not end: no other node takes its 1,200 sessions", ""},
 		"drain in vain": {drained(api.Drain{Since: noon.Add(-15 * time.Minute)}), false, "warn n2 of chat is drained for 15 min, and 1,200 sessions do not leave: give the drain a deadline, as sidway drain n2 --deadline 5m", ""},
 		"drain done": {func(s *api.Status) {
@@ -137,7 +137,7 @@ func TestProblems(t *testing.T) {
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
-		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows, beside 40 sessions made: does a replica that is not listed here serve clients, which Redis refuses or which does not reach it? See the status and the log of each", ""},
+		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows; 40 sessions began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status", ""},
 		"few unknown": {answered("sid_unknown", 65, 200), true, "", ""},
 		"unknown for a reason": {func(s *api.Status) {
 			answered("sid_unknown", 300, 0)(s)
