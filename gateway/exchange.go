@@ -45,6 +45,7 @@ type exchange struct {
 	vouched  bool          // by a token of its own, so that its session may be looked for
 	stray    bool          // the store does not know the session
 	unsure   bool          // a node could not be asked whether it has the session
+	mayHave  bool          // one may have read the request, and did not answer
 	spent    spent         // on the search
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	span     *trace.Span   // of the trace; nil: there is none

@@ -110,7 +110,7 @@ func (c *clientConn) search() {
 		c.vouch()
 		return
 	}
-	x.searches, x.unsure, x.spent, x.Tried = true, false, spent{}, x.Tried[:0]
+	x.searches, x.unsure, x.mayHave, x.spent, x.Tried = true, false, false, spent{}, x.Tried[:0]
 	c.searchOn()
 }
 
@@ -143,21 +143,18 @@ func (c *clientConn) searchOn() {
 	x := c.x
 	n := x.nextToSearch()
 	if n == nil {
-		x.searches = false
-		if x.unsure {
-			x.searched(searchUnsure)
-			c.holdForStore()
+		if x.unsure || x.mayHave {
+			c.holdSearch(searchUnsure)
 			return
 		}
+		x.searches = false
 		x.searched(searchUnknown)
 		c.fail(engineio.SIDUnknown)
 		return
 	}
 	spent, over, full := c.spend()
 	if over || full {
-		x.searches = false
-		x.searched(searchLimited)
-		c.holdForStore()
+		c.holdSearch(searchLimited)
 		return
 	}
 	x.spent.add(spent)
@@ -187,22 +184,35 @@ func (x *exchange) nextToSearch() (next *cluster.Node) {
 	return next
 }
 
-// notThere goes on with the search after a node that could not be asked, or died while it was. What a node may have read is not sent to another
-// one, but for a poll: a node that has cut it has ended the session, if it had it.
+// notThere goes on with the search after a node that could not be asked, or died while it was. A session lives on one node: what this one may have
+// read is of no use to another that has the session, nor the other way round. But it is not asked again.
 func (c *clientConn) notThere(err error) {
 	x := c.x
-	if !x.SentAt.IsZero() && x.Kind != request.Poll {
-		x.searches = false
-		c.lostSession(err)
-		return
-	}
 	x.leave()
-	if errors.Is(err, request.ErrRefused) { // it is gone, and its sessions with it
+	switch {
+	case !x.SentAt.IsZero() && x.Kind != request.Poll:
+		x.mayHave = true
+	case errors.Is(err, request.ErrRefused): // it is gone, and its sessions with it
 		x.route.Cluster.Failed(x.Node)
-	} else {
+	default:
 		x.unsure = true
 	}
 	c.searchOn()
+}
+
+// holdSearch holds a request whose session was not found, unless a node that cannot be asked again may have had it.
+func (c *clientConn) holdSearch(outcome string) {
+	x := c.x
+	x.searches = false
+	x.searched(outcome)
+	if x.mayHave {
+		if x.Kind != request.Upgrade { // one that fails costs the session nothing
+			x.over(x.Query.SID, "a node that may have had it did not answer")
+		}
+		c.fail(engineio.SessionGone)
+		return
+	}
+	c.holdForStore()
 }
 
 // heardThere reports whether the answer of a node that was asked in a search is the session's. Else the search goes on. first is what is
