@@ -1,6 +1,7 @@
 package control
 
 import (
+	"sync"
 	"time"
 
 	"github.com/sidway/sidway/gateway/health"
@@ -36,6 +37,7 @@ func HearCounts(n *Nodes, texts ...string) {
 type Pair struct {
 	Nodes [2]*Nodes
 	posts [2]*post
+	mu    sync.Mutex
 	texts [2]string
 	n     uint64
 }
@@ -51,8 +53,10 @@ func NewPair(a, b *Nodes) *Pair {
 	return p
 }
 
-// Share has a replica tell what it counts, and hear what the other one has told last.
+// Share has a replica tell what it counts, and hear what the other one has told last. It may be called for both at a time.
 func (p *Pair) Share(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.n++
 	p.texts[i] = p.posts[i].countsText(p.n)
 	p.posts[i].hear("own", map[string]string{"own": p.texts[i], "other": p.texts[1-i]}, time.Now())
