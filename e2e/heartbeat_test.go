@@ -24,7 +24,7 @@ func TestNodeStandsStill(t *testing.T) {
 			r := startReplica(t, m.redis.URL(), m.nodes, settings...)
 			m.replicas = []*replica{r}
 			sessions := moveNumber(t, "MOVE_SESSIONS", 20)
-			m.plan = movePlan{URL: "http://" + r.listen, Modes: moveModes(sessions), Rooms: 2, Period: movePeriod}
+			m.plan = movePlan{URL: "http://" + r.listen, Modes: moveModes(sessions, "upgrade", "websocket"), Rooms: 2, Period: movePeriod}
 			m.begin(t)
 
 			n.ask(t, map[string]any{"cmd": "freeze"}, &struct{}{})
