@@ -257,40 +257,6 @@ func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
 	return Binding{}, c.fail(p, err)
 }
 
-// Refresh is Glance for a session that may have been bound anew since it became known here, and has what the store says known here.
-func (c *Cached) Refresh(ctx context.Context, sid string) (Binding, error) {
-	b, err := c.Glance(ctx, sid)
-	if err != nil {
-		return b, err
-	}
-	if known, ok := c.front.peek(sid); ok && !known.sameFact(b) {
-		c.front.drop(sid)
-	}
-	return b, c.front.put(sid, b, b.Expires.Sub(c.front.start))
-}
-
-// Rebind binds a sid anew whose session goes on at another node, whatever is known of it here or in the store. Its errors are those of Bind.
-func (c *Cached) Rebind(ctx context.Context, sid string, b Binding) error {
-	_ = c.Unbind(ctx, sid) // Bind tells whether that was of use
-	p := c.phase.Load()
-	err := p.why()
-	if p.state.writes() {
-		err = c.back.Bind(context.WithoutCancel(ctx), sid, b)
-	}
-	c.front.drop(sid) // a Refresh may have had the answer from before
-	switch _, taken := errors.AsType[*TakenError](err); {
-	case taken:
-		return err
-	case err == nil:
-		c.tell(Stored)
-		return c.put(sid, b)
-	case p.state.writes():
-		c.tell(Failed)
-		err = c.fail(p, err)
-	}
-	return c.keep(sid, b, err)
-}
-
 func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
 	b, p, err := c.look(ctx, sid)
 	switch {
