@@ -128,25 +128,40 @@ func (c *clientConn) collect() {
 // settle tells the store, before the client hears of it, of a session that is new or is no more.
 func (c *clientConn) settle(first []byte) {
 	x := c.x
-	var tell func()
 	if x.mayLiveElsewhere(first) {
 		c.askElsewhere(first)
 		return
 	}
-	if x.searches {
-		if !c.heardThere(first) {
-			return
-		}
+	searched := x.searches
+	if searched && !c.heardThere(first) {
+		return
+	}
+	tell := x.news(first, searched)
+	if tell == nil && x.Kind == request.Poll && c.passPolled(first) {
+		return
+	}
+	if tell == nil {
+		c.deliver(first)
+		return
+	}
+	if len(x.Early) == 0 {
+		x.Early = append(x.Early, first...)
+	}
+	began := c.d.loop.Clock()
+	c.await(tell, func() {
+		x.overhead += c.d.loop.Clock().Sub(began)
+		c.deliver(x.Early)
+	}, nil)
+}
+
+// news returns what tells the store, and other replicas, of what an answer says, nil where it says nothing to them.
+func (x *exchange) news(first []byte, searched bool) (tell func()) {
+	if searched {
 		tell = x.remember()
 	}
 	switch {
 	case x.Body.Done() && x.observe(first):
-		tell = func() {
-			x.route.Store.Unbind(context.Background(), x.Query.SID) // it expires all the same where the store is away
-			if x.route.Recovery != nil {
-				_ = x.route.Recovery.ForgetNotes(context.Background(), x.Query.SID)
-			}
-		}
+		tell = x.forget
 	case x.Kind == request.Handshake && x.Resp.Status == 200:
 		var err error
 		x.Open, err = engineio.FindOpen(x.Query, first)
@@ -162,11 +177,7 @@ func (c *clientConn) settle(first []byte) {
 	if note := x.polled(first); note != nil && tell == nil {
 		tell = note
 	}
-	if tell == nil && x.Kind == request.Poll && c.passPolled(first) {
-		return
-	}
-	if x.entered {
-		before := tell
+	if before := tell; x.entered {
 		tell = func() {
 			if before != nil {
 				before()
@@ -174,18 +185,15 @@ func (c *clientConn) settle(first []byte) {
 			x.arrived()
 		}
 	}
-	if tell == nil {
-		c.deliver(first)
-		return
+	return tell
+}
+
+// forget has the store know nothing of a session that is no more. Its binding expires all the same where the store is away.
+func (x *exchange) forget() {
+	_ = x.route.Store.Unbind(context.Background(), x.Query.SID)
+	if x.route.Recovery != nil {
+		_ = x.route.Recovery.ForgetNotes(context.Background(), x.Query.SID)
 	}
-	if len(x.Early) == 0 {
-		x.Early = append(x.Early, first...)
-	}
-	began := c.d.loop.Clock()
-	c.await(tell, func() {
-		x.overhead += c.d.loop.Clock().Sub(began)
-		c.deliver(x.Early)
-	}, nil)
 }
 
 // deliver begins to write the answer to the client.
