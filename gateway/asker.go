@@ -26,7 +26,7 @@ type asker struct {
 const mostAsked = 16 << 20
 
 // errAnswer says that a node has not answered as it should.
-var errAnswer = errors.New("the node answers")
+var errAnswer = errors.New("unexpected answer")
 
 // ask sends a request, and returns the body of its answer, which must be a 200.
 func (a *asker) ask(ctx context.Context, request []byte, within time.Duration) ([]byte, error) {

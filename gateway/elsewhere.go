@@ -41,12 +41,19 @@ func (c *clientConn) follow() {
 	}, nil)
 }
 
+// follow asks the store, and tells of a POST or an upgrade, unless the session is being moved: then it does so again.
 func (x *exchange) follow(ctx context.Context) {
 	sid, store := x.Query.SID, x.route.Recovery
-	way := map[request.Kind]recovery.Way{request.Post: recovery.Post, request.Upgrade: recovery.Upgrade}[x.Kind]
+	var way recovery.Way // none for a poll: its client has no other
 	var asked, given []string
-	if x.Kind == request.Post && x.Upload.Complete {
-		asked, given = x.acks(packet.Client, x.Upload.Body)
+	switch x.Kind {
+	case request.Upgrade:
+		way = recovery.Upgrade
+	case request.Post:
+		way = recovery.Post
+		if x.Upload.Complete {
+			asked, given = x.acks(packet.Client, x.Upload.Body)
+		}
 	}
 	for until := time.Now().Add(x.Patience()); ; time.Sleep(claimPause) {
 		entered, err := true, error(nil)

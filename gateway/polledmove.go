@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/packet"
+	"github.com/sidway/sidway/gateway/recovery"
+)
+
+// This file is the part of a polledMove that a goroutine does, which asks both nodes and Redis.
+
+// run does the move from the answer on that has brought the event. What the client gets is in x.Early.
+func (m *polledMove) run(ctx context.Context) {
+	<-m.prepared
+	x := m.x
+	if m.failed != "" {
+		m.outcome = m.failed
+		asked, given := x.acks(packet.Node, m.answer)
+		_ = x.route.Recovery.Owe(ctx, x.Query.SID, asked, given)
+		x.replaceBody(packet.WithoutMarks(m.answer))
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, polledTime)
+	defer cancel()
+	var out []byte
+	m.outcome, out = m.move(ctx, m.said(m.answer, nil))
+	switch m.outcome {
+	case moveDone, moveRenewed:
+	case moveLost:
+		out = packet.AppendPacket(out, []byte(engineio.PacketClose))
+	default:
+		_ = x.route.Recovery.Owe(context.WithoutCancel(ctx), x.Query.SID, m.asked, m.given)
+	}
+	x.replaceBody(out)
+}
+
+// said follows what the old node has said, and appends what of it goes to the client.
+func (m *polledMove) said(payload, out []byte) []byte {
+	asked, given := packet.Acks(packet.Node, payload)
+	m.asked, m.given = append(m.asked, asked...), append(m.given, given...)
+	return packet.AppendPacket(out, m.session.PassPolled(payload))
+}
+
+// settled reports whether nothing is under way that only the old node can end, of which so many acknowledgements were owed before.
+func (m *polledMove) settled(owed []string) bool {
+	isGiven := func(name string) bool { return slices.Contains(m.given, name) }
+	return m.session.Settled() == nil && !slices.ContainsFunc(slices.Concat(m.asked, owed), func(name string) bool { return !isGiven(name) })
+}
+
+// move returns what became of it, and what the client is to get.
+func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []byte) {
+	x, s := m.x, m.session
+	sid, store := x.Query.SID, x.route.Recovery
+	owed, outcome := m.claim(ctx, store, sid)
+	if outcome != "" {
+		return outcome, out
+	}
+	defer store.Release(ctx, sid)
+	if !m.settled(owed) {
+		return moveBusy, out
+	}
+	to, err := x.route.Cluster.Pick(cluster.Want{Tried: []*cluster.Node{x.Node}})
+	if err != nil {
+		return moveRefused, out
+	}
+	m.to = to
+	defer x.route.Cluster.Leave(to) // who counts the session has a place for it by then
+	next, old := &asker{node: to, header: m.header}, &asker{node: x.Node, header: m.header}
+	defer next.close()
+	defer old.close()
+	body, err := next.ask(ctx, x.AppendPolled(nil, to.Address, "", nil), joinTime)
+	if err != nil {
+		return moveRefused, out
+	}
+	open, err := engineio.FindOpen(x.Query, body)
+	if err != nil {
+		return moveRefused, out
+	}
+	giveUp := func(outcome string) (string, []byte) {
+		_, _ = next.ask(context.WithoutCancel(ctx), x.AppendPolled(nil, to.Address, open.SID, []byte(engineio.PacketClose)), barrierTime)
+		return outcome, out
+	}
+	there := cmp.Or(x.Binding.Alias, sid)
+	if outcome, out = m.sayAll(ctx, old, there, out); outcome != "" {
+		return giveUp(outcome)
+	}
+	if !m.settled(owed) {
+		return giveUp(moveBusy)
+	}
+	if _, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, []byte(engineio.PacketClose)), barrierTime); err != nil || !s.Left() {
+		m.err = fmt.Errorf("the old node: close: %w", cmp.Or(err, errAnswer))
+		return giveUp(moveLost)
+	}
+	return m.rejoin(ctx, next, open, out)
+}
+
+// sayAll has the old node say all that stands in front of a second event, and returns why it has not, "" where it has, and out with what it has said.
+func (m *polledMove) sayAll(ctx context.Context, old *asker, sid string, out []byte) (outcome string, _ []byte) {
+	x, says := m.x, rand.Text()
+	m.session.MarkAgain(says)
+	if _, err := m.mark(ctx, x.route.Recovery, says); err != nil {
+		return moveBlind, out
+	}
+	for range mostPolls {
+		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, sid, nil), saysTime)
+		if err != nil { // its poll was cut, which ends the session
+			m.err = fmt.Errorf("the old node: poll: %w", err)
+			return moveLost, out
+		}
+		out = m.said(answer, out)
+		switch {
+		case engineio.HasClose(x.Query, answer):
+			return moveLeft, out
+		case m.session.Marked():
+			return "", out
+		}
+	}
+	return moveBusy, out
+}
+
+// rejoin has the new node restore the session.
+func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open, out []byte) (outcome string, _ []byte) {
+	x, s, to := m.x, m.session, m.to
+	sid, store := x.Query.SID, x.route.Recovery
+	offset := m.offset
+	if err := store.Await(ctx, pidsOf(s), m.kept, 0); err != nil {
+		offset = packet.Offset{}
+	}
+	lost := func(doing string, err error) (string, []byte) {
+		m.err = fmt.Errorf("the new node: %s: %w", doing, err)
+		return moveLost, out
+	}
+	if _, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, s.RejoinPolled(offset)), joinTime); err != nil {
+		return lost("connect", err)
+	}
+	for range mostPolls {
+		answer, err := next.ask(ctx, x.AppendPolled(nil, to.Address, open.SID, nil), joinTime)
+		if err != nil {
+			return lost("poll", err)
+		}
+		rest := s.PassPolled(answer)
+		notes := map[string]string{}
+		packet.Polled(packet.Node, rest, func(name, text string) { notes[name] = text })
+		if out = packet.AppendPacket(out, rest); len(notes) > 0 {
+			_ = store.Note(ctx, sid, notes)
+		}
+		done, refused, renewed := s.Joined()
+		switch {
+		case refused || engineio.HasClose(x.Query, answer):
+			return lost("poll", errUnwanted)
+		case !done:
+			continue
+		}
+		b := x.Binding
+		b.Node, b.Alias, b.Expires = to.Name, open.SID, time.Time{}
+		b.MaxPayload = open.MaxPayload
+		if err := x.route.rebind(context.WithoutCancel(ctx), sid, b); err != nil && !errors.Is(err, affinity.ErrUnavailable) {
+			return lost("bind", err)
+		}
+		x.route.Cluster.Sessions.Follow(sid, to)
+		out = packet.AppendPacket(out, []byte(engineio.PacketPing)) // the pings of two nodes may come too far apart
+		if renewed > 0 {
+			return moveRenewed, out
+		}
+		return moveDone, out
+	}
+	return lost("poll", errAnswer)
+}
+
+// errUnwanted says that a new node does not want a session.
+var errUnwanted = errors.New("it refuses the session")
+
+// claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
+func (m *polledMove) claim(ctx context.Context, store *recovery.Store, sid string) (owed []string, outcome string) {
+	since := time.Now().Add(-m.x.Node.DrainsFor())
+	for until := time.Now().Add(claimTime); ; time.Sleep(claimPause) {
+		owed, claimed, err := store.Claim(ctx, sid, since)
+		switch {
+		case err != nil:
+			return nil, moveBlind
+		case claimed:
+			return owed, ""
+		case time.Now().After(until):
+			return nil, moveBusy
+		}
+	}
+}
