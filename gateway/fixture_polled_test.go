@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"testing"
 )
 
 // servePolled serves a request by polling, and finds what ends a session at other servers: two polls, or two POSTs, at a time.
@@ -61,6 +62,38 @@ func (n *restorer) servePolled(w http.ResponseWriter, r *http.Request) {
 			delete(n.polled, sid)
 			n.mu.Unlock()
 			n.leave(s)
+		}
+	}
+}
+
+// gotAll fails unless the client gets so many events, e0, e1…, in order.
+func (m *member) gotAll(count int) {
+	m.t.Helper()
+	for i := range count {
+		if got, want := m.next(), fmt.Sprintf(`42["e%d",`, i); !strings.HasPrefix(got, want) {
+			m.t.Fatalf("the client got %s, want %s", got, want)
+		}
+	}
+}
+
+// haveAll waits until nodes have so many events of a client, c0, c1…, each of them in order.
+func haveAll(t *testing.T, nodes []*restorer, count int) {
+	t.Helper()
+	eventually(t, "the nodes have all", func() bool {
+		all := 0
+		for _, n := range nodes {
+			all += len(n.events())
+		}
+		return all == count
+	})
+	for _, n := range nodes {
+		last := -1
+		for _, e := range n.events() {
+			var i int
+			if fmt.Sscanf(e, `42["c%d"]`, &i); i <= last {
+				t.Errorf("%s got %d behind %d", n.name, i, last)
+			}
+			last = i
 		}
 	}
 }

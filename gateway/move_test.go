@@ -47,24 +47,8 @@ func TestMove(t *testing.T) {
 		}
 	}
 	talk.Wait()
-	for i := range rounds * each {
-		if got, want := m.next(), fmt.Sprintf(`42["e%d",`, i); !strings.HasPrefix(got, want) {
-			t.Fatalf("the client got %s, want %s", got, want)
-		}
-	}
-	eventually(t, "the nodes have all", func() bool {
-		return len(nodes[0].events())+len(nodes[1].events())+len(nodes[2].events()) == rounds*each
-	})
-	for _, n := range nodes {
-		last := -1
-		for _, e := range n.events() {
-			var i int
-			if fmt.Sscanf(e, `42["c%d"]`, &i); i <= last {
-				t.Errorf("%s got %d behind %d", n.name, i, last)
-			}
-			last = i
-		}
-	}
+	m.gotAll(rounds * each)
+	haveAll(t, nodes, rounds*each)
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
 		t.Errorf("%v moves are counted", n)
 	}

@@ -139,22 +139,8 @@ func TestMovePolled(t *testing.T) {
 	}
 	close(stop)
 	talk.Wait()
-	for i := range said {
-		if got, want := p.next(), fmt.Sprintf(`42["e%d",`, i); !strings.HasPrefix(got, want) {
-			t.Fatalf("the client got %s, want %s", got, want)
-		}
-	}
-	eventually(t, "the nodes have all", func() bool { return len(nodes[0].events())+len(nodes[1].events()) == said })
-	for _, n := range nodes {
-		last := -1
-		for _, e := range n.events() {
-			var i int
-			if fmt.Sscanf(e, `42["c%d"]`, &i); i <= last {
-				t.Errorf("%s got %d behind %d", n.name, i, last)
-			}
-			last = i
-		}
-	}
+	p.gotAll(said)
+	haveAll(t, nodes, said)
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
 		t.Errorf("%v moves are counted", n)
 	}
