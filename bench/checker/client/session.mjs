@@ -106,7 +106,7 @@ export class Client {
 
   onRefused(error) {
     const status = Number(error.context?.status ?? error.description?.status ?? error.description);
-    this.write({ kind: "refused", ...(status > 0 && { code: status }), why: `${error.message} ${describe(error.description)}` });
+    this.write({ kind: "refused", ...(status > 0 && { code: status }), on: this.agent.fronts, why: `${error.message} ${describe(error.description)}` });
   }
 
   onClose(session, why) {

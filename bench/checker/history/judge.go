@@ -82,7 +82,7 @@ func (s *session) stream(d Direction) *stream {
 func (j *judge) take(e Event) {
 	switch e.Kind {
 	case Refused:
-		if !j.during(e.At, func(i Injury) bool { return i.Refuses }) {
+		if !j.during(e.At, func(i Injury) bool { return i.refuses(e) }) {
 			j.find(Refusal, e, "%s, status %d", e.Why, e.Status)
 		}
 		return

@@ -178,13 +178,16 @@ func TestInjuries(t *testing.T) {
 			with(func(i *history.Injury) { i.Excuses, i.Nodes = history.SessionsOfNodes, []string{"n2"} }),
 			with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} }),
 		}, nil, []int{1, 1}, []int{1, 1}},
-		"back in time":   {lost + stays, []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.Everybody, 9*time.Second })}, nil, []int{2}, []int{2}},
-		"back too late":  {lost + stays, []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.Everybody, 8*time.Second })}, map[history.Flaw]int{history.Late: 1}, []int{2}, []int{2}},
-		"never back":     {lived + "11s c1 end A why=reset", []history.Injury{everybody}, map[history.Flaw]int{history.NotBack: 1}, []int{1}, []int{1}},
-		"lost again":     {lost + "13s c1 end C why=reset\n14s c1 open E\n14s c1 connected E\n30s c1 settled E\n30s c1 end E why=stopped", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Once = history.Everybody, true })}, map[history.Flaw]int{history.Unexplained: 1}, []int{2}, []int{2}},
-		"cut":            {lived + "11s c1 end A why=cut\n12s c1 connected B", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.SessionsCut, time.Second })}, map[history.Flaw]int{history.Late: 1}, []int{1}, []int{1}},
-		"refused":        {lived + settles + "12s c2 refused - code=503", []history.Injury{with(func(i *history.Injury) { i.Refuses = true })}, nil, []int{0}, []int{0}},
-		"polls for good": {lived + settles + "12s c1 polling A why=503", []history.Injury{with(func(i *history.Injury) { i.Polling = true })}, nil, []int{0}, []int{0}},
+		"back in time":     {lost + stays, []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.Everybody, 9*time.Second })}, nil, []int{2}, []int{2}},
+		"back too late":    {lost + stays, []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.Everybody, 8*time.Second })}, map[history.Flaw]int{history.Late: 1}, []int{2}, []int{2}},
+		"never back":       {lived + "11s c1 end A why=reset", []history.Injury{everybody}, map[history.Flaw]int{history.NotBack: 1}, []int{1}, []int{1}},
+		"lost again":       {lost + "13s c1 end C why=reset\n14s c1 open E\n14s c1 connected E\n30s c1 settled E\n30s c1 end E why=stopped", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Once = history.Everybody, true })}, map[history.Flaw]int{history.Unexplained: 1}, []int{2}, []int{2}},
+		"cut":              {lived + "11s c1 end A why=cut\n12s c1 connected B", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Back = history.SessionsCut, time.Second })}, map[history.Flaw]int{history.Late: 1}, []int{1}, []int{1}},
+		"refused":          {lived + settles + "12s c2 refused - code=503", []history.Injury{with(func(i *history.Injury) { i.Refuses = true })}, nil, []int{0}, []int{0}},
+		"cut on a replica": {lived + settles + "12s c2 refused - on=f1", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, nil, []int{0}, []int{0}},
+		"cut on another":   {lived + settles + "12s c2 refused - on=f2", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, map[history.Flaw]int{history.Refusal: 1}, []int{0}, []int{0}},
+		"told no there":    {lived + settles + "12s c2 refused - on=f1 code=503", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, map[history.Flaw]int{history.Refusal: 1}, []int{0}, []int{0}},
+		"polls for good":   {lived + settles + "12s c1 polling A why=503", []history.Injury{with(func(i *history.Injury) { i.Polling = true })}, nil, []int{0}, []int{0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := history.Judge(written(t, c.history), c.injuries)

@@ -27,6 +27,7 @@ func Mix() Fault {
 			}
 		}
 		r.figure("%s", strings.Join(names, " + "))
+		r.Slack *= float64(len(names)) // who is past one of them may meet the next
 		done := make(chan error)
 		for i, name := range names {
 			go func() {
