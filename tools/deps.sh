@@ -2,7 +2,7 @@
 # Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's
 # file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, a C compiler for the race detector, and the npm packages of package-lock.json;
 # "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, "deps.sh attacks" slowhttptest and curl, and
-# "deps.sh release" debootstrap and systemd-nspawn, "deps.sh docker" an engine. What is there is left alone, and no service
+# "deps.sh release" debootstrap and systemd-nspawn, "deps.sh picture" img2webp, "deps.sh docker" an engine. What is there is left alone, and no service
 # is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,7 @@ have openssl || packages+=(openssl)
 [ "${1:-}" != attacks ] || have curl || packages+=(curl)
 [ "${1:-}" != release ] || have debootstrap || packages+=(debootstrap)
 [ "${1:-}" != release ] || have systemd-nspawn || packages+=(systemd-container)
+[ "${1:-}" != picture ] || have img2webp || packages+=(webp)
 [ "${1:-}" != docker ] || have dockerd || packages+=(docker.io iptables)
 echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 
