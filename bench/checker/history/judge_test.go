@@ -187,6 +187,8 @@ func TestInjuries(t *testing.T) {
 		"cut on a replica": {lived + settles + "12s c2 refused - on=f1", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, nil, []int{0}, []int{0}},
 		"cut on another":   {lived + settles + "12s c2 refused - on=f2", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, map[history.Flaw]int{history.Refusal: 1}, []int{0}, []int{0}},
 		"told no there":    {lived + settles + "12s c2 refused - on=f1 code=503", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Replicas = history.SessionsOnReplicas, []string{"f1"} })}, map[history.Flaw]int{history.Refusal: 1}, []int{0}, []int{0}},
+		"its node is gone": {lived + settles + "12s c1 polling A why=400", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Nodes = history.SessionsOfNodes, []string{"n1"} })}, nil, []int{0}, []int{0}},
+		"another is gone":  {lived + settles + "12s c1 polling A why=400", []history.Injury{with(func(i *history.Injury) { i.Excuses, i.Nodes = history.SessionsOfNodes, []string{"n2"} })}, map[history.Flaw]int{history.NoUpgrade: 1}, []int{0}, []int{0}},
 		"polls for good":   {lived + settles + "12s c1 polling A why=503", []history.Injury{with(func(i *history.Injury) { i.Polling = true })}, nil, []int{0}, []int{0}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ var mixed = []string{"node-kill", "node-pause", "node-restart", "replica-kill", 
 
 // Mix is three faults at once, which the run's seed chooses.
 func Mix() Fault {
-	return Fault{Name: "mix", Asks: "three at once: what each of them allows, and no more", do: func(ctx context.Context, r *Run) error {
+	return Fault{Name: "mix", Asks: "three at once: what each of them allows, and no more", Alike: true, do: func(ctx context.Context, r *Run) error {
 		var names []string
 		var wait []time.Duration
 		for _, n := range r.Rand.Perm(len(mixed)) {
