@@ -106,7 +106,9 @@ func (j *judge) take(e Event) {
 		st := s.stream(e.Dir)
 		st.acked = append(st.acked, e)
 	case Polling:
-		if !j.during(e.At, func(i Injury) bool { return i.Polling || i.Excuses == SessionsOfNodes && slices.Contains(i.Nodes, s.node) }) {
+		if !j.during(e.At, func(i Injury) bool {
+			return i.Polling || i.Excuses == SessionsOfNodes && slices.Contains(i.Nodes, s.node)
+		}) {
 			j.find(NoUpgrade, e, "%s", e.Why)
 		}
 	case On:
