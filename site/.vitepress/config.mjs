@@ -46,7 +46,7 @@ export default defineConfig({
         page("kubernetes", "Kubernetes"), page("migration", "Migration"), page("faq", "FAQ"), page("demo", "The demo"),
       ] },
       { text: "Run", items: [
-        page("behind", "Behind HAProxy and nginx"), page("nodes", "Nodes"), page("updates", "Rolling updates"), page("moving", "Moving sessions"), page("redis", "Redis"),
+        page("behind", "Behind a balancer"), page("nodes", "Nodes"), page("updates", "Rolling updates"), page("moving", "Moving sessions"), page("redis", "Redis"),
         page("certificates", "Certificates"), page("auth", "Auth"), page("security", "Security"), page("capacity", "Capacity"), page("scaling", "Scaling"),
       ] },
       { text: "Watch", items: [
