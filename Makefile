@@ -1,7 +1,7 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
-# make lint       formatting, vet, staticcheck, go.mod, and builds for Linux and darwin
-# make docs       write anew what is made from code: docs/configuration.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
+# make lint       formatting, vet, staticcheck, go.mod, builds for Linux and darwin, and the pages' links and spelling
+# make docs       write anew what is made from code: docs/configuration.md, docs/compatibility.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make site       the documentation as a site, in site/dist: needs npm
 # make demo       the chat on three nodes behind two replicas; its first build takes some minutes
 # make picture    the README's moving picture of the chat, recorded anew
@@ -33,7 +33,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 # The gateway, the adapter, the demo and what discovery is checked against are a module each, and so are tools. What is made here is made of one
 # module alone, as those have it who require it; go.work is for commands at the top that need several, such as go run ./demo.
 export GOWORK := off
-MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test
+MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test docs/test
 
 .PHONY: build docs site demo deps test picture soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults faults-once attacks compose-test release release-test
 build:
@@ -47,7 +47,7 @@ release-test: deps
 	PGO=$(PGO) tools/release-test.sh
 
 docs:
-	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica -update
+	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica ./e2e -update
 
 site:
 	cd site && npm ci --no-audit --no-fund && npx vitepress build
@@ -105,10 +105,11 @@ attacks:
 	tools/attacks.sh
 
 # What is built here is thrown away, so it need not be fast. The adapter is built as a part of the demo.
-lint:
+lint: deps
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
 	set -e; for m in $(MODULES) tools/release; do (cd $$m && go mod tidy -diff && go vet ./... && $(TOOL) staticcheck ./...); done
 	set -e; for m in . demo; do for os in linux darwin; do CGO_ENABLED=0 GOOS=$$os go -C $$m build -pgo=off ./...; done; done
+	go -C docs/test test -timeout 1m .
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)

@@ -17,16 +17,18 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// readCompose reads the repository's file with compose's own parser, as `docker compose` would.
-func readCompose(t *testing.T) *types.Project {
+// composeFiles are those that the pages tell of.
+var composeFiles = []string{"../docker-compose.yml", "compose/scale.yaml", "../examples/compose/compose.yaml"}
+
+// readCompose reads a file with compose's own parser, as `docker compose` would.
+func readCompose(t *testing.T, name string) *types.Project {
 	t.Helper()
-	root, err := filepath.Abs("..")
+	file, err := filepath.Abs(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(root, "docker-compose.yml")
 	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir: root, ConfigFiles: []types.ConfigFile{{Filename: file}}, Environment: types.Mapping{},
+		WorkingDir: filepath.Dir(file), ConfigFiles: []types.ConfigFile{{Filename: file}}, Environment: types.Mapping{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func readCompose(t *testing.T) *types.Project {
 }
 
 func TestComposeIsWhole(t *testing.T) {
-	p := readCompose(t)
+	p := readCompose(t, composeFiles[0])
 	want := []string{"front", "node-1", "node-2", "node-3", "redis", "sidway-1", "sidway-2"}
 	if names := p.ServiceNames(); !slices.Equal(slices.Sorted(slices.Values(names)), want) {
 		t.Fatalf("services: %v", names)
@@ -60,7 +62,7 @@ func TestComposeIsWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkDockerfile(t, s.Build.Dockerfile, string(text))
+		checkDockerfile(t, s.Build, string(text))
 	}
 	if front := p.Services["front"]; len(front.Ports) != 1 || front.Ports[0].Published != "8080" || front.Ports[0].Target != 8080 {
 		t.Errorf("front publishes %v", front.Ports)
@@ -75,46 +77,53 @@ func TestComposeIsWhole(t *testing.T) {
 // TestComposeBuildsEachImageOnce: two builds of one tag at the same time fail on engines with containerd's image store. Who
 // has an image from another service must wait for its build, and not ask a registry.
 func TestComposeBuildsEachImageOnce(t *testing.T) {
-	p := readCompose(t)
-	builders := map[string]string{}
-	for name, s := range p.Services {
-		if s.Build == nil {
-			continue
+	for i, file := range composeFiles {
+		p := readCompose(t, file)
+		builders := map[string]string{}
+		for name, s := range p.Services {
+			if s.Build == nil {
+				continue
+			}
+			if other := builders[s.Image]; other != "" {
+				t.Errorf("%s: %s and %s both build %s", file, name, other, s.Image)
+			}
+			builders[s.Image] = name
 		}
-		if other := builders[s.Image]; other != "" {
-			t.Errorf("%s and %s both build %s", name, other, s.Image)
+		if len(builders) != []int{3, 2, 2}[i] {
+			t.Errorf("%s: built are %v", file, builders)
 		}
-		builders[s.Image] = name
-	}
-	if len(builders) != 3 {
-		t.Errorf("built are %v", builders)
-	}
-	for name, s := range p.Services {
-		builder := builders[s.Image]
-		if builder == "" {
-			continue
-		}
-		if s.PullPolicy != types.PullPolicyNever {
-			t.Errorf("%s would pull %s", name, s.Image)
-		}
-		if _, depends := s.DependsOn[builder]; !depends && name != builder {
-			t.Errorf("%s may start without %s, which builds its image", name, builder)
+		for name, s := range p.Services {
+			builder := builders[s.Image]
+			if builder == "" || s.Image == "" { // which no registry could have
+				continue
+			}
+			if s.PullPolicy != types.PullPolicyNever {
+				t.Errorf("%s: %s would pull %s", file, name, s.Image)
+			}
+			if _, depends := s.DependsOn[builder]; !depends && name != builder {
+				t.Errorf("%s: %s may start without %s, which builds its image", file, name, builder)
+			}
 		}
 	}
 }
 
 // TestComposeHealthChecksUseNoProxy: Docker puts the user's http_proxy into every container, and busybox's wget obeys it.
 func TestComposeHealthChecksUseNoProxy(t *testing.T) {
-	for name, s := range readCompose(t).Services {
-		test := strings.Join(s.HealthCheck.Test, " ")
-		if strings.Contains(test, "wget") && !strings.HasPrefix(test, "CMD wget -Y off ") {
-			t.Errorf("%s: %s", name, test)
+	for _, file := range composeFiles {
+		for name, s := range readCompose(t, file).Services {
+			if s.HealthCheck == nil {
+				continue
+			}
+			test := strings.Join(s.HealthCheck.Test, " ")
+			if strings.Contains(test, "wget") && !strings.HasPrefix(test, "CMD wget -Y off ") {
+				t.Errorf("%s: %s: %s", file, name, test)
+			}
 		}
 	}
 }
 
 func TestComposeFront(t *testing.T) {
-	front := readCompose(t).Services["front"]
+	front := readCompose(t, composeFiles[0]).Services["front"]
 	if front.StopSignal != "SIGTERM" {
 		t.Errorf("it is stopped by %q, and HAProxy's image waits for open tunnels on SIGUSR1", front.StopSignal)
 	}
@@ -125,8 +134,9 @@ func TestComposeFront(t *testing.T) {
 
 // checkDockerfile demands that the last stage runs as somebody else than root and that what is copied from the
 // repository is there.
-func checkDockerfile(t *testing.T, name, text string) {
+func checkDockerfile(t *testing.T, b *types.BuildConfig, text string) {
 	t.Helper()
+	name := filepath.Join(b.Context, b.Dockerfile)
 	_, last, _ := cutLast(text, "\nFROM ")
 	if !strings.Contains(last, "\nUSER ") || strings.Contains(last, "\nUSER root") {
 		t.Errorf("%s runs as root", name)
@@ -137,7 +147,7 @@ func checkDockerfile(t *testing.T, name, text string) {
 			continue
 		}
 		for _, source := range words[1 : len(words)-1] {
-			if found, _ := filepath.Glob(filepath.Join("..", source)); len(found) == 0 {
+			if found, _ := filepath.Glob(filepath.Join(b.Context, source)); len(found) == 0 {
 				t.Errorf("%s copies %s, which is not there", name, source)
 			}
 		}
@@ -265,7 +275,7 @@ func healthy(ctx context.Context, url string) bool {
 
 // TestComposeByHand runs what docker-compose.yml says, but for the engine, and chats.
 func TestComposeByHand(t *testing.T) {
-	p := readCompose(t)
+	p := readCompose(t, composeFiles[0])
 	h := &byHand{t: t, addresses: map[string]string{}, dir: t.TempDir()}
 	subnet := fmt.Sprintf("127.%d.%d", 64+os.Getpid()%64, os.Getpid()/64%256)
 	for i, name := range slices.Sorted(slices.Values(p.ServiceNames())) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Chromium, HAProxy (the demo's
-# file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, a C compiler for the race detector, and the npm packages of package-lock.json;
+# Installs what the tests and the benchmarks need beside Go: a Redis server, Node.js with npm, Python with python-socketio, Chromium,
+# HAProxy (the demo's file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, hunspell with British English, a C
+# compiler for the race detector, and the npm packages of package-lock.json;
 # "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, "deps.sh attacks" slowhttptest and curl, and
 # "deps.sh release" debootstrap and systemd-nspawn, "deps.sh picture" img2webp, "deps.sh docker" an engine. What is there is left alone, and no service
 # is started.
@@ -20,6 +21,9 @@ have caddy || packages+=(caddy)
 have systemd-analyze || packages+=(systemd)
 have groff || packages+=(groff-base)
 have openssl || packages+=(openssl)
+have hunspell || packages+=(hunspell)
+[ -e /usr/share/hunspell/en_GB.dic ] || packages+=(hunspell-en-gb)
+/usr/bin/python3 -c 'import aiohttp, redis, socketio' 2>/dev/null || packages+=(python3-socketio python3-aiohttp python3-redis)
 [ "${1:-}" != perf ] || have perf || packages+=(linux-perf)
 [ "${1:-}" != promtool ] || have promtool || packages+=(prometheus)
 [ "${1:-}" != attacks ] || have slowhttptest || packages+=(slowhttptest)
