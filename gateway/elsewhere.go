@@ -34,11 +34,16 @@ func (x *exchange) mayHaveMoved() bool {
 func (c *clientConn) follow() {
 	x := c.x
 	c.await(func() { x.follow(context.Background()) }, func() {
-		if n := x.route.Cluster.Node(x.Binding.Node); n != nil {
-			x.route.Cluster.Sessions.Follow(x.Query.SID, n)
-		}
+		x.recount()
 		c.renew()
 	}, nil)
+}
+
+// recount has the session counted on the node that it is bound to, where it may have been moved.
+func (x *exchange) recount() {
+	if n := x.route.Cluster.Node(x.Binding.Node); n != nil && x.route.Recovery != nil {
+		x.route.Cluster.Sessions.Follow(x.Query.SID, n)
+	}
 }
 
 // follow asks the store, and tells of a POST or an upgrade, unless the session is being moved: then it does so again.

@@ -10,17 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
-	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // poller is a client that polls.
 type poller struct {
 	member
+	site  *site
 	url   string
 	http  http.Client
 	posts sync.Mutex
@@ -35,9 +32,9 @@ func (s *site) joinPolled() *poller {
 		defer s.clusters[0].SetDraining(n, false)
 	}
 	p := &poller{
-		member: member{t: s.t, got: make(chan string, 10_000)},
-		url:    ownScheme + "://" + s.addr + "/socket.io/?EIO=4&transport=polling",
-		http:   http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}},
+		member: member{t: s.t, got: make(chan string, 10_000)}, site: s,
+		url:  ownScheme + "://" + s.addr + "/socket.io/?EIO=4&transport=polling",
+		http: http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}},
 	}
 	var stop context.CancelFunc
 	p.ctx, stop = context.WithCancel(context.Background())
@@ -224,40 +221,19 @@ func TestPolledMovesThatFail(t *testing.T) {
 // Requests of a session that another replica has moved find it, whether or not this one knows that its node is drained.
 func TestMovedByAnotherReplica(t *testing.T) {
 	t.Parallel()
-	for name, drains := range map[string]bool{"that knows of the drain": true, "that does not": false} {
+	for name, c := range map[string]struct{ drains, due bool }{
+		"that knows of the drain":  {true, false},
+		"that does not":            {false, false},
+		"that renews what it has":  {false, true},
+		"that renews in the drain": {true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			share := func(client redis.UniversalClient) affinity.Store {
-				c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(client, "bindings:"), affinity.CachedOptions{})
-				ctx, stop := context.WithCancel(context.Background())
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					_ = c.Run(ctx)
-				}()
-				t.Cleanup(func() {
-					stop()
-					<-done
-				})
-				return c
-			}
-			var own gateway.Route
-			s, server, nodes := startRestorers(t, 2, func(r *gateway.Route) { own = *r })
-			own.Store = share(server.Client())
-			s.reroute(own)
-			var configs []cluster.Config
-			for _, n := range s.clusters[0].Nodes() {
-				configs = append(configs, cluster.Config{Name: n.Name, Address: n.Address, Weight: 1, TLS: n.TLS})
-			}
-			theirs := own
-			theirs.Store = share(server.Client())
-			theirs.Cluster = cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})
-			other := startGateway(t, func(o *siteOptions) { o.routes = append(o.routes, theirs) })
-
+			s, other, server, nodes := startPair(t, c.due)
 			p := s.joinPolled()
-			through := poller{member: member{t: t, got: p.got}, url: strings.Replace(p.url, s.addr, other.addr, 1), http: http.Client{Transport: p.http.Transport}, ctx: p.ctx}
+			through := p.through(other)
 			through.say(`42["before"]`)
-			if drains {
+			if c.drains {
 				other.clusters[0].SetDraining(other.clusters[0].Nodes()[0], true)
 			}
 			s.drain(s.clusters[0].Nodes()[0], cluster.Unload)
