@@ -53,6 +53,7 @@ type pollTries struct {
 type polledMove struct {
 	x        *exchange
 	began    time.Duration // on the loop's clock
+	since    time.Time     // other replicas tell of acknowledgements
 	says     string
 	prepared chan struct{} // closed when what follows is set
 	session  *packet.Session
@@ -72,7 +73,7 @@ type polledMove struct {
 
 // polls reports whether the request is a poll of a session that could be moved, as far as its cluster and its client are concerned.
 func (x *exchange) polls() bool {
-	return x.Kind == request.Poll && x.Query.Version == 4 && x.Query.JSONP == "" && x.route.Recovery != nil && !x.searches && x.Node.Drains()
+	return x.Kind == request.Poll && x.Query.Version == 4 && x.Query.JSONP == "" && x.route.Recovery != nil && !x.searches && x.route.Cluster.Sessions.Watches(x.Query.SID, x.Node)
 }
 
 // movable reports whether the client's poll waits at its node, and its session can be moved now; stuck, whether that was tried in vain.
@@ -82,13 +83,14 @@ func (c *clientConn) movable() (now, stuck bool) {
 		return false, true
 	}
 	tries := d.pollTries[x.Query.SID]
-	return x.Node.DrainsFor() > knownTime && d.polled < mostQueuedMoves && d.loop.Now() >= tries.next, tries.count >= mostMoveTries
+	return x.Node.UnloadsFor() > knownTime && d.polled < mostQueuedMoves && d.loop.Now() >= tries.next, tries.count >= mostMoveTries
 }
 
 // beginPolledMove has an event come in answer to the poll.
 func (c *clientConn) beginPolledMove() {
 	x, d := c.x, c.d
-	m := &polledMove{x: x, began: d.loop.Now(), says: rand.Text(), prepared: make(chan struct{})}
+	watched := x.route.Cluster.Sessions.WatchedFor(x.Query.SID, x.Node)
+	m := &polledMove{x: x, began: d.loop.Now(), since: time.Now().Add(-watched), says: rand.Text(), prepared: make(chan struct{})}
 	if version := x.introduces(); version > 0 {
 		m.header, _ = c.header(version)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,8 @@ type poller struct {
 	member
 	site  *site
 	url   string
+	also  string // the address of another replica, which has each second request; "": none
+	asked atomic.Int32
 	http  http.Client
 	posts sync.Mutex
 	ctx   context.Context
@@ -26,6 +29,12 @@ type poller struct {
 
 // joinPolled begins a session that polls on n1.
 func (s *site) joinPolled() *poller {
+	s.t.Helper()
+	return s.joinPolledAt(nil)
+}
+
+// joinPolledAt begins one that has another replica serve each second request, unless it is nil.
+func (s *site) joinPolledAt(other *site) *poller {
 	s.t.Helper()
 	for _, n := range s.clusters[0].Nodes()[1:] {
 		s.clusters[0].SetDraining(n, true)
@@ -45,6 +54,9 @@ func (s *site) joinPolled() *poller {
 	p.say(`40{"token":"x"}`)
 	p.read(p.ask("GET", "")[2:], &connected)
 	p.eio, p.sid = open.SID, connected.SID
+	if other != nil {
+		p.also = other.addr
+	}
 	go func() {
 		defer close(done)
 		for {
@@ -75,7 +87,11 @@ func (s *site) joinPolled() *poller {
 
 // ask returns the body of a 200, and otherwise "".
 func (p *poller) ask(method, body string) string {
-	q, err := http.NewRequestWithContext(p.ctx, method, p.url, strings.NewReader(body))
+	url := p.url
+	if p.asked.Add(1)%2 == 0 && p.also != "" {
+		url = strings.Replace(url, p.site.addr, p.also, 1)
+	}
+	q, err := http.NewRequestWithContext(p.ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -99,13 +115,18 @@ func (p *poller) say(text string) {
 }
 
 // drain has the sessions of a node moved until none is left there.
-func (s *site) drain(from *cluster.Node, why cluster.Removal) {
+func (s *site) drain(from *cluster.Node) {
 	s.t.Helper()
-	c := s.clusters[0]
-	c.SetDraining(from, true)
-	defer c.SetDraining(from, false)
+	s.unload(from, s.clusters[0].SetDraining)
+}
+
+// unload does so for another reason.
+func (s *site) unload(from *cluster.Node, set func(*cluster.Node, bool)) {
+	s.t.Helper()
+	set(from, true)
+	defer set(from, false)
 	eventually(s.t, "its sessions are elsewhere", func() bool {
-		s.EndSessions(from, 100, why)
+		s.EndSessions(from, 100, cluster.Unload)
 		time.Sleep(20 * time.Millisecond)
 		return s.sessions()[from.Name] == 0
 	})
@@ -132,7 +153,11 @@ func TestMovePolled(t *testing.T) {
 	})
 	const rounds = 4
 	for i := range rounds {
-		s.drain(s.clusters[0].Nodes()[i%2], cluster.Unload)
+		if from := s.clusters[0].Nodes()[i%2]; i < 2 {
+			s.drain(from)
+		} else {
+			s.unload(from, s.clusters[0].SetUnloading)
+		}
 	}
 	close(stop)
 	talk.Wait()
@@ -236,7 +261,7 @@ func TestMovedByAnotherReplica(t *testing.T) {
 			if c.drains {
 				other.clusters[0].SetDraining(other.clusters[0].Nodes()[0], true)
 			}
-			s.drain(s.clusters[0].Nodes()[0], cluster.Unload)
+			s.drain(s.clusters[0].Nodes()[0])
 			through.say(`42["after"]`)
 			p.emit(server.Client(), "hello")
 			if got := p.next(); !strings.HasPrefix(got, `42["hello",`) {

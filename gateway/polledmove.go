@@ -181,9 +181,8 @@ var errUnwanted = errors.New("it refuses the session")
 
 // claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
 func (m *polledMove) claim(ctx context.Context, store *recovery.Store, sid string) (owed []string, outcome string) {
-	since := time.Now().Add(-m.x.Node.DrainsFor())
 	for until := time.Now().Add(claimTime); ; time.Sleep(claimPause) {
-		owed, claimed, err := store.Claim(ctx, sid, since)
+		owed, claimed, err := store.Claim(ctx, sid, m.since)
 		switch {
 		case err != nil:
 			return nil, moveBlind

@@ -166,7 +166,7 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)
-			p.nodes.rebalance(end, b.tell)
+			p.nodes.rebalance(client == nil, end, b.tell)
 			p.nodes.endSilent(end, b.tell)
 		}
 		select {
