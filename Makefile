@@ -1,7 +1,7 @@
 # make            build bin/sidway
 # make test       install what the tests need, then run them with the race detector
 # make lint       formatting, vet, staticcheck, go.mod, builds for Linux and darwin, and the pages' links and spelling
-# make docs       write anew what is made from code: docs/configuration.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
+# make docs       write anew what is made from code: docs/configuration.md, docs/compatibility.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make site       the documentation as a site, in site/dist: needs npm
 # make demo       the chat on three nodes behind two replicas; its first build takes some minutes
 # make soak       the chat under two minutes of faults, with 50 users
@@ -45,7 +45,7 @@ release-test: deps
 	PGO=$(PGO) tools/release-test.sh
 
 docs:
-	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica -update
+	go test -count=1 -run 'IsMade|AreDocumented' ./gateway/config ./gateway/replica ./e2e -update
 
 site:
 	cd site && npm ci --no-audit --no-fund && npx vitepress build

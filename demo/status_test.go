@@ -65,7 +65,7 @@ func startOperated(t *testing.T, each int) *operated {
 	o := &operated{t: t, config: filepath.Join(t.TempDir(), "sidway.yaml"), listen: freeAddress(t), admin: freeAddress(t)}
 	list := ""
 	for i := range 4 {
-		n := start(t, []string{fmt.Sprint("NODE_NAME=n", i+1), "SOCKETIO=4"}, "node", "../e2e/testdata/server.mjs")
+		n := start(t, []string{fmt.Sprint("NODE_NAME=n", i+1)}, "node", "../e2e/testdata/server.mjs")
 		var ready struct{ Port int }
 		n.hear(&ready)
 		o.nodes = append(o.nodes, n)

@@ -12,7 +12,8 @@ import (
 // plan configures a driver of client sessions; see testdata/client.mjs for what its fields do.
 type plan struct {
 	URL          string         `json:"url"`
-	Library      int            `json:"library"`
+	Library      int            `json:"library"`          // 4, or 2 for clients of Engine.IO 3
+	Client       string         `json:"client,omitempty"` // its package in package.json, where that is not the newest of them
 	Modes        map[string]int `json:"modes"`
 	Window       int            `json:"window"`
 	Small        int            `json:"small,omitempty"`
@@ -20,6 +21,7 @@ type plan struct {
 	Stall        int            `json:"stall"`
 	SharedAgent  bool           `json:"sharedAgent,omitempty"`
 	UpgradeFirst bool           `json:"upgradeFirst,omitempty"`
+	InTurn       bool           `json:"inTurn,omitempty"`
 	Rooms        int            `json:"rooms,omitempty"`
 }
 

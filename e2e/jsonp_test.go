@@ -92,11 +92,14 @@ func (r *rawSession) pollUntil(want string) string {
 	}
 }
 
+// jsonpCases are what TestJSONP runs, and docs/compatibility.md tells.
+var jsonpCases = []struct {
+	kind kind
+	eio  int
+}{{node48, 4}, {node48, 3}, {node25, 3}, {nodeGo, 4}, {nodeGo, 3}}
+
 func TestJSONP(t *testing.T) {
-	for _, c := range []struct {
-		kind kind
-		eio  int
-	}{{node48, 4}, {node48, 3}, {node25, 3}, {nodeGo, 4}, {nodeGo, 3}} {
+	for _, c := range jsonpCases {
 		t.Run(fmt.Sprintf("EIO %d on %s", c.eio, c.kind), func(t *testing.T) {
 			s := startSite(t, pings{}, c.kind, c.kind)
 			r := openRaw(t, s, c.eio)

@@ -168,20 +168,29 @@ func (m *moveSite) tell(t *testing.T, r moveReport, nodes []moveStats) time.Dura
 	return p99
 }
 
+// moveCases are what TestMove runs, and docs/compatibility.md tells.
+var moveCases = []struct {
+	name   string
+	kinds  []kind
+	client string // its package in package.json; "": the newest, or what MOVE_CLIENT names
+}{
+	{"Node", four(moveNode), ""},
+	{"Node with recovery", four(moveKept), ""},
+	{"Go", four(moveGo), ""},
+	{"mixed", []kind{moveNode, moveGo, moveKept, moveGo}, ""},
+	{"client 4.7", []kind{moveNode, moveKept, moveGo}, "socket.io-client-4.7"},
+	{"client 4.6", []kind{moveNode, moveKept, moveGo}, "socket.io-client-4.6"},
+}
+
 // All nodes are restarted one after the other, by drains, under sessions of all modes that send and receive without end, and no client sees it:
 // no disconnection, nothing lost, doubled or out of order in either direction, the same ids, rooms and data. With MOVE_STALL, a
 // time as 250ms, 99 of 100 streams may stand still for no longer.
 func TestMove(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		kinds []kind
-	}{
-		{"Node", four(moveNode)},
-		{"Node with recovery", four(moveKept)},
-		{"Go", four(moveGo)},
-		{"mixed", []kind{moveNode, moveGo, moveKept, moveGo}},
-	} {
+	for _, c := range moveCases {
 		t.Run(c.name, func(t *testing.T) {
+			if c.client != "" {
+				t.Setenv("MOVE_CLIENT", c.client)
+			}
 			m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), c.kinds, true, "upgrade", "websocket", "polling")
 			for i := range m.nodes {
 				m.restart(t, i, time.Minute)

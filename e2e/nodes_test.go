@@ -15,9 +15,15 @@ type kind string
 
 const (
 	node48 kind = "socket.io 4.8"
+	node47 kind = "socket.io 4.7"
+	node46 kind = "socket.io 4.6"
+	node31 kind = "socket.io 3.1"
 	node25 kind = "socket.io 2.5"
 	nodeGo kind = "socket.io/v2 in Go"
 )
+
+// packages are those of the servers in package.json, but of the Go library, which adapter/go.mod requires.
+var packages = map[kind]string{node48: "socket.io", node47: "socket.io-4.7", node46: "socket.io-4.6", node31: "socket.io-3", node25: "socket.io-2"}
 
 // pings are a node's timers; the zero value means 25 s and 20 s, the library's own.
 type pings struct{ interval, timeout time.Duration }
@@ -32,11 +38,8 @@ type node struct {
 func startNode(t *testing.T, k kind, name string, p pings) *node {
 	t.Helper()
 	c := command{name: name, talks: true, argv: []string{"node", "testdata/server.mjs"}}
-	c.env = []string{"NODE_NAME=" + name, "ALLOW_EIO3=1", "SOCKETIO=4"}
-	switch k {
-	case node25:
-		c.env = append(c.env, "SOCKETIO=2")
-	case nodeGo:
+	c.env = []string{"NODE_NAME=" + name, "ALLOW_EIO3=1", "SOCKETIO=" + packages[k]}
+	if k == nodeGo {
 		c.argv = []string{binaryOf(t, barenodeBinary)}
 	}
 	if p != (pings{}) {

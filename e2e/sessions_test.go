@@ -29,22 +29,40 @@ func kept() plan {
 	return p
 }
 
+// few is modest with 30 sessions, by the client that a package has. They begin mode by mode, so that each node gets some of each.
+func few(client string, library int) plan {
+	p := modest(library)
+	p.Client, p.InTurn, p.Modes = client, true, map[string]int{"polling": 10, "upgrade": 10, "websocket": 10}
+	return p
+}
+
+// each is a node of each kind that clients of Engine.IO 4 can talk to.
+var each = []kind{node48, node47, node46, node31, nodeGo}
+
+// sessionCases are what TestSessions runs, and docs/compatibility.md tells.
+var sessionCases = []struct {
+	name  string
+	nodes []kind
+	plan  plan
+}{
+	{"client 4.8, nodes 4.8", four(node48), full(4)},
+	{"client 4.8 on kept connections, nodes 4.8", four(node48), kept()},
+	{"client 2.5, nodes 4.8", four(node48), full(2)},
+	{"client 2.5, nodes 2.5", four(node25), full(2)},
+	{"client 4.8, Go nodes", four(nodeGo), modest(4)},
+	{"client 2.5, Go nodes", four(nodeGo), modest(2)},
+	{"client 4.8, Node and Go nodes", []kind{node48, nodeGo, node48, nodeGo}, modest(4)},
+	{"client 2.5, nodes of all kinds", []kind{node48, nodeGo, node25, node48}, modest(2)},
+	{"client 4.8, a node of each", each, few("socket.io-client", 4)},
+	{"client 4.7, a node of each", each, few("socket.io-client-4.7", 4)},
+	{"client 4.6, a node of each", each, few("socket.io-client-4.6", 4)},
+	{"client 3.1, a node of each", each, few("socket.io-client-3", 4)},
+	{"client 2.5, a node of each", each, few("socket.io-client-2", 2)},
+}
+
 // Real clients through two replicas, where every TCP connection goes to the other one in turn: nothing may go wrong.
 func TestSessions(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		nodes []kind
-		plan  plan
-	}{
-		{"client 4.8, nodes 4.8", four(node48), full(4)},
-		{"client 4.8 on kept connections, nodes 4.8", four(node48), kept()},
-		{"client 2.5, nodes 4.8", four(node48), full(2)},
-		{"client 2.5, nodes 2.5", four(node25), full(2)},
-		{"client 4.8, Go nodes", four(nodeGo), modest(4)},
-		{"client 2.5, Go nodes", four(nodeGo), modest(2)},
-		{"client 4.8, Node and Go nodes", []kind{node48, nodeGo, node48, nodeGo}, modest(4)},
-		{"client 2.5, nodes of all kinds", []kind{node48, nodeGo, node25, node48}, modest(2)},
-	} {
+	for _, c := range sessionCases {
 		t.Run(c.name, func(t *testing.T) {
 			s := startSite(t, pings{}, c.nodes...)
 			c.plan.URL = s.front.url()
@@ -62,6 +80,11 @@ func TestSessions(t *testing.T) {
 			}
 			if apart := spread(after); apart > 4 {
 				t.Errorf("fullest and emptiest node differ by %d sessions, want at most 4: %+v", apart, after)
+			}
+			for _, n := range after {
+				if n.Upgraded == 0 || n.Websockets == 0 || n.Sessions <= n.Upgraded+n.Websockets {
+					t.Errorf("a node has not had sessions of each mode: %+v", n)
+				}
 			}
 			s.checkRedis(t, r, len(broken))
 			// Of a kept connection the front knows only the first request.

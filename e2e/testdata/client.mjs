@@ -1,8 +1,8 @@
 // Drives many sessions of a reference client library. The one argument is its configuration in JSON:
-//   url, library (4 or 2), modes {polling, upgrade, websocket: sessions of each}, window (messages in flight),
+//   url, library (4 or 2), client (its package, where that is not the newest), modes {polling, upgrade, websocket: sessions of each}, window (messages in flight),
 //   small (largest ordinary message), large {every, websocket, polling: characters or bytes},
 //   upgradeFirst (sessions that upgrade send nothing before they have), stall (ms without an answer after which a message is lost), sharedAgent, reconnection, connectTimeout,
-//   rooms (sessions say in their query which of so many rooms they want).
+//   inTurn (the sessions of one mode are connected before those of the next are opened), rooms (sessions say in their query which of so many rooms they want).
 // It answers these lines: connect (waits until all are connected), exchange {messages}, start {pace}, finish, stats, stop.
 import { createRequire } from "node:module";
 import * as http from "node:http";
@@ -47,7 +47,7 @@ class Driver {
 
   constructor(config) {
     this.config = { window: 4, stall: 60000, ...config };
-    this.io = require(config.library === 2 ? "socket.io-client-2" : "socket.io-client");
+    this.io = require(config.client ?? (config.library === 2 ? "socket.io-client-2" : "socket.io-client"));
     if (config.sharedAgent) this.agent = new (config.url.startsWith("https") ? https : http).Agent({ keepAlive: true });
     this.sessions = [];
     for (const [mode, count] of Object.entries(config.modes)) {
@@ -104,7 +104,16 @@ class Driver {
     }
   }
 
+  async openInTurn() {
+    for (const mode of Object.keys(this.config.modes)) {
+      const sessions = this.sessions.filter((s) => s.mode === mode);
+      for (const session of sessions) session.open();
+      await this.until(() => sessions.every((s) => s.socket.connected), this.config.stall);
+    }
+  }
+
   async exchange({ messages }) {
+    if (this.config.inTurn) await this.openInTurn();
     this.want(messages, 0);
     return this.settle();
   }

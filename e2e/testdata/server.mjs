@@ -1,5 +1,5 @@
 // A Socket.IO node for the end-to-end tests, told by the environment what to be:
-//   NODE_NAME, SOCKETIO (4 or 2), ALLOW_EIO3, PING_INTERVAL, PING_TIMEOUT (ms), PORT (0: any).
+//   NODE_NAME, SOCKETIO (the package of the server), ALLOW_EIO3, PING_INTERVAL, PING_TIMEOUT (ms), PORT (0: any).
 // It prints {"port":N}, then answers the lines {"cmd":"stats"}, {"cmd":"health"}, which says how /healthz is answered from then on,
 // and {"cmd":"stop"}.
 import { createServer } from "node:http";
@@ -25,9 +25,10 @@ const options = {
   pingInterval: Number(env.PING_INTERVAL ?? 25000),
   pingTimeout: Number(env.PING_TIMEOUT ?? 20000),
 };
-const io = env.SOCKETIO === "2"
-  ? require("socket.io-2")(server, options)
-  : new (require("socket.io").Server)(server, { ...options, allowEIO3: env.ALLOW_EIO3 === "1" });
+const library = env.SOCKETIO ?? "socket.io";
+const io = library === "socket.io-2"
+  ? require(library)(server, options)
+  : new (require(library).Server)(server, { ...options, allowEIO3: env.ALLOW_EIO3 === "1" });
 
 io.engine.on("connection", (session) => {
   stats.sessions++;

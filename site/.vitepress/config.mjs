@@ -74,7 +74,7 @@ export default defineConfig({
         page("operating", "Operating"), page("troubleshooting", "Troubleshooting"), page("failures", "Failures"), page("metrics", "Metrics"), page("logs", "Logs"), page("tracing", "Tracing"),
       ] },
       { text: "Look up", items: [
-        page("configuration", "Configuration"), page("api", "API"), page("adapter", "Go adapter"), page("architecture", "Architecture"),
+        page("configuration", "Configuration"), page("api", "API"), page("compatibility", "Compatibility"), page("adapter", "Go adapter"), page("architecture", "Architecture"),
         page("performance", "Performance"), page("faults", "Faults"), page("releasing", "Releasing"),
       ] },
     ],
