@@ -4,6 +4,7 @@
 # make docs       write anew what is made from code: docs/configuration.md, docs/compatibility.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make site       the documentation as a site, in site/dist: needs npm
 # make demo       the chat on three nodes behind two replicas; its first build takes some minutes
+# make picture    the README's moving picture of the chat, recorded anew
 # make soak       the chat under two minutes of faults, with 50 users
 # make compose-test   docker-compose.yml and a service that is scaled, with a real Docker engine, which it starts if need be; as root
 # make cgroup     a replica in cgroups with quotas; as root
@@ -14,6 +15,7 @@
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
 # make alerts     the alerts on invented figures, by promtool
 # make faults     what faults cost, through sidway and HAProxy, on SEEDS=1 seeds: an hour; as root
+# make faults-once    each of them once, small and through sidway, without limits of time, as CI does it: ten minutes; as root
 # make attacks    what attacks do to live sessions: ten minutes; TLS=1 for clients by TLS
 # make fuzz       every fuzz target for FUZZTIME
 # make release VERSION=v1.2.3   binaries, packages, images, the chart and sums of the last commit, in bin/v1.2.3 (docs/releasing.md)
@@ -33,7 +35,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test docs/test
 
-.PHONY: build docs site demo deps test soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults attacks compose-test release release-test
+.PHONY: build docs site demo deps test picture soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults faults-once attacks compose-test release release-test
 build:
 	CGO_ENABLED=0 go build -pgo=$(PGO) -o $(BIN)/ ./cmd/sidway
 
@@ -70,6 +72,10 @@ demo:
 	@echo "Building the demo: the first time that takes some minutes, and then it prints its address."
 	GOWORK= go run ./demo
 
+picture: deps
+	tools/deps.sh picture
+	go -C demo test -tags picture -count=1 -run Picture -v -timeout 10m .
+
 soak: deps
 	go -C demo test -tags soak -run TwoMinutes -v -timeout 15m .
 
@@ -87,6 +93,9 @@ alerts:
 	tools/deps.sh promtool
 	promtool check rules deploy/prometheus/alerts.yaml
 	promtool test rules deploy/prometheus/alerts_test.yaml
+
+faults-once: deps
+	go test -tags faults -count=1 -timeout 20m -v ./bench/checker
 
 faults: deps
 	go test -tags faults -count=1 -timeout 30m ./bench/checker/...

@@ -69,7 +69,7 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if o.growth {
 		_, b.run.Series = growth()
 	}
-	b.run.Ordinary, b.run.Encrypted = o.traffic, o.tls
+	b.run.Ordinary, b.run.Encrypted, b.run.Movable = o.traffic, o.tls, o.moving
 	if b.rivals, err = b.find(ctx, o); err != nil {
 		return err
 	}
@@ -96,6 +96,12 @@ func (b *bench) find(ctx context.Context, o options) ([]*rival.Rival, error) {
 	builds, err := b.builds(ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	if o.moving {
+		for _, r := range builds {
+			m := rival.Moving(r.Name, r.Program)
+			builds = append(builds, &m)
+		}
 	}
 	all := append([]*rival.Rival{nil}, builds...)
 	for _, r := range append(rival.All("")[1:], rival.Floor(b.exe)) {

@@ -129,7 +129,7 @@ func compared(o options) string {
 		return "direct,sidway,nginx,haproxy,floor"
 	case o.floods:
 		return "sidway,haproxy-2"
-	case o.storm, o.tls:
+	case o.storm, o.tls, o.moving:
 		return "sidway,nginx-2,haproxy-2"
 	}
 	return ""

@@ -13,6 +13,7 @@
 //	go run ./bench -storm                            thousands of clients at once before slow nodes: five minutes
 //	go run ./bench -floods                           live sessions while one address takes all connections: ten minutes
 //	go run ./bench -tls                              clients that speak TLS: ten minutes
+//	go run ./bench -moving                           sidway with sessions that can move, so that it reads frames: ten minutes
 //	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
 //	go run ./bench -page docs/performance.md         fill the page from what is in bench/out, without a measurement
 //
@@ -84,7 +85,7 @@ type options struct {
 	quick, syscalls bool
 	growth, traffic bool
 	storm, floods   bool
-	tls             bool
+	tls, moving     bool
 	rounds          int
 	seconds         float64
 	only, proxies   string
@@ -103,6 +104,7 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.storm, "storm", false, "let instead thousands of clients connect at once to nodes that need a while for each")
 	f.BoolVar(&o.floods, "floods", false, "see instead what live sessions lose while one address takes all connections")
 	f.BoolVar(&o.tls, "tls", false, "measure instead clients that speak TLS")
+	f.BoolVar(&o.moving, "moving", false, "measure instead Socket.IO's events through sidway whose sessions can move, and whose cannot")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, with -storm and -floods 3, with -quick 1)")
 	f.Float64Var(&o.seconds, "seconds", 0, "length of a measured window (5, with -quick 1), of a flood (40 and 30), or of a storm at most (240)")
 	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(append(workloads(), traffic()...)))
@@ -132,7 +134,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// comparison is the kind of a run without -syscalls, -growth, -traffic, -storm, -floods and -tls.
+// comparison is the kind of a run without -syscalls, -growth, -traffic, -storm, -floods, -tls and -moving.
 const comparison = "run"
 
 // kinds are the kinds of runs that are asked for, of which there should be one at most.
@@ -140,7 +142,7 @@ func (o options) kinds() (list []string) {
 	for _, k := range []struct {
 		asked bool
 		name  string
-	}{{o.syscalls, "syscalls"}, {o.growth, "growth"}, {o.traffic, "traffic"}, {o.storm, "storm"}, {o.floods, "floods"}, {o.tls, "tls"}} {
+	}{{o.syscalls, "syscalls"}, {o.growth, "growth"}, {o.traffic, "traffic"}, {o.storm, "storm"}, {o.floods, "floods"}, {o.tls, "tls"}, {o.moving, "moving"}} {
 		if k.asked {
 			list = append(list, k.name)
 		}
@@ -164,7 +166,7 @@ func pick[T any](first bool, a, b T) T {
 // writePage fills a page from what earlier runs measured: each kind of run has a file of its own.
 func writePage(o options) error {
 	runs := map[string]*report.Run{}
-	for _, kind := range []string{comparison, "syscalls", "growth", "traffic", "storm", "floods", "tls"} {
+	for _, kind := range []string{comparison, "syscalls", "growth", "traffic", "storm", "floods", "tls", "moving"} {
 		r, err := report.Load(filepath.Join(o.out, kind+".json"))
 		if err == nil {
 			runs[kind] = r
@@ -182,6 +184,7 @@ func writePage(o options) error {
 	if calls := runs["syscalls"]; calls != nil {
 		r.Calls, r.CallWorkloads = calls.Calls, calls.Workloads
 	}
-	r.Growth, r.Traffic, r.Storm, r.Floods, r.TLS = runs["growth"], runs["traffic"], runs["storm"], runs["floods"], runs["tls"]
+	r.Growth, r.Traffic, r.Storm, r.Floods = runs["growth"], runs["traffic"], runs["storm"], runs["floods"]
+	r.TLS, r.Moving = runs["tls"], runs["moving"]
 	return r.WritePage(o.page)
 }

@@ -44,12 +44,21 @@ func workloads() []report.Workload {
 		list = append(list, closed(fmt.Sprint("fanout", tunnels), fmt.Sprintf("fan-out to %d,000 tunnels", tunnels/1000),
 			load.Job{Kind: load.Fanout, Conns: tunnels, Size: frameSize}))
 	}
-	for _, tunnels := range []int{2000, 9000} {
+	for _, tunnels := range []int{2000, 8000} {
 		list = append(list, closed(fmt.Sprint("idle", tunnels), fmt.Sprintf("%d,000 idle tunnels", tunnels/1000),
 			load.Job{Kind: load.Idle, Conns: tunnels}))
 	}
 	return append(list,
 		paced(list[0], pollPace), paced(list[1], pollPace), paced(list[4], framePace), paced(list[5], framePace))
+}
+
+// movable are works on tunnels of sessions that can move: frames are Socket.IO's events.
+func movable() []report.Workload {
+	return []report.Workload{
+		closed("event200", "event of 60 B, 200 tunnels", load.Job{Kind: load.Frame, Conns: 200, Size: frameSize, Events: true}),
+		closed("event2000", "event of 60 B, 2,000 tunnels", load.Job{Kind: load.Frame, Conns: 2000, Size: frameSize, Events: true}),
+		closed("idleevents8000", "8,000 idle tunnels with a Socket.IO session each", load.Job{Kind: load.Idle, Conns: 8000, Events: true}),
+	}
 }
 
 // traffic is what else comes to a proxy on an ordinary day.
@@ -111,7 +120,7 @@ func paced(w report.Workload, rate float64) report.Workload {
 	return w
 }
 
-// The workloads of a run that asks for none: idle2000 is what -quick has time for in place of idle9000.
+// The workloads of a run that asks for none: idle2000 is what -quick has time for in place of idle8000.
 var (
 	quickWorkloads = []string{"poll64", "frame200", "connect", "fanout2000", "idle2000", "poll64-paced"}
 	// What ordinary traffic is told beside.
@@ -133,6 +142,8 @@ func chosen(o options) ([]report.Workload, error) {
 		all = floods()
 	case o.tls:
 		all = encrypted()
+	case o.moving:
+		all = movable()
 	}
 	var list []report.Workload
 	for _, name := range wanted(o, all) {

@@ -56,6 +56,16 @@ const movePeriod = 200
 
 func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool, modes ...string) *moveSite {
 	t.Helper()
+	m := newMoveSite(t, replicas, kinds, moves)
+	sessions := moveNumber(t, "MOVE_SESSIONS", 20)
+	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions, modes...), Rooms: max(2, sessions/10), Period: movePeriod}
+	m.begin(t)
+	return m
+}
+
+// newMoveSite starts one without clients.
+func newMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSite {
+	t.Helper()
 	m := &moveSite{site: &site{redis: affinitytest.StartRedis(t)}, kinds: kinds}
 	for i, k := range kinds {
 		m.nodes = append(m.nodes, startMoveNode(t, k, m.redis.Addr(), fmt.Sprintf("n%d", i+1), "", 0))
@@ -71,9 +81,6 @@ func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool, modes .
 		listens = append(listens, m.replicas[len(m.replicas)-1].listen)
 	}
 	m.front = startFront(t, listens...)
-	sessions := moveNumber(t, "MOVE_SESSIONS", 20)
-	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions, modes...), Rooms: max(2, sessions/10), Period: movePeriod}
-	m.begin(t)
 	return m
 }
 

@@ -199,7 +199,7 @@ func (c *clientConn) sent() {
 	if x.SentAt.IsZero() {
 		x.SentAt = time.Now()
 		x.overhead = x.SentAt.Sub(x.ready)
-		c.within(x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
+		c.within(c.answerTime())
 	} else if c.state == asking && !x.Upload.Complete {
 		c.within(x.Patience())
 	}

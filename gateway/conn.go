@@ -317,6 +317,9 @@ func (c *clientConn) expired() {
 	case holding:
 		c.then()
 	case asking:
+		if c.x.searches && c.searchesOn() {
+			return
+		}
 		if !c.x.SentAt.IsZero() && c.waitsOn() {
 			c.within(c.x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
 			return

@@ -103,6 +103,7 @@ func (c *clientConn) endRequest() {
 		store, sid := x.route.Recovery, strings.Clone(x.Query.SID)
 		c.d.work(func(ctx context.Context) { _ = store.Leave(ctx, sid, recovery.Post) }, func() {})
 	}
+	x.dropAsides()
 	x.waited()
 	x.leaveTurn()
 	x.leave()

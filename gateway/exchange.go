@@ -46,6 +46,7 @@ type exchange struct {
 	stray    bool          // the store does not know the session
 	unsure   bool          // a node could not be asked whether it has the session
 	mayHave  bool          // one may have read the request, and did not answer
+	asides   []aside       // nodes that are silent, beside which the search goes on
 	spent    spent         // on the search
 	heldAt   time.Time     // when it began to wait for the store, or for its session's node
 	span     *trace.Span   // of the trace; nil: there is none

@@ -33,6 +33,7 @@ type nodeConn struct {
 	readable bool          // there may be bytes to read
 	reused   bool          // it has carried a request before
 	spoilt   bool          // it carries no other request
+	aside    bool          // its node is silent, and others are asked beside it
 	hup      bool          // the node sends no more than what waits to be read
 	until    time.Duration // it may be used again
 	since    time.Duration // the end of its last answer
@@ -51,6 +52,7 @@ func (n *nodeConn) Event(_ int, e loop.Events) {
 	}
 	c := n.client
 	switch {
+	case n.aside:
 	case n.errand != nil:
 		n.errand.event()
 	case c != nil:
@@ -78,6 +80,10 @@ func (n *nodeConn) Fail() {
 	}
 	if n.client != nil {
 		n.client.Fail()
+		return
+	}
+	if n.aside {
+		n.close()
 		return
 	}
 	n.drop()
@@ -211,7 +217,7 @@ func (n *nodeConn) free(keep time.Duration, again bool) {
 // Expire implements loop.Expirer: the connection may have been idle for too long.
 func (n *nodeConn) Expire() {
 	switch {
-	case n.client != nil: // set again when it is free
+	case n.client != nil || n.aside: // set again when it is free
 	case n.d.loop.Now() < n.until:
 		n.d.loop.SetTimer(&n.Timer, n.until)
 	default:

@@ -141,8 +141,15 @@ func (c *clientConn) vouch() {
 // searchOn asks the next node.
 func (c *clientConn) searchOn() {
 	x := c.x
+	if slices.ContainsFunc(x.asides, aside.answered) {
+		c.goBack()
+		return
+	}
 	n := x.nextToSearch()
 	if n == nil {
+		if c.goBack() {
+			return
+		}
 		if x.unsure || x.mayHave {
 			c.holdSearch(searchUnsure)
 			return
@@ -154,7 +161,9 @@ func (c *clientConn) searchOn() {
 	}
 	spent, over, full := c.spend()
 	if over || full {
-		c.holdSearch(searchLimited)
+		if !c.goBack() {
+			c.holdSearch(searchLimited)
+		}
 		return
 	}
 	x.spent.add(spent)
@@ -231,6 +240,7 @@ func (c *clientConn) heardThere(first []byte) bool {
 		return false
 	}
 	x.searches = false
+	x.dropAsides()
 	x.searched(searchFound)
 	c.g.quota.giveBack(x.spent)
 	x.heldAt = time.Time{}

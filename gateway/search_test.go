@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -289,4 +290,85 @@ func TestHandshakesWaitToBeMissed(t *testing.T) {
 			t.Errorf("%+v: the client knows its sid %v too soon", c, time.Until(at))
 		}
 	}
+}
+
+// A node that stands still does not keep a session from the one that has it.
+func TestSearchGoesOnBesideSilentNodes(t *testing.T) {
+	t.Parallel()
+	made, away, _, nodes := apart(t)
+	posts, owner, others := madeBy(t, made, nodes)
+	polls, _, _ := madeBy(t, made, []*engineiotest.Node{owner})
+	var release []func()
+	for _, n := range others {
+		release = append(release, n.Hold())
+	}
+	dial(t, away.addr).expect(post(posts, "4hello"), 200, "ok")
+	poll := dial(t, away.addr)
+	poll.send(get(pollTarget(polls)))
+	owner.WaitUntil("the poll comes", func() bool { return owner.Polling(polls) })
+	owner.Send(polls, "hello")
+	if a := poll.answer(); a.StatusCode != 200 || a.Text != "4hello" {
+		t.Errorf("answered %d %q", a.StatusCode, a.Text)
+	}
+	for _, f := range release {
+		f()
+	}
+	eventually(t, "all others are let go of", func() bool { return away.metric("sidway_leases") == 0 })
+}
+
+// A silent node that has the session is waited for, when the others have said that they do not know it. It is sent the request once.
+func TestSearchGoesBackToASilentNode(t *testing.T) {
+	t.Parallel()
+	made, away, _, nodes := apart(t)
+	sid, owner, others := madeBy(t, made, nodes)
+	release := owner.Hold()
+	c := dial(t, away.addr)
+	c.send(post(sid, "4hello"))
+	for _, n := range append(others, owner) {
+		n.WaitUntil("it is asked", func() bool { return asked(n, sid) == 1 })
+	}
+	release()
+	if a := c.answer(); a.StatusCode != 200 || a.Text != "ok" {
+		t.Errorf("answered %d %q", a.StatusCode, a.Text)
+	}
+	if m := owner.Messages(sid); !slices.Equal(m, []string{"hello"}) || asked(owner, sid) != 1 {
+		t.Errorf("the node got %q in %d requests", m, asked(owner, sid))
+	}
+
+	// One that never answers is let go of with its client.
+	sid, owner, _ = madeBy(t, made, nodes)
+	defer owner.Hold()()
+	c = dial(t, away.addr)
+	c.send(get(pollTarget(sid)))
+	for _, n := range nodes {
+		n.WaitUntil("it is asked", func() bool { return asked(n, sid) == 1 })
+	}
+	c.Close()
+	eventually(t, "all are let go of", func() bool { return away.metric("sidway_leases") == 0 })
+}
+
+// madeBy has a session made by one of the nodes and returns that and the others.
+func madeBy(t *testing.T, g *site, nodes []*engineiotest.Node) (sid string, owner *engineiotest.Node, others []*engineiotest.Node) {
+	t.Helper()
+	for owner == nil {
+		sid, others = dial(t, g.addr).handshake(handshakeTarget), nil
+		for _, n := range nodes {
+			if slices.Contains(n.Sessions(), sid) {
+				owner = n
+			} else {
+				others = append(others, n)
+			}
+		}
+	}
+	return sid, owner, others
+}
+
+// asked is how many requests of a session a node has received.
+func asked(n *engineiotest.Node, sid string) (count int) {
+	for _, r := range n.Requests() {
+		if strings.Contains(r.Target, "sid="+sid) {
+			count++
+		}
+	}
+	return count
 }

@@ -3,7 +3,7 @@
 # HAProxy (the demo's file for it is tried, too), nginx, Caddy, systemd's tools, groff, OpenSSL, hunspell with British English, a C
 # compiler for the race detector, and the npm packages of package-lock.json;
 # "deps.sh perf" also perf, which counts system calls, "deps.sh promtool" Prometheus, "deps.sh attacks" slowhttptest and curl, and
-# "deps.sh release" debootstrap and systemd-nspawn, "deps.sh docker" an engine. What is there is left alone, and no service
+# "deps.sh release" debootstrap and systemd-nspawn, "deps.sh picture" img2webp, "deps.sh docker" an engine. What is there is left alone, and no service
 # is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +30,7 @@ have hunspell || packages+=(hunspell)
 [ "${1:-}" != attacks ] || have curl || packages+=(curl)
 [ "${1:-}" != release ] || have debootstrap || packages+=(debootstrap)
 [ "${1:-}" != release ] || have systemd-nspawn || packages+=(systemd-container)
+[ "${1:-}" != picture ] || have img2webp || packages+=(webp)
 [ "${1:-}" != docker ] || have dockerd || packages+=(docker.io iptables)
 echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 

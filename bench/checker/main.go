@@ -94,7 +94,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.seconds, "seconds", 2, "before the fault, and after it")
 	f.StringVar(&o.out, "out", "", "where histories are kept of runs that came out wrong (a temporary directory)")
 	f.IntVar(&o.parallel, "parallel", 1, "runs at a time")
-	f.Float64Var(&o.slack, "slack", 1, "what limits of time are multiplied by, on a busy machine")
+	f.Float64Var(&o.slack, "slack", 1, "what limits of time are multiplied by, on a busy machine; 0: only what is lost is judged")
 	f.BoolVar(&o.keep, "keep", false, "keep the histories of all runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -102,8 +102,8 @@ func parse(args []string) (o options, err error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
 	}
-	if o.seeds < 1 || o.parallel < 1 || o.slack < 1 || o.seconds < 1 || o.sessions < 0 {
-		return o, errors.New("seeds, parallel, slack and seconds are 1 at least")
+	if o.seeds < 1 || o.parallel < 1 || o.slack != 0 && o.slack < 1 || o.seconds < 1 || o.sessions < 0 {
+		return o, errors.New("seeds, parallel, seconds and slack are 1 at least, or slack is 0")
 	}
 	if o.sessions == 0 {
 		o.sessions = 30

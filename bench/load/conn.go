@@ -36,6 +36,8 @@ type conn struct {
 	foreign bool   // told by the latest answer, as last
 	last    bool
 
+	connecting bool // its CONNECT is sent
+
 	began int64 // when the operation began, or was due
 	next  int64 // the number of the next operation that is due here
 }
@@ -90,7 +92,7 @@ func (r *runner) shut(c *conn) {
 	if c.phase == busy {
 		r.flying--
 	}
-	c.fd, c.phase, c.got, c.last = -1, closed, 0, false
+	c.fd, c.phase, c.got, c.last, c.connecting = -1, closed, 0, false, false
 	c.in, c.out, c.rest = c.in[:0], nil, nil
 	c.turn++
 }

@@ -28,7 +28,7 @@ const (
 )
 
 // Job says what a run does. The zero values of Active, Warmup and Rate have a meaning, Trigger is for Fanout alone, Size for
-// Post, Frame and Fanout, Split for Poll and Post.
+// Post, Frame and Fanout, Split for Poll and Post, Events for Frame and Idle.
 type Job struct {
 	Kind    string  `json:"kind"`
 	Addr    string  `json:"addr"`    // host:port of the proxy, or of the node itself
@@ -42,6 +42,7 @@ type Job struct {
 	Cookies int     `json:"cookies"` // bytes of cookies in each head
 	Split   float64 `json:"split"`   // share of requests that come in two segments: a poll's head in two halves, a POST's body apart
 	TLS     string  `json:"tls"`     // Full, Resume or nothing
+	Events  bool    `json:"events"`  // frames are events of a Socket.IO session that can be recovered, which each tunnel begins with
 }
 
 // Result is what was seen in the window, and the errors since the first connection.
@@ -84,6 +85,8 @@ func (j Job) check() error {
 		return errors.New("load: split is a share of polls or POSTs, up to 1")
 	case j.TLS != "" && j.TLS != Full && j.TLS != Resume:
 		return fmt.Errorf("load: unknown kind of TLS %q", j.TLS)
+	case j.Events && j.Kind != Frame && j.Kind != Idle:
+		return errors.New("load: events are frames, or tunnels on which none come")
 	case j.Kind == Fanout && j.Trigger == "":
 		return errors.New("load: fanout needs a trigger")
 	}

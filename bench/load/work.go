@@ -48,7 +48,7 @@ func (j Job) work() work {
 	case Connect:
 		return work{ask: upgrade, reads: tunnelled, brief: true}
 	case Frame:
-		return work{opening: upgrade, opened: j.echo, reads: matched}
+		return work{opening: upgrade, opened: j.echo(), reads: matched}
 	case Fanout:
 		return work{opening: upgrade, opened: j.audience(), reads: matched}
 	case Page:
@@ -62,7 +62,7 @@ func (j Job) work() work {
 	case Unknown:
 		return work{ask: j.unknown(), reads: unknownSID, vary: renumber}
 	default:
-		return work{opening: upgrade, opened: tunnelled}
+		return work{opening: upgrade, opened: j.tunnel()}
 	}
 }
 
@@ -103,17 +103,63 @@ func (j Job) session(method string, body []byte) reader {
 	}
 }
 
-// echo reads the answer to a direct connect and makes c's frame, which tells the tunnel's number if it is long enough.
-func (j Job) echo(c *conn, b []byte) (int, bool, error) {
-	used, done, err := tunnelled(c, b)
-	if done && c.want == nil {
-		payload := frame.Message(j.Size)
-		if number := fmt.Appendf(nil, "4%08d", c.slot); len(number) <= len(payload) {
-			copy(payload, number)
-		}
-		c.ask, c.want = frame.Masked(payload, [4]byte{byte(c.slot), byte(c.slot >> 8), 0x5a, 0xa5}), frame.Plain(payload)
+// tunnel reads what comes until c's operations may begin: the answer to a direct connect, and to the CONNECT of a session.
+func (j Job) tunnel() reader {
+	if !j.Events {
+		return tunnelled
 	}
-	return used, done, err
+	connect := frame.Masked([]byte("40"), [4]byte{1, 2, 3, 4})
+	return func(c *conn, b []byte) (int, bool, error) {
+		if c.connecting {
+			return connected(b)
+		}
+		used, done, err := tunnelled(c, b)
+		if done {
+			c.connecting = true
+			err = c.send(connect)
+		}
+		return used, false, err
+	}
+}
+
+// connected reads the answer to a CONNECT: the sid of the Socket.IO session, and the pid by which it can be recovered.
+func connected(b []byte) (int, bool, error) {
+	h, err := frame.Parse(b)
+	used := h.Size + h.Payload
+	if err != nil || h.Size == 0 || len(b) < used {
+		return 0, false, err
+	}
+	if packet := b[h.Size:used]; !bytes.HasPrefix(packet, []byte(`40{"sid":"`)) || !bytes.Contains(packet, []byte(`"pid":"`)) {
+		return 0, false, fmt.Errorf("not connected: %.100q", packet)
+	}
+	return used, true, nil
+}
+
+// echo reads what comes before c's operations and makes c's frame, which tells the tunnel's number if it is long enough.
+func (j Job) echo() reader {
+	before := j.tunnel()
+	return func(c *conn, b []byte) (int, bool, error) {
+		used, done, err := before(c, b)
+		if done && c.want == nil {
+			payload := j.message(c.slot)
+			c.ask, c.want = frame.Masked(payload, [4]byte{byte(c.slot), byte(c.slot >> 8), 0x5a, 0xa5}), frame.Plain(payload)
+		}
+		return used, done, err
+	}
+}
+
+// message is what a tunnel sends: an event ends with an offset, as the adapter's do that keep them in a stream.
+func (j Job) message(slot int32) []byte {
+	payload := frame.Message(j.Size)
+	before, after := fmt.Appendf(nil, "4%08d", slot), ""
+	if j.Events {
+		before, after = fmt.Appendf(nil, `42["message","%08d`, slot), `","1700000000000-0"]`
+	}
+	if len(before)+len(after) <= len(payload) {
+		copy(payload, before)
+		copy(payload[len(payload)-len(after):], after)
+	}
+	return payload
 }
 
 // audience reads the answer to a direct connect; what comes to all of them is the same.

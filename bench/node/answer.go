@@ -131,14 +131,20 @@ func (n *Node) upgrade(c *conn, r *request) error {
 func (n *Node) open(b []byte, port int, upgrades string) []byte {
 	b = append(b, `0{"sid":"`...)
 	from := len(b)
+	b = n.appendID(b)
+	b[from+portAt] = alphabet[port]
+	b = append(b, `","upgrades":`...)
+	b = append(b, upgrades...)
+	return append(b, `,"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`...)
+}
+
+// appendID appends 20 characters by chance.
+func (n *Node) appendID(b []byte) []byte {
 	for range 2 {
 		for r, i := n.random.Uint64(), 0; i < 10; i++ {
 			b = append(b, alphabet[r&63])
 			r >>= 6
 		}
 	}
-	b[from+portAt] = alphabet[port]
-	b = append(b, `","upgrades":`...)
-	b = append(b, upgrades...)
-	return append(b, `,"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`...)
+	return b
 }

@@ -25,11 +25,26 @@ func (n *Node) frame(c *conn, b []byte) (int, error) {
 	case frame.Pong:
 		return used, nil
 	default:
+		if string(b[h.Size:used]) == connect {
+			return used, n.write(c, n.connected())
+		}
 		n.stats.Frames++
 	}
 	const mask = len(h.Mask)
 	frame.AppendHead(b[mask:mask], first, h.Payload)
 	return used, n.write(c, b[mask:used])
+}
+
+// connect asks for a Socket.IO session.
+const connect = "40"
+
+// connected returns the frame that answers it, with a sid and a pid, as of an adapter by which the session can be recovered.
+func (n *Node) connected() []byte {
+	var packet [64]byte
+	b := n.appendID(append(packet[:0], `40{"sid":"`...))
+	b = append(n.appendID(append(b, `","pid":"`...)), `"}`...)
+	n.answer = append(frame.AppendHead(n.answer[:0], frame.Text, len(b)), b...)
+	return n.answer
 }
 
 // fanout writes a frame of size bytes to every tunnel and returns their number.

@@ -30,7 +30,7 @@ func newRun(cpu map[string][]float64) *report.Run {
 		Workloads: []report.Workload{
 			{Name: "poll64", Title: "poll, 64 connections", Unit: "request", PerOp: 1, Job: load.Job{Kind: load.Poll, Conns: 64}},
 			{Name: "frame200", Title: "frame of 60 B, 200 tunnels", Unit: "frame", PerOp: 2, Job: load.Job{Kind: load.Frame, Conns: 200}},
-			{Name: "idle9000", Title: "9,000 idle tunnels", Unit: "tunnel", PerOp: 1, Job: load.Job{Kind: load.Idle, Conns: 9000}},
+			{Name: "idle8000", Title: "8,000 idle tunnels", Unit: "tunnel", PerOp: 1, Job: load.Job{Kind: load.Idle, Conns: 8000}},
 			{
 				Name: "poll512-paced", Title: "poll, 512 connections, 2000 operations/s", Unit: "request", PerOp: 1,
 				Job: load.Job{Kind: load.Poll, Conns: 512, Rate: 2000},
@@ -52,8 +52,8 @@ func newSample(w report.Workload, proxy string, round int, µs float64) report.S
 	const ops = 100_000
 	s := report.Sample{
 		Round: round, Workload: w.Name, Proxy: proxy, CPU: µs * ops * float64(w.PerOp) / 1e6,
-		Anon: int64(µs * 1024 * 9000), PSS: 64 << 20, Peak: 65 << 20, Kernel: int64(µs * 2048 * 9000),
-		Result: load.Result{Ops: ops, Elapsed: (10 + µs) / 10, Open: 9000},
+		Anon: int64(µs * 1024 * 8000), PSS: 64 << 20, Peak: 65 << 20, Kernel: int64(µs * 2048 * 8000),
+		Result: load.Result{Ops: ops, Elapsed: (10 + µs) / 10, Open: 8000},
 	}
 	s.Result.Latency = load.Quantiles{P50: 10 + µs, P99: 20 + 2*µs, P999: 30 + 3*µs, Max: 100}
 	if proxy == "sidway" {

@@ -58,7 +58,7 @@ const keep = "keep"
 // parts are the page's parts by name; the charts are written into a folder.
 func (r *Run) parts(folder string) (map[string]string, error) {
 	parts := map[string]string{"charts": keep}
-	own := map[string]*Run{"growth": r.Growth, "traffic": r.Traffic, "storm": r.Storm, "floods": r.Floods, "tls": r.TLS}
+	own := map[string]*Run{"growth": r.Growth, "traffic": r.Traffic, "storm": r.Storm, "floods": r.Floods, "tls": r.TLS, "moving": r.Moving}
 	for _, s := range r.sections() {
 		of, alone := own[s.name]
 		unmeasured := len(r.Samples) == 0 && !(s.name == "calls" && len(r.Calls) > 0)

@@ -33,9 +33,10 @@ type Run struct {
 	Series        []Series   `json:"series,omitempty"`    // makes it a run about growth
 	Ordinary      bool       `json:"ordinary,omitempty"`  // it is a run of ordinary traffic
 	Encrypted     bool       `json:"encrypted,omitempty"` // clients spoke TLS
+	Movable       bool       `json:"movable,omitempty"`   // sidway's sessions could move, and could not
 	Failures      []string   `json:"failures,omitempty"`  // samples that could not be taken, and why
 
-	Growth, Traffic, Storm, Floods, TLS *Run `json:"-"` // runs of their own that belong on the same page, if there are any
+	Growth, Traffic, Storm, Floods, TLS, Moving *Run `json:"-"` // runs of their own that belong on the same page, if there are any
 }
 
 // Machine is where it ran.

@@ -47,6 +47,12 @@ func (r *Run) sections() []section {
 		add("throughput", "Throughput, units per second", r.grid(rate, closed))
 		add("memory", "Memory with idle tunnels", r.memoryTable())
 	}
+	if r.Movable {
+		add("moving", "Targets of sidway with sessions that can move", r.movingTable())
+		add("cpu", "CPU of the proxy, µs for one unit of work", r.grid(cpu, closed))
+		add("throughput", "Throughput, units per second", r.grid(rate, closed))
+		add("memory", "Memory with idle tunnels", r.memoryTable())
+	}
 	if len(list) > 1 {
 		add("failures", "What went wrong", r.failureTable())
 		return list
@@ -62,7 +68,8 @@ func (r *Run) sections() []section {
 	add("foreign", "Requests that came to a node without their session, %", r.grid(foreign, sessions))
 	add("calls", "System calls for one unit of work", r.callTable())
 	list = append(list, section{name: "traffic", body: r.Traffic.part()}, section{name: "growth", body: r.Growth.part()},
-		section{name: "storm", body: r.Storm.part()}, section{name: "floods", body: r.Floods.part()}, section{name: "tls", body: r.TLS.part()})
+		section{name: "storm", body: r.Storm.part()}, section{name: "floods", body: r.Floods.part()}, section{name: "tls", body: r.TLS.part()},
+		section{name: "moving", body: r.Moving.part()})
 	add("failures", "What went wrong", r.failureTable())
 	return list
 }

@@ -22,7 +22,7 @@ var targets = []target{
 	{"WebSocket connect + close, CPU", "connect", cpu, against(1.1, 1.05), "0.9"},
 	{"fan-out to 2,000 tunnels, CPU per frame", "fanout2000", cpu, against(0.95, 0.75), "0.85"},
 	{"fan-out to 5,000 tunnels, CPU per frame", "fanout5000", cpu, against(0.95, 0.75), "0.85"},
-	{"user memory per idle tunnel", "idle9000", user, against(0.06, 0.3), "1.0 KiB"},
+	{"user memory per idle tunnel", "idle8000", user, against(0.06, 0.3), "1.0 KiB"},
 	{"p99 added, 512 polling connections", "poll512-paced", p99, against(0.8, 0.8), "0.6"},
 	{"poll, 64 connections, share of direct throughput", "poll64", share, against(1, 1), ""},
 	{"poll, 512 connections, share of direct throughput", "poll512", share, against(1, 1), ""},

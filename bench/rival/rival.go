@@ -47,6 +47,7 @@ type Rival struct {
 	Family  string // whose forms count as one, the better of them: nginx
 	Program string // a name to be found in PATH, or a path
 	Workers int    // processes or threads that it is told to use; 0 leaves it to the program
+	Moves   bool   // sidway's sessions can move, so that it reads their frames
 
 	template string                     // its configuration
 	run      func(file string) []string // arguments that start it in the foreground
@@ -81,6 +82,13 @@ func Build(name, path string) Rival {
 		check:   func(file string) []string { return []string{"check", "--config", file} },
 		version: []string{"version"},
 	}
+}
+
+// Moving is a build of sidway whose sessions can move to another node.
+func Moving(name, path string) Rival {
+	r := Build(name+"-moving", path)
+	r.Moves = true
+	return r
 }
 
 // Floor is a relay that copies bytes and knows nothing, which is package relay: bench is the path of the benchmark's own
@@ -141,7 +149,8 @@ func (r Rival) Config(p Plan) ([]byte, error) {
 	err = templates.ExecuteTemplate(&b, r.template, struct {
 		Plan
 		Workers, Descriptors, Connections int
-	}{p, r.Workers, limit, (limit - 200) / 2})
+		Moves                             bool
+	}{p, r.Workers, limit, (limit - 200) / 2, r.Moves})
 	if err != nil {
 		return nil, fmt.Errorf("rival: %w", err)
 	}

@@ -87,10 +87,10 @@ func (c *client) begin() (*session, error) {
 	ctx, cancel := context.WithTimeout(c.r.life, connectTimeout)
 	defer cancel()
 	s := newSession(c)
-	status, err := s.handshake(ctx)
+	front, status, err := s.handshake(ctx)
 	if err != nil {
 		if c.r.life.Err() == nil {
-			c.write(history.Event{Kind: history.Refused, Status: status, Why: err.Error()})
+			c.write(history.Event{Kind: history.Refused, Status: status, Why: err.Error(), Fronts: []string{front}})
 		}
 		c.links.close()
 		return nil, err

@@ -14,25 +14,26 @@ import (
 // separator stands between the packets of a body.
 const separator = "\x1e"
 
-// handshake makes the session. The status is that of an answer which is none of a handshake's, 0 where there was no answer.
-func (s *session) handshake(ctx context.Context) (status int, err error) {
+// handshake makes the session. Of one that comes to nothing it tells where it was, "" where no front accepted it, and the status of
+// the answer, 0 where there was none.
+func (s *session) handshake(ctx context.Context) (front string, status int, err error) {
 	if s.c.mode == websockets {
 		return s.connect(ctx)
 	}
 	k, err := s.c.links.take(ctx, false)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	defer context.AfterFunc(ctx, func() { _ = k.Close() })()
 	a, err := k.exchange(request{method: http.MethodGet, target: s.c.target(polling, "")})
 	if err != nil {
-		return 0, fmt.Errorf("handshake through %s: %w", k.front, err)
+		return k.front, 0, fmt.Errorf("handshake through %s: %w", k.front, err)
 	}
 	if a.status != http.StatusOK {
-		return a.status, fmt.Errorf("handshake through %s: %.100q", k.front, a.body)
+		return k.front, a.status, fmt.Errorf("handshake through %s: %.100q", k.front, a.body)
 	}
 	s.finish(k, a)
-	return a.status, s.opened(a.body)
+	return k.front, a.status, s.opened(a.body)
 }
 
 // opened reads the open packet, which comes alone: Socket.IO's nodes send nothing before CONNECT.

@@ -9,6 +9,7 @@ const window = 100;
 class Watched extends Agent {
   busy = new Map(); // socket -> requests in flight and tunnels
   all = new Set();
+  failed = ""; // why there was no connection, where the last one came to nothing
 
   constructor(client) {
     super({ keepAlive: true });
@@ -17,6 +18,7 @@ class Watched extends Agent {
 
   createConnection(options, done) {
     this.client.fronts.connect((error, socket) => {
+      this.failed = error ? `, no connection: ${error.message}` : "";
       if (socket) {
         this.all.add(socket);
         socket.once("close", () => this.all.delete(socket));
@@ -88,7 +90,7 @@ export class Client {
     const session = { sid: engine.id, connected: false, next: 0, waiting: new Set(), received: 0, due: -1, ended: false };
     this.session = session;
     this.write({ kind: "open", sid: session.sid, why: this.mode });
-    engine.once("close", (reason, description) => this.onClose(session, `${reason} ${describe(description)}`));
+    engine.once("close", (reason, description) => this.onClose(session, `${reason} ${describe(description)}${this.agent.failed}`));
     engine.once("upgrade", () => this.write({ kind: "upgraded", sid: session.sid }));
     engine.on("upgradeError", (error) => {
       if (!session.ended) this.write({ kind: "polling", sid: session.sid, why: String(error.message) });
@@ -106,7 +108,7 @@ export class Client {
 
   onRefused(error) {
     const status = Number(error.context?.status ?? error.description?.status ?? error.description);
-    this.write({ kind: "refused", ...(status > 0 && { code: status }), why: `${error.message} ${describe(error.description)}` });
+    this.write({ kind: "refused", ...(status > 0 && { code: status }), on: this.agent.fronts, why: `${error.message} ${describe(error.description)}${this.agent.failed}` });
   }
 
   onClose(session, why) {

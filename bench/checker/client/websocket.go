@@ -33,7 +33,7 @@ func (c *client) dial(ctx context.Context, sid string) (socket, int, error) {
 		if answer != nil {
 			status = answer.StatusCode
 		}
-		return socket{}, status, fmt.Errorf("websocket through %s: %w", front, err)
+		return socket{front: front}, status, fmt.Errorf("websocket through %s: %w", front, err)
 	}
 	conn.SetReadLimit(-1)
 	return socket{conn, front}, 0, nil
@@ -53,10 +53,10 @@ func (w socket) write(ctx context.Context, packet string) error {
 }
 
 // connect makes a session without polling.
-func (s *session) connect(ctx context.Context) (status int, err error) {
+func (s *session) connect(ctx context.Context) (front string, status int, err error) {
 	w, status, err := s.c.dial(ctx, "")
 	if err != nil {
-		return status, err
+		return w.front, status, err
 	}
 	packet, err := w.read(ctx)
 	if err == nil {
@@ -64,10 +64,10 @@ func (s *session) connect(ctx context.Context) (status int, err error) {
 	}
 	if err != nil {
 		_ = w.CloseNow()
-		return 0, fmt.Errorf("websocket through %s: %w", w.front, err)
+		return w.front, 0, fmt.Errorf("websocket through %s: %w", w.front, err)
 	}
 	s.socket = w
-	return 0, nil
+	return w.front, 0, nil
 }
 
 // upgrade goes the way of the reference client: a probe beside the poll; then no new request of polling; then, when none is in

@@ -58,7 +58,7 @@ const (
 	On        Kind = "on"        // a client's poll or tunnel went through a front that the last one did not go through
 	Settled   Kind = "settled"   // a client's session has all acknowledgements and all Due messages that the node says it sent
 	End       Kind = "end"       // the session ended; Why says how
-	Refused   Kind = "refused"   // a client that had no session tried to get one and failed; Status is HTTP's, 0 for none
+	Refused   Kind = "refused"   // a client that had no session tried to get one and failed; Status is HTTP's, 0 for no answer
 	Stray     Kind = "stray"     // a node was asked for a SID that it did not make
 )
 
@@ -83,7 +83,7 @@ type Event struct {
 	Due    int           `json:"due,omitempty"`  //
 	Why    string        `json:"why,omitempty"`  //
 	Status int           `json:"code,omitempty"` //
-	Fronts []string      `json:"on,omitempty"`   // where a client's requests in flight and tunnels are, as addresses that it dialled
+	Fronts []string      `json:"on,omitempty"`   // where a client's requests in flight and tunnels are or, of Refused, were, as addresses that it dialled
 }
 
 // Now is the time of events.

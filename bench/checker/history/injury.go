@@ -9,7 +9,7 @@ type Excuse string
 const (
 	Nobody             Excuse = "nobody"               // every session has to live
 	SessionsOfNodes    Excuse = "sessions of nodes"    // those whose node is one of Nodes
-	SessionsOnReplicas Excuse = "sessions on replicas" // those with a request in flight or a tunnel on one of Replicas
+	SessionsOnReplicas Excuse = "sessions on replicas" // those with a request in flight or a tunnel on one of Replicas, and those that were being made there
 	SessionsCut        Excuse = "sessions cut"         // those that clients were told to cut, see package client
 	Everybody          Excuse = "everybody"            // all, as when a whole part of the network is gone
 )

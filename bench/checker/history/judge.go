@@ -82,7 +82,7 @@ func (s *session) stream(d Direction) *stream {
 func (j *judge) take(e Event) {
 	switch e.Kind {
 	case Refused:
-		if !j.during(e.At, func(i Injury) bool { return i.Refuses }) {
+		if !j.during(e.At, func(i Injury) bool { return i.refuses(e) }) {
 			j.find(Refusal, e, "%s, status %d", e.Why, e.Status)
 		}
 		return
@@ -106,7 +106,9 @@ func (j *judge) take(e Event) {
 		st := s.stream(e.Dir)
 		st.acked = append(st.acked, e)
 	case Polling:
-		if !j.during(e.At, func(i Injury) bool { return i.Polling }) {
+		if !j.during(e.At, func(i Injury) bool {
+			return i.Polling || i.Excuses == SessionsOfNodes && slices.Contains(i.Nodes, s.node)
+		}) {
 			j.find(NoUpgrade, e, "%s", e.Why)
 		}
 	case On:

@@ -37,9 +37,19 @@ func (i Injury) ends(s *session) bool {
 	case SessionsOfNodes:
 		return slices.Contains(i.Nodes, s.node)
 	case SessionsOnReplicas:
-		return slices.ContainsFunc(s.fronts, func(f string) bool { return slices.Contains(i.Replicas, f) })
+		return i.has(s.fronts)
 	}
 	return false
+}
+
+// refuses tells whether the injury explains that a client got no session.
+func (i Injury) refuses(e Event) bool {
+	return i.Refuses || e.Status == 0 && i.Excuses == SessionsOnReplicas && i.has(e.Fronts)
+}
+
+// has tells whether one of the fronts is of a replica that is hurt.
+func (i Injury) has(fronts []string) bool {
+	return slices.ContainsFunc(fronts, func(f string) bool { return slices.Contains(i.Replicas, f) })
 }
 
 // mayEnd tells whether the session was one of those that the injury may end when it began.

@@ -16,7 +16,7 @@ var mixed = []string{"node-kill", "node-pause", "node-restart", "replica-kill", 
 
 // Mix is three faults at once, which the run's seed chooses.
 func Mix() Fault {
-	return Fault{Name: "mix", Asks: "three at once: what each of them allows, and no more", do: func(ctx context.Context, r *Run) error {
+	return Fault{Name: "mix", Asks: "three at once: what each of them allows, and no more", Alike: true, do: func(ctx context.Context, r *Run) error {
 		var names []string
 		var wait []time.Duration
 		for _, n := range r.Rand.Perm(len(mixed)) {
@@ -27,6 +27,7 @@ func Mix() Fault {
 			}
 		}
 		r.figure("%s", strings.Join(names, " + "))
+		r.Slack *= float64(len(names)) // who is past one of them may meet the next
 		done := make(chan error)
 		for i, name := range names {
 			go func() {

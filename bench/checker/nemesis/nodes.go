@@ -4,6 +4,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -57,7 +58,8 @@ func pauseNode(ctx context.Context, r *Run) error {
 	if err := n.Pause(); err != nil {
 		return err
 	}
-	began := time.Now()
+	resumed := make(chan error, 1)
+	go func() { resumed <- errors.Join(Sleep(ctx, 8*time.Second), n.Resume()) }()
 	fresh, err := r.come(few)
 	if err != nil {
 		return err
@@ -67,10 +69,7 @@ func pauseNode(ctx context.Context, r *Run) error {
 		return err
 	}
 	r.within("new clients connected after", took, 3*time.Second)
-	if err := Sleep(ctx, 8*time.Second-time.Since(began)); err != nil {
-		return err
-	}
-	if err := n.Resume(); err != nil {
+	if err := <-resumed; err != nil {
 		return err
 	}
 	return r.back(ctx, i, 3*time.Second)
