@@ -105,8 +105,9 @@ func AppendPacket(payload, packet []byte) []byte {
 	return append(payload, packet...)
 }
 
-// RejoinPolled is Rejoin for a session that polls.
+// RejoinPolled is Rejoin for a session that polls. What stands in front of the offset does not pass any more.
 func (s *Session) RejoinPolled(o Offset) (payload []byte) {
+	s.turn.from = o
 	for _, connect := range s.rejoin(o) {
 		payload = AppendPacket(payload, connect)
 	}
