@@ -90,19 +90,25 @@ func TestASessionMoves(t *testing.T) {
 	}
 }
 
-// TestASessionThatPollsStays has no WebSocket that could go on.
-func TestASessionThatPollsStays(t *testing.T) {
+// TestASessionThatPollsMoves does the same to a page that has no WebSocket, and whose polls go through both replicas.
+func TestASessionThatPollsMoves(t *testing.T) {
 	d := startDemo(t, "", "--nodes", "2")
 	b := startBrowser(t, 1280, 800)
-	b.enter(d.url, "Ada", "lobby")
+	b.enterWatched(d.url, "Ada", "lobby")
 	eval[any](b, `(document.querySelector("#polling").click(), 1)`)
 	b.until(connected + ` && document.querySelector("#my-transport").textContent === "polling" && /^n/.test(` + node + `)`)
-	before := eval[string](b, node)
-	if words := b.press("move-session"); !strings.Contains(words, "Only sessions on a WebSocket can move") {
-		t.Errorf("%q", words)
+	eval[any](b, `(window.disconnects = 0, window.id = sock.id, 1)`)
+	eval[any](b, fmt.Sprintf(talk, "ada"))
+	for _, act := range []string{"move-session", "drain-node"} {
+		before := eval[string](b, node)
+		words := b.press(act)
+		t.Log(words)
+		if now := eval[string](b, node); now == before || !strings.Contains(words, now) || !strings.Contains(words, "connection was kept") {
+			t.Errorf("%s, from %s to %s: %q", act, before, now, words)
+		}
 	}
-	if now := eval[string](b, node); now != before {
-		t.Errorf("from %s to %s", before, now)
+	if n := eval[int](b, "disconnects"); n != 0 || !eval[bool](b, "sock.id === id") {
+		t.Errorf("%d times disconnected, and the socket is the same: %v", n, eval[bool](b, "sock.id === id"))
 	}
 }
 

@@ -50,6 +50,7 @@ type restorerFaults struct {
 	late    time.Duration // until it keeps a session
 	denies  bool          // CONNECTs
 	hides   bool          // what comes by the stream
+	lags    time.Duration // behind the stream
 	beats   time.Duration // of its sessions, instead of 25 s
 }
 
@@ -228,8 +229,14 @@ func (n *restorer) handle(s *socket, b []byte) {
 		n.mu.Lock()
 		n.got = append(n.got, text)
 		n.mu.Unlock()
-		if id := strings.TrimLeft(text[2:], "0123456789"); id != text[2:] && !strings.Contains(text, "unanswered") {
-			s.say("43%s[]", strings.TrimSuffix(text[2:], id))
+		id := strings.TrimLeft(text[2:], "0123456789")
+		answer := func() { s.say("43%s[]", strings.TrimSuffix(text[2:], id)) }
+		switch {
+		case id == text[2:] || strings.Contains(text, "unanswered"):
+		case strings.Contains(text, "slowly"):
+			time.AfterFunc(300*time.Millisecond, answer)
+		default:
+			answer()
 		}
 	}
 }
@@ -289,6 +296,7 @@ func (n *restorer) follow(ctx context.Context) {
 			time.Sleep(time.Millisecond)
 			continue
 		}
+		time.Sleep(n.fault().lags)
 		n.mu.Lock()
 		for _, e := range streams[0].Messages {
 			last = e.ID

@@ -31,6 +31,8 @@ const (
 	// claimTime is how long a POST may take until the session is left where it is, and claimPause how often is looked.
 	claimTime  = 500 * time.Millisecond
 	claimPause = 10 * time.Millisecond
+	// acksPatience is how long acknowledgements are waited for that the old node is to give, while the client can ask for no more.
+	acksPatience = 500 * time.Millisecond
 	// polledTime is how long a move may take: POSTs wait for it, as long as recovery.wayTime.
 	polledTime = 8 * time.Second
 	// saysTime is how long the old node may take to say all: to give up its poll would end the session.
@@ -196,7 +198,10 @@ func (c *clientConn) passPolled(answer []byte) bool {
 	if x.moving == nil && !x.polls() || !x.Body.Done() || x.Resp.Status != 200 || x.Resp.Has(http1.ContentEncoding) || x.route.ended.Has(x.Query.SID) {
 		return false
 	}
-	if m := x.moving; m != nil && bytes.Contains(answer, []byte(m.says)) {
+	if packet.HasMark(answer) {
+		x.Node.Follows.Store(true)
+	}
+	if m := x.moving; m != nil && x.Node.Follows.Load() { // else the event may never come
 		m.answer, m.held = bytes.Clone(answer), time.Now()
 		c.await(func() { m.run(context.Background()) }, func() { c.endMove(m) }, func() { c.d.endPolledMove(x, m.outcome) })
 		return true

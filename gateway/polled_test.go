@@ -195,6 +195,10 @@ func TestPolledMovesThatFail(t *testing.T) {
 		"the new node denies it": {func(_, next *restorer, _ *poller, _ *affinitytest.Redis) {
 			next.is(func(f *restorerFaults) { f.denies = true })
 		}, "lost", false, true},
+		"an answer takes a while": {func(_, _ *restorer, p *poller, _ *affinitytest.Redis) {
+			time.Sleep(1800 * time.Millisecond) // the move is tried when the drain is two seconds old
+			p.say(`421["slowly"]`)
+		}, "moved", false, false},
 		"an answer is pending": {func(_, _ *restorer, p *poller, _ *affinitytest.Redis) {
 			time.Sleep(1100 * time.Millisecond) // of what is asked for in the first second of a drain nothing is known
 			p.say(`421["unanswered"]`)
@@ -233,6 +237,11 @@ func TestPolledMovesThatFail(t *testing.T) {
 				events := on.events()
 				return len(events) > 0 && events[len(events)-1] == `42["after"]`
 			})
+			if strings.HasPrefix(name, "an answer takes") {
+				if got := p.next(); got != "431[]" {
+					t.Errorf("the client got %q", got)
+				}
+			}
 			if !c.renewed {
 				p.emit(server.Client(), "hello")
 				if got := p.next(); !strings.HasPrefix(got, `42["hello",`) {
@@ -271,6 +280,38 @@ func TestMovedByAnotherReplica(t *testing.T) {
 				t.Errorf("the nodes got %q and %q", a, b)
 			}
 		})
+	}
+}
+
+// The answers of a client that asks much come before the event through the stream does.
+func TestPolledMoveOfAClientThatAsks(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	p := s.joinPolled()
+	nodes[0].is(func(f *restorerFaults) { f.lags = 100 * time.Millisecond })
+	stop := make(chan struct{})
+	var talk sync.WaitGroup
+	said := 0
+	talk.Go(func() {
+		for ; ; said++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				p.say(fmt.Sprintf(`42%d["c"]`, said))
+			}
+		}
+	})
+	s.drain(s.clusters[0].Nodes()[0])
+	close(stop)
+	talk.Wait()
+	for i := range said {
+		if got, want := p.next(), fmt.Sprintf("43%d[]", i); got != want {
+			t.Fatalf("the client got %q, want %q", got, want)
+		}
+	}
+	if n := s.metric("sidway_moves_total", "moved"); n != 1 {
+		t.Errorf("%v moves are counted", n)
 	}
 }
 

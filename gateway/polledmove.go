@@ -31,8 +31,15 @@ func (m *polledMove) run(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, polledTime)
 	defer cancel()
-	var out []byte
-	m.outcome, out = m.move(ctx, m.said(m.answer, nil))
+	old := &asker{node: x.Node, header: m.header}
+	defer old.close()
+	out := m.said(m.answer, nil)
+	if !m.session.Marked() { // something else came first
+		m.outcome, out = m.hear(ctx, old, out)
+	}
+	if m.outcome == "" {
+		m.outcome, out = m.move(ctx, old, out)
+	}
 	switch m.outcome {
 	case moveDone, moveRenewed:
 	case moveLost:
@@ -52,12 +59,21 @@ func (m *polledMove) said(payload, out []byte) []byte {
 
 // settled reports whether nothing is under way that only the old node can end, of which so many acknowledgements were owed before.
 func (m *polledMove) settled(owed []string) bool {
-	isGiven := func(name string) bool { return slices.Contains(m.given, name) }
-	return m.session.Settled() == nil && !slices.ContainsFunc(slices.Concat(m.asked, owed), func(name string) bool { return !isGiven(name) })
+	return m.session.Settled() == nil && len(m.pending(owed)) == 0
+}
+
+// pending returns the acknowledgements that were asked for, and not given.
+func (m *polledMove) pending(owed []string) []string {
+	return slices.DeleteFunc(slices.Concat(m.asked, owed), func(name string) bool { return slices.Contains(m.given, name) })
+}
+
+// settles reports whether the old node alone may settle what is under way: what the client says waits.
+func (m *polledMove) settles(owed []string) bool {
+	return m.session.Settled() == nil && !slices.ContainsFunc(m.pending(owed), packet.IsClients)
 }
 
 // move returns what became of it, and what the client is to get.
-func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []byte) {
+func (m *polledMove) move(ctx context.Context, old *asker, out []byte) (outcome string, _ []byte) {
 	x, s := m.x, m.session
 	sid, store := x.Query.SID, x.route.Recovery
 	owed, outcome := m.claim(ctx, store, sid)
@@ -65,7 +81,7 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 		return outcome, out
 	}
 	defer store.Release(ctx, sid)
-	if !m.settled(owed) {
+	if !m.settles(owed) {
 		return moveBusy, out
 	}
 	if !m.pick() {
@@ -73,9 +89,8 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 	}
 	to := m.to
 	defer x.route.Cluster.Leave(to) // who counts the session has a place for it by then
-	next, old := &asker{node: to, header: m.header}, &asker{node: x.Node, header: m.header}
+	next := &asker{node: to, header: m.header}
 	defer next.close()
-	defer old.close()
 	body, err := next.ask(ctx, x.AppendPolled(nil, to.Address, "", nil), joinTime)
 	if err != nil {
 		return moveRefused, out
@@ -88,14 +103,17 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 		_, _ = next.ask(context.WithoutCancel(ctx), x.AppendPolled(nil, to.Address, open.SID, []byte(engineio.PacketClose)), barrierTime)
 		return outcome, out
 	}
-	there := cmp.Or(x.Binding.Alias, sid)
-	if outcome, out = m.sayAll(ctx, old, there, out); outcome != "" {
+	outcome, out = m.sayAll(ctx, old, out)
+	for until := time.Now().Add(acksPatience); outcome == "" && !m.settled(owed) && m.settles(owed) && time.Now().Before(until); time.Sleep(claimPause) {
+		outcome, out = m.sayAll(ctx, old, out)
+	}
+	if outcome != "" {
 		return giveUp(outcome)
 	}
 	if !m.settled(owed) {
 		return giveUp(moveBusy)
 	}
-	if _, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, there, []byte(engineio.PacketClose)), barrierTime); err != nil || !s.Left() {
+	if _, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, m.there(), []byte(engineio.PacketClose)), barrierTime); err != nil || !s.Left() {
 		m.err = fmt.Errorf("the old node: close: %w", cmp.Or(err, errAnswer))
 		return giveUp(moveLost)
 	}
@@ -113,15 +131,24 @@ func (m *polledMove) pick() bool {
 	return err == nil
 }
 
+// there is what the old node calls the session.
+func (m *polledMove) there() string { return cmp.Or(m.x.Binding.Alias, m.x.Query.SID) }
+
 // sayAll has the old node say all that stands in front of a second event, and returns why it has not, "" where it has, and out with what it has said.
-func (m *polledMove) sayAll(ctx context.Context, old *asker, sid string, out []byte) (outcome string, _ []byte) {
-	x, says := m.x, rand.Text()
+func (m *polledMove) sayAll(ctx context.Context, old *asker, out []byte) (outcome string, _ []byte) {
+	says := rand.Text()
 	m.session.MarkAgain(says)
-	if _, err := m.mark(ctx, x.route.Recovery, says); err != nil {
+	if _, err := m.mark(ctx, m.x.route.Recovery, says); err != nil {
 		return moveBlind, out
 	}
+	return m.hear(ctx, old, out)
+}
+
+// hear is sayAll of the event that was sent last.
+func (m *polledMove) hear(ctx context.Context, old *asker, out []byte) (outcome string, _ []byte) {
+	x := m.x
 	for range mostPolls {
-		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, sid, nil), saysTime)
+		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, m.there(), nil), saysTime)
 		if err != nil { // its poll was cut, which ends the session
 			m.err = fmt.Errorf("the old node: poll: %w", err)
 			return moveLost, out

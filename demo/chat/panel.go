@@ -49,7 +49,7 @@ type Event struct {
 	What string `json:"what"`
 	Name string `json:"name"` // of the process that it happened to
 	// Of a session's move: the beginning of the sid that its client knows, the nodes, what became of it in the words of
-	// docs/moving.md, or "absent" where no replica has a WebSocket of it, and how many milliseconds it took.
+	// docs/moving.md, or "absent" where no replica knows it, and how many milliseconds it took.
 	SID     string `json:"sid,omitempty"`
 	From    string `json:"from,omitempty"`
 	To      string `json:"to,omitempty"`

@@ -18,8 +18,8 @@ import (
 const (
 	// drained is for how long a node gets no sessions that was drained on purpose.
 	drained = 10 * time.Second
-	// drainTime is after what time the drain ends the sessions that cannot move, as those that poll.
-	drainTime = 5 * time.Second
+	// drainTime is after what time the drain ends the sessions that cannot move. Those that poll begin after two seconds.
+	drainTime = 8 * time.Second
 	// askTime bounds one request to a replica's admin address; a move takes up to some seconds.
 	askTime = 15 * time.Second
 )

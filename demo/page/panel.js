@@ -19,7 +19,7 @@ const acts = {
   "kill-node": { words: (name) => `${name} was killed. It starts again in a moment; its clients go to other nodes.`, most: 15_000 },
   "restart-replica": { words: (name) => `${name} restarts. Its clients go through the other replica.`, most: 15_000 },
   "move-session": { words: (name) => `Your session moves${name ? ` to ${name}` : " to another node"}…`, most: 15_000 },
-  "drain-node": { words: (name) => `${name} is drained for 10 seconds: its sessions move to other nodes.`, most: 12_000 },
+  "drain-node": { words: (name) => `${name} is drained for 10 seconds: its sessions move to other nodes.`, most: 15_000 },
 };
 
 export class Panel {
@@ -168,7 +168,8 @@ export class Panel {
     this.#acting = what;
     const watch = new Watch(chat);
     const seen = this.#state?.events?.at(-1)?.id ?? 0;
-    const looks = setInterval(() => this.look(), often);
+    // A session that polls moves when no answer is pending, and a look asks for two.
+    const looks = setInterval(() => this.look(), chat.transport === "polling" ? every : often);
     this.tell(acts[what].words(name));
     const sid = chat.sid;
     // A node that is killed does not answer.

@@ -18,7 +18,7 @@ export function messages({ total, doubled, fetched, gaps }, kept) {
 }
 
 const stays = {
-  absent: "Only sessions on a WebSocket can move, and this one has none.",
+  absent: "No replica knows the session any more.",
   busy: "Something was under way all the time.",
   refused: "No other node took it.",
   no_barrier: "The old node did not answer in time.",

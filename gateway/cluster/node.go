@@ -25,6 +25,8 @@ type Node struct {
 type state struct {
 	// Heard counts the node's answers, Talked what it says on tunnels.
 	Heard, Talked atomic.Uint64
+	// Follows is whether it has said an event that was sent to a session through the stream.
+	Follows atomic.Bool
 	// Resets is whether it has reset a connection whose request it may have read.
 	Resets atomic.Bool
 

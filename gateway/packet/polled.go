@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // separator stands between the packets of a payload.
@@ -146,5 +147,8 @@ func Acks(from Side, payload []byte) (asked, given []string) {
 	}
 	return asked, given
 }
+
+// IsClients reports whether an acknowledgement is the client's to give, by its name.
+func IsClients(ack string) bool { return strings.HasPrefix(ack, Client.String()) }
 
 func ackName(by Side, p packet) string { return fmt.Sprintf("%s %d %s", by, p.id, p.namespace) }
