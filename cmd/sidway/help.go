@@ -149,7 +149,7 @@ default.
 `
 
 const settingsEnd = `
-SIDWAY_NODES is [name=]http://host:port[;weight], for example n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001.
+SIDWAY_NODES is [name=]http://host:port[;weight=5], for example n1=http://10.0.0.1:3001;weight=5,n2=http://10.0.0.2:3001.
 It names the nodes of the only cluster, as --node does.
 sidway.example.yaml and docs/configuration.md say what each key is for.
 `

@@ -66,7 +66,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
 		"SIDWAY_SHUTDOWN_WAVES":        "12",
 		"SIDWAY_RUNTIME_BUSY_LOOPS":    "false",
-		"SIDWAY_NODES":                 "n1=http://a:1;5, http://[::1]:3, http://B:3;7",
+		"SIDWAY_NODES":                 "n1=http://a:1;weight=5, http://[::1]:3, http://B:3;7",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +176,10 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 		},
 		{
 			want: "there are no nodes to send anything to; name a file that has clusters, as --config sidway.yaml, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001",
+		},
+		{
+			vars: map[string]string{"SIDWAY_NODES": "http://h:1;weight=5x"},
+			want: "SIDWAY_NODES: clusters[0].nodes[0].weight: \"5x\" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default",
 		},
 		{
 			file: two,

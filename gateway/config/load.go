@@ -182,7 +182,7 @@ func (l *loader) entry(base string, at place, text string) Node {
 	n.URL, err = parseURL(address)
 	try(".url", err)
 	if weighted {
-		n.Weight, err = parseWeight(weight)
+		n.Weight, err = parseWeight(strings.TrimPrefix(weight, "weight="))
 		try(".weight", err)
 	}
 	if named {
