@@ -3,6 +3,7 @@
 # make lint       formatting, vet, staticcheck, go.mod, builds for Linux and darwin, and the pages' links and spelling
 # make docs       write anew what is made from code: docs/configuration.md, docs/compatibility.md, sidway.example.yaml, and parts of docs/metrics.md and docs/logs.md
 # make site       the documentation as a site, in site/dist: needs npm
+# make site-test  each page of the site in Chromium, as wide as a desktop and as narrow as a phone
 # make demo       the chat on three nodes behind two replicas; its first build takes some minutes
 # make picture    the README's moving picture of the chat, recorded anew
 # make soak       the chat under two minutes of faults, with 50 users
@@ -35,7 +36,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './node_modules/*')
 export GOWORK := off
 MODULES := . adapter demo examples/go gateway/discover/apitest gateway/certs/acmetest deploy/metricstest deploy/test docs/test
 
-.PHONY: build docs site demo deps test picture soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults faults-once attacks compose-test release release-test
+.PHONY: build docs site site-test demo deps test picture soak lint fuzz bench bench-quick bench-growth bench-compare cgroup kube alerts faults faults-once attacks compose-test release release-test
 build:
 	CGO_ENABLED=0 go build -pgo=$(PGO) -o $(BIN)/ ./cmd/sidway
 
@@ -51,6 +52,9 @@ docs:
 
 site:
 	cd site && npm ci --no-audit --no-fund && npx vitepress build
+
+site-test: deps site
+	go -C demo test -tags site -count=1 -run '^TestSite$$' -timeout 10m .
 
 deps:
 	tools/deps.sh

@@ -83,14 +83,17 @@ func TestTheDrawing(t *testing.T) {
 	u.do("leave", nil, nil)
 }
 
-// TestDotsFly has a message go through the drawing.
+// TestDotsFly has a message go through the drawing, and the list name its guests by their numbers.
 func TestDotsFly(t *testing.T) {
 	d := startDemo(t, "")
 	b := startBrowser(t, 1440, 900)
+	b.do(chromedp.Navigate(d.url))
+	b.until(`document.querySelector("#name").value`) // one is suggested
 	b.enter(d.url, "Ada", "lobby")
 	eval[any](b, `(document.querySelector("#guests").click(), 1)`)
 	b.until(`document.querySelectorAll("#cluster .session").length === 51`)
 	b.until(`document.querySelector("#count").textContent === "51 people here"`)
+	b.until(`[...document.querySelectorAll("#people .name")].slice(1).every((n, i) => n.textContent === "Guest " + (i + 1))`)
 	eval[any](b, `(window.seen = new Set(), new MutationObserver((list) => list.forEach((m) => m.addedNodes.forEach((n) => seen.add(n.getAttribute("class")))))
 		.observe(document.querySelector("#cluster .flying"), { childList: true }), 1)`)
 	b.say("hello")

@@ -67,6 +67,8 @@ Sessions are those of all replicas; connections and rates are those of the repli
 
 const traceHelp = `sidway trace SID [--packets] [--json] [--config FILE] [--admin ADDRESS]
 
+The SID of a session is socket.io.engine.id in a client and socket.conn.id at a node, not socket.id.
+
 Shows what all replicas that share the Redis know of a session: its cluster and node, since when it lives, which replica has its
 WebSocket, and its last requests; or why it lives no more. Then the exit status is 1. The four characters that the access log tells
 of a sid will do where the replica that is asked remembers only one session whose sid begins so.
@@ -80,6 +82,8 @@ Each replica remembers the last eight requests of up to 8,192 sessions of a clus
 `
 
 const moveHelp = `sidway move SID [--to NODE] [--config FILE] [--admin ADDRESS]
+
+The SID of a session is socket.io.engine.id in a client and socket.conn.id at a node, not socket.id.
 
 Moves a session to another node while its client stays connected: see docs/moving.md. Its WebSocket must run through the replica that is
 asked; sidway trace SID says which replica has it. Of a session that polls any replica may be asked, and it moves after two to six seconds.
@@ -149,7 +153,7 @@ default.
 `
 
 const settingsEnd = `
-SIDWAY_NODES is [name=]http://host:port[;weight], for example n1=http://10.0.0.1:3001;5,n2=http://10.0.0.2:3001.
+SIDWAY_NODES is [name=]http://host:port[;weight=5], as n1=http://10.0.0.1:3001;weight=5,n2=http://10.0.0.2:3001.
 It names the nodes of the only cluster, as --node does.
 sidway.example.yaml and docs/configuration.md say what each key is for.
 `

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -145,7 +147,7 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 		t = append(t, []cell{
 			{text: n.Name},
 			{text: state, color: color},
-			{text: fmt.Sprintf("%.4g", n.Share), right: true},
+			{text: weight(n.Share), right: true},
 			{text: notice.Thousands(n.Total), right: true},
 			{text: strings.Repeat("#", (n.Total*barLength+most-1)/most), color: dim},
 			{text: notice.Thousands(n.Polls), right: true},
@@ -256,6 +258,9 @@ func probeOf(v *api.Probe) string {
 	}
 	return fmt.Sprintf("%.0f ms", 1000*v.Took)
 }
+
+// weight writes a node's weight in hundredths at most.
+func weight(w float64) string { return strconv.FormatFloat(math.Round(100*w)/100, 'f', -1, 64) }
 
 func share(part, all int) string {
 	if all == 0 {

@@ -33,7 +33,7 @@ func TestPage(t *testing.T) {
 	now.Clusters[0].Nodes[1].Healthy, now.Clusters[0].Nodes[1].Probe = false, &api.Probe{Reason: "refused"}
 	now.Clusters[0].Nodes[1].Since = at.Add(-3 * time.Minute)
 	now.Clusters[0].Nodes[2].Draining = true
-	now.Clusters[0].Nodes[3].Weight, now.Clusters[0].Nodes[3].Share = 4, 1
+	now.Clusters[0].Nodes[3].Weight, now.Clusters[0].Nodes[3].Share = 4, 0.1739
 	before := *now
 	before.At = at.Add(-2 * time.Second)
 	before.Clusters = []api.Cluster{{
@@ -54,7 +54,7 @@ chat  /socket.io/, least_sessions
   n2    unhealthy for 3m0s       1         0                      0    0.0       5.0  refused
   n3    draining                 1       300  ###                30    0.0       0.0  2 ms
   n1    healthy                  1     1,200  ############      120   25.0       0.0  2 ms
-  n4    warming up               1         0                      0    0.0       0.0  2 ms
+  n4    warming up            0.17         0                      0    0.0       0.0  2 ms
 
   REPLICA    VERSION     UP  CONNECTIONS  WEBSOCKETS  STATE
   gw1/:8080  -        1h30m        1,200         900  ready (this one)

@@ -65,6 +65,8 @@ func TestTracing(t *testing.T) {
 		status, out := elsewhere.run("trace", sid)
 		return status == 1 && strings.Contains(out, "sidway: no session is live by that sid: it ended at ") && strings.Contains(out, ": its client closed it (seen by ")
 	})
+	here.expect(1, "a SID is socket.io.engine.id in a client", "trace", "B-xjsxIhjkQV8jgxAAAH")
+	here.expect(1, "a SID is socket.io.engine.id in a client", "move", "B-xjsxIhjkQV8jgxAAAH")
 	here.expect(1, "it was never seen", "trace", "nobodyknowsthissession")
 	here.expect(1, "it was never seen", "trace", "-nobodyknowsthissession")
 	here.expect(2, "say which session, as sidway trace ", "trace")

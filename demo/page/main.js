@@ -11,6 +11,8 @@ const typingLasts = 3500;
 const saidLasts = 6000;
 const together = 700; // those who come within it are told of as one
 const leaveAfter = 4000; // a tab that is loaded again is away for a moment
+const suggested = ["Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Hedy", "Ken", "Margaret", "Radia"];
+const byNumber = new Intl.Collator(undefined, { numeric: true }); // Guest 2 before Guest 10
 const drawers = matchMedia("(max-width: 860px)"); // where the panel lies over the chat
 
 /** A tab is a member of its own, and stays one when it is loaded again. */
@@ -204,7 +206,7 @@ class Page {
       return this.#room(room, fresh);
     }));
     $("#open-side .dot").hidden = !news;
-    const here = rooms.find((r) => r.name === chat.room).members;
+    const here = rooms.find((r) => r.name === chat.room).members.toSorted((a, b) => byNumber.compare(a.name, b.name));
     $("#count").textContent = here.length === 1 ? "1 person here" : `${here.length} people here`;
     $("#people").replaceChildren(...here.map((m) => this.#person(m)));
     this.#toldOf(here);
@@ -267,7 +269,7 @@ if (name) {
   new Page(name, asked || sessionStorage.getItem("room") || "lobby");
 } else {
   $("#welcome").hidden = false;
-  $("#name").value = localStorage.getItem("name") ?? "";
+  $("#name").value = localStorage.getItem("name") ?? suggested[Math.floor(Math.random() * suggested.length)];
   if (asked) $("#first-room").value = asked;
   $("#name").focus();
   $("#name").select();

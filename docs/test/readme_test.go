@@ -11,13 +11,13 @@ import (
 
 // rows of README.md's table of costs, and of docs/performance.md, which the figures are from.
 var costs = map[string]string{
-	"a poll, 64 kept connections":                                 "poll, 64 connections, per request",
-	"a poll, 512 kept connections":                                "poll, 512 connections, per request",
-	"a frame of 60 B, 200 tunnels":                                "frame of 60 B, 200 tunnels, per frame",
-	"a frame of 60 B, 2,000 tunnels":                              "frame of 60 B, 2,000 tunnels, per frame",
-	"WebSocket connect + close":                                   "WebSocket connect + close, per connection",
-	"a polling handshake, with sidway one that any replica knows": "polling handshake, per request",
-	"user memory of an idle tunnel":                               "user memory per idle tunnel",
+	"a poll, 64 kept connections":                       "poll, 64 connections, per request",
+	"a poll, 512 kept connections":                      "poll, 512 connections, per request",
+	"a frame of 60 B, 200 tunnels":                      "frame of 60 B, 200 tunnels, per frame",
+	"a frame of 60 B, 2,000 tunnels":                    "frame of 60 B, 2,000 tunnels, per frame",
+	"WebSocket connect + close":                         "WebSocket connect + close, per connection",
+	"a polling handshake (sidway: stored in Redis too)": "polling handshake, per request",
+	"user memory of an idle tunnel":                     "user memory per idle tunnel",
 }
 
 var figure = regexp.MustCompile(`^([0-9.]+)`)

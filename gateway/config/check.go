@@ -14,9 +14,13 @@ func (l *loader) check() {
 	l.checkTLS()
 	l.checkPassword()
 	switch {
-	case len(l.cfg.Clusters) > 0 || !l.clean("clusters") || l.broken:
+	case len(l.cfg.Clusters) > 0 || !l.clean("clusters") || l.broken || l.meant["clusters"]:
 	case !l.said("clusters"):
-		l.add("", place{}, "there are no nodes to send anything to; write clusters in a file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001")
+		file := "write clusters in the file"
+		if !l.hasFile {
+			file = "name a file that has clusters, as --config sidway.yaml"
+		}
+		l.add("", place{}, "there are no nodes to send anything to; "+file+", or set SIDWAY_NODES, or give --node http://127.0.0.1:3001")
 	default:
 		l.addAt("clusters", "the list is empty; write at least one cluster with its nodes")
 	}
@@ -133,6 +137,9 @@ func (l *loader) checkNodes(c *Cluster, base string) {
 		l.require(key+".url", "write http://host:port")
 		l.unique(names, n.Name, key+".name", "node names must differ within a cluster")
 		l.unique(urls, n.URL, key+".url", "one process is one node; raise its weight instead")
+		if own := l.own(n); own != "" && l.clean(own) {
+			l.addAt(key+".url", fmt.Sprintf("%s is an address of sidway itself, %s; write where the Socket.IO server listens", quote(n.URL), own))
+		}
 	}
 }
 

@@ -24,7 +24,7 @@
 // commas. Any other variable that begins with SIDWAY_ is refused, but for SIDWAY_DEMO_* and what Kubernetes sets for a
 // Service called sidway or sidway-something.
 //
-// In SIDWAY_NODES the name and the ;weight may be left out; a node of the file may be written so too. A node without a
+// In SIDWAY_NODES the name and the ;weight or ;weight=5 may be left out; a node of the file may be written so too. A node without a
 // name is named after its address (10.0.0.1-3001), never after its place in the list: replicas that were given the nodes
 // in different orders must agree on the names.
 package config

@@ -66,7 +66,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 		"SIDWAY_SHUTDOWN_DEADLINE":     "1m30s",
 		"SIDWAY_SHUTDOWN_WAVES":        "12",
 		"SIDWAY_RUNTIME_BUSY_LOOPS":    "false",
-		"SIDWAY_NODES":                 "n1=http://a:1;5, http://[::1]:2, http://B:3;7",
+		"SIDWAY_NODES":                 "n1=http://a:1;weight=5, http://[::1]:3, http://B:3;7",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestEveryVariableSetsItsSetting(t *testing.T) {
 			Name: "default", Path: "/socket.io/", Balance: config.LeastSessions, Pace: config.Pace{SlowStart: 30 * time.Second}, Guard: config.Guard{MaxAttachments: 10},
 			Nodes: []config.Node{
 				{Name: "n1", URL: "http://a:1", Weight: 5},
-				{Name: "1-2", URL: "http://[::1]:2", Weight: 1},
+				{Name: "1-3", URL: "http://[::1]:3", Weight: 1},
 				{Name: "b-3", URL: "http://b:3", Weight: 7},
 			},
 		}},
@@ -173,6 +173,13 @@ func TestEnvironmentAndFlagsAreToldByTheirNames(t *testing.T) {
 				"SIDWAY_NODES: clusters[0].nodes[2].url: \"\" is not a node's URL; write http://host:port\n" +
 				"SIDWAY_NODES: clusters[0].nodes[4].name: \"h-4\" is also clusters[0].nodes[3].name; node names must differ within a cluster\n" +
 				"SIDWAY_NODES: clusters[0].nodes[4].url: \"http://h:4\" is also clusters[0].nodes[3].url; one process is one node; raise its weight instead",
+		},
+		{
+			want: "there are no nodes to send anything to; name a file that has clusters, as --config sidway.yaml, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001",
+		},
+		{
+			vars: map[string]string{"SIDWAY_NODES": "http://h:1;weight=5x"},
+			want: "SIDWAY_NODES: clusters[0].nodes[0].weight: \"5x\" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default",
 		},
 		{
 			file: two,

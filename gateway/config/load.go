@@ -50,14 +50,15 @@ func load(file string, environ []string, f Flags, strict bool) (*Config, error) 
 
 func newLoader(environ []string) *loader {
 	return &loader{
-		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{},
+		cfg: Default(), report: report{at: map[string]place{}}, unread: map[string]bool{}, meant: map[string]bool{},
 		env: newEnvironment(environ), expanded: map[string]bool{}, fields: settings,
 	}
 }
 
 // read fills the settings from the file, if there is one, the environment and the flags.
 func (l *loader) read(file string, f Flags) error {
-	if file != "" {
+	l.hasFile = file != ""
+	if l.hasFile {
 		data, err := read(file)
 		if err != nil {
 			return err
@@ -96,6 +97,8 @@ type loader struct {
 	strict   bool            // also what a replica works with is refused
 	broken   bool            // the file is not YAML, so nothing is known of what it lacks
 	unread   map[string]bool // clusters and nodes that were no mappings, likewise
+	hasFile  bool
+	meant    map[string]bool // settings whose keys are misspelt, most likely
 }
 
 func (l *loader) flags(given Flags) {
@@ -159,7 +162,7 @@ func (l *loader) nodes(source string, entries []string) {
 	}
 }
 
-// entry reads a node from [name=]url[;weight].
+// entry reads a node from [name=]url[;weight], where weight may be written as weight=5 too.
 func (l *loader) entry(base string, at place, text string) Node {
 	for _, key := range []string{"", ".name", ".url", ".weight"} {
 		l.at[base+key] = at
@@ -179,7 +182,7 @@ func (l *loader) entry(base string, at place, text string) Node {
 	n.URL, err = parseURL(address)
 	try(".url", err)
 	if weighted {
-		n.Weight, err = parseWeight(weight)
+		n.Weight, err = parseWeight(strings.TrimPrefix(weight, "weight="))
 		try(".weight", err)
 	}
 	if named {

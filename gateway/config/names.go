@@ -73,7 +73,7 @@ func Settings() []Setting {
 	}
 	return append(all, Setting{
 		Key: "clusters[0].nodes", Variable: "SIDWAY_NODES", Flag: "node", List: true, Sample: "http://127.0.0.1:3001,n2=http://10.0.0.2:3001;5",
-		Value: "URL", Help: "a Socket.IO node, without a file: http://host:port, or name=http://host:port;weight\ngive it once for each node",
+		Value: "URL", Help: "a Socket.IO node, without a file: http://host:port, or name=http://host:port;weight=5\ngive it once for each node",
 	})
 }
 

@@ -28,8 +28,10 @@ type problem struct {
 }
 
 var problems = []problem{
-	{"nothing", "", []string{": there are no nodes to send anything to; write clusters in a file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001"}},
+	{"nothing", "", []string{": there are no nodes to send anything to; write clusters in the file, or set SIDWAY_NODES, or give --node http://127.0.0.1:3001"}},
 	{"unknown key, near", "affinty: {redis: x}\n" + good, []string{"1: affinty: unknown key; did you mean affinity?"}},
+	{"unknown key, clusters", "cluster:\n  - {name: chat, nodes: ['http://h:1']}\n", []string{"1: cluster: unknown key; did you mean clusters?"}},
+	{"indented by a tab", "clusters:\n\t- {name: chat, nodes: ['http://h:1']}\n", []string{"2: not YAML: the line is indented by a tab; indent with spaces"}},
 	{"unknown key, dashes", "access-log: true\n" + good, []string{"1: access-log: unknown key; did you mean access_log?"}},
 	{"unknown key, elsewhere", "header_time: 3s\n" + good, []string{"1: header_time: unknown key; it belongs elsewhere, as limits.header_time"}},
 	{"unknown key, far", "log: {colour: red}\n" + good, []string{"1: log.colour: unknown key; the keys here are level, format, access, access_format"}},
@@ -262,6 +264,14 @@ var problems = []problem{
 	{"url password", nodes("{name: n, url: 'http://u:secret@h:1'}"), []string{"4: clusters[0].nodes[0].url: a node takes no user and password; write only http://host:port"}},
 	{"url twice", nodes("{name: n, url: 'http://[::1]:1'}", "{name: m, url: 'http://[0:0::1]:1'}"), []string{
 		`5: clusters[0].nodes[1].url: "http://[::1]:1" is also clusters[0].nodes[0].url on line 4; one process is one node; raise its weight instead`,
+	}},
+	{"url of sidway", "listen: [':1', '10.0.0.1:2', '127.0.0.1:3']\nadmin: {listen: 'localhost:4'}\n" + nodes("http://localhost:1", "http://127.0.0.1:1",
+		"http://10.0.0.1:2", "http://10.0.0.2:2", "http://localhost:2", "http://localhost:3", "http://h:3", "http://127.0.0.1:4"), []string{
+		`6: clusters[0].nodes[0].url: "http://localhost:1" is an address of sidway itself, listen; write where the Socket.IO server listens`,
+		`7: clusters[0].nodes[1].url: "http://127.0.0.1:1" is an address of sidway itself, listen; write where the Socket.IO server listens`,
+		`8: clusters[0].nodes[2].url: "http://10.0.0.1:2" is an address of sidway itself, listen; write where the Socket.IO server listens`,
+		`11: clusters[0].nodes[5].url: "http://localhost:3" is an address of sidway itself, listen; write where the Socket.IO server listens`,
+		`13: clusters[0].nodes[7].url: "http://127.0.0.1:4" is an address of sidway itself, admin.listen; write where the Socket.IO server listens`,
 	}},
 	{"weight", nodes("{name: n, url: 'http://h:1', weight: 1001}"), []string{
 		`4: clusters[0].nodes[0].weight: "1001" is not a whole number from 1 to 1000; a weight says how many sessions a node takes beside the others, 1 is the default`,

@@ -77,7 +77,7 @@ const referenceNodes = "- **`nodes`**, required unless `discover` is there; `--n
 
 ### clusters: nodes
 
-A node is written as ` + "`[name=]http://host:port[;weight]`" + `, and named after its address where it has no name, or with these keys.
+A node is written as ` + "`[name=]http://host:port[;weight=5]`" + `, and named after its address where it has no name, or with these keys.
 
 `
 

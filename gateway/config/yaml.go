@@ -20,7 +20,7 @@ func (l *loader) file(name string, data []byte) {
 	// Keys given twice are found by the walk, which then goes on.
 	f, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		l.syntax(name, err)
+		l.syntax(name, data, err)
 		return
 	}
 	var bodies []ast.Node
@@ -44,7 +44,7 @@ func (l *loader) file(name string, data []byte) {
 	section[Config]{reader: r, target: l.cfg, fields: fields}.walk("", bodies[0])
 }
 
-func (l *loader) syntax(name string, err error) {
+func (l *loader) syntax(name string, data []byte, err error) {
 	l.broken = true
 	p := place{source: name}
 	text := err.Error()
@@ -55,7 +55,16 @@ func (l *loader) syntax(name string, err error) {
 			p.line = se.Token.Position.Line
 		}
 	}
+	if lines := bytes.Split(data, []byte("\n")); p.line > 0 && p.line <= len(lines) && indentedByTab(lines[p.line-1]) {
+		l.add("", p, "not YAML: the line is indented by a tab; indent with spaces")
+		return
+	}
 	l.add("", p, "not YAML: "+text+"; mind the indentation, and put values that begin with [ { * & @ or % in quotes, and those with ${ in a list or section on one line")
+}
+
+func indentedByTab(line []byte) bool {
+	text := bytes.TrimLeft(line, " \t")
+	return bytes.IndexByte(line[:len(line)-len(text)], '\t') >= 0
 }
 
 // reader turns nodes of the tree into settings.
@@ -152,6 +161,7 @@ func (o section[T]) suggest(prefix, key string) string {
 		return "it belongs elsewhere, as " + o.base + path
 	}
 	if near := Nearest(key, keys); near != "" {
+		o.meant[o.base+prefix+near] = true
 		return "did you mean " + near + "?"
 	}
 	return "the keys here are " + strings.Join(keys, ", ")

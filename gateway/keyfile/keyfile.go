@@ -157,7 +157,7 @@ func misfit(chain []*x509.Certificate, i int) error {
 	if i > 0 {
 		return fmt.Errorf("fits the certificate of %s, which is number %d in its file; write the server's own first there, and then those who signed it", Name(chain[i]), i+1)
 	}
-	return fmt.Errorf("does not fit the certificate of %s; write the key that it was asked for with", Name(chain[0]))
+	return fmt.Errorf("does not fit the certificate of %s; give the key that belongs to this certificate", Name(chain[0]))
 }
 
 // Authorities returns those who sign others' certificates, from the content of a file.

@@ -17,6 +17,8 @@ import (
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
+const whichSID = "a SID is socket.io.engine.id in a client and socket.conn.id at a node, not socket.id"
+
 // sighting is what one replica knows of a session of a cluster.
 type sighting struct {
 	Replica     string              `json:"replica"`
@@ -208,7 +210,7 @@ func judge(t *api.Trace, all []sighting, failed error) {
 	case len(t.Requests) > 0:
 		t.Why = fmt.Sprintf("it has expired, by %s at the latest: its client vanished", t.Requests[len(t.Requests)-1].At.Add(ttl).Format(clock))
 	default:
-		t.Why = "it was never seen, or is over for so long that nobody remembers it"
+		t.Why = "it was never seen, or is over for so long that nobody remembers it; " + whichSID
 	}
 	t.Live, t.Transport = false, ""
 }
@@ -247,7 +249,7 @@ func (r *Replica) ofTunnel(ctx context.Context, sid string, err error) error {
 		case t.Live:
 			return fmt.Errorf("%w with a WebSocket: %w", api.ErrNoSession, errPolls)
 		}
-		return fmt.Errorf("%w: %w", api.ErrNoSession, err)
+		return fmt.Errorf("%w: %w; %s", api.ErrNoSession, err, whichSID)
 	case err != nil:
 		return fmt.Errorf("%w: %w", api.ErrConflict, err)
 	}

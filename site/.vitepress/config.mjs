@@ -1,31 +1,39 @@
-// The site is made of docs/ as it stands; nothing here holds a text of its own but the order of the pages.
+// The site is made of README.md and docs/ as they stand; nothing here holds a text of its own but the order of the pages.
 import { copyFile, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitepress";
 
 const repository = "https://github.com/sidway/sidway";
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 // Anchors are GitHub's, so that a link works there and here.
 const slugify = (text) => text.toLowerCase().trim().replace(/[^\w\- ]/g, "").replaceAll(" ", "-");
 
-// The page that a stranger sees first. VitePress follows its rewrites in addresses and not in links.
-const front = "how-it-works.md";
+// lead returns where a link leads on the site, where README.md is the first page and each page of docs/ is beside it.
+// Links to any other file lead to the repository.
+function lead(href, first) {
+  if (/^([a-z]+:|#)/.test(href)) return href;
+  const path = new URL(href, first ? "file:///" : "file:///docs/").href.slice("file:///".length);
+  if (/^README\.md(#|$)/.test(path)) return path.replace("README.md", "index.md");
+  return /^docs\/[^/]+$/.test(path) ? path.slice("docs/".length) : `${repository}/blob/main/${path}`;
+}
 
-// Links that leave docs/ lead to the repository.
-const outside = (md) => {
-  const render = md.renderer.rules.link_open ?? ((tokens, i, options, env, self) => self.renderToken(tokens, i, options));
-  md.core.ruler.push("outside", (state) => {
-    for (const block of state.tokens) {
-      for (const token of block.children ?? []) {
-        const href = token.type === "link_open" && token.attrGet("href");
-        if (href && href.startsWith(front)) token.attrSet("href", href.replace(front, "index.md"));
-        if (href && href.startsWith("../")) token.attrSet("href", `${repository}/blob/main/${href.slice(3)}`);
-      }
+// markdown makes GitHub's Markdown pages of the site.
+function markdown(md) {
+  md.core.ruler.disable("emoji"); // it sees one in redis://:password@host
+  md.core.ruler.push("sidway", ({ tokens, env }) => {
+    for (const token of tokens.flatMap((block) => block.children ?? [])) {
+      const href = token.type === "link_open" && token.attrGet("href");
+      if (href) token.attrSet("href", lead(href, env.relativePath === "index.md"));
     }
+    // A page with a wide table has the outline's room for it.
+    const columns = tokens.map((token, i) => (token.type === "thead_open" ? tokens.slice(i).findIndex((t) => t.type === "thead_close") / 3 : 0));
+    if (Math.max(...columns) > 8) Object.assign(env.frontmatter, { aside: false, pageClass: "wide" });
   });
-  md.renderer.rules.link_open = render;
-};
+  // Indented blocks look like fenced ones.
+  md.renderer.rules.code_block = (tokens, i, ...rest) => md.renderer.rules.fence(tokens, i, ...rest);
+}
 
 // dead returns the links from page to page that lead to no page or to no heading.
 async function dead(outDir) {
@@ -47,13 +55,18 @@ async function dead(outDir) {
 const page = (name, text) => ({ text, link: `/${name}` });
 
 export default defineConfig({
-  srcDir: "../docs",
+  srcDir: root,
+  srcExclude: ["*/*/**", "!(docs)/*", "!(README).md"],
   outDir: "dist",
   title: "sidway",
   description: "Sticky sessions for Socket.IO clusters, by the sid and without cookies.",
   lang: "en",
-  rewrites: { [front]: "index.md" },
-  markdown: { anchor: { slugify }, toc: { slugify }, headers: { slugify }, config: outside },
+  head: [["link", { rel: "icon", href: "/icon.svg" }]],
+  rewrites: { "README.md": "index.md", "docs/:page": ":page" },
+  markdown: {
+    anchor: { slugify }, toc: { slugify }, headers: { slugify }, config: markdown,
+    languageAlias: { haproxy: "sh", redis: "sh" }, // for their comments
+  },
   ignoreDeadLinks: "localhostLinks",
   // The pages lie outside of this folder, so they would not find vue by themselves.
   vite: { publicDir: false, resolve: { alias: { vue: fileURLToPath(new URL("../node_modules/vue", import.meta.url)) } } },
@@ -63,7 +76,7 @@ export default defineConfig({
     socialLinks: [{ icon: "github", link: repository }],
     sidebar: [
       { text: "Begin", items: [
-        { text: "How it works", link: "/" }, page("quickstart", "Quick start"), page("install", "Install"), page("docker", "Docker"), page("systemd", "systemd"),
+        { text: "What it is", link: "/" }, page("how-it-works", "How it works"), page("quickstart", "Quick start"), page("install", "Install"), page("docker", "Docker"), page("systemd", "systemd"),
         page("kubernetes", "Kubernetes"), page("migration", "Migration"), page("faq", "FAQ"), page("demo", "The demo"),
       ] },
       { text: "Run", items: [
@@ -80,11 +93,10 @@ export default defineConfig({
     ],
   },
   // Each page can be read as Markdown too, at its own address with .md.
-  async buildEnd({ srcDir, outDir }) {
+  async buildEnd({ pages, outDir, rewrites }) {
     await mkdir(outDir, { recursive: true });
-    for (const name of await readdir(srcDir)) {
-      if (name.endsWith(".md")) await copyFile(join(srcDir, name), join(outDir, name));
-    }
+    for (const page of pages) await copyFile(join(root, page), join(outDir, rewrites.map[page]));
+    await copyFile(join(root, "demo/page/icon.svg"), join(outDir, "icon.svg"));
     const links = await dead(outDir);
     if (links.length > 0) throw new Error(`dead links:\n${links.join("\n")}`);
   },
