@@ -1,8 +1,8 @@
 // Package affinity remembers on which node an Engine.IO session lives.
 //
 // The node makes the sid, so a binding is written once; then it only expires. No cache has to be invalidated, and any replica may
-// publish what it knows again. The one exception is a session that polls and goes on at another node, which begins when its node is
-// drained: who asks then, asks by Cached.Refresh.
+// publish what it knows again. The one exception is a session that polls and goes on at another node: its binding is looked up by Cached.Refresh, and
+// kept alive by Cached.Renew.
 //
 //	client, err := affinity.Open("redis://127.0.0.1:6379/0")
 //	back := affinity.NewRedis(client, "sidway:chat:")

@@ -3,6 +3,7 @@ package affinity
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // This file is for sessions that go on at another node, whose bindings change.
@@ -17,6 +18,19 @@ func (c *Cached) Refresh(ctx context.Context, sid string) (Binding, error) {
 		c.front.drop(sid)
 	}
 	return b, c.front.put(sid, b, b.Expires.Sub(c.front.start))
+}
+
+// Renew is Bind for a binding that is due and that may have been bound anew since it became known here: what the store says now is kept for longer,
+// and returned. To write what is known here would have the session live where it lived before.
+func (c *Cached) Renew(ctx context.Context, sid string, b Binding) (Binding, error) {
+	now, err := c.Refresh(ctx, sid)
+	switch {
+	case err != nil: // Bind writes it where it is missing, and keeps it where the store cannot be asked
+		now = b
+	case !now.Due(time.Now()): // another replica has renewed it
+		return now, nil
+	}
+	return now, c.Bind(ctx, sid, now)
 }
 
 // Rebind binds a sid anew whose session goes on at another node, whatever is known of it here or in the store. Its errors are those of Bind.

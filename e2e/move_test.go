@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
@@ -211,6 +213,32 @@ func TestMove(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Sessions that poll through both replicas are moved one by one by an operator who asks either, and their clients see nothing of it.
+func TestMovePolledByOrder(t *testing.T) {
+	m := startMoveSite(t, 2, []kind{moveNode, moveNode}, true, "polling")
+	var r moveReport
+	m.movers.ask(t, map[string]any{"cmd": "stats"}, &r)
+	other := map[string]string{"n1": "n2", "n2": "n1"}
+	var orders errgroup.Group
+	for i, s := range r.Sessions {
+		operator := m.replicas[i%2]
+		orders.Go(func() error {
+			out, err := exec.CommandContext(t.Context(), operator.binary, "move", s.Engine, "--to", other[s.First.Node], "--config", operator.config).CombinedOutput()
+			if want := fmt.Sprintf("moved from %s to %s\n", s.First.Node, other[s.First.Node]); err != nil || string(out) != want {
+				return fmt.Errorf("sidway move of %s: %w\n%s", s.Name, err, out)
+			}
+			return nil
+		})
+	}
+	if err := orders.Wait(); err != nil {
+		t.Error(err)
+	}
+	m.received(t, 10)
+	r, nodes := m.end(t)
+	m.tell(t, r, nodes)
+	r.flaws(nodes, true).check(t)
 }
 
 // Two nodes are killed under load. All clients but one in a hundred stay connected, and their sessions are the same ones elsewhere: what is sent to

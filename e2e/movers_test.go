@@ -102,7 +102,7 @@ type whereabouts struct {
 
 // mover is one session that is moved.
 type mover struct {
-	Name, Mode, Transport                                       string
+	Name, Mode, Transport, Engine                               string
 	IDs, Events                                                 []string
 	Connects, Recovered, Disconnects, Sent, Asks, Bare, Unacked int
 	First, Last                                                 whereabouts

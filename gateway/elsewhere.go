@@ -15,7 +15,7 @@ import (
 // acks finds the acknowledgements that a payload asks for and gives, as far as replicas are told of them.
 func (x *exchange) acks(from packet.Side, payload []byte) (asked, given []string) {
 	asked, given = packet.Acks(from, payload)
-	if n := x.route.Cluster.Node(x.Binding.Node); n == nil || n.DrainsFor() < acksTime {
+	if n := x.route.Cluster.Node(x.Binding.Node); n == nil || x.route.Cluster.Sessions.WatchedFor(x.Query.SID, n) < acksTime {
 		asked = nil
 	}
 	return asked, given
@@ -27,18 +27,23 @@ func (x *exchange) mayHaveMoved() bool {
 		return false
 	}
 	n := x.route.Cluster.Node(x.Binding.Node)
-	return n == nil || n.Drains() || n.Fails()
+	return n == nil || x.route.Cluster.Sessions.Watches(x.Query.SID, n) || n.Fails()
 }
 
 // follow finds out where the session lives, and waits while it is moved.
 func (c *clientConn) follow() {
 	x := c.x
 	c.await(func() { x.follow(context.Background()) }, func() {
-		if n := x.route.Cluster.Node(x.Binding.Node); n != nil {
-			x.route.Cluster.Sessions.Follow(x.Query.SID, n)
-		}
+		x.recount()
 		c.renew()
 	}, nil)
+}
+
+// recount has the session counted on the node that it is bound to, where it may have been moved.
+func (x *exchange) recount() {
+	if n := x.route.Cluster.Node(x.Binding.Node); n != nil && x.route.Recovery != nil {
+		x.route.Cluster.Sessions.Follow(x.Query.SID, n)
+	}
 }
 
 // follow asks the store, and tells of a POST or an upgrade, unless the session is being moved: then it does so again.
@@ -65,7 +70,7 @@ func (x *exchange) follow(ctx context.Context) {
 		}
 		if entered || err != nil || time.Now().After(until) {
 			x.entered = way == recovery.Post && entered && err == nil
-			if n := x.route.Cluster.Node(x.Binding.Node); n != nil && !n.Drains() {
+			if n := x.route.Cluster.Node(x.Binding.Node); n != nil && !x.route.Cluster.Sessions.Watches(sid, n) {
 				_ = store.Owe(ctx, sid, nil, asked)
 				x.arrived()
 			}

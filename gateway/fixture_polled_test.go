@@ -1,12 +1,19 @@
 package gateway_test
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sidway/sidway/affinity"
+	"github.com/sidway/sidway/affinity/affinitytest"
+	"github.com/sidway/sidway/gateway"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // servePolled serves a request by polling, and finds what ends a session at other servers: two polls, or two POSTs, at a time.
@@ -95,5 +102,68 @@ func haveAll(t *testing.T, nodes []*restorer, count int) {
 			}
 			last = i
 		}
+	}
+}
+
+// dueStore knows bindings as if all were due, and writes what it is to renew.
+type dueStore struct {
+	*affinity.Cached
+	back *affinity.Redis
+}
+
+func (s dueStore) Known(sid string) (affinity.Binding, bool) {
+	b, known := s.Cached.Known(sid)
+	b.Expires = time.Now()
+	return b, known
+}
+
+func (s dueStore) Bind(ctx context.Context, sid string, b affinity.Binding) error {
+	if b.Expires.IsZero() {
+		return s.Cached.Bind(ctx, sid, b)
+	}
+	return s.back.Bind(ctx, sid, b)
+}
+
+// startPair is startRestorers of two nodes with two replicas that share their bindings. due is whether the second one renews what it knows with each request.
+func startPair(t *testing.T, due bool) (s, other *site, server *affinitytest.Redis, nodes []*restorer) {
+	t.Helper()
+	var own gateway.Route
+	s, server, nodes = startRestorers(t, 2, func(r *gateway.Route) { own = *r })
+	share := func() *affinity.Cached {
+		c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(server.Client(), "bindings:"), affinity.CachedOptions{})
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = c.Run(ctx)
+		}()
+		t.Cleanup(func() {
+			stop()
+			<-done
+		})
+		return c
+	}
+	own.Store = share()
+	s.reroute(own)
+	var configs []cluster.Config
+	for _, n := range s.clusters[0].Nodes() {
+		configs = append(configs, cluster.Config{Name: n.Name, Address: n.Address, Weight: 1, TLS: n.TLS})
+	}
+	theirs := own
+	cached := share()
+	theirs.Store = cached
+	if due {
+		theirs.Store = dueStore{cached, affinity.NewRedis(server.Client(), "bindings:")}
+	}
+	theirs.Cluster = cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})
+	other = startGateway(t, func(o *siteOptions) { o.routes = append(o.routes, theirs) })
+	return s, other, server, nodes
+}
+
+// through returns the same client for requests through another replica.
+func (p *poller) through(other *site) *poller {
+	return &poller{
+		member: member{t: p.t, got: p.got}, url: strings.Replace(p.url, p.site.addr, other.addr, 1),
+		http: http.Client{Transport: p.http.Transport}, ctx: p.ctx,
 	}
 }

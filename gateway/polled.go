@@ -53,6 +53,7 @@ type pollTries struct {
 type polledMove struct {
 	x        *exchange
 	began    time.Duration // on the loop's clock
+	since    time.Time     // other replicas tell of acknowledgements
 	says     string
 	prepared chan struct{} // closed when what follows is set
 	session  *packet.Session
@@ -65,30 +66,39 @@ type polledMove struct {
 	answer  []byte   // of the poll
 	asked   []string // acknowledgements, by what the old node has said since
 	given   []string
-	to      *cluster.Node
+	named   bool          // no other node than to will do
+	to      *cluster.Node // nil: it has not been picked
+	told    func(PolledMove)
 	outcome string
 	err     error // why it was lost
 }
 
 // polls reports whether the request is a poll of a session that could be moved, as far as its cluster and its client are concerned.
 func (x *exchange) polls() bool {
-	return x.Kind == request.Poll && x.Query.Version == 4 && x.Query.JSONP == "" && x.route.Recovery != nil && !x.searches && x.Node.Drains()
+	return x.Kind == request.Poll && x.Query.Version == 4 && x.Query.JSONP == "" && x.route.Recovery != nil && !x.searches && x.route.Cluster.Sessions.Watches(x.Query.SID, x.Node)
 }
 
-// movable reports whether the client's poll waits at its node, and its session can be moved now; stuck, whether that was tried in vain.
+// canMove reports whether the client's poll waits at its node, and its session can be moved.
+func (c *clientConn) canMove() bool {
+	x := c.x
+	return x.polls() && !x.SentAt.IsZero() && !x.released && !x.route.Cluster.Sessions.HasTunnel(x.Query.SID)
+}
+
+// movable reports whether a session of a node that sessions are moved off can be moved now; stuck, whether that was tried in vain.
 func (c *clientConn) movable() (now, stuck bool) {
 	x, d := c.x, c.d
-	if !x.polls() || x.SentAt.IsZero() || x.released || x.route.Cluster.Sessions.HasTunnel(x.Query.SID) || x.route.moves.paused() {
+	if !c.canMove() || x.route.moves.paused() {
 		return false, true
 	}
 	tries := d.pollTries[x.Query.SID]
-	return x.Node.DrainsFor() > knownTime && d.polled < mostQueuedMoves && d.loop.Now() >= tries.next, tries.count >= mostMoveTries
+	return x.Node.UnloadsFor() > knownTime && d.polled < mostQueuedMoves && d.loop.Now() >= tries.next, tries.count >= mostMoveTries
 }
 
 // beginPolledMove has an event come in answer to the poll.
-func (c *clientConn) beginPolledMove() {
+func (c *clientConn) beginPolledMove() *polledMove {
 	x, d := c.x, c.d
-	m := &polledMove{x: x, began: d.loop.Now(), says: rand.Text(), prepared: make(chan struct{})}
+	watched := x.route.Cluster.Sessions.WatchedFor(x.Query.SID, x.Node)
+	m := &polledMove{x: x, began: d.loop.Now(), since: time.Now().Add(-watched), says: rand.Text(), prepared: make(chan struct{})}
 	if version := x.introduces(); version > 0 {
 		m.header, _ = c.header(version)
 	}
@@ -103,6 +113,7 @@ func (c *clientConn) beginPolledMove() {
 			d.endPolledMove(x, m.failed)
 		}
 	})
+	return m
 }
 
 // prepare finds out what is to be known of the session, and sends the event.
@@ -142,8 +153,17 @@ func (d *driver) leavePolledMove(x *exchange) {
 	case m.overdue(d.loop.Now()):
 		d.endPolledMove(x, moveSilent)
 	default:
-		x.moving = nil
-		d.polled--
+		d.letGo(x, moveBusy)
+	}
+}
+
+// letGo ends what is known of a move.
+func (d *driver) letGo(x *exchange, outcome string) {
+	m := x.moving
+	x.moving = nil
+	d.polled--
+	if m.told != nil {
+		m.told(m.became(outcome))
 	}
 }
 
@@ -154,8 +174,7 @@ func (d *driver) endPolledMove(x *exchange, outcome string) {
 	if x.moving == nil {
 		return
 	}
-	x.moving = nil
-	d.polled--
+	d.letGo(x, outcome)
 	x.g.tellMove(x.route, false, outcome, x.Node.Name)
 	if outcome == moveDone || outcome == moveRenewed || outcome == moveLost {
 		delete(d.pollTries, x.Query.SID)

@@ -7,21 +7,21 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
-	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // poller is a client that polls.
 type poller struct {
 	member
+	site  *site
 	url   string
+	also  string // the address of another replica, which has each second request; "": none
+	asked atomic.Int32
 	http  http.Client
 	posts sync.Mutex
 	ctx   context.Context
@@ -30,14 +30,20 @@ type poller struct {
 // joinPolled begins a session that polls on n1.
 func (s *site) joinPolled() *poller {
 	s.t.Helper()
+	return s.joinPolledAt(nil)
+}
+
+// joinPolledAt begins one that has another replica serve each second request, unless it is nil.
+func (s *site) joinPolledAt(other *site) *poller {
+	s.t.Helper()
 	for _, n := range s.clusters[0].Nodes()[1:] {
 		s.clusters[0].SetDraining(n, true)
 		defer s.clusters[0].SetDraining(n, false)
 	}
 	p := &poller{
-		member: member{t: s.t, got: make(chan string, 10_000)},
-		url:    ownScheme + "://" + s.addr + "/socket.io/?EIO=4&transport=polling",
-		http:   http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}},
+		member: member{t: s.t, got: make(chan string, 10_000)}, site: s,
+		url:  ownScheme + "://" + s.addr + "/socket.io/?EIO=4&transport=polling",
+		http: http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS}},
 	}
 	var stop context.CancelFunc
 	p.ctx, stop = context.WithCancel(context.Background())
@@ -48,6 +54,9 @@ func (s *site) joinPolled() *poller {
 	p.say(`40{"token":"x"}`)
 	p.read(p.ask("GET", "")[2:], &connected)
 	p.eio, p.sid = open.SID, connected.SID
+	if other != nil {
+		p.also = other.addr
+	}
 	go func() {
 		defer close(done)
 		for {
@@ -78,7 +87,11 @@ func (s *site) joinPolled() *poller {
 
 // ask returns the body of a 200, and otherwise "".
 func (p *poller) ask(method, body string) string {
-	q, err := http.NewRequestWithContext(p.ctx, method, p.url, strings.NewReader(body))
+	url := p.url
+	if p.asked.Add(1)%2 == 0 && p.also != "" {
+		url = strings.Replace(url, p.site.addr, p.also, 1)
+	}
+	q, err := http.NewRequestWithContext(p.ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -102,13 +115,18 @@ func (p *poller) say(text string) {
 }
 
 // drain has the sessions of a node moved until none is left there.
-func (s *site) drain(from *cluster.Node, why cluster.Removal) {
+func (s *site) drain(from *cluster.Node) {
 	s.t.Helper()
-	c := s.clusters[0]
-	c.SetDraining(from, true)
-	defer c.SetDraining(from, false)
+	s.unload(from, s.clusters[0].SetDraining)
+}
+
+// unload does so for another reason.
+func (s *site) unload(from *cluster.Node, set func(*cluster.Node, bool)) {
+	s.t.Helper()
+	set(from, true)
+	defer set(from, false)
 	eventually(s.t, "its sessions are elsewhere", func() bool {
-		s.EndSessions(from, 100, why)
+		s.EndSessions(from, 100, cluster.Unload)
 		time.Sleep(20 * time.Millisecond)
 		return s.sessions()[from.Name] == 0
 	})
@@ -135,7 +153,11 @@ func TestMovePolled(t *testing.T) {
 	})
 	const rounds = 4
 	for i := range rounds {
-		s.drain(s.clusters[0].Nodes()[i%2], cluster.Unload)
+		if from := s.clusters[0].Nodes()[i%2]; i < 2 {
+			s.drain(from)
+		} else {
+			s.unload(from, s.clusters[0].SetUnloading)
+		}
 	}
 	close(stop)
 	talk.Wait()
@@ -224,43 +246,22 @@ func TestPolledMovesThatFail(t *testing.T) {
 // Requests of a session that another replica has moved find it, whether or not this one knows that its node is drained.
 func TestMovedByAnotherReplica(t *testing.T) {
 	t.Parallel()
-	for name, drains := range map[string]bool{"that knows of the drain": true, "that does not": false} {
+	for name, c := range map[string]struct{ drains, due bool }{
+		"that knows of the drain":  {true, false},
+		"that does not":            {false, false},
+		"that renews what it has":  {false, true},
+		"that renews in the drain": {true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			share := func(client redis.UniversalClient) affinity.Store {
-				c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(client, "bindings:"), affinity.CachedOptions{})
-				ctx, stop := context.WithCancel(context.Background())
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					_ = c.Run(ctx)
-				}()
-				t.Cleanup(func() {
-					stop()
-					<-done
-				})
-				return c
-			}
-			var own gateway.Route
-			s, server, nodes := startRestorers(t, 2, func(r *gateway.Route) { own = *r })
-			own.Store = share(server.Client())
-			s.reroute(own)
-			var configs []cluster.Config
-			for _, n := range s.clusters[0].Nodes() {
-				configs = append(configs, cluster.Config{Name: n.Name, Address: n.Address, Weight: 1, TLS: n.TLS})
-			}
-			theirs := own
-			theirs.Store = share(server.Client())
-			theirs.Cluster = cluster.New("c1", cluster.Settings{Method: cluster.RoundRobin, Nodes: configs})
-			other := startGateway(t, func(o *siteOptions) { o.routes = append(o.routes, theirs) })
-
+			s, other, server, nodes := startPair(t, c.due)
 			p := s.joinPolled()
-			through := poller{member: member{t: t, got: p.got}, url: strings.Replace(p.url, s.addr, other.addr, 1), http: http.Client{Transport: p.http.Transport}, ctx: p.ctx}
+			through := p.through(other)
 			through.say(`42["before"]`)
-			if drains {
+			if c.drains {
 				other.clusters[0].SetDraining(other.clusters[0].Nodes()[0], true)
 			}
-			s.drain(s.clusters[0].Nodes()[0], cluster.Unload)
+			s.drain(s.clusters[0].Nodes()[0])
 			through.say(`42["after"]`)
 			p.emit(server.Client(), "hello")
 			if got := p.next(); !strings.HasPrefix(got, `42["hello",`) {

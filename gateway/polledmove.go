@@ -68,11 +68,10 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 	if !m.settled(owed) {
 		return moveBusy, out
 	}
-	to, err := x.route.Cluster.Pick(cluster.Want{Tried: []*cluster.Node{x.Node}})
-	if err != nil {
+	if !m.pick() {
 		return moveRefused, out
 	}
-	m.to = to
+	to := m.to
 	defer x.route.Cluster.Leave(to) // who counts the session has a place for it by then
 	next, old := &asker{node: to, header: m.header}, &asker{node: x.Node, header: m.header}
 	defer next.close()
@@ -101,6 +100,17 @@ func (m *polledMove) move(ctx context.Context, out []byte) (outcome string, _ []
 		return giveUp(moveLost)
 	}
 	return m.rejoin(ctx, next, open, out)
+}
+
+// pick reserves a place on the new node.
+func (m *polledMove) pick() bool {
+	if m.named {
+		m.x.route.Cluster.Join(m.to)
+		return true
+	}
+	to, err := m.x.route.Cluster.Pick(cluster.Want{Tried: []*cluster.Node{m.x.Node}})
+	m.to = to
+	return err == nil
 }
 
 // sayAll has the old node say all that stands in front of a second event, and returns why it has not, "" where it has, and out with what it has said.
@@ -181,9 +191,8 @@ var errUnwanted = errors.New("it refuses the session")
 
 // claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
 func (m *polledMove) claim(ctx context.Context, store *recovery.Store, sid string) (owed []string, outcome string) {
-	since := time.Now().Add(-m.x.Node.DrainsFor())
 	for until := time.Now().Add(claimTime); ; time.Sleep(claimPause) {
-		owed, claimed, err := store.Claim(ctx, sid, since)
+		owed, claimed, err := store.Claim(ctx, sid, m.since)
 		switch {
 		case err != nil:
 			return nil, moveBlind

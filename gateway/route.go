@@ -41,6 +41,7 @@ type route struct {
 	known   func(sid string) (affinity.Binding, bool)                       // by the store without asking anybody
 	refresh func(ctx context.Context, sid string) (affinity.Binding, error) // of a session that may have been bound anew
 	rebind  func(ctx context.Context, sid string, b affinity.Binding) error
+	renew   func(ctx context.Context, sid string, b affinity.Binding) (affinity.Binding, error) // a binding that is due, and returns what it is now
 }
 
 // tally is what is counted and found out of one cluster's requests. It outlives a change of the topology.
@@ -82,6 +83,7 @@ type glancer interface {
 type refresher interface {
 	Refresh(ctx context.Context, sid string) (affinity.Binding, error)
 	Rebind(ctx context.Context, sid string, b affinity.Binding) error
+	Renew(ctx context.Context, sid string, b affinity.Binding) (affinity.Binding, error)
 }
 
 var _ interface {
@@ -96,8 +98,14 @@ func newRoute(r Route, t *tally) *route {
 		known = s.Known
 	}
 	made := &route{Route: &r, tally: t, known: known}
+	made.renew = func(ctx context.Context, sid string, b affinity.Binding) (affinity.Binding, error) {
+		return b, r.Store.Bind(ctx, sid, b)
+	}
 	if s, ok := r.Store.(refresher); ok {
 		made.refresh, made.rebind = s.Refresh, s.Rebind
+		if r.Recovery != nil { // else no session moves, and one round trip does
+			made.renew = s.Renew
+		}
 	} else if r.Store != nil {
 		made.refresh = r.Store.Lookup
 		made.rebind = func(ctx context.Context, sid string, b affinity.Binding) error {

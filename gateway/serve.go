@@ -174,11 +174,14 @@ func (c *clientConn) renew() {
 		x.route.Cluster.Sessions.Polled(x.Query.SID)
 	}
 	c.await(func() {
-		x.route.Store.Bind(context.Background(), x.Query.SID, x.Binding) // one that is away writes it later
+		x.Binding, _ = x.route.renew(context.Background(), x.Query.SID, x.Binding) // a store that is away writes it later
 		if x.route.Recovery != nil {
 			_ = x.route.Recovery.KeepNotes(context.Background(), x.Query.SID)
 		}
-	}, c.inSession, nil)
+	}, func() {
+		x.recount()
+		c.inSession()
+	}, nil)
 }
 
 // inSession sends the request to the session's node.

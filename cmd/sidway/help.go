@@ -82,7 +82,8 @@ Each replica remembers the last eight requests of up to 8,192 sessions of a clus
 const moveHelp = `sidway move SID [--to NODE] [--config FILE] [--admin ADDRESS]
 
 Moves a session to another node while its client stays connected: see docs/moving.md. Its WebSocket must run through the replica that is
-asked; sidway trace SID says which replica has it. The exit status is 1 where the session did not move.
+asked; sidway trace SID says which replica has it. Of a session that polls any replica may be asked, and it moves after two to six seconds.
+The exit status is 1 where the session did not move.
 
   --to NODE     the node; left out, the one that the cluster picks
 `

@@ -7,14 +7,18 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sidway/sidway/gateway/api"
 )
 
+// moveTime bounds a move: a session that polls is watched by all replicas before it goes.
+const moveTime = time.Minute
+
 // moveWords say what became of a move where the session did not go on elsewhere as if nothing had been.
 var moveWords = map[string]string{
-	"renewed":    "is on %s now, which did not know it: its client is connected anew, on the same WebSocket",
-	"busy":       "stays on %s: an acknowledgement, a message or an upgrade was under way all the time, or its node does not restore sessions",
+	"renewed":    "is on %s now, which did not know it: its client gets connect again, without a disconnect",
+	"busy":       "stays on %s: an acknowledgement, a message or an upgrade was under way all the time, no poll of it came, or its node does not restore sessions",
 	"refused":    "stays on %s: no other node took it",
 	"no_barrier": "stays on %s, which did not answer in time",
 	"no_redis":   "stays on %s: the Redis of sessions.redis did not answer",
@@ -41,6 +45,7 @@ func (c command) move(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	r.within = moveTime
 	var m api.Move
 	if err := r.ask(ctx, http.MethodPost, "/api/sessions/"+url.PathEscape(sid)+"/move", api.MoveSettings{To: to}, &m); err != nil {
 		return err

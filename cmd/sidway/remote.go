@@ -18,7 +18,7 @@ import (
 	"github.com/sidway/sidway/gateway/config"
 )
 
-// remoteTime bounds one question to a replica.
+// remoteTime bounds one question to a replica, as a rule.
 const remoteTime = 10 * time.Second
 
 // remote is a running replica, asked at its admin address.
@@ -26,6 +26,7 @@ type remote struct {
 	address, token string
 	unread         error // why the token in the settings is not known
 	client         *http.Client
+	within         time.Duration // bounds one question
 }
 
 // addRemote adds the flags by which a replica is found: it is found in the settings.
@@ -48,7 +49,7 @@ func (c command) remote(s settings, changes bool) (*remote, error) {
 	if admin.Off() {
 		return nil, errors.New("admin.listen is off, so there is no address to ask")
 	}
-	return &remote{admin.Listen, admin.Token, unread, &http.Client{Transport: direct(admin.Listen)}}, nil
+	return &remote{admin.Listen, admin.Token, unread, &http.Client{Transport: direct(admin.Listen)}, remoteTime}, nil
 }
 
 // direct connects to address whatever is asked for, and by no proxy whatever the environment says. An unspecified address means this
@@ -62,7 +63,7 @@ func direct(address string) *http.Transport {
 
 // ask sends a request, with a body unless it is nil, and reads the answer into what into points at.
 func (r *remote) ask(ctx context.Context, method, path string, body, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, remoteTime)
+	ctx, cancel := context.WithTimeout(ctx, r.within)
 	defer cancel()
 	res, err := r.open(ctx, method, path, body)
 	if err != nil {

@@ -54,6 +54,9 @@ func TestTracing(t *testing.T) {
 	here.expect(0, sid[:4]+"  live\n", "trace", sid[:4])
 	here.expect(0, `"kind":"handshake"`, "trace", sid, "--json")
 	here.expect(1, "no such session with a WebSocket: it polls", "trace", sid, "--packets")
+	here.expect(1, "409 Conflict: not done: the session's cluster does not move sessions: see sessions.move", "move", sid)
+	here.expect(1, `409 Conflict: not done: the cluster has no such node: "n9"`, "move", sid, "--to", "n9")
+	here.expect(1, "409 Conflict: not done: the session lives on that node", "move", sid, "--to", "n1")
 	if res, err = http.Post(url+"&sid="+sid, "text/plain", strings.NewReader("1")); err != nil {
 		t.Fatal(err)
 	}

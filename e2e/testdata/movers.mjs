@@ -116,7 +116,7 @@ class Session {
     const { name, mode, ids, events, connects, recovered, disconnects, sent, asks, bare, first, last } = this;
     return {
       name, mode, ids, events, connects, recovered, disconnects, sent, asks, bare, first, last,
-      transport: this.socket.io.engine?.transport?.name ?? "", unacked: this.waiting.size,
+      transport: this.socket.io.engine?.transport?.name ?? "", engine: this.socket.io.engine?.id ?? "", unacked: this.waiting.size,
       ticks: this.ticks.report(ticks), echoes: this.echoes.report(sent), acks: this.acks.report(sent),
     };
   }

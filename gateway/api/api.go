@@ -43,7 +43,7 @@ type Options struct {
 	Status  func() Status
 	Session func(ctx context.Context, sid string) (Session, error)       // ErrNoSession: nobody knows it
 	Trace   func(ctx context.Context, sid string) Trace                  // or of a session whose sid begins so
-	Move    func(ctx context.Context, sid, to string) (Move, error)      // ErrNoSession: no WebSocket of it is here
+	Move    func(ctx context.Context, sid, to string) (Move, error)      // ErrNoSession: its WebSocket is not here, or nobody knows it
 	Packets func(ctx context.Context, sid string) (<-chan Packet, error) // until ctx is done or the session ends; ErrNoSession: as Move
 	Reload  func(by string) error
 	Events  *Events

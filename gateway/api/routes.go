@@ -36,7 +36,7 @@ func init() { // document tells of routes
 		{"POST", "/api/reload", "Read the configuration again", nil, Done{}, (*api).reload, nil},
 		{"GET", "/api/sessions/{sid}", "Where a session lives", nil, Session{}, (*api).session, nil},
 		{"GET", "/api/sessions/{sid}/trace", "What all replicas know of a session, or why nobody does; also by the beginning of its sid, if this replica remembers it", nil, Trace{}, (*api).trace, nil},
-		{"POST", "/api/sessions/{sid}/move", "Move a session, whose WebSocket this replica has, to another node", MoveSettings{}, Move{}, (*api).move, nil},
+		{"POST", "/api/sessions/{sid}/move", "Move a session, whose WebSocket this replica has or which polls, to another node", MoveSettings{}, Move{}, (*api).move, nil},
 		{"GET", "/api/sessions/{sid}/packets", "The packets of a session, whose WebSocket this replica has, as they pass: server-sent events called packet", nil, Packet{}, nil, (*api).packets},
 		{"GET", "/api/events", "What happens, as server-sent events; those that have just happened come first", nil, Event{}, nil, (*api).events},
 		{"GET", "/api/openapi.json", "This document", nil, nil, (*api).document, nil},

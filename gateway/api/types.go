@@ -82,7 +82,7 @@ type Cluster struct {
 	Expired    uint64            `json:"expired" doc:"total of sessions whose binding ran out: of clients that vanished, or that went on as a WebSocket at another replica"`
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
-	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their WebSocket stayed, by outcome, as in sidway_moves_total"`
+	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their client stayed, by outcome, as in sidway_moves_total"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
 	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
@@ -272,7 +272,7 @@ type MoveSettings struct {
 type Move struct {
 	From    string `json:"from" doc:"the node that it lived on"`
 	Node    string `json:"node" doc:"that it lives on now"`
-	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client is connected anew on the same WebSocket; busy, refused, no_barrier or no_redis, when it stayed; lost or left, when it has ended"`
+	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client gets connect again without a disconnect; busy, refused, no_barrier or no_redis, when it stayed; lost or left, when it has ended"`
 }
 
 // Packet is one of a session's that has passed on its WebSocket.

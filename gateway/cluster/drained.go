@@ -8,15 +8,6 @@ import (
 // Drains reports whether n is drained: what its sessions do is told to Sessions.Heard then.
 func (n *Node) Drains() bool { return n.drainsSince.Load() != 0 }
 
-// DrainsFor returns for how long it has been known here that n is drained, 0 where it is not.
-func (n *Node) DrainsFor() time.Duration {
-	since := n.drainsSince.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Duration(time.Now().UnixNano() - since)
-}
-
 // Removal is why sessions are taken off a node.
 type Removal uint8
 

@@ -23,10 +23,7 @@ func (c *Cluster) SetDraining(n *Node, draining bool) {
 	defer c.mu.Unlock()
 	if n.draining != draining {
 		n.draining = draining
-		n.drainsSince.Store(0)
-		if draining {
-			n.drainsSince.Store(time.Now().UnixNano())
-		}
+		n.watch(&n.drainsSince, draining)
 		n.heardAt.Store(0)
 		c.learned(n.state)
 	}

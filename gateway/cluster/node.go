@@ -41,8 +41,10 @@ type state struct {
 	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
 
 	// drainsSince is when draining began to hold, in ns since 1970, without the lock; 0: it does not.
-	drainsSince atomic.Int64
-	heardAt     atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
+	drainsSince  atomic.Int64
+	unloadsSince atomic.Int64 // when it had more than its share, likewise
+	watchedUntil atomic.Int64 // its sessions are, for some time after either, likewise
+	heardAt      atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
 
 	// Guarded by the cluster's mu.
 	node      *Node     // as it is now; nil: the cluster has it no more

@@ -17,7 +17,8 @@ import (
 type Sessions struct {
 	cluster *Cluster
 	start   time.Time
-	fresh   *SIDs         // opened, and not used yet
+	fresh   *SIDs // opened, and not used yet
+	watched atomic.Pointer[map[string]time.Time]
 	unused  atomic.Uint64 // expired without having been used
 	ended   atomic.Uint64
 	expired atomic.Uint64

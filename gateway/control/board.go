@@ -49,6 +49,8 @@ type Board struct {
 	OnMissing func(names []string)
 	// Answer, if set before Run, says in some form what is known here of a session that another replica asks about.
 	Answer func(sid string) string
+	// Mover, if set before Run, moves sessions that poll.
+	Mover Mover
 
 	log    *slog.Logger
 	told   notice.Limiter[string]
@@ -78,6 +80,9 @@ type post struct {
 
 	replicas map[string]*heard[map[string]count] // others, by their id; Run's own
 	live     int                                 // replicas of these whose counts were believed last; Run's own
+
+	orders  map[string]*order // by their id
+	watches bool              // there are some
 }
 
 // NewBoard returns a Board without clusters.
@@ -111,7 +116,7 @@ func (b *Board) Add(nodes *Nodes) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p := b.posts[nodes.Cluster.Name]; p == nil || p.nodes != nodes {
-		b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}, replicas: map[string]*heard[map[string]count]{}}
+		b.posts[nodes.Cluster.Name] = &post{nodes: nodes, fields: map[string]string{}, replicas: map[string]*heard[map[string]count]{}, orders: map[string]*order{}}
 	}
 }
 
@@ -166,9 +171,10 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)
-			p.nodes.rebalance(end, b.tell)
+			p.nodes.rebalance(client == nil, end, b.tell)
 			p.nodes.endSilent(end, b.tell)
 		}
+		b.moveOrdered(ctx, client, prefix, posts)
 		select {
 		case <-ctx.Done():
 			b.leave()
@@ -199,10 +205,13 @@ func (b *Board) tell(kind, cluster, node, text string) {
 func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix string, posts map[string]*post) {
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
-	found, questions := map[string]*redis.MapStringStringCmd{}, (*redis.MapStringStringCmd)(nil)
+	found, orders, questions := map[string]*redis.MapStringStringCmd{}, map[string]*redis.MapStringStringCmd{}, (*redis.MapStringStringCmd)(nil)
 	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
-		for name := range posts {
+		for name, post := range posts {
 			found[name] = p.HGetAll(ctx, prefix+name+changesKey)
+			if post.nodes.movesSessions() {
+				orders[name] = p.HGetAll(ctx, prefix+name+ordersKey)
+			}
 		}
 		questions = p.HGetAll(ctx, prefix+questionsKey)
 		return nil
@@ -216,6 +225,9 @@ func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix s
 		if errors.As(err, &refused) && b.told.Due("read") {
 			b.log.Warn("what operators have changed cannot be read from Redis: drains and changes of nodes go on as they are known here", "cluster", name, "error", err)
 		}
+	}
+	for name, cmd := range orders {
+		b.takeOrders(ctx, client, prefix+name+ordersKey, posts[name], cmd)
 	}
 	if asked, err := questions.Result(); err == nil {
 		b.answer(ctx, client, prefix, asked)

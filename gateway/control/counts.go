@@ -56,19 +56,19 @@ func hear[T any](known map[string]*heard[T], own string, fields map[string]strin
 
 // count is what a replica tells of a node: the sessions that it counts, and the requests and tunnels that it has in flight, some of
 // which may be of sessions that another replica counts; how many of its sessions poll, and how many of these did so when they were old;
-// and how many that upgraded at it another replica counts too.
-type count struct{ sessions, leases, polling, lasting, taken int }
+// how many that upgraded at it another replica counts too; and, as 1, that it moves sessions off the node because that has more than its share.
+type count struct{ sessions, leases, polling, lasting, taken, unloads int }
 
 // bound is how many of its sessions another replica may have by WebSocket.
 func (c count) bound() int { return max(0, c.polling-c.lasting) }
 
-// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n1=l1 n1=t1 n2=4,4", by which
-// one of n1's sessions polls and has done so for long, and one is counted twice. These are words of their own, since replicas of another version leave out what is
+// countsText is what a replica tells: a number that grows, and the nodes that have anything, as "17 n1=3,2 n1=p1 n1=l1 n1=t1 n1=u1 n2=4,4", by which
+// one of n1's sessions polls and has done so for long, one is counted twice, and they move to other nodes. These are words of their own, since replicas of another version leave out what is
 // no count to them.
 func (p *post) countsText(number uint64) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(number, 10))
-	taken := p.nodes.Cluster.Sessions.Taken()
+	taken, uneven := p.nodes.Cluster.Sessions.Taken(), p.nodes.unloaded()
 	for _, s := range p.nodes.Cluster.Statuses() {
 		if s.Sessions > 0 || s.Leases > 0 {
 			fmt.Fprintf(&b, " %s=%d,%d", s.Node.Name, s.Sessions, s.Leases)
@@ -81,6 +81,9 @@ func (p *post) countsText(number uint64) string {
 		}
 		if n := taken[s.Node.Name]; n > 0 {
 			fmt.Fprintf(&b, " %s=t%d", s.Node.Name, n)
+		}
+		if s.Node.Name == uneven {
+			fmt.Fprintf(&b, " %s=u1", s.Node.Name)
 		}
 	}
 	return b.String()
@@ -119,6 +122,8 @@ func (c *count) letter(letter string) *int {
 		return &c.lasting
 	case "t":
 		return &c.taken
+	case "u":
+		return &c.unloads
 	}
 	return nil
 }
@@ -149,6 +154,7 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 				of.leases += n.leases
 				of.polling += n.polling
 				of.lasting += n.lasting
+				of.unloads += n.unloads
 				rest[node] = of
 			}
 		}
@@ -159,6 +165,7 @@ func (p *post) hear(own string, fields map[string]string, now time.Time) (dead [
 	p.live = len(live)
 	p.nodes.Cluster.SetOthers(sum, p.twice(live))
 	p.nodes.setOthers(rest, p.live)
+	p.nodes.toldUnloaded(parseCounts(fields[own]))
 	return dead
 }
 

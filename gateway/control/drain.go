@@ -180,6 +180,13 @@ func (n *Nodes) endDrained(end Ender, tell func(kind, cluster, node, text string
 // moves reports whether sessions go on at other nodes. It needs mu.
 func (n *Nodes) moves() bool { return n.cfg.Sessions != nil && n.cfg.Sessions.Move }
 
+// movesSessions is moves for one who does not hold mu.
+func (n *Nodes) movesSessions() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.moves()
+}
+
 // tellDrain tells when the end of a node's sessions begins, and when none is left.
 func (n *Nodes) tellDrain(s cluster.Status, e *ended, rate float64, tell func(kind, cluster, node, text string)) {
 	all := s.All()

@@ -61,3 +61,10 @@ func (p *Pair) Share(i int) {
 	p.texts[i] = p.posts[i].countsText(p.n)
 	p.posts[i].hear("own", map[string]string{"own": p.texts[i], "other": p.texts[1-i]}, time.Now())
 }
+
+// SetMover is for a Board that runs.
+func (b *Board) SetMover(m Mover) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.Mover = m
+}

@@ -53,6 +53,7 @@ type Nodes struct {
 	silent   map[string]*silence
 	ended    map[string]*ended // of nodes whose drain is over its deadline
 	uneven   uneven
+	rechecks int              // waves since the beginning, for recheckUnloaded
 	others   map[string]count // what other replicas have, by node
 	replicas int              // that share the counts with this one
 }

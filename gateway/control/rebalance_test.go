@@ -34,14 +34,25 @@ func TestRebalance(t *testing.T) {
 	const rate = 60
 	cfg.Sessions = &config.Sessions{Move: true, Rebalance: rate}
 	began := time.Now()
+	unloads := func(r replica) bool {
+		return r.Cluster.Node("n1").UnloadsFor() > 0 || r.Cluster.Node("n2").UnloadsFor() > 0
+	}
 	for _, r := range []replica{a, b} {
 		r.Configure(cfg)
 	}
+	affinitytest.Eventually(t, "both watch what polls", func() bool { return unloads(a) && unloads(b) })
 	affinitytest.Eventually(t, "n3 has its share", func() bool { return on("n3") >= 180*2/4-8 })
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("82 sessions moved in %v, at %d a second", took, rate)
 	}
 	affinitytest.Eventually(t, "nobody has much more", func() bool { return on("n1") <= 50 && on("n2") <= 50 && on("n3") <= 100 })
+	affinitytest.Eventually(t, "no more is to move", func() bool { return !unloads(a) && !unloads(b) })
+	for _, r := range []replica{a, b} {
+		c := r.Cluster
+		if !c.Sessions.Watches("sid", c.Node("n1")) && !c.Sessions.Watches("sid", c.Node("n2")) || c.Sessions.Watches("sid", c.Node("n3")) {
+			t.Error("moves that may be under way are not watched, or those of n3 are")
+		}
+	}
 	if n := on("n1") + on("n2") + on("n3"); n != 180 {
 		t.Errorf("%d sessions are left of 180", n)
 	}

@@ -185,6 +185,7 @@ func (r *Replica) open(cfg *config.Config) error {
 	r.tunnels = tunnel.New()
 	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log, Missed: r.board.Missed})
 	r.board.OnMissing = r.gateway.SetMissing
+	r.board.Mover = r.movePolled
 	next, err := r.nextParts(cfg, true)
 	if err != nil {
 		return err

@@ -237,20 +237,6 @@ func (r *Replica) stateOfNode(clusterName, node string) string {
 	return ""
 }
 
-// move moves a session whose WebSocket is here.
-func (r *Replica) move(ctx context.Context, sid, to string) (api.Move, error) {
-	from, now, outcome, err := r.gateway.MoveSession(ctx, sid, to)
-	if err != nil {
-		return api.Move{}, r.ofTunnel(ctx, sid, err)
-	}
-	name := ""
-	for _, s := range r.sightings(sid) {
-		name = cmp.Or(name, s.Cluster)
-	}
-	r.event("move", name, now, fmt.Sprintf("session %s of %s: %s", engineio.ShortSID(sid), from, outcome))
-	return api.Move{From: from, Node: now, Outcome: outcome}, nil
-}
-
 // ofTunnel says what the API is to make of an error of the gateway's, and where the session's WebSocket is if it is not here.
 func (r *Replica) ofTunnel(ctx context.Context, sid string, err error) error {
 	switch {
@@ -259,7 +245,7 @@ func (r *Replica) ofTunnel(ctx context.Context, sid string, err error) error {
 		case t.Tunnel != "":
 			return fmt.Errorf("%w here: its WebSocket runs through %s; ask that replica, by --admin", api.ErrNoSession, t.Tunnel)
 		case t.Live:
-			return fmt.Errorf("%w with a WebSocket: it polls", api.ErrNoSession)
+			return fmt.Errorf("%w with a WebSocket: %w", api.ErrNoSession, errPolls)
 		}
 		return fmt.Errorf("%w: %w", api.ErrNoSession, err)
 	case err != nil:

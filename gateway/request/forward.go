@@ -88,7 +88,7 @@ func (x *Request) passes(f *http1.Field) bool {
 
 // isRead reports whether what a node says to a poll has to be read, since the session is to be moved.
 func (x *Request) isRead() bool {
-	return x.Kind == Poll && x.Route.Recovery != nil && x.Node != nil && x.Node.Drains()
+	return x.Kind == Poll && x.Route.Recovery != nil && x.Node != nil && x.Route.Cluster.Sessions.Watches(x.Query.SID, x.Node)
 }
 
 // isForwarded recognises the rest of the family, X-Forwarded-Prefix and the like, that only a trusted proxy may set.
