@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// mostBadMoves is how many moves in a row may go wrong before none is begun for badMovesPause: its clients would only be connected anew.
+	// mostBadMoves is how many moves in a row may go wrong before none is begun for badMovesPause: its clients would only be connected anew. What
+	// becomes of sessions when their node crashes tells nothing of that: many adapters have not kept them then.
 	mostBadMoves  = 5
 	badMovesPause = time.Minute
 	// mostQueuedMoves is how many of a drain's are under way at once on a loop: a node that restores a session reads what all sessions were sent in
@@ -46,10 +47,18 @@ func (m *moves) ended(outcome string, now time.Time) (pauses bool) {
 // paused reports whether none is begun now.
 func (m *moves) paused() bool { return time.Now().UnixNano() < m.until.Load() }
 
+// resume is when moves are begun again, the zero time while they are.
+func (m *moves) resume() time.Time {
+	if !m.paused() {
+		return time.Time{}
+	}
+	return time.Unix(0, m.until.Load())
+}
+
 // tellMove counts what became of a move from a node, and tells where none is begun for a while because of it.
 func (g *Gateway) tellMove(r *route, crash bool, outcome, from string) {
 	r.metrics.moved(crash, outcome)
-	if r.moves.ended(outcome, time.Now()) {
+	if !crash && r.moves.ended(outcome, time.Now()) {
 		g.tellFault(r.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
 			"outcome", outcome, "from", from)
 	}

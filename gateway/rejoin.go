@@ -194,9 +194,10 @@ func (m *move) within(d time.Duration) { m.f.d.loop.SetTimer(&m.Timer, m.f.d.loo
 func (m *move) tell() {
 	f := m.f
 	f.d.g.tellMove(f.route, m.crash, m.outcome, f.home.node.Name)
-	if m.outcome == moveDone {
+	switch {
+	case m.outcome == moveDone:
 		f.failed.Store(0)
-	} else {
+	case !m.crash:
 		f.failed.Add(1)
 	}
 	f.ordered.Store(false)

@@ -256,6 +256,14 @@ func (f *findings) ejection(n *Node) string {
 	return fmt.Sprintf("%s; no new sessions for %.1f s more", why, n.Retry.Sub(f.now.At).Seconds())
 }
 
+// suspended says when sessions of a drained node are moved again, "" where they are.
+func (d *Drain) suspended(at time.Time) string {
+	if d.MovesAgain == nil || !d.MovesAgain.After(at) {
+		return ""
+	}
+	return fmt.Sprintf("; none is moved before %s UTC: see moves_fail", d.MovesAgain.UTC().Format(time.TimeOnly))
+}
+
 func (f *findings) ofNode(c *Cluster, n *Node) {
 	p := Problem{Cluster: c.Name, Node: n.Name}
 	name := n.Name + " of " + c.Name
@@ -280,7 +288,7 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	case n.Total == 0:
 		f.add(p, "%s is drained, and empty", name)
 	case d.Rate > 0:
-		f.add(p, "%s is being drained: %s left, %.0f a second end", name, left, d.Rate)
+		f.add(p, "%s is being drained: %s left, %.0f a second end%s", name, left, d.Rate, d.suspended(f.now.At))
 	case d.Deadline == nil:
 		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
 			p.Level = warn
@@ -295,9 +303,9 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 		if c.moved() {
 			move = ""
 		}
-		f.add(p, "%s has been draining%s without a deadline: %s stay until their clients leave. To end them: sidway drain %s --deadline 5m%s", name, since, left, n.Name, move)
+		f.add(p, "%s has been draining%s without a deadline: %s stay until their clients leave. To end them: sidway drain %s --deadline 5m%s%s", name, since, left, n.Name, move, d.suspended(f.now.At))
 	case d.Deadline.After(f.now.At):
-		f.add(p, "%s is being drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
+		f.add(p, "%s is being drained: %s left, ended from %s UTC on%s", name, left, d.Deadline.UTC().Format(time.TimeOnly), d.suspended(f.now.At))
 	default:
 		p.Level = warn
 		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)

@@ -83,6 +83,7 @@ type Cluster struct {
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
 	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their client stayed, by outcome, as in sidway_moves_total"`
+	MovesAgain *time.Time        `json:"moves_again,omitempty" doc:"when this replica moves sessions again, since five moves in a row went wrong; left out: it moves them"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
 	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
@@ -188,12 +189,13 @@ type Node struct {
 
 // Drain is how far the drain of a node has come.
 type Drain struct {
-	Since    time.Time  `json:"since"`
-	Deadline *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
-	Rate     float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
-	Done     *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate, of those that are not silent"`
-	Silent   int        `json:"silent,omitempty" doc:"sessions without a request in flight. They poll, and are ended when they do so again, or given up when nothing has been heard of them for pingInterval + pingTimeout"`
-	Heard    *time.Time `json:"heard,omitempty" doc:"when a request of one of its sessions came to this replica last; none: not since the drain began"`
+	Since      time.Time  `json:"since"`
+	Deadline   *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
+	Rate       float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
+	Done       *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate, of those that are not silent"`
+	MovesAgain *time.Time `json:"moves_again,omitempty" doc:"when this replica moves sessions again, since five moves in a row went wrong: until then they stay, and behind the deadline they are ended; left out: it moves them, if the cluster does"`
+	Silent     int        `json:"silent,omitempty" doc:"sessions without a request in flight. They poll, and are ended when they do so again, or given up when nothing has been heard of them for pingInterval + pingTimeout"`
+	Heard      *time.Time `json:"heard,omitempty" doc:"when a request of one of its sessions came to this replica last; none: not since the drain began"`
 }
 
 // Probe is what a probe of a node has found.

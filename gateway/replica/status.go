@@ -108,6 +108,9 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		f = &gateway.Figures{}
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Moves, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Moves, f.Responses
+	if !f.MovesAgain.IsZero() {
+		c.MovesAgain = new(f.MovesAgain.UTC())
+	}
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
 	c.Mute = f.Mute
 	c.NoUpgrade, c.Storm = f.NoUpgrade, r.storms.of(c.Name)
@@ -124,6 +127,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		n := r.statusOfNode(p, s)
 		if d, drains := drains[n.Name]; drains {
 			n.Drain = statusOfDrain(d)
+			n.Drain.MovesAgain = c.MovesAgain
 			if n.Since.IsZero() {
 				n.Since = d.Since
 			}
