@@ -151,6 +151,12 @@ func TestMoveOfNobody(t *testing.T) {
 			t.Errorf("%s to %s: %v, want %v", c.sid, c.to, err, c.want)
 		}
 	}
+	n2 := s.clusters[0].Node("n2")
+	s.clusters[0].SetDraining(n2, true)
+	if _, _, _, err := s.MoveSession(t.Context(), m.eio, "n2"); !errors.Is(err, gateway.ErrDrained) || !strings.HasPrefix(err.Error(), "n2 is drained") {
+		t.Errorf("to a node that is drained: %v", err)
+	}
+	s.clusters[0].SetDraining(n2, false)
 	nodes[0].is(func(f *restorerFaults) { f.hides = true })
 	outcomes := make(chan string, 2)
 	for range 2 {

@@ -71,6 +71,7 @@ var (
 	ErrMoving    = errors.New("the session is being moved already")
 	ErrSameNode  = errors.New("the session lives on that node")
 	ErrNoSuchOne = errors.New("the cluster has no such node")
+	ErrDrained   = errors.New("is drained, which would move the session off it at once")
 )
 
 // MoveSession moves the session whose WebSocket this replica carries to a node of its cluster, "" for the one that the cluster picks, and
@@ -129,6 +130,8 @@ func (f *follower) order(to string) (*move, error) {
 		return nil, fmt.Errorf("%w: %q", ErrNoSuchOne, to)
 	case n.Key() == f.home.node.Key():
 		return nil, ErrSameNode
+	case n.Drains():
+		return nil, fmt.Errorf("%s %w", to, ErrDrained)
 	default:
 		m := f.newMove(false)
 		m.to, m.named = n, true
