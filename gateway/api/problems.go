@@ -46,6 +46,8 @@ var orders = map[string]int{
 const (
 	// faultFresh is how long after it was last seen a fault is a problem.
 	faultFresh = 2 * time.Minute
+	// faultNow is how long after it was last seen a fault is told as one that goes on: some are looked for every ten seconds.
+	faultNow = 15 * time.Second
 	// SilentAfter is how many seconds a replica may be silent, which tells of itself several times a second.
 	SilentAfter = 5
 	// fewestOld is how many sessions must be old before the share of those that poll means anything, and pollingShare which is too
@@ -144,7 +146,7 @@ func (s *Status) headline() string {
 	case serious == 1:
 		return s.Problems[0].Text
 	case serious > 1:
-		return fmt.Sprintf("%s; and %d more", strings.TrimRight(s.Problems[0].Text, "."), serious-1)
+		return fmt.Sprintf("%s (and %s)", strings.TrimRight(s.Problems[0].Text, "."), count(serious-1, "more problem"))
 	}
 	nodes, sessions, drained := 0, 0, 0
 	for _, c := range s.Clusters {
@@ -194,7 +196,7 @@ func (f *findings) ofReplicas() {
 		case r.Stopping:
 			p.Level = info
 			f.add(p, "Replica %s stops", r.Name)
-		case r.Heard > SilentAfter && f.cutOff(r.Name): // which is told as a fault
+		case r.Heard > SilentAfter && (!s.Store.Up || f.cutOff(r.Name)): // which is told
 		case r.Heard > SilentAfter:
 			p.Level = warn
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
@@ -290,6 +292,9 @@ func (f *findings) ofFault(v Fault) {
 	what, question, asks := strings.Cut(v.Text, ": ")
 	if asks {
 		question = ": " + question
+	}
+	if ago := f.now.At.Sub(v.Last); ago >= faultNow {
+		where = strings.TrimPrefix(fmt.Sprintf("%s, last seen %s ago", where, lasts(ago)), ", ")
 	}
 	if where != "" {
 		where = " (" + where + ")"

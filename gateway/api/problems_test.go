@@ -36,8 +36,8 @@ func TestProblems(t *testing.T) {
 		"none":  {func(*api.Status) {}, false, "", "All is well: 2,400 sessions on 2 nodes"},
 		"redis": {func(s *api.Status) { s.Store = api.Store{Error: "WRONGPASS"} }, false, "bad Redis cannot be used: WRONGPASS", "Redis cannot be used: WRONGPASS"},
 		"redis, and more": {func(s *api.Status) {
-			s.Store, s.Replicas[1].Heard = api.Store{Error: "user is disabled."}, 12
-		}, false, "bad Redis cannot be used: user is disabled.; warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", "Redis cannot be used: user is disabled; and 1 more"},
+			s.Store, s.Replicas[1].Heard, s.Clusters[0].Waiting = api.Store{Error: "user is disabled."}, 12, 1
+		}, false, "bad Redis cannot be used: user is disabled.; warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", "Redis cannot be used: user is disabled (and 1 more problem)"},
 		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
@@ -62,7 +62,7 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
-		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; the next client tries it again; bad n2 of chat is ejected: it answers nothing; the next client tries it again", "No node of chat takes new sessions: 2 ejected; and 2 more"},
+		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; the next client tries it again; bad n2 of chat is ejected: it answers nothing; the next client tries it again", "No node of chat takes new sessions: 2 ejected (and 2 more problems)"},
 		"none takes sessions": {func(s *api.Status) {
 			n := s.Clusters[0].Nodes
 			n[0].Weight, n[1].Healthy = 2, false
@@ -125,7 +125,7 @@ func TestProblems(t *testing.T) {
 				{Cluster: "chat", Reason: "node_cuts", Subject: "n2", Text: "it cuts", Last: noon.Add(-time.Second)},
 				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
 			}
-		}, true, "warn They differ (chat): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
+		}, true, "warn They differ (chat, last seen 20 s ago): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
@@ -188,6 +188,9 @@ func TestProblems(t *testing.T) {
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},
+		"fault that was": {func(s *api.Status) {
+			s.Faults = []api.Fault{{Text: "unknown host: does a proxy pass Host on?", Last: noon.Add(-70 * time.Second)}}
+		}, false, "warn Unknown host (last seen 1 min ago): does a proxy pass Host on?", ""},
 		"fault of none": {func(s *api.Status) { s.Faults = []api.Fault{{Subject: "a.example", Text: "unknown host", Last: noon}} }, false, "warn Unknown host (a.example)", ""},
 		"fault of all":  {func(s *api.Status) { s.Faults = []api.Fault{{Cluster: "chat", Text: "no Upgrade", Last: noon}} }, false, "warn No Upgrade (chat)", ""},
 	} {
