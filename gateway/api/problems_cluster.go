@@ -43,7 +43,12 @@ func (f *findings) ofCluster(c *Cluster) {
 	if n := c.allPoll(); n > 0 {
 		f.add(p, "All %s of %s poll: %s", count(n, "session"), c.Name, f.now.WhyPolling(c))
 	} else if c.Old.Stuck() {
-		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.now.WhyPolling(c))
+		why := f.now.WhyPolling(c)
+		if why == chosen {
+			p.Level = info
+		}
+		f.add(p, "%s of %s of %s at this replica poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, why)
+		p.Level = warn
 	}
 	p.order = plain
 	if c.NodesError != "" {
@@ -120,6 +125,9 @@ func (f *findings) ofRelease(c *Cluster) {
 	}
 }
 
+// chosen is why sessions poll where others upgrade and nothing is wrong that can be seen here.
+const chosen = "others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through"
+
 // WhyPolling says why sessions of a cluster come to no WebSocket, as far as that is known, and what to mend.
 func (s *Status) WhyPolling(c *Cluster) string {
 	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
@@ -135,7 +143,10 @@ func (s *Status) WhyPolling(c *Cluster) string {
 	case refused > made:
 		return "the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions"
 	}
-	return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
+	if c.allPoll() > 0 {
+		return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
+	}
+	return chosen
 }
 
 // allPoll returns how many sessions all replicas have, if there are several, all of them poll, and those do that are known to be old here:

@@ -103,20 +103,20 @@ func TestProblems(t *testing.T) {
 			drained(api.Drain{})(s)
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
-		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
-		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
+		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
 		"stripped": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
 		"stripped now": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
 		"swallowed": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "mute_websockets", Text: "nothing comes: see it", Last: noon}}
-		}, true, "warn Nothing comes (chat): see it; warn 300 of 1,200 sessions of chat poll after half a minute: their WebSockets open, and something in front swallows the frames", ""},
+		}, true, "warn Nothing comes (chat): see it; warn 300 of 1,200 sessions of chat at this replica poll after half a minute: their WebSockets open, and something in front swallows the frames", ""},
 		"causes lead": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{
@@ -125,11 +125,11 @@ func TestProblems(t *testing.T) {
 				{Cluster: "chat", Reason: "node_cuts", Subject: "n2", Text: "it cuts", Last: noon.Add(-time.Second)},
 				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
 			}
-		}, true, "warn They differ (chat, last seen 20 s ago): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
+		}, true, "warn They differ (chat, last seen 20 s ago): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
-		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
+		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", "All is well: 2,400 sessions on 2 nodes"},
 		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
 		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
@@ -177,7 +177,7 @@ func TestProblems(t *testing.T) {
 		"not ready without Redis": {func(s *api.Status) {
 			s.Store, s.Replicas[0].Unready = api.Store{Error: "WRONGPASS"}, "affinity.redis: WRONGPASS"
 		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it cannot use Redis", ""},
-		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
 		"all poll, and few are old": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Old = api.Old{All: 1, Polling: 1}
