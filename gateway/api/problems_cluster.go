@@ -36,6 +36,13 @@ func (f *findings) ofCluster(c *Cluster) {
 	for i := range c.Nodes {
 		f.ofNode(c, &c.Nodes[i])
 	}
+	for _, n := range c.Removed {
+		when := ""
+		if !n.Since.IsZero() {
+			when = " on " + n.Since.UTC().Format(time.DateTime) + " UTC"
+		}
+		f.add(Problem{Level: info, Cluster: c.Name, Node: n.Name}, "The configuration has %s of %s, and it is not used: an operator has taken it away%s. To have it back, put it by the API (docs/api.md)", n.Name, c.Name, when)
+	}
 	p.Level, p.order = warn, effect
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))

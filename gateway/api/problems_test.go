@@ -92,7 +92,10 @@ func TestProblems(t *testing.T) {
 		"drain goes on":       {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
 		"drain without moves": {drained(api.Drain{Deadline: &later, MovesAgain: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on; none is moved before 12:01:00 UTC: see moves_fail", ""},
 		"drain with moves":    {drained(api.Drain{Deadline: &later, MovesAgain: &noon}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
-		"drain of nobody":     {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat has been draining for 1 min without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
+		"node taken away": {func(s *api.Status) {
+			s.Clusters[0].Removed = []api.Gone{{Name: "n3", Since: noon}, {Name: "n4"}}
+		}, false, "info The configuration has n3 of chat, and it is not used: an operator has taken it away on 2026-11-28 12:00:00 UTC. To have it back, put it by the API (docs/api.md); info The configuration has n4 of chat, and it is not used: an operator has taken it away. To have it back, put it by the API (docs/api.md)", "All is well: 2,400 sessions on 2 nodes"},
+		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat has been draining for 1 min without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
 		"drain of some": {func(s *api.Status) {
 			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)
 			s.Clusters[0].Moves = map[string]uint64{"moved": 3, "lost": 0}

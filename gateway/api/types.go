@@ -71,6 +71,7 @@ type Cluster struct {
 	Release *Release `json:"release,omitempty"`
 	Panic   bool     `json:"panic" doc:"all nodes are unhealthy, so health is not looked at"`
 	Nodes   []Node   `json:"nodes"`
+	Removed []Gone   `json:"removed,omitempty" doc:"nodes that the configuration has, or that were found, and that an operator has taken away"`
 	Auth    *Auth    `json:"auth,omitempty" doc:"where somebody has to be asked whether clients may have a session"`
 
 	Waiting    int64             `json:"waiting" doc:"handshakes that wait because the pace of all nodes allows no more"`
@@ -89,6 +90,12 @@ type Cluster struct {
 	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
 	NoUpgrade  bool              `json:"no_upgrade,omitempty" doc:"the node that made the last session by polling offered it no WebSocket"`
 	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
+}
+
+// Gone is a node that an operator has taken away.
+type Gone struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since,omitzero" doc:"left out where it is not known"`
 }
 
 // Recent is what a replica has counted in the last minute.

@@ -2,8 +2,10 @@ package replica
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +138,10 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		n.Handshakes, n.Errors = of.Handshakes, of.Errors
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
+	}
+	removed := p.nodes.Removed()
+	for _, name := range slices.Sorted(maps.Keys(removed)) {
+		c.Removed = append(c.Removed, api.Gone{Name: name, Since: removed[name]})
 	}
 	c.Old = p.old(statuses)
 	return c
