@@ -148,7 +148,7 @@ func (s *Status) headline() string {
 	case serious > 1:
 		return fmt.Sprintf("%s (and %s)", strings.TrimRight(s.Problems[0].Text, "."), count(serious-1, "more problem"))
 	}
-	nodes, sessions, drained := 0, 0, 0
+	nodes, sessions, drained, untried := 0, 0, 0, 0
 	for _, c := range s.Clusters {
 		nodes += len(c.Nodes)
 		for _, n := range c.Nodes {
@@ -156,11 +156,17 @@ func (s *Status) headline() string {
 			if n.Draining {
 				drained++
 			}
+			if n.Untried {
+				untried++
+			}
 		}
 	}
 	well := fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
 	if drained > 0 {
 		well += fmt.Sprintf(", %s of them draining", notice.Thousands(drained))
+	}
+	if untried > 0 {
+		well += fmt.Sprintf("; %s of them untried: neither a client nor a probe has asked them yet", notice.Thousands(untried))
 	}
 	return well
 }

@@ -269,6 +269,9 @@ func (f *findings) ejection(n *Node) string {
 		why += ", though it answers probes"
 	}
 	if n.Retry.IsZero() {
+		if !n.Tried.IsZero() {
+			why += fmt.Sprintf(" (tried last at %s UTC, %s ago)", n.Tried.UTC().Format(time.TimeOnly), lasts(f.now.At.Sub(n.Tried)))
+		}
 		return why + "; the next client tries it again"
 	}
 	return fmt.Sprintf("%s; no new sessions for %.1f s more", why, n.Retry.Sub(f.now.At).Seconds())

@@ -95,6 +95,11 @@ func TestProblems(t *testing.T) {
 		"node taken away": {func(s *api.Status) {
 			s.Clusters[0].Removed = []api.Gone{{Name: "n3", Since: noon}, {Name: "n4"}}
 		}, false, "info The configuration has n3 of chat, and it is not used: an operator has taken it away on 2026-11-28 12:00:00 UTC. To have it back, put it by the API (docs/api.md); info The configuration has n4 of chat, and it is not used: an operator has taken it away. To have it back, put it by the API (docs/api.md)", "All is well: 2,400 sessions on 2 nodes"},
+		"untried": {func(s *api.Status) { s.Clusters[0].Nodes[0].Untried = true }, false, "", "All is well: 2,400 sessions on 2 nodes; 1 of them untried: neither a client nor a probe has asked them yet"},
+		"ejected long ago": {func(s *api.Status) {
+			n := &s.Clusters[0].Nodes[1]
+			n.Ejected, n.Why, n.Tried = true, "refused", noon.Add(-50*time.Second)
+		}, true, "bad n2 of chat is ejected: it accepts no connection (tried last at 11:59:10 UTC, 50 s ago); the next client tries it again", ""},
 		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat has been draining for 1 min without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
 		"drain of some": {func(s *api.Status) {
 			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)

@@ -178,6 +178,8 @@ type Node struct {
 	Ejected  bool              `json:"ejected" doc:"it failed requests of clients and has not answered one since, nor a probe that disproves it: it gets no new sessions before retry"`
 	Retry    time.Time         `json:"retry,omitzero" doc:"until when an ejected node gets none; left out where that is over, so that the next client tries it"`
 	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, tls, silent, cut or no_session"`
+	Tried    time.Time         `json:"tried,omitzero" doc:"when an ejected node failed last"`
+	Untried  bool              `json:"untried,omitempty" doc:"neither a client nor a probe has asked it yet, as far as this replica knows: whether it works is not known"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
 	Since    time.Time         `json:"since,omitzero" doc:"when it became unhealthy, ejected or draining, of several the first in this order, as far as this replica has seen; left out where it is neither"`
 	Drain    *Drain            `json:"drain,omitempty"`

@@ -150,11 +150,12 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 	n := api.Node{
 		Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
-		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Retry: s.Retry.UTC(), Draining: s.Draining, Since: s.Since.UTC(),
+		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Retry: s.Retry.UTC(), Tried: s.Tried.UTC(), Untried: s.Untried, Draining: s.Draining, Since: s.Since.UTC(),
 		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.All(), Polls: min(s.All(), max(0, s.Polling+p.nodes.PollingElsewhere(s.Node.Name)-s.Twice)),
 		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 	}
 	if v, probed := p.nodes.Probe(n.Name); probed {
+		n.Untried = false
 		n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
 	}
 	return n
