@@ -13,7 +13,7 @@ import (
 
 // TestMoveCost has idle sessions move, MOVE_SESSIONS of them, and tells what their replica spends for each.
 func TestMoveCost(t *testing.T) {
-	m := newMoveSite(t, 1, []kind{moveGo, moveGo}, true)
+	m := newMoveSite(t, 1, []kind{moveGo, moveGo}, "move: true")
 	sessions := moveNumber(t, "MOVE_SESSIONS", 100)
 	m.movers = startMovers(t, movePlan{URL: m.front.url(), Modes: map[string]int{"websocket": sessions}, Rooms: 2, Period: movePeriod})
 	var r moveReport

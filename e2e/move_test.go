@@ -58,15 +58,25 @@ const movePeriod = 200
 
 func startMoveSite(t *testing.T, replicas int, kinds []kind, moves bool, modes ...string) *moveSite {
 	t.Helper()
-	m := newMoveSite(t, replicas, kinds, moves)
-	sessions := moveNumber(t, "MOVE_SESSIONS", 20)
-	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(sessions, modes...), Rooms: max(2, sessions/10), Period: movePeriod}
+	sessions := ""
+	if moves {
+		sessions = "move: true"
+	}
+	return startMoveSiteWith(t, replicas, kinds, sessions, modes...)
+}
+
+// startMoveSiteWith has more settings of sessions than that they move; "": they do not.
+func startMoveSiteWith(t *testing.T, replicas int, kinds []kind, sessions string, modes ...string) *moveSite {
+	t.Helper()
+	m := newMoveSite(t, replicas, kinds, sessions)
+	count := moveNumber(t, "MOVE_SESSIONS", 20)
+	m.plan = movePlan{URL: m.front.url(), Client: os.Getenv("MOVE_CLIENT"), Modes: moveModes(count, modes...), Rooms: max(2, count/10), Period: movePeriod}
 	m.begin(t)
 	return m
 }
 
 // newMoveSite starts one without clients.
-func newMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSite {
+func newMoveSite(t *testing.T, replicas int, kinds []kind, sessions string) *moveSite {
 	t.Helper()
 	m := &moveSite{site: &site{redis: affinitytest.StartRedis(t)}, kinds: kinds}
 	for i, k := range kinds {
@@ -74,8 +84,8 @@ func newMoveSite(t *testing.T, replicas int, kinds []kind, moves bool) *moveSite
 	}
 	m.publisher = startMoveNode(t, moveNode, m.redis.Addr(), "publisher", "", 0)
 	settings := []string{"pace: {slow_start: 0s}"}
-	if moves {
-		settings = append(settings, fmt.Sprintf("sessions: {move: true, recovery: streams, redis: %q}", m.redis.URL()))
+	if sessions != "" {
+		settings = append(settings, fmt.Sprintf("sessions: {%s, recovery: streams, redis: %q}", sessions, m.redis.URL()))
 	}
 	var listens []string
 	for range replicas {
@@ -239,6 +249,34 @@ func TestMovePolledByOrder(t *testing.T) {
 	r, nodes := m.end(t)
 	m.tell(t, r, nodes)
 	r.flaws(nodes, true).check(t)
+}
+
+// A node that comes gets its share of sessions that poll, through both replicas, and then there is peace.
+func TestRebalancePolled(t *testing.T) {
+	m := startMoveSiteWith(t, 2, []kind{moveNode, moveNode}, "move: true, rebalance: 20/s", "polling")
+	m.restart(t, 1, time.Minute)
+	live := func() (n1, n2 int) { return m.nodes[0].moveStats(t).Live, m.nodes[1].moveStats(t).Live }
+	eventually(t, "n2 has its share", func() bool {
+		n1, n2 := live()
+		return n2 > 0 && n1-n2 <= 4 && n2-n1 <= 4
+	})
+	moved := func() (all []string) {
+		for _, r := range m.replicas {
+			all = append(all, r.moves(t))
+		}
+		return all
+	}
+	before := moved()
+	m.received(t, 30)
+	if after := moved(); !slices.Equal(before, after) {
+		t.Logf("moved on:\n%s\n%s", before, after)
+	}
+	if n1, n2 := live(); n1-n2 > 6 || n2-n1 > 6 {
+		t.Errorf("%d sessions on n1 and %d on n2", n1, n2)
+	}
+	r, nodes := m.end(t)
+	m.tell(t, r, nodes)
+	r.flaws(nodes, false).check(t)
 }
 
 // Two nodes are killed under load. All clients but one in a hundred stay connected, and their sessions are the same ones elsewhere: what is sent to

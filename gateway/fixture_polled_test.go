@@ -167,3 +167,15 @@ func (p *poller) through(other *site) *poller {
 		http: http.Client{Transport: p.http.Transport}, ctx: p.ctx,
 	}
 }
+
+// has reports whether a client is connected to it by this id.
+func (n *restorer) has(id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.sockets {
+		if s.sid == id {
+			return true
+		}
+	}
+	return false
+}

@@ -273,3 +273,37 @@ func TestMovedByAnotherReplica(t *testing.T) {
 		})
 	}
 }
+
+// A node that has not read all of the stream restores a session with events that it sends again when it reads them.
+func TestPolledMoveToANodeThatLags(t *testing.T) {
+	t.Parallel()
+	s, server, nodes := startRestorers(t, 2)
+	p, rdb := s.joinPolled(), server.Client()
+	nodes[1].is(func(f *restorerFaults) { f.hides = true })
+	var work sync.WaitGroup
+	stop := make(chan struct{})
+	said := 0
+	work.Go(func() {
+		for ; ; said++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+				p.emit(rdb, fmt.Sprintf("e%d", said))
+			}
+		}
+	})
+	work.Go(func() {
+		eventually(t, "it is restored", func() bool { return nodes[1].has(p.sid) })
+		time.Sleep(100 * time.Millisecond)
+		nodes[1].is(func(f *restorerFaults) { f.hides = false })
+	})
+	s.drain(s.clusters[0].Nodes()[0])
+	close(stop)
+	work.Wait()
+	p.emit(rdb, fmt.Sprintf("e%d", said))
+	p.gotAll(said + 1)
+	if n := s.metric("sidway_moves_total", "moved"); n != 1 {
+		t.Errorf("%v moves are counted", n)
+	}
+}

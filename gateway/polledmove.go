@@ -170,6 +170,9 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 		case !done:
 			continue
 		}
+		if out, err = m.hearAgain(ctx, next, open.SID, out); err != nil {
+			return lost("the last event", err)
+		}
 		b := x.Binding
 		b.Node, b.Alias, b.Expires = to.Name, open.SID, time.Time{}
 		b.MaxPayload = open.MaxPayload
@@ -184,6 +187,30 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 		return moveDone, out
 	}
 	return lost("poll", errAnswer)
+}
+
+// hearAgain has the new node say all that it may say twice: what it has restored the session with, and then as an event of its own, where it had not read so far
+// in the stream. That stands in front of a third event.
+func (m *polledMove) hearAgain(ctx context.Context, next *asker, sid string, out []byte) ([]byte, error) {
+	x, says := m.x, rand.Text()
+	m.session.MarkAgain(says)
+	if _, err := m.mark(ctx, x.route.Recovery, says); err != nil {
+		return out, nil // it is there, and may say something twice
+	}
+	for range mostPolls {
+		answer, err := next.ask(ctx, x.AppendPolled(nil, m.to.Address, sid, nil), saysTime)
+		if err != nil { // its poll was cut, which ends the session
+			return out, err
+		}
+		out = packet.AppendPacket(out, m.session.PassPolled(answer))
+		switch {
+		case engineio.HasClose(x.Query, answer):
+			return out, errUnwanted
+		case m.session.Marked():
+			return out, nil
+		}
+	}
+	return out, nil
 }
 
 // errUnwanted says that a new node does not want a session.

@@ -49,7 +49,8 @@ func (s *Session) Upgrades() { s.probing, s.unlearned = true, true }
 // Upgraded reports whether it has, and Learn has not been called.
 func (s *Session) Upgraded() bool { return s.unlearned && !s.probing }
 
-// Learn tells the session what Polled has found before. What has passed since is newer.
+// Learn tells the session what Polled has found before. What has passed since is newer. Where a CONNECT of the client's is missing, the session is not settled
+// any more: a node that restored it would not learn who that is.
 func (s *Session) Learn(found map[string]string) {
 	if !s.unlearned {
 		return
@@ -62,6 +63,9 @@ func (s *Session) Learn(found map[string]string) {
 			if !ok || p.kind != sioConnect || name != polledName(from, p.namespace) || slices.Contains(s.left, p.namespace) || slices.ContainsFunc(s.spaces, known) ||
 				from == Client && slices.ContainsFunc(s.asks, known) {
 				continue
+			}
+			if _, noted := found[polledName(Client, p.namespace)]; !noted {
+				s.unnoted = true
 			}
 			s.text(from, []byte(text))
 		}
@@ -105,8 +109,9 @@ func AppendPacket(payload, packet []byte) []byte {
 	return append(payload, packet...)
 }
 
-// RejoinPolled is Rejoin for a session that polls.
+// RejoinPolled is Rejoin for a session that polls. What stands in front of the offset does not pass any more.
 func (s *Session) RejoinPolled(o Offset) (payload []byte) {
+	s.turn.from = o
 	for _, connect := range s.rejoin(o) {
 		payload = AppendPacket(payload, connect)
 	}

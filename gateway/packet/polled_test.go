@@ -52,6 +52,18 @@ func TestPolledTurn(t *testing.T) {
 	}
 }
 
+// Without what the client has said when it asked for a namespace, a node could not be told who that is.
+func TestPolledWithoutTheClientsWords(t *testing.T) {
+	found := map[string]string{"client /": `40{"token":"x"}`, "node /": `40{"sid":"s","pid":"p"}`, "node /a": `40/a,{"sid":"sa","pid":"pa"}`}
+	if err := packet.NewPolled(found).Settled(); err != packet.ErrNoNamespace {
+		t.Errorf("without what it said to /a: %v", err)
+	}
+	found["client /a"] = "40/a,"
+	if err := packet.NewPolled(found).Settled(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithoutMarks(t *testing.T) {
 	b := payload("2", `42["sidway:mark","x","1-1"]`, `42["sidway:mar",1]`, `42/a,["sidway:mark","y"]`)
 	if got := packet.WithoutMarks(b); !packet.HasMark(b) || string(got) != string(payload("2", `42["sidway:mar",1]`)) {

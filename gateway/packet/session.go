@@ -44,6 +44,7 @@ type Session struct {
 	// unlearned says that packets have passed by polling, and left are the namespaces that were left since.
 	unlearned bool
 	left      []string
+	unnoted   bool // of some that the session is connected to it is not known what its client has said when it asked for them
 	spaces    []Namespace
 	asks      []Namespace // of the client's CONNECTs that the node has not answered
 	acks      []ack       // outstanding
@@ -101,7 +102,7 @@ func (s *Session) Settled() error {
 	switch {
 	case s.probing || s.unlearned:
 		return ErrPolling
-	case len(s.spaces) == 0 || len(s.asks) > 0:
+	case len(s.spaces) == 0 || len(s.asks) > 0 || s.unnoted:
 		return ErrNoNamespace
 	case !s.Recovers():
 		return ErrNoRecovery

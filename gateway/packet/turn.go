@@ -30,6 +30,7 @@ type turn struct {
 	stale    []ack    // of the client to the node before
 	collects bool     // what the client gets is remembered, beyond the ring
 	resends  bool     // the new node may send it again
+	from     Offset   // the client has got all before it; zero: nobody knows
 	again    []Offset // of what the client has got
 	texts    []uint64 // of what it has got without an offset
 }
@@ -261,12 +262,18 @@ func (s *Session) withholdsOfNode(b []byte) bool {
 		return true
 	}
 	o, end, found := offset(p.data)
-	if !t.resends || !found || !slices.Contains(t.again, o) && !t.takeText(p.namespace, p.data[:end]) {
+	if !t.resends || !found || !t.isBehind(o) && !slices.Contains(t.again, o) && !t.takeText(p.namespace, p.data[:end]) {
 		return false
 	}
 	s.streams[Node].lostBinary += p.attachments
 	return true
 }
+
+// longestLag is how far, in ms, a node that restores a session may be behind in the stream. An event's own argument may look like an offset that is older.
+const longestLag = 60_000
+
+// isBehind reports whether the client has got all that stands there in the stream.
+func (t *turn) isBehind(o Offset) bool { return o.Before(t.from) && t.from.ms-o.ms < longestLag }
 
 // mostAgain bounds what is remembered while a session goes from one node to another.
 const mostAgain = 4096
