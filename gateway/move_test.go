@@ -52,6 +52,9 @@ func TestMove(t *testing.T) {
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
 		t.Errorf("%v moves are counted", n)
 	}
+	if tr, known := s.Trail("c1", m.eio); !known || tr.Node != "n1" || len(tr.Requests) == 0 || tr.Requests[len(tr.Requests)-1].Cause != "n3→n1" {
+		t.Errorf("remembered: %+v", tr)
+	}
 	m.CloseNow()
 	eventually(t, "the log names its last node", func() bool {
 		_, line, _ := strings.Cut(log.String(), `msg="websocket ended"`)

@@ -234,6 +234,7 @@ func (m *move) end(outcome string) {
 // moved counts the session on another node.
 func (f *follower) moved(to *cluster.Node) {
 	from := f.home.node
+	f.route.trail.move(f.sid, from.Name, to.Name)
 	if !f.home.left {
 		f.route.Cluster.Sessions.Moved(f.sid, from, to)
 	}

@@ -249,10 +249,10 @@ type Trace struct {
 type TracedRequest struct {
 	At      time.Time `json:"at" doc:"when it ended"`
 	Replica string    `json:"replica"`
-	Kind    string    `json:"kind" doc:"as in the access log; websocket: one that has ended"`
+	Kind    string    `json:"kind" doc:"as in the access log; websocket: one that has ended; move: it went on at another node"`
 	Status  int       `json:"status,omitempty" doc:"none of a WebSocket; 499: the client left before it was answered"`
 	Took    float64   `json:"took" doc:"seconds"`
-	Cause   string    `json:"cause,omitempty" doc:"why a replica answered itself, as in sidway_local_responses_total, or what ended the WebSocket"`
+	Cause   string    `json:"cause,omitempty" doc:"why a replica answered itself, as in sidway_local_responses_total, what ended the WebSocket, or from which node to which one it moved"`
 }
 
 // NodeSettings are what a node is put with.
