@@ -145,7 +145,7 @@ func TestStatusPageSaysWhatIsWrongOnce(t *testing.T) {
 	b.do(chromedp.Navigate(url))
 	b.until(`document.querySelectorAll("#problems li").length > 0`)
 	once := `(() => {
-		const [, first, more] = document.querySelector("#headline").textContent.match(/^(.*); and (\d+) more$/) ?? [];
+		const [, first, more] = document.querySelector("#headline").textContent.match(/^(.*) \(and (\d+) more problems?\)$/) ?? [];
 		const rows = [...document.querySelectorAll("#problems li")].filter((e) => e.dataset.level !== "info");
 		return first && rows.length === Number(more) && !rows.some((e) => e.textContent.includes(first));
 	})()`

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
@@ -19,6 +21,7 @@ type Figures struct {
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause
 	Moves      map[string]uint64 // of sessions on WebSockets, by what became of them
+	MovesAgain time.Time         // when sessions are moved again; zero: they are
 	Responses  map[string]uint64 // that were made here, by reason; of no cluster also what came to no request
 	Nodes      map[string]NodeFigures
 }
@@ -48,7 +51,9 @@ var (
 func (g *Gateway) Figures() map[string]*Figures {
 	all := map[string]*Figures{"": {Responses: map[string]uint64{}}}
 	for _, r := range g.topology.Load().all {
-		all[r.tally.cluster.Name] = r.tally.figures()
+		f := r.tally.figures()
+		f.MovesAgain = r.moves.resume()
+		all[r.tally.cluster.Name] = f
 	}
 	each(g.metrics.answers, func(labels map[string]string, n uint64) {
 		f, reason, node := all[labels["cluster"]], labels["reason"], labels["node"]

@@ -84,6 +84,7 @@ type Gateway struct {
 	dial     func(netip.AddrPort) (int, error)
 	paceTime time.Duration
 	notices  notices
+	foreign  foreigners
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer

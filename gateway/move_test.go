@@ -52,6 +52,9 @@ func TestMove(t *testing.T) {
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
 		t.Errorf("%v moves are counted", n)
 	}
+	if tr, known := s.Trail("c1", m.eio); !known || tr.Node != "n1" || len(tr.Requests) == 0 || tr.Requests[len(tr.Requests)-1].Cause != "n3→n1" {
+		t.Errorf("remembered: %+v", tr)
+	}
 	m.CloseNow()
 	eventually(t, "the log names its last node", func() bool {
 		_, line, _ := strings.Cut(log.String(), `msg="websocket ended"`)
@@ -151,6 +154,12 @@ func TestMoveOfNobody(t *testing.T) {
 			t.Errorf("%s to %s: %v, want %v", c.sid, c.to, err, c.want)
 		}
 	}
+	n2 := s.clusters[0].Node("n2")
+	s.clusters[0].SetDraining(n2, true)
+	if _, _, _, err := s.MoveSession(t.Context(), m.eio, "n2"); !errors.Is(err, gateway.ErrDrained) || !strings.HasPrefix(err.Error(), "n2 is drained") {
+		t.Errorf("to a node that is drained: %v", err)
+	}
+	s.clusters[0].SetDraining(n2, false)
 	nodes[0].is(func(f *restorerFaults) { f.hides = true })
 	outcomes := make(chan string, 2)
 	for range 2 {
@@ -316,7 +325,45 @@ func TestMovesThatGoWrongAreTold(t *testing.T) {
 	if n := s.metric("sidway_setup_faults_total", "moves_fail"); n != 1 {
 		t.Errorf("told %v times", n)
 	}
-	if f := s.Figures()["c1"]; f == nil || f.Moves["renewed"] != 5 {
+	f := s.Figures()["c1"]
+	if f == nil || f.Moves["renewed"] != 5 || time.Until(f.MovesAgain) < 50*time.Second {
 		t.Errorf("counted: %+v", f)
 	}
+	stays := s.join()
+	n1 := s.clusters[0].Node("n1")
+	s.clusters[0].SetDraining(n1, true)
+	if n := s.EndSessions(n1, 9, cluster.Unload); n != 0 {
+		t.Errorf("%d sessions were moved or ended before the deadline of a drain", n)
+	}
+	s.EndSessions(n1, 9, cluster.Drain)
+	if got := stays.next(); got != "" {
+		t.Errorf("behind it the client got %q, not its end", got)
+	}
+}
+
+// TestCrashesAreNoMovesThatGoWrong: clients whose node has crashed are connected anew where its adapter has not kept their sessions, and a drain
+// moves sessions all the same.
+func TestCrashesAreNoMovesThatGoWrong(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	nodes[0].is(func(f *restorerFaults) { f.forgets = true })
+	for range 8 {
+		s.join()
+	}
+	nodes[0].is(func(f *restorerFaults) { f.refuses = true })
+	nodes[0].crash()
+	eventually(t, "all are connected anew", func() bool { return s.metric("sidway_moves_total", "crash", "renewed") == 8 })
+	if n := s.metric("sidway_setup_faults_total", "moves_fail"); n != 0 {
+		t.Errorf("a crash is told as moves that fail, %v times", n)
+	}
+	if f := s.Figures()["c1"]; !f.MovesAgain.IsZero() {
+		t.Errorf("moves are suspended until %v", f.MovesAgain)
+	}
+	nodes[0].is(func(f *restorerFaults) { f.refuses, f.forgets = false, false })
+	n2 := s.clusters[0].Node("n2")
+	s.clusters[0].SetDraining(n2, true)
+	eventually(t, "all are moved", func() bool {
+		s.EndSessions(n2, 8, cluster.Drain)
+		return s.metric("sidway_moves_total", "ordered", "moved") == 8
+	})
 }

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// mostBadMoves is how many moves in a row may go wrong before none is begun for badMovesPause: its clients would only be connected anew.
+	// mostBadMoves is how many moves in a row may go wrong before none is begun for badMovesPause: its clients would only be connected anew. What
+	// becomes of sessions when their node crashes tells nothing of that: many adapters have not kept them then.
 	mostBadMoves  = 5
 	badMovesPause = time.Minute
 	// mostQueuedMoves is how many of a drain's are under way at once on a loop: a node that restores a session reads what all sessions were sent in
@@ -46,10 +47,18 @@ func (m *moves) ended(outcome string, now time.Time) (pauses bool) {
 // paused reports whether none is begun now.
 func (m *moves) paused() bool { return time.Now().UnixNano() < m.until.Load() }
 
+// resume is when moves are begun again, the zero time while they are.
+func (m *moves) resume() time.Time {
+	if !m.paused() {
+		return time.Time{}
+	}
+	return time.Unix(0, m.until.Load())
+}
+
 // tellMove counts what became of a move from a node, and tells where none is begun for a while because of it.
 func (g *Gateway) tellMove(r *route, crash bool, outcome, from string) {
 	r.metrics.moved(crash, outcome)
-	if r.moves.ended(outcome, time.Now()) {
+	if !crash && r.moves.ended(outcome, time.Now()) {
 		g.tellFault(r.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
 			"outcome", outcome, "from", from)
 	}
@@ -62,6 +71,7 @@ var (
 	ErrMoving    = errors.New("the session is being moved already")
 	ErrSameNode  = errors.New("the session lives on that node")
 	ErrNoSuchOne = errors.New("the cluster has no such node")
+	ErrDrained   = errors.New("is drained, which would move the session off it at once")
 )
 
 // MoveSession moves the session whose WebSocket this replica carries to a node of its cluster, "" for the one that the cluster picks, and
@@ -120,6 +130,8 @@ func (f *follower) order(to string) (*move, error) {
 		return nil, fmt.Errorf("%w: %q", ErrNoSuchOne, to)
 	case n.Key() == f.home.node.Key():
 		return nil, ErrSameNode
+	case n.Drains():
+		return nil, fmt.Errorf("%s %w", to, ErrDrained)
 	default:
 		m := f.newMove(false)
 		m.to, m.named = n, true

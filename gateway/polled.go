@@ -240,6 +240,7 @@ func (c *clientConn) endMove(m *polledMove) {
 		c.await(func() { _ = x.route.Store.Unbind(context.Background(), sid) }, func() { c.deliver(x.Early) }, nil)
 		return
 	case moveDone, moveRenewed:
+		x.route.trail.move(sid, x.Node.Name, m.to.Name)
 		x.route.metrics.stalls.Observe(time.Since(m.held).Seconds())
 	}
 	c.deliver(x.Early)

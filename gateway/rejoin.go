@@ -194,9 +194,10 @@ func (m *move) within(d time.Duration) { m.f.d.loop.SetTimer(&m.Timer, m.f.d.loo
 func (m *move) tell() {
 	f := m.f
 	f.d.g.tellMove(f.route, m.crash, m.outcome, f.home.node.Name)
-	if m.outcome == moveDone {
+	switch {
+	case m.outcome == moveDone:
 		f.failed.Store(0)
-	} else {
+	case !m.crash:
 		f.failed.Add(1)
 	}
 	f.ordered.Store(false)
@@ -233,6 +234,7 @@ func (m *move) end(outcome string) {
 // moved counts the session on another node.
 func (f *follower) moved(to *cluster.Node) {
 	from := f.home.node
+	f.route.trail.move(f.sid, from.Name, to.Name)
 	if !f.home.left {
 		f.route.Cluster.Sessions.Moved(f.sid, from, to)
 	}

@@ -84,14 +84,48 @@ func (x *exchange) tellProbe() {
 	}
 }
 
-// tellHost tells of requests for a host that no cluster serves.
+// tellHost tells of Socket.IO requests for hosts that no cluster serves, where so many come that nobody tries hosts: as many as sessions are made.
 func (x *exchange) tellHost() {
-	const words = "requests come for a host that no cluster serves: does a proxy in front pass Host on?"
-	g, host := x.g, strings.Clone(request.Shortened(x.Req.Host, longestLogged))
-	g.metrics.SetupFault("", faultHost, host, words)
-	if g.notices.due(faultHost, "", host) {
-		g.log.Warn(words, "host", host, "client", x.Origin().IP)
+	g := x.g
+	if !strings.Contains(x.Req.RawQuery, "EIO=") || !g.foreign.more(time.Now(), g.made) {
+		return
 	}
+	host := strings.Clone(request.Shortened(x.Req.Host, longestLogged))
+	g.metrics.SetupFault("", faultHost, "", "Socket.IO requests come for hosts that no cluster serves, the last one for "+strconv.Quote(host)+": does a proxy in front pass Host on?")
+	if g.notices.due(faultHost, "", "") {
+		g.log.Warn("Socket.IO requests come for hosts that no cluster serves: does a proxy in front pass Host on?", "host", host, "client", x.Origin().IP)
+	}
+}
+
+// fewestForeign is how many requests for foreign hosts must come within a minute before that is told.
+const fewestForeign = 10
+
+// foreigners counts requests for hosts that no cluster serves. Scanners send some all day.
+type foreigners struct {
+	mu    sync.Mutex
+	began time.Time
+	count uint64
+	made  uint64 // sessions by then
+}
+
+// more notes one more of them, and reports with each tenth whether there are too many within a minute, beside the sessions that are made. made, which
+// is called no oftener, counts these from some beginning.
+func (f *foreigners) more(now time.Time, made func() uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.began) > memoryWindow {
+		f.began, f.count, f.made = now, 0, made()
+	}
+	f.count++
+	return f.count%fewestForeign == 0 && f.count+f.made > made()
+}
+
+// made is how many sessions all clusters have made here. It becomes less when a cluster goes.
+func (g *Gateway) made() (n uint64) {
+	for _, r := range g.topology.Load().all {
+		n += r.tally.begun().Made
+	}
+	return n
 }
 
 // tellStripped looks for the request of a WebSocket that does not ask for one.

@@ -54,6 +54,31 @@ func TestAForeignPathIsToldWithThoseOfAllClusters(t *testing.T) {
 	s.once(log, `cluster=c1 path=/socket.io/ expected="/chat/, /feed/" client=`, "path", 1)
 }
 
+// Scanners ask for hosts that nobody serves; a proxy that does not pass Host on has all clients do so.
+func TestForeignHostsAreToldWhereManyCome(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, withCluster("other.example.com", "/socket.io/", startNode(t, "n1", nil)))
+	told := func() float64 { return s.metric("sidway_setup_faults_total", "host") }
+	for range 20 {
+		raw(t, s.addr, get("/wp-login.php")).answer()
+	}
+	for range 9 {
+		raw(t, s.addr, get(handshakeTarget)).answer()
+	}
+	if n := told(); n != 0 || strings.Contains(log.String(), "no cluster serves") {
+		t.Errorf("told %v times: %s", n, log.String())
+	}
+	for range 11 {
+		raw(t, s.addr, get(handshakeTarget)).answer()
+	}
+	if n := told(); n != 2 || strings.Count(log.String(), `no cluster serves: does a proxy in front pass Host on?" host=chat.example.com`) != 1 {
+		t.Errorf("told %v times: %s", n, log.String())
+	}
+	if f := s.faults(); len(f) != 1 || f[0].Subject != "" || !strings.Contains(f[0].Text, `the last one for "chat.example.com": does`) {
+		t.Errorf("remembered: %+v", f)
+	}
+}
+
 func TestHealthChecksOnThePublicAddressAreTold(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"", "other.example.com"} { // with nodes that answer them, and where nobody does

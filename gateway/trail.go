@@ -51,8 +51,15 @@ type footprint struct {
 	tunnel  int64         // when the last one began
 	ended   int64
 	end     string
+	moved   moved
 	count   uint32 // of requests
 	last    [trailLength]step
+}
+
+// moved is the last move of a session here; at is 0 where there was none.
+type moved struct {
+	at       int64
+	from, to string
 }
 
 // step is a request that has been answered, or a tunnel that has ended.
@@ -98,6 +105,13 @@ func (t *trail) end(sid, why string) {
 	now := time.Now().UnixMilli()
 	p := t.lock(sid, true)
 	p.ended, p.end = now, why
+	p.mu.Unlock()
+}
+
+// move notes that a session has gone on at another node.
+func (t *trail) move(sid, from, to string) {
+	p := t.lock(sid, true)
+	p.moved, p.node = moved{time.Now().UnixMilli(), from, to}, to
 	p.mu.Unlock()
 }
 
@@ -191,13 +205,14 @@ type Trail struct {
 	Requests []TrailRequest
 }
 
-// TrailRequest is a request that was answered, or a WebSocket that ended, of kind "websocket" and without a status.
+// TrailRequest is a request that was answered, or a WebSocket that ended, of kind "websocket" and without a status, or the session's last move, of
+// kind "move", which comes behind them all.
 type TrailRequest struct {
 	At     time.Time // when it ended
 	Kind   string
 	Status int
 	Took   time.Duration
-	Cause  string // why it was answered here, or what ended the WebSocket; else empty
+	Cause  string // why it was answered here, what ended the WebSocket, or between which nodes the session moved; else empty
 }
 
 // Trail returns what is remembered of a session of the cluster of that name.
@@ -251,6 +266,9 @@ func (p *footprint) trail() Trail {
 			r.Cause = engineio.Cause(s.cause - 1).String()
 		}
 		t.Requests = append(t.Requests, r)
+	}
+	if m := p.moved; m.at > 0 {
+		t.Requests = append(t.Requests, TrailRequest{At: moment(m.at), Kind: "move", Cause: m.from + "→" + m.to})
 	}
 	return t
 }

@@ -72,7 +72,7 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 	if err := r.ask(ctx, http.MethodPost, path+"/drain", api.DrainSettings{Deadline: deadline}, &n); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "%s of %s gets no new sessions; it has %d\n", node, cluster, n.Total)
+	fmt.Fprintf(c.stdout, "%s of %s gets no new sessions; it has %d%s\n", node, cluster, n.Total, suspended(n.Drain))
 	if !wait {
 		return nil
 	}
@@ -163,7 +163,22 @@ func progress(n api.Node, most int) string {
 	default:
 		line += ", which end by themselves"
 	}
+	if n.Total > 0 {
+		line += suspended(n.Drain)
+	}
 	return line
+}
+
+// suspended says that no session is moved for a while, "" where they are.
+func suspended(d *api.Drain) string {
+	if d == nil || d.MovesAgain == nil || !d.MovesAgain.After(time.Now()) {
+		return ""
+	}
+	again, then := d.MovesAgain.Local().Format(time.TimeOnly), ""
+	if d.Deadline != nil && d.Deadline.Before(*d.MovesAgain) {
+		then = ", and the deadline ends them before that"
+	}
+	return fmt.Sprintf("; none is moved before %s, since five moves in a row went wrong (see sidway status)%s", again, then)
 }
 
 // silence says of a drain that it waits for sessions that poll. Times are told to ten seconds, so that not each second is a line.

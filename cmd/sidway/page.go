@@ -230,6 +230,9 @@ func stateOf(n *api.Node, at time.Time) (state, color string) {
 		facts = append(facts, "until "+d.Done.Local().Format(time.TimeOnly))
 	}
 	if len(facts) == 0 {
+		if n.Untried {
+			return "untried", yellow
+		}
 		if n.Share < warmShare*float64(n.Weight) {
 			return "warming up", green
 		}

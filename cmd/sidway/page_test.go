@@ -83,7 +83,7 @@ chat  /socket.io/, least_sessions
 		t.Errorf("without a status before:\n%s", alone)
 	}
 	more := *now
-	more.Headline, more.Problems = "n2 of chat is unhealthy: refused; and 1 more", append(now.Problems[:1:1], api.Problem{Level: "warn", Text: "n1 of chat fails requests"})
+	more.Headline, more.Problems = "n2 of chat is unhealthy: refused (and 1 more problem)", append(now.Problems[:1:1], api.Problem{Level: "warn", Text: "n1 of chat fails requests"})
 	if got := (page{}).of(nil, &more); !strings.HasPrefix(got, more.Headline+"\n  warn  n1 of chat fails requests\n\n") {
 		t.Errorf("of two problems:\n%s", got)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -146,6 +147,11 @@ func TestProgressOfADrain(t *testing.T) {
 		if got := progress(n, 12); got != want {
 			t.Errorf("got %s", got)
 		}
+	}
+	again, before := time.Now().Add(time.Minute), time.Now().Add(time.Second)
+	waits := progress(api.Node{Name: "n2", Total: 6, Drain: &api.Drain{Deadline: &before, MovesAgain: &again}}, 12)
+	if want := "; none is moved before " + again.Format(time.TimeOnly) + ", since five moves in a row went wrong (see sidway status), and the deadline ends them before that"; !strings.HasSuffix(waits, want) {
+		t.Errorf("without moves: %s", waits)
 	}
 	if got := progress(api.Node{Name: "n2"}, 0); got != "n2 [##############################] 0 of 0 sessions left" {
 		t.Errorf("without sessions: %s", got)

@@ -27,14 +27,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/control"
+	"github.com/sidway/sidway/gateway/notice"
 )
 
 // Options are what the API tells of and acts on.
@@ -156,6 +160,9 @@ func read(q *http.Request, into any) error {
 	case len(body) == 0:
 		return nil
 	}
+	if err := checkNames(body, into); err != nil {
+		return err
+	}
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -163,6 +170,29 @@ func read(q *http.Request, into any) error {
 	}
 	if d.More() {
 		return errors.New("something follows the JSON in the body")
+	}
+	return nil
+}
+
+// checkNames refuses a body with a field that into, a pointer to a struct, does not have, and suggests the one that was meant.
+func checkNames(body []byte, into any) error {
+	var said map[string]json.RawMessage
+	if json.Unmarshal(body, &said) != nil {
+		return nil // which is told when it is decoded
+	}
+	var names []string
+	for f := range fields(reflect.TypeOf(into).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) }) {
+			continue
+		}
+		if near := config.Nearest(name, names); near != "" {
+			return fmt.Errorf("there is no field %q here; did you mean %s?", name, near)
+		}
+		return fmt.Errorf("there is no field %q here; there is %s", name, strings.Join(names, ", "))
 	}
 	return nil
 }
@@ -197,8 +227,22 @@ func (a *api) putNode(q *http.Request) (any, error) {
 	return a.node(q)
 }
 
+// removeNode takes a node away that has no sessions, or is drained, unless it is forced to.
 func (a *api) removeNode(q *http.Request) (any, error) {
-	return Done{true}, a.Board.RemoveNode(q.Context(), q.PathValue("cluster"), q.PathValue("node"))
+	cluster, node := q.PathValue("cluster"), q.PathValue("node")
+	if found, err := a.node(q); err == nil && !q.URL.Query().Has("force") {
+		if n := found.(Node); n.Total > 0 && !n.Draining {
+			return nil, &refusal{http.StatusConflict, fmt.Sprintf("%s on %s of %s: drain it first, as sidway drain %s --deadline 5m --wait, or ask with ?force to have them end", live(n.Total), node, cluster, node)}
+		}
+	}
+	return Done{true}, a.Board.RemoveNode(q.Context(), cluster, node)
+}
+
+func live(sessions int) string {
+	if sessions == 1 {
+		return "1 session lives"
+	}
+	return notice.Thousands(sessions) + " sessions live"
 }
 
 func (a *api) drain(q *http.Request) (any, error) {

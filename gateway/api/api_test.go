@@ -80,7 +80,7 @@ func (s *site) status() api.Status {
 	s.asked.Add(1)
 	c := api.Cluster{Name: "chat"}
 	for _, n := range s.nodes.Cluster.Statuses() {
-		c.Nodes = append(c.Nodes, api.Node{Name: n.Node.Name, Address: n.Node.Address, Weight: n.Node.Weight, Draining: n.Draining})
+		c.Nodes = append(c.Nodes, api.Node{Name: n.Node.Name, Address: n.Node.Address, Weight: n.Node.Weight, Draining: n.Draining, Total: n.All()})
 	}
 	return api.Status{Clusters: []api.Cluster{c}}
 }
@@ -169,7 +169,9 @@ func TestBadRequests(t *testing.T) {
 		"GET /api/sessions/other":                                                        "404 no such session",
 		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"soon"}`:                     `400 deadline: \"soon\" is no time; write`,
 		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"-5m"}`:                      "400 deadline",
-		`POST /api/clusters/chat/nodes/n1/drain {"deadlime":"5m"}`:                       `400 the body is not the JSON that is wanted here: json: unknown field \"deadlime\"`,
+		`POST /api/clusters/chat/nodes/n1/drain {"deadlime":"5m"}`:                       `400 there is no field \"deadlime\" here; did you mean deadline?`,
+		`PUT /api/clusters/chat/nodes/n3 {"url":"http://x:1","wieght":2}`:                `400 there is no field \"wieght\" here; did you mean weight?`,
+		`PUT /api/clusters/chat/nodes/n3 {"url":"http://x:1","color":"red"}`:             `400 there is no field \"color\" here; there is url, weight, labels`,
 		`POST /api/clusters/chat/nodes/n1/drain {"deadline":"5m"}{}`:                     "400 something follows",
 		`POST /api/clusters/chat/nodes/n1/drain ` + strings.Repeat(" ", 65<<10):          "413 the body is longer",
 		`PUT /api/clusters/chat/nodes/n3 {}`:                                             "400 url: ",
@@ -187,7 +189,11 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%.80s: %s", request, got)
 		}
 	}
-	if status, _ := s.ask("DELETE /api/clusters/chat/nodes/n1"); status != 200 {
+	s.nodes.Cluster.Join(s.nodes.Cluster.Node("n1"))
+	if status, body := s.ask("DELETE /api/clusters/chat/nodes/n1"); status != 409 || !strings.Contains(body, "1 session lives on n1 of chat: drain it first") {
+		t.Errorf("a node with a session: %d %s", status, body)
+	}
+	if status, _ := s.ask("DELETE /api/clusters/chat/nodes/n1?force"); status != 200 {
 		t.Error("a node that can be taken away was not")
 	}
 	if status, body := s.ask("DELETE /api/clusters/chat/nodes/n2"); status != 409 {

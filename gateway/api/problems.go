@@ -39,13 +39,15 @@ const (
 
 // orders are those of faults that are not plain.
 var orders = map[string]int{
-	"node_list": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "loop": cause,
+	"node_list": cause, "twin_nodes": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "loop": cause,
 	"proxy_timeout": effect, "node_timeout": effect, "slow_node": effect, "unused_sessions": effect, "store": effect, "one_stranger": effect, "moves_fail": effect,
 }
 
 const (
 	// faultFresh is how long after it was last seen a fault is a problem.
 	faultFresh = 2 * time.Minute
+	// faultNow is how long after it was last seen a fault is told as one that goes on: some are looked for every ten seconds.
+	faultNow = 15 * time.Second
 	// SilentAfter is how many seconds a replica may be silent, which tells of itself several times a second.
 	SilentAfter = 5
 	// fewestOld is how many sessions must be old before the share of those that poll means anything, and pollingShare which is too
@@ -144,9 +146,9 @@ func (s *Status) headline() string {
 	case serious == 1:
 		return s.Problems[0].Text
 	case serious > 1:
-		return fmt.Sprintf("%s; and %d more", strings.TrimRight(s.Problems[0].Text, "."), serious-1)
+		return fmt.Sprintf("%s (and %s)", strings.TrimRight(s.Problems[0].Text, "."), count(serious-1, "more problem"))
 	}
-	nodes, sessions, drained := 0, 0, 0
+	nodes, sessions, drained, untried := 0, 0, 0, 0
 	for _, c := range s.Clusters {
 		nodes += len(c.Nodes)
 		for _, n := range c.Nodes {
@@ -154,11 +156,17 @@ func (s *Status) headline() string {
 			if n.Draining {
 				drained++
 			}
+			if n.Untried {
+				untried++
+			}
 		}
 	}
 	well := fmt.Sprintf("All is well: %s on %s", count(sessions, "session"), count(nodes, "node"))
 	if drained > 0 {
 		well += fmt.Sprintf(", %s of them draining", notice.Thousands(drained))
+	}
+	if untried > 0 {
+		well += fmt.Sprintf("; %s of them untried: neither a client nor a probe has asked them yet", notice.Thousands(untried))
 	}
 	return well
 }
@@ -194,7 +202,7 @@ func (f *findings) ofReplicas() {
 		case r.Stopping:
 			p.Level = info
 			f.add(p, "Replica %s stops", r.Name)
-		case r.Heard > SilentAfter && f.cutOff(r.Name): // which is told as a fault
+		case r.Heard > SilentAfter && (!s.Store.Up || f.cutOff(r.Name)): // which is told
 		case r.Heard > SilentAfter:
 			p.Level = warn
 			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
@@ -290,6 +298,9 @@ func (f *findings) ofFault(v Fault) {
 	what, question, asks := strings.Cut(v.Text, ": ")
 	if asks {
 		question = ": " + question
+	}
+	if ago := f.now.At.Sub(v.Last); ago >= faultNow {
+		where = strings.TrimPrefix(fmt.Sprintf("%s, last seen %s ago", where, lasts(ago)), ", ")
 	}
 	if where != "" {
 		where = " (" + where + ")"

@@ -36,6 +36,13 @@ func (f *findings) ofCluster(c *Cluster) {
 	for i := range c.Nodes {
 		f.ofNode(c, &c.Nodes[i])
 	}
+	for _, n := range c.Removed {
+		when := ""
+		if !n.Since.IsZero() {
+			when = " on " + n.Since.UTC().Format(time.DateTime) + " UTC"
+		}
+		f.add(Problem{Level: info, Cluster: c.Name, Node: n.Name}, "The configuration has %s of %s, and it is not used: an operator has taken it away%s. To have it back, put it by the API (docs/api.md)", n.Name, c.Name, when)
+	}
 	p.Level, p.order = warn, effect
 	if c.Waiting > 0 {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
@@ -43,7 +50,12 @@ func (f *findings) ofCluster(c *Cluster) {
 	if n := c.allPoll(); n > 0 {
 		f.add(p, "All %s of %s poll: %s", count(n, "session"), c.Name, f.now.WhyPolling(c))
 	} else if c.Old.Stuck() {
-		f.add(p, "%s of %s of %s poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, f.now.WhyPolling(c))
+		why := f.now.WhyPolling(c)
+		if why == chosen {
+			p.Level = info
+		}
+		f.add(p, "%s of %s of %s at this replica poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, why)
+		p.Level = warn
 	}
 	p.order = plain
 	if c.NodesError != "" {
@@ -120,6 +132,9 @@ func (f *findings) ofRelease(c *Cluster) {
 	}
 }
 
+// chosen is why sessions poll where others upgrade and nothing is wrong that can be seen here.
+const chosen = "others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through"
+
 // WhyPolling says why sessions of a cluster come to no WebSocket, as far as that is known, and what to mend.
 func (s *Status) WhyPolling(c *Cluster) string {
 	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
@@ -135,7 +150,10 @@ func (s *Status) WhyPolling(c *Cluster) string {
 	case refused > made:
 		return "the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions"
 	}
-	return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
+	if c.allPoll() > 0 {
+		return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
+	}
+	return chosen
 }
 
 // allPoll returns how many sessions all replicas have, if there are several, all of them poll, and those do that are known to be old here:
@@ -251,9 +269,20 @@ func (f *findings) ejection(n *Node) string {
 		why += ", though it answers probes"
 	}
 	if n.Retry.IsZero() {
+		if !n.Tried.IsZero() {
+			why += fmt.Sprintf(" (tried last at %s UTC, %s ago)", n.Tried.UTC().Format(time.TimeOnly), lasts(f.now.At.Sub(n.Tried)))
+		}
 		return why + "; the next client tries it again"
 	}
 	return fmt.Sprintf("%s; no new sessions for %.1f s more", why, n.Retry.Sub(f.now.At).Seconds())
+}
+
+// suspended says when sessions of a drained node are moved again, "" where they are.
+func (d *Drain) suspended(at time.Time) string {
+	if d.MovesAgain == nil || !d.MovesAgain.After(at) {
+		return ""
+	}
+	return fmt.Sprintf("; none is moved before %s UTC: see moves_fail", d.MovesAgain.UTC().Format(time.TimeOnly))
 }
 
 func (f *findings) ofNode(c *Cluster, n *Node) {
@@ -280,7 +309,7 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 	case n.Total == 0:
 		f.add(p, "%s is drained, and empty", name)
 	case d.Rate > 0:
-		f.add(p, "%s is being drained: %s left, %.0f a second end", name, left, d.Rate)
+		f.add(p, "%s is being drained: %s left, %.0f a second end%s", name, left, d.Rate, d.suspended(f.now.At))
 	case d.Deadline == nil:
 		if since := f.now.At.Sub(d.Since); !d.Since.IsZero() && since >= longDrain {
 			p.Level = warn
@@ -295,9 +324,9 @@ func (f *findings) ofNode(c *Cluster, n *Node) {
 		if c.moved() {
 			move = ""
 		}
-		f.add(p, "%s has been draining%s without a deadline: %s stay until their clients leave. To end them: sidway drain %s --deadline 5m%s", name, since, left, n.Name, move)
+		f.add(p, "%s has been draining%s without a deadline: %s stay until their clients leave. To end them: sidway drain %s --deadline 5m%s%s", name, since, left, n.Name, move, d.suspended(f.now.At))
 	case d.Deadline.After(f.now.At):
-		f.add(p, "%s is being drained: %s left, ended from %s UTC on", name, left, d.Deadline.UTC().Format(time.TimeOnly))
+		f.add(p, "%s is being drained: %s left, ended from %s UTC on%s", name, left, d.Deadline.UTC().Format(time.TimeOnly), d.suspended(f.now.At))
 	default:
 		p.Level = warn
 		f.add(p, "The drain of %s does not end: no other node takes its %s", name, left)

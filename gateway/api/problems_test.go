@@ -36,8 +36,8 @@ func TestProblems(t *testing.T) {
 		"none":  {func(*api.Status) {}, false, "", "All is well: 2,400 sessions on 2 nodes"},
 		"redis": {func(s *api.Status) { s.Store = api.Store{Error: "WRONGPASS"} }, false, "bad Redis cannot be used: WRONGPASS", "Redis cannot be used: WRONGPASS"},
 		"redis, and more": {func(s *api.Status) {
-			s.Store, s.Replicas[1].Heard = api.Store{Error: "user is disabled."}, 12
-		}, false, "bad Redis cannot be used: user is disabled.; warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", "Redis cannot be used: user is disabled; and 1 more"},
+			s.Store, s.Replicas[1].Heard, s.Clusters[0].Waiting = api.Store{Error: "user is disabled."}, 12, 1
+		}, false, "bad Redis cannot be used: user is disabled.; warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", "Redis cannot be used: user is disabled (and 1 more problem)"},
 		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
 		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
 		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
@@ -62,7 +62,7 @@ func TestProblems(t *testing.T) {
 		}, false, "bad n2 of chat is unhealthy: status 500", "n2 of chat is unhealthy: status 500"},
 		"all ejected": {func(s *api.Status) {
 			s.Clusters[0].Nodes[0].Ejected, s.Clusters[0].Nodes[1].Ejected, s.Clusters[0].Nodes[1].Why = true, true, "silent"
-		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; the next client tries it again; bad n2 of chat is ejected: it answers nothing; the next client tries it again", "No node of chat takes new sessions: 2 ejected; and 2 more"},
+		}, false, "bad No node of chat takes new sessions: 2 ejected; bad n1 of chat is ejected: requests of clients failed there; the next client tries it again; bad n2 of chat is ejected: it answers nothing; the next client tries it again", "No node of chat takes new sessions: 2 ejected (and 2 more problems)"},
 		"none takes sessions": {func(s *api.Status) {
 			n := s.Clusters[0].Nodes
 			n[0].Weight, n[1].Healthy = 2, false
@@ -88,8 +88,18 @@ func TestProblems(t *testing.T) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
 		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat has been draining without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", ""},
-		"drain ahead":     {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
-		"drain goes on":   {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
+		"drain ahead":         {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
+		"drain goes on":       {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
+		"drain without moves": {drained(api.Drain{Deadline: &later, MovesAgain: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on; none is moved before 12:01:00 UTC: see moves_fail", ""},
+		"drain with moves":    {drained(api.Drain{Deadline: &later, MovesAgain: &noon}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
+		"node taken away": {func(s *api.Status) {
+			s.Clusters[0].Removed = []api.Gone{{Name: "n3", Since: noon}, {Name: "n4"}}
+		}, false, "info The configuration has n3 of chat, and it is not used: an operator has taken it away on 2026-11-28 12:00:00 UTC. To have it back, put it by the API (docs/api.md); info The configuration has n4 of chat, and it is not used: an operator has taken it away. To have it back, put it by the API (docs/api.md)", "All is well: 2,400 sessions on 2 nodes"},
+		"untried": {func(s *api.Status) { s.Clusters[0].Nodes[0].Untried = true }, false, "", "All is well: 2,400 sessions on 2 nodes; 1 of them untried: neither a client nor a probe has asked them yet"},
+		"ejected long ago": {func(s *api.Status) {
+			n := &s.Clusters[0].Nodes[1]
+			n.Ejected, n.Why, n.Tried = true, "refused", noon.Add(-50*time.Second)
+		}, true, "bad n2 of chat is ejected: it accepts no connection (tried last at 11:59:10 UTC, 50 s ago); the next client tries it again", ""},
 		"drain of nobody": {drained(api.Drain{Since: noon.Add(-61 * time.Second)}), false, "info n2 of chat has been draining for 1 min without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", "All is well: 2,400 sessions on 2 nodes, 1 of them draining"},
 		"drain of some": {func(s *api.Status) {
 			drained(api.Drain{Since: noon.Add(-9 * time.Second)})(s)
@@ -101,20 +111,20 @@ func TestProblems(t *testing.T) {
 			drained(api.Drain{})(s)
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
-		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
-		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
+		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
 		"stripped": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
 		"stripped now": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)", ""},
 		"swallowed": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 14
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "mute_websockets", Text: "nothing comes: see it", Last: noon}}
-		}, true, "warn Nothing comes (chat): see it; warn 300 of 1,200 sessions of chat poll after half a minute: their WebSockets open, and something in front swallows the frames", ""},
+		}, true, "warn Nothing comes (chat): see it; warn 300 of 1,200 sessions of chat at this replica poll after half a minute: their WebSockets open, and something in front swallows the frames", ""},
 		"causes lead": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{
@@ -123,11 +133,11 @@ func TestProblems(t *testing.T) {
 				{Cluster: "chat", Reason: "node_cuts", Subject: "n2", Text: "it cuts", Last: noon.Add(-time.Second)},
 				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
 			}
-		}, true, "warn They differ (chat): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
+		}, true, "warn They differ (chat, last seen 20 s ago): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
-		}, true, "warn 300 of 1,200 sessions of chat poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
-		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "warn 300 of 1,200 sessions of chat poll after half a minute: does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?", ""},
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
+		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", "All is well: 2,400 sessions on 2 nodes"},
 		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
 		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
@@ -175,7 +185,7 @@ func TestProblems(t *testing.T) {
 		"not ready without Redis": {func(s *api.Status) {
 			s.Store, s.Replicas[0].Unready = api.Store{Error: "WRONGPASS"}, "affinity.redis: WRONGPASS"
 		}, true, "bad Redis cannot be used: WRONGPASS; warn Replica r1 is alive but not ready, so balancers that ask /readyz send it no clients: it cannot use Redis", ""},
-		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
+		"all poll": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 8, Polling: 8} }, true, "warn 8 of 8 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
 		"all poll, and few are old": {func(s *api.Status) {
 			c := &s.Clusters[0]
 			c.Old = api.Old{All: 1, Polling: 1}
@@ -186,6 +196,9 @@ func TestProblems(t *testing.T) {
 		"fault": {func(s *api.Status) {
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "slow_node", Subject: "n1", Text: "it is slow: is it busy?", Last: noon.Add(-time.Second)}, {Cluster: "chat", Text: "long ago", Last: noon.Add(-time.Hour)}}
 		}, false, "warn It is slow (n1 of chat): is it busy?", "It is slow (n1 of chat): is it busy?"},
+		"fault that was": {func(s *api.Status) {
+			s.Faults = []api.Fault{{Text: "unknown host: does a proxy pass Host on?", Last: noon.Add(-70 * time.Second)}}
+		}, false, "warn Unknown host (last seen 1 min ago): does a proxy pass Host on?", ""},
 		"fault of none": {func(s *api.Status) { s.Faults = []api.Fault{{Subject: "a.example", Text: "unknown host", Last: noon}} }, false, "warn Unknown host (a.example)", ""},
 		"fault of all":  {func(s *api.Status) { s.Faults = []api.Fault{{Cluster: "chat", Text: "no Upgrade", Last: noon}} }, false, "warn No Upgrade (chat)", ""},
 	} {

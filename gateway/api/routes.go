@@ -28,7 +28,7 @@ func init() { // document tells of routes
 		{"GET", "/api/status/stream", "The same once a second, as server-sent events called status, and between them what /api/events tells", nil, Status{}, nil, (*api).stream},
 		{"GET", nodePath, "One node", nil, Node{}, (*api).node, nil},
 		{"PUT", nodePath, "Add a node, or replace the one of that name", NodeSettings{}, Node{}, (*api).putNode, nil},
-		{"DELETE", nodePath, "Take a node away: its sessions end with their next requests. Drain it first", nil, Done{}, (*api).removeNode, nil},
+		{"DELETE", nodePath, "Take a node away: its sessions end with their next requests. One that has sessions and is not drained is refused with 409, unless the query has force", nil, Done{}, (*api).removeNode, nil},
 		{"POST", nodePath + "/drain", "Give a node no new sessions, and end those that it has after a deadline", DrainSettings{}, Node{}, (*api).drain, nil},
 		{"DELETE", nodePath + "/drain", "Give a node new sessions again", nil, Node{}, (*api).undrain, nil},
 		{"PUT", "/api/clusters/{cluster}/release", "Give nodes with a label a share of the new sessions, in place of what the configuration says", Release{}, Cluster{}, (*api).putRelease, nil},

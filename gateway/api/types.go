@@ -71,6 +71,7 @@ type Cluster struct {
 	Release *Release `json:"release,omitempty"`
 	Panic   bool     `json:"panic" doc:"all nodes are unhealthy, so health is not looked at"`
 	Nodes   []Node   `json:"nodes"`
+	Removed []Gone   `json:"removed,omitempty" doc:"nodes that the configuration has, or that were found, and that an operator has taken away"`
 	Auth    *Auth    `json:"auth,omitempty" doc:"where somebody has to be asked whether clients may have a session"`
 
 	Waiting    int64             `json:"waiting" doc:"handshakes that wait because the pace of all nodes allows no more"`
@@ -83,11 +84,18 @@ type Cluster struct {
 	Tunnels    int               `json:"tunnels" doc:"WebSockets of this replica"`
 	Ends       map[string]uint64 `json:"ends" doc:"total of WebSockets that ended, by cause, as in sidway_tunnels_ended_total"`
 	Moves      map[string]uint64 `json:"moves" doc:"total of sessions that were to go on at another node while their client stayed, by outcome, as in sidway_moves_total"`
+	MovesAgain *time.Time        `json:"moves_again,omitempty" doc:"when this replica moves sessions again, since five moves in a row went wrong; left out: it moves them"`
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
 	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
 	NoUpgrade  bool              `json:"no_upgrade,omitempty" doc:"the node that made the last session by polling offered it no WebSocket"`
 	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
+}
+
+// Gone is a node that an operator has taken away.
+type Gone struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since,omitzero" doc:"left out where it is not known"`
 }
 
 // Recent is what a replica has counted in the last minute.
@@ -170,6 +178,8 @@ type Node struct {
 	Ejected  bool              `json:"ejected" doc:"it failed requests of clients and has not answered one since, nor a probe that disproves it: it gets no new sessions before retry"`
 	Retry    time.Time         `json:"retry,omitzero" doc:"until when an ejected node gets none; left out where that is over, so that the next client tries it"`
 	Why      string            `json:"why,omitempty" doc:"it was ejected for: refused, connect_timeout, unreachable, tls, silent, cut or no_session"`
+	Tried    time.Time         `json:"tried,omitzero" doc:"when an ejected node failed last"`
+	Untried  bool              `json:"untried,omitempty" doc:"neither a client nor a probe has asked it yet, as far as this replica knows: whether it works is not known"`
 	Draining bool              `json:"draining" doc:"it gets no new sessions"`
 	Since    time.Time         `json:"since,omitzero" doc:"when it became unhealthy, ejected or draining, of several the first in this order, as far as this replica has seen; left out where it is neither"`
 	Drain    *Drain            `json:"drain,omitempty"`
@@ -188,12 +198,13 @@ type Node struct {
 
 // Drain is how far the drain of a node has come.
 type Drain struct {
-	Since    time.Time  `json:"since"`
-	Deadline *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
-	Rate     float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
-	Done     *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate, of those that are not silent"`
-	Silent   int        `json:"silent,omitempty" doc:"sessions without a request in flight. They poll, and are ended when they do so again, or given up when nothing has been heard of them for pingInterval + pingTimeout"`
-	Heard    *time.Time `json:"heard,omitempty" doc:"when a request of one of its sessions came to this replica last; none: not since the drain began"`
+	Since      time.Time  `json:"since"`
+	Deadline   *time.Time `json:"deadline,omitempty" doc:"when its sessions begin to be ended; none: they are not"`
+	Rate       float64    `json:"rate,omitempty" doc:"sessions per second that all replicas end together"`
+	Done       *time.Time `json:"done,omitempty" doc:"when the last one will have been ended at that rate, of those that are not silent"`
+	MovesAgain *time.Time `json:"moves_again,omitempty" doc:"when this replica moves sessions again, since five moves in a row went wrong: until then they stay, and behind the deadline they are ended; left out: it moves them, if the cluster does"`
+	Silent     int        `json:"silent,omitempty" doc:"sessions without a request in flight. They poll, and are ended when they do so again, or given up when nothing has been heard of them for pingInterval + pingTimeout"`
+	Heard      *time.Time `json:"heard,omitempty" doc:"when a request of one of its sessions came to this replica last; none: not since the drain began"`
 }
 
 // Probe is what a probe of a node has found.
@@ -238,10 +249,10 @@ type Trace struct {
 type TracedRequest struct {
 	At      time.Time `json:"at" doc:"when it ended"`
 	Replica string    `json:"replica"`
-	Kind    string    `json:"kind" doc:"as in the access log; websocket: one that has ended"`
+	Kind    string    `json:"kind" doc:"as in the access log; websocket: one that has ended; move: it went on at another node"`
 	Status  int       `json:"status,omitempty" doc:"none of a WebSocket; 499: the client left before it was answered"`
 	Took    float64   `json:"took" doc:"seconds"`
-	Cause   string    `json:"cause,omitempty" doc:"why a replica answered itself, as in sidway_local_responses_total, or what ended the WebSocket"`
+	Cause   string    `json:"cause,omitempty" doc:"why a replica answered itself, as in sidway_local_responses_total, what ended the WebSocket, or from which node to which one it moved"`
 }
 
 // NodeSettings are what a node is put with.

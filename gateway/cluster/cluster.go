@@ -257,6 +257,8 @@ type Status struct {
 	Ejected  bool      // it has failed and has not worked since
 	Why      Reason    // for which it was ejected; empty where it is not
 	Retry    time.Time // when the pause of its ejection is over; zero: it is, and the next client tries it, or it is not ejected
+	Tried    time.Time // when it failed last, while it is ejected: only what makes an ejection, or another pause, counts
+	Untried  bool      // nobody has asked it yet, as far as this replica knows, nor has a session there; what probes ask does not count
 	Draining bool
 	Since    time.Time // it is unhealthy or, if it is healthy, ejected; zero: it is neither
 	Heard    time.Time // when a request of one of its sessions came last, if one has since it is drained
@@ -280,7 +282,10 @@ func (c *Cluster) Statuses() []Status {
 		if n.failing.Load() {
 			why = n.why
 		}
-		var heard, since, retry time.Time
+		var heard, since, retry, tried time.Time
+		if why != "" {
+			tried = n.ejected
+		}
 		if why != "" && n.until.After(time.Now()) {
 			retry = n.until
 		}
@@ -296,7 +301,7 @@ func (c *Cluster) Statuses() []Status {
 		all = append(all, Status{
 			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice(), Leases: n.leases.Load(), Weight: n.weight,
 			Polling: int(n.polling.Load()), Lasting: int(n.lasting.Load()), Sockets: int(n.websockets.Load()),
-			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
+			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Tried: tried, Untried: n.untried(), Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Node.Name, b.Node.Name) })

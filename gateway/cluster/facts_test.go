@@ -53,6 +53,29 @@ func TestSessionsOfOthers(t *testing.T) {
 	}
 }
 
+// A node that nobody has asked is untried until it has answered, failed, or has a session of whichever replica.
+func TestUntried(t *testing.T) {
+	for name, asks := range map[string]func(c *cluster.Cluster, n *cluster.Node){
+		"it answered":                     func(c *cluster.Cluster, n *cluster.Node) { c.Answered(n, time.Now()) },
+		"it answered with no session":     func(c *cluster.Cluster, n *cluster.Node) { c.NoSession(n) },
+		"it cut a handshake":              func(c *cluster.Cluster, n *cluster.Node) { c.Cut(n) },
+		"it failed":                       func(c *cluster.Cluster, n *cluster.Node) { c.Failed(n) },
+		"a session is being made":         func(c *cluster.Cluster, n *cluster.Node) { c.Join(n) },
+		"another replica has one of them": func(c *cluster.Cluster, _ *cluster.Node) { c.SetOthers(map[string]int{"n1": 1}, nil) },
+	} {
+		c := cluster.New("c", cluster.Settings{Nodes: nodes(1, 1)})
+		began := time.Now()
+		asks(c, c.Node("n1"))
+		s := c.Statuses()
+		if s[0].Untried || !s[1].Untried {
+			t.Errorf("%s: untried are n1: %v, n2: %v", name, s[0].Untried, s[1].Untried)
+		}
+		if tried := s[0].Tried; s[0].Ejected == tried.Before(began) {
+			t.Errorf("%s: tried last at %v", name, tried)
+		}
+	}
+}
+
 // A session that upgraded at another replica than the one that bound it counts once, until its binding must have expired there, or for as long as
 // the replicas stay the same: while nobody knows, it counts twice rather than not at all.
 func TestSessionsThatUpgradedElsewhere(t *testing.T) {

@@ -100,6 +100,11 @@ const warnPause = time.Minute
 // MayWarn reports whether a warning of what n answers is due, which it is once a minute, however many answers call for it.
 func (c *Cluster) MayWarn(n *Node) bool { return c.warned.Due(n.Key()) }
 
+// untried reports whether nobody has asked it yet, and it has no session. It needs the cluster's mu.
+func (s *state) untried() bool {
+	return s.Heard.Load() == 0 && s.cuts.Load() == 0 && s.ejected.IsZero() && s.all() == 0
+}
+
 // load is what the node would carry per weight with one more session.
 func (s *state) load() float64 { return float64(s.all()+1)/s.weight + s.handicap }
 

@@ -245,6 +245,8 @@ func (b *Board) take(ctx context.Context, p *post, fields map[string]string) err
 		err := b.follow(p, fields)
 		if news {
 			b.tellChanged(p.nodes.Cluster.Name, before, fields)
+		} else {
+			b.tellRemoved(p.nodes)
 		}
 		return err
 	}

@@ -175,6 +175,28 @@ func TestChangesReachAllReplicas(t *testing.T) {
 	affinitytest.Eventually(t, "it follows", func() bool { return late.names() == "n1 n2" })
 }
 
+// A node of the configuration that was taken away stays away, and each replica that starts says so.
+func TestARemovedNodeIsTold(t *testing.T) {
+	t.Parallel()
+	server := affinitytest.StartRedis(t)
+	a := start(t, open(t, server), "n1", "n2")
+	if err := a.RemoveNode(t.Context(), "chat", "n2"); err != nil {
+		t.Fatal(err)
+	}
+	late := start(t, open(t, server), "n1", "n2")
+	const words = "node n2 the configuration has this node, and it is not used: an operator has taken it away on "
+	if got := <-late.events; !strings.HasPrefix(got, words) {
+		t.Errorf("told: %s", got)
+	}
+	if since, removed := late.Removed()["n2"]; !removed || time.Since(since) > time.Minute {
+		t.Errorf("taken away at %v", since)
+	}
+	if err := a.PutNode(t.Context(), "chat", node("n2")); err != nil {
+		t.Fatal(err)
+	}
+	affinitytest.Eventually(t, "it is back", func() bool { return late.names() == "n1 n2" && len(late.Removed()) == 0 })
+}
+
 // A Redis that is emptied gets the marks again, one that is away changes nothing, and another one gets them too.
 func TestChangesOutliveRedis(t *testing.T) {
 	t.Parallel()

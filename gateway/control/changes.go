@@ -28,6 +28,7 @@ type Node struct {
 	Weight  int               `json:"weight,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Removed bool              `json:"removed,omitempty"`
+	Since   time.Time         `json:"since,omitzero"` // it was taken away; zero where that is not known
 }
 
 // Drain is that a node gets no new sessions, and since when. Its sessions are ended from Deadline on; the zero time: never.
@@ -151,6 +152,18 @@ func inWords(field, value string) string {
 		return c.Release.String()
 	}
 	return kind
+}
+
+// tellRemoved tells of nodes that the configuration has and that are not used.
+func (b *Board) tellRemoved(n *Nodes) {
+	removed := n.Removed()
+	for _, name := range slices.Sorted(maps.Keys(removed)) {
+		when := ""
+		if at := removed[name]; !at.IsZero() {
+			when = " on " + at.Local().Format(time.DateTime)
+		}
+		b.tell("node", n.Cluster.Name, name, "the configuration has this node, and it is not used: an operator has taken it away"+when+"; put it by the API to have it back")
+	}
 }
 
 // tellChanged tells of what was changed at another replica.

@@ -316,6 +316,20 @@ func (n *Nodes) Base() []config.Node {
 	return n.base()
 }
 
+// Removed returns since when nodes of the configuration, and that were found, are taken away by an operator, by name; the zero time where that is
+// not known.
+func (n *Nodes) Removed() map[string]time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := map[string]time.Time{}
+	for _, node := range n.base() {
+		if c := n.changes.Nodes[node.Name]; c.Removed {
+			all[node.Name] = c.Since
+		}
+	}
+	return all
+}
+
 // Source says where a node comes from: configuration, discovery or api.
 func (n *Nodes) Source(node string) string {
 	n.mu.Lock()

@@ -82,7 +82,7 @@ func (b *Board) RemoveNode(ctx context.Context, cluster, node string) error {
 	}
 	values := map[string]any{fieldNode + node: nil, fieldDrain + node: nil}
 	if slices.ContainsFunc(nodes.Base(), func(c config.Node) bool { return c.Name == node }) {
-		values[fieldNode+node] = Node{Removed: true}
+		values[fieldNode+node] = Node{Removed: true, Since: time.Now().UTC().Truncate(time.Second)}
 	}
 	return b.change(ctx, cluster, values)
 }

@@ -97,12 +97,19 @@ function drainPart(v) {
       if (turned && !form.hidden && !form.busy) part.end();
       setText(begin, n.draining ? `Undrain ${n.name} …` : `Drain ${n.name} …`);
       v.most = n.draining ? Math.max(v.most ?? 0, n.total) : 0;
-      setText(progress, progressOf(n, new Date(status.at)));
+      setText(progress, progressOf(n, new Date(status.at)) + suspendedOf(n, new Date(status.at)));
       meter.hidden = !n.draining;
       setStyle(bar, "width", `${v.most ? (100 * n.total) / v.most : 0}%`);
     },
   };
   return part;
+}
+
+/** suspendedOf says that no session of a drained node is moved for a while, where that is so. */
+function suspendedOf(n, now) {
+  const again = n.drain?.moves_again;
+  if (!again || n.total === 0 || new Date(again) <= now) return "";
+  return ` None is moved before ${clock(again)}, since five moves in a row went wrong.`;
 }
 
 /** progressOf says how far a drain has come. */

@@ -8,6 +8,7 @@ const states = {
   unhealthy: { word: "unhealthy", order: 0 },
   ejected: { word: "ejected", order: 1 },
   draining: { word: "draining", order: 2 },
+  untried: { word: "untried", order: 3 },
   warming: { word: "warming up", order: 4 },
   ok: { word: "healthy", order: 4 },
 };
@@ -17,6 +18,7 @@ export function stateOf(n) {
   if (!n.healthy) return "unhealthy";
   if (n.ejected) return "ejected";
   if (n.draining) return "draining";
+  if (n.untried) return "untried";
   return n.share < 0.999 * n.weight ? "warming" : "ok";
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"io/fs"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/api"
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/config"
 )
 
 // The memory of bindings, for a test that does not wait for minutes.
@@ -48,6 +50,14 @@ func (r *Replica) Status() api.Status { return r.status() }
 func (r *Replica) Clusters() (all []*cluster.Cluster) {
 	for _, p := range r.parts() {
 		all = append(all, p.nodes.Cluster)
+	}
+	return all
+}
+
+// Twins tells which nodes of a cluster are one process.
+func Twins(ctx context.Context, nodes []config.Node, look func(ctx context.Context, network, host string) ([]netip.Addr, error)) (all []string) {
+	for _, t := range twinsOf(ctx, map[string][]config.Node{"chat": nodes}, look) {
+		all = append(all, t.names()+" at "+t.at.String())
 	}
 	return all
 }

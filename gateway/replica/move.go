@@ -54,6 +54,8 @@ func (r *Replica) orderMove(ctx context.Context, sid, to string) (name, from, no
 		err = fmt.Errorf("%w: %q", gateway.ErrNoSuchOne, to)
 	case to == b.Node:
 		err = gateway.ErrSameNode
+	case node != nil && node.Drains():
+		err = fmt.Errorf("%s %w", to, gateway.ErrDrained)
 	}
 	if err != nil {
 		return "", "", "", "", fmt.Errorf("%w: %w", api.ErrConflict, err)

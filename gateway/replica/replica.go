@@ -292,6 +292,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	work.Go(func() error { return r.certs.Run(obtaining) })
 	work.Go(func() error { return r.watch(running) })
 	work.Go(func() error { return r.compare(running) })
+	work.Go(func() error { return r.findTwins(running) })
 	work.Go(func() error { return r.board.Run(running, r.gateway.EndSessions) })
 	r.adminServed = make(chan struct{})
 	if r.admin != nil {

@@ -2,8 +2,10 @@ package replica
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,6 +110,9 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		f = &gateway.Figures{}
 	}
 	c.Waiting, c.Tunnels, c.Ends, c.Moves, c.Responses = f.Waiting, f.Tunnels, f.Ends, f.Moves, f.Responses
+	if !f.MovesAgain.IsZero() {
+		c.MovesAgain = new(f.MovesAgain.UTC())
+	}
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
 	c.Mute = f.Mute
 	c.NoUpgrade, c.Storm = f.NoUpgrade, r.storms.of(c.Name)
@@ -124,6 +129,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		n := r.statusOfNode(p, s)
 		if d, drains := drains[n.Name]; drains {
 			n.Drain = statusOfDrain(d)
+			n.Drain.MovesAgain = c.MovesAgain
 			if n.Since.IsZero() {
 				n.Since = d.Since
 			}
@@ -133,6 +139,10 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
+	removed := p.nodes.Removed()
+	for _, name := range slices.Sorted(maps.Keys(removed)) {
+		c.Removed = append(c.Removed, api.Gone{Name: name, Since: removed[name]})
+	}
 	c.Old = p.old(statuses)
 	return c
 }
@@ -140,11 +150,12 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 	n := api.Node{
 		Name: s.Node.Name, Address: s.Node.Address, Weight: s.Node.Weight, Share: s.Weight, Labels: s.Node.Labels, Source: p.nodes.Source(s.Node.Name),
-		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Retry: s.Retry.UTC(), Draining: s.Draining, Since: s.Since.UTC(),
+		Healthy: s.Healthy, Ejected: s.Ejected, Why: string(s.Why), Retry: s.Retry.UTC(), Tried: s.Tried.UTC(), Untried: s.Untried, Draining: s.Draining, Since: s.Since.UTC(),
 		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.All(), Polls: min(s.All(), max(0, s.Polling+p.nodes.PollingElsewhere(s.Node.Name)-s.Twice)),
 		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 	}
 	if v, probed := p.nodes.Probe(n.Name); probed {
+		n.Untried = false
 		n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
 	}
 	return n
