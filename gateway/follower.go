@@ -32,6 +32,7 @@ type follower struct {
 	d       *driver
 	route   *route
 	sid     string // in Sessions; "": it stands there without
+	traced  string // its sid, also where Sessions has it without; "": it is not known
 	home    *home
 	line    tunnel.Line
 	request []byte // of a direct connect, for another node
@@ -56,7 +57,7 @@ func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
 	if !x.route.ReadsFrames() || x.Query.Version == 0 {
 		return nil
 	}
-	f := &follower{d: d, route: x.route, home: h, began: d.loop.Clock(), client: strings.Clone(x.Origin().IP)}
+	f := &follower{d: d, route: x.route, home: h, traced: sid, began: d.loop.Clock(), client: strings.Clone(x.Origin().IP)}
 	f.Guard(f, &d.payload)
 	if x.Query.Version == 4 && x.route.Heartbeat {
 		if f.every = x.PingInterval(); f.every > 0 {

@@ -151,19 +151,6 @@ func TestStrangersEjectNobodyByOtherPaths(t *testing.T) {
 	dial(t, s.addr).handshake(handshakeTarget)
 }
 
-func TestHostThatNoClusterServesIsTold(t *testing.T) {
-	t.Parallel()
-	s, log := warned(t, withCluster("other.example.com", "/socket.io/", startNode(t, "n1", engine(aSID))))
-	for range 3 {
-		if status, _ := raw(t, s.addr, get(handshakeTarget)).ask(""); status != 404 {
-			t.Errorf("%d", status)
-		}
-	}
-	if s.metric("sidway_setup_faults_total", "host") != 3 || strings.Count(log.String(), "host=chat.example.com") != 1 {
-		t.Errorf("told %s", log.String())
-	}
-}
-
 // What a node says on its WebSockets stands in for answers, but not for ever.
 func TestNodeThatOnlyTalksIsGivenUp(t *testing.T) {
 	t.Parallel()

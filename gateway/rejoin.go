@@ -234,7 +234,9 @@ func (m *move) end(outcome string) {
 // moved counts the session on another node.
 func (f *follower) moved(to *cluster.Node) {
 	from := f.home.node
-	f.route.trail.move(f.sid, from.Name, to.Name)
+	if f.traced != "" {
+		f.route.trail.move(f.traced, from.Name, to.Name)
+	}
 	if !f.home.left {
 		f.route.Cluster.Sessions.Moved(f.sid, from, to)
 	}

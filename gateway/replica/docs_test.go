@@ -40,7 +40,7 @@ type described struct{ text, of string }
 var (
 	inCode  = regexp.MustCompile("`(sidway_[a-z_]+)\\b")
 	suffix  = regexp.MustCompile(`_(bucket|sum|count)$`)       // of a histogram
-	faulty  = regexp.MustCompile(`\bfault[A-Z]\w* *= "(\w+)"`) // constants of package gateway
+	faulty  = regexp.MustCompile(`\bfault[A-Z]\w* *= "(\w+)"`) // constants
 	differs = regexp.MustCompile(`\breason: "(\w+)"`)          // what replicas compare
 	theWord = regexp.MustCompile("`([a-z_]+)`")
 	happens = regexp.MustCompile(`\b(?:event|OnEvent|tell)\("(\w+)"`)          // what is told by its kind
@@ -131,7 +131,7 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faults := matches(differs, text(t, "compare.go"))
+	faults := append(matches(differs, text(t, "compare.go")), matches(faulty, text(t, "twins.go"))...)
 	for _, f := range files {
 		faults = append(faults, matches(faulty, text(t, f))...)
 	}

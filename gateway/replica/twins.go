@@ -27,6 +27,9 @@ const (
 	twinsQuiet  = time.Hour
 )
 
+// faultTwins is the reason in sidway_setup_faults_total.
+const faultTwins = "twin_nodes"
+
 // resolver finds the addresses of a name.
 type resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
@@ -55,7 +58,7 @@ func (r *Replica) findTwins(ctx context.Context) error {
 			nodes, found, looked = now, twinsOf(ctx, now, net.DefaultResolver.LookupNetIP), time.Now()
 		}
 		for _, t := range found {
-			r.metrics.SetupFault(t.cluster, "twin_nodes", t.names(), t.String())
+			r.metrics.SetupFault(t.cluster, faultTwins, t.names(), t.String())
 			if told.Due(t.cluster + " " + t.names()) {
 				r.log.Warn(t.String(), "cluster", t.cluster)
 			}
