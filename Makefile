@@ -113,7 +113,7 @@ lint: deps
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCES)); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
 	set -e; for m in $(MODULES) tools/release; do (cd $$m && go mod tidy -diff && go vet ./... && $(TOOL) staticcheck ./...); done
 	set -e; for m in . demo; do for os in linux darwin; do CGO_ENABLED=0 GOOS=$$os go -C $$m build -pgo=off ./...; done; done
-	go -C docs/test test -timeout 5m .
+	go -C docs/test test -count=1 -timeout 5m .
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)
