@@ -66,7 +66,7 @@ test: deps
 	go test -run 'Alloc|Copy' ./engineio ./affinity ./gateway ./gateway/http1 ./gateway/tunnel
 	set -e; for m in $(MODULES); do (cd $$m && go test -race -timeout 10m $$(go list ./... | grep -vE '/(e2e|adapter|demo)$$')); done
 	SIDWAY_TEST_TLS=1 go test -race -count=1 -timeout 10m ./gateway
-	go test -race -count=1 -timeout 25m ./e2e
+	go test -race -count=1 -timeout 40m ./e2e
 	E2E_TLS=1 go test -count=1 -timeout 5m -run '^TestJSONP$$|^TestClientsBringTokens$$|^TestSessions$$/^client_(4.8,_nodes_4.8|2.5,_nodes_2.5)$$' ./e2e
 	go -C adapter test -race -count=1 -timeout 20m .
 	go -C demo test -race -count=1 -timeout 15m .
