@@ -2,6 +2,8 @@ package control
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
 )
@@ -12,13 +14,17 @@ const (
 	leastUneven = 2
 	// toldTimes is how often others have been told that sessions are moved off a node until those that poll are: all have read it by the second time.
 	toldTimes = 2
+	// recount is how long it takes until all replicas count the sessions of a node as they are: those that poll are counted by their requests.
+	recount = 3 * time.Second
 )
 
 // uneven is how far sessions have been moved off a node that has more than its share.
 type uneven struct {
 	node   string // "": all have their share
 	budget budget
-	told   int // so often have others been told of it
+	told   int       // so often have others been told of it
+	left   int       // sessions that are to be moved off it before it is counted again
+	again  time.Time // when that is, where none is left
 }
 
 // rebalance moves sessions to other nodes from the one that has most beyond its share, by weight, of all sessions on nodes that take new ones: this
@@ -51,8 +57,12 @@ func (n *Nodes) rebalance(alone bool, end Ender, tell func(kind, cluster, node, 
 	n.unload()
 	count := 0
 	if part := n.part(s); part > 0 {
-		n.uneven.budget.earn(rate * part)
-		count = int(min(float64(n.uneven.budget), float64(over)*part+1))
+		u, now := &n.uneven, time.Now()
+		if u.left == 0 && !now.Before(u.again) {
+			u.left, u.again = int(float64(over)*part+rand.Float64()), now.Add(recount) // by chance one more, so that together they are as many
+		}
+		u.budget.earn(rate * part)
+		count = int(min(float64(u.budget), float64(u.left), float64(over)*part+1))
 	}
 	n.mu.Unlock()
 	if count == 0 {
@@ -61,6 +71,9 @@ func (n *Nodes) rebalance(alone bool, end Ender, tell func(kind, cluster, node, 
 	done := end(s.Node, count, cluster.Unload)
 	n.mu.Lock()
 	n.uneven.budget -= budget(done)
+	if n.uneven.left -= done; n.uneven.left <= 0 {
+		n.uneven.left, n.uneven.again = 0, time.Now().Add(recount)
+	}
 	n.mu.Unlock()
 }
 
@@ -104,7 +117,7 @@ func (n *Nodes) recheckUnloaded() {
 }
 
 // heaviest returns the node that has most beyond its share, and how many those are; none where all are close to it. One that sessions are moved off
-// is heavy until it has its share. It needs mu.
+// is heavy until it has half of that. It needs mu.
 func (n *Nodes) heaviest() (heavy cluster.Status, over int) {
 	statuses := n.Cluster.Statuses()
 	sessions, weight := 0, 0.0
@@ -120,7 +133,7 @@ func (n *Nodes) heaviest() (heavy cluster.Status, over int) {
 		share := float64(sessions) * s.Weight / weight
 		limit := max(leastUneven, share*evenEnough)
 		if s.Node.Name == n.uneven.node {
-			limit = 1
+			limit = max(1, limit/2)
 		}
 		if beyond := float64(s.All()) - share; beyond >= limit && int(beyond) > over {
 			heavy, over = s, int(beyond)
