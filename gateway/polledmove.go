@@ -35,7 +35,7 @@ func (m *polledMove) run(ctx context.Context) {
 	defer old.close()
 	out := m.said(m.answer, nil)
 	if !m.session.Marked() { // something else came first
-		m.outcome, out = m.hear(ctx, old, out)
+		m.outcome, out = m.hearOld(ctx, old, out)
 	}
 	if m.outcome == "" {
 		m.outcome, out = m.move(ctx, old, out)
@@ -50,7 +50,7 @@ func (m *polledMove) run(ctx context.Context) {
 	x.replaceBody(out)
 }
 
-// said follows what the old node has said, and appends what of it goes to the client.
+// said follows what a node has said, and appends what of it goes to the client.
 func (m *polledMove) said(payload, out []byte) []byte {
 	asked, given := packet.Acks(packet.Node, payload)
 	m.asked, m.given = append(m.asked, asked...), append(m.given, given...)
@@ -141,27 +141,40 @@ func (m *polledMove) sayAll(ctx context.Context, old *asker, out []byte) (outcom
 	if _, err := m.mark(ctx, m.x.route.Recovery, says); err != nil {
 		return moveBlind, out
 	}
-	return m.hear(ctx, old, out)
+	return m.hearOld(ctx, old, out)
 }
 
-// hear is sayAll of the event that was sent last.
-func (m *polledMove) hear(ctx context.Context, old *asker, out []byte) (outcome string, _ []byte) {
-	x := m.x
+// hearOld is sayAll of the event that was sent last.
+func (m *polledMove) hearOld(ctx context.Context, old *asker, out []byte) (outcome string, _ []byte) {
+	out, err := m.hear(ctx, old, m.there(), out)
+	switch {
+	case errors.Is(err, errUnwanted):
+		return moveLeft, out
+	case err != nil:
+		m.err = fmt.Errorf("the old node: poll: %w", err)
+		return moveLost, out
+	case !m.session.Marked():
+		return moveBusy, out
+	}
+	return "", out
+}
+
+// hear polls a node until it has said all that stands in front of the event that was sent last, or mostPolls times, and returns out with what it has said.
+func (m *polledMove) hear(ctx context.Context, node *asker, sid string, out []byte) ([]byte, error) {
 	for range mostPolls {
-		answer, err := old.ask(ctx, x.AppendPolled(nil, x.Node.Address, m.there(), nil), saysTime)
+		answer, err := node.ask(ctx, m.x.AppendPolled(nil, node.node.Address, sid, nil), saysTime)
 		if err != nil { // its poll was cut, which ends the session
-			m.err = fmt.Errorf("the old node: poll: %w", err)
-			return moveLost, out
+			return out, err
 		}
 		out = m.said(answer, out)
 		switch {
-		case engineio.HasClose(x.Query, answer):
-			return moveLeft, out
+		case engineio.HasClose(m.x.Query, answer):
+			return out, errUnwanted
 		case m.session.Marked():
-			return "", out
+			return out, nil
 		}
 	}
-	return moveBusy, out
+	return out, nil
 }
 
 // rejoin has the new node restore the session.
@@ -219,28 +232,15 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 // hearAgain has the new node say all that it may say twice: what it has restored the session with, and then as an event of its own, where it had not read so far
 // in the stream. That stands in front of a third event.
 func (m *polledMove) hearAgain(ctx context.Context, next *asker, sid string, out []byte) ([]byte, error) {
-	x, says := m.x, rand.Text()
+	says := rand.Text()
 	m.session.MarkAgain(says)
-	if _, err := m.mark(ctx, x.route.Recovery, says); err != nil {
+	if _, err := m.mark(ctx, m.x.route.Recovery, says); err != nil {
 		return out, nil // it is there, and may say something twice
 	}
-	for range mostPolls {
-		answer, err := next.ask(ctx, x.AppendPolled(nil, m.to.Address, sid, nil), saysTime)
-		if err != nil { // its poll was cut, which ends the session
-			return out, err
-		}
-		out = packet.AppendPacket(out, m.session.PassPolled(answer))
-		switch {
-		case engineio.HasClose(x.Query, answer):
-			return out, errUnwanted
-		case m.session.Marked():
-			return out, nil
-		}
-	}
-	return out, nil
+	return m.hear(ctx, next, sid, out)
 }
 
-// errUnwanted says that a new node does not want a session.
+// errUnwanted says that a node does not want a session, or no more.
 var errUnwanted = errors.New("it refuses the session")
 
 // claim waits until no POST or upgrade is on its way, and returns which acknowledgements are owed.
