@@ -235,7 +235,7 @@ func (c *clientConn) endMove(m *polledMove) {
 	c.d.endPolledMove(x, m.outcome)
 	switch m.outcome {
 	case moveLost:
-		x.g.log.Warn("a session that polls was lost on its way to another node", "cluster", x.route.Cluster.Name, "from", x.Node.Name, "to", m.to.Name, "error", m.err)
+		x.g.log.Warn("a session that polls was lost on its way to another node", "cluster", x.route.Cluster.Name, "from", x.Node.Name, "to", m.became(m.outcome).Node, "error", m.err)
 		x.over(sid, "it was lost when it was moved")
 		c.await(func() { _ = x.route.Store.Unbind(context.Background(), sid) }, func() { c.deliver(x.Early) }, nil)
 		return

@@ -315,6 +315,27 @@ func TestPolledMoveOfAClientThatAsks(t *testing.T) {
 	}
 }
 
+// The old node dies before another one is chosen.
+func TestPolledMoveOffANodeThatDies(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	p := s.joinPolled()
+	first := s.clusters[0].Nodes()[0]
+	first.Follows.Store(true)
+	nodes[0].is(func(f *restorerFaults) { f.lags = time.Second })
+	s.clusters[0].SetDraining(first, true)
+	time.Sleep(2100 * time.Millisecond) // sessions that poll move when a drain is two seconds old
+	eventually(t, "its move begins", func() bool { return s.EndSessions(first, 1, cluster.Unload) > 0 })
+	p.say(`421["asked"]`) // the answer comes before the event
+	time.Sleep(100 * time.Millisecond)
+	nodes[0].crash()
+	p.next()
+	eventually(t, "its end is counted", func() bool { return s.metric("sidway_moves_total", "lost")+s.metric("sidway_moves_total", "left") == 1 })
+	if n := s.metric("sidway_panics_total"); n > 0 {
+		t.Errorf("%v panics", n)
+	}
+}
+
 // A node that has not read all of the stream restores a session with events that it sends again when it reads them.
 func TestPolledMoveToANodeThatLags(t *testing.T) {
 	t.Parallel()

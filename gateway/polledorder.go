@@ -52,7 +52,9 @@ func (d *driver) movePolled(of *cluster.Cluster, o PolledOrder, told func(Polled
 func (m *polledMove) became(outcome string) PolledMove {
 	switch outcome {
 	case moveDone, moveRenewed, moveLost:
-		return PolledMove{m.to.Name, outcome}
+		if m.to != nil { // the old node was lost before
+			return PolledMove{m.to.Name, outcome}
+		}
 	}
 	return PolledMove{m.x.Node.Name, outcome}
 }
