@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,4 +179,25 @@ func (n *restorer) has(id string) bool {
 		}
 	}
 	return false
+}
+
+// again does something again and again until stop is called, which returns how often it has.
+func again(every time.Duration, do func(i int)) (stop func() int) {
+	over, count := make(chan struct{}), 0
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ; ; count++ {
+			select {
+			case <-over:
+				return
+			case <-time.After(every):
+				do(count)
+			}
+		}
+	})
+	return func() int {
+		close(over)
+		work.Wait()
+		return count
+	}
 }

@@ -137,19 +137,9 @@ func TestMovePolled(t *testing.T) {
 	t.Parallel()
 	s, server, nodes := startRestorers(t, 2)
 	p, rdb := s.joinPolled(), server.Client()
-	stop := make(chan struct{})
-	var talk sync.WaitGroup
-	said := 0
-	talk.Go(func() {
-		for ; ; said++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(10 * time.Millisecond):
-				p.emit(rdb, fmt.Sprintf("e%d", said))
-				p.say(fmt.Sprintf(`42["c%d"]`, said))
-			}
-		}
+	stop := again(10*time.Millisecond, func(i int) {
+		p.emit(rdb, fmt.Sprintf("e%d", i))
+		p.say(fmt.Sprintf(`42["c%d"]`, i))
 	})
 	const rounds = 4
 	for i := range rounds {
@@ -159,8 +149,7 @@ func TestMovePolled(t *testing.T) {
 			s.unload(from, s.clusters[0].SetUnloading)
 		}
 	}
-	close(stop)
-	talk.Wait()
+	said := stop()
 	p.gotAll(said)
 	haveAll(t, nodes, said)
 	if n := s.metric("sidway_moves_total", "moved"); n != rounds {
@@ -289,22 +278,11 @@ func TestPolledMoveOfAClientThatAsks(t *testing.T) {
 	s, _, nodes := startRestorers(t, 2)
 	p := s.joinPolled()
 	nodes[0].is(func(f *restorerFaults) { f.lags = 100 * time.Millisecond })
-	stop := make(chan struct{})
-	var talk sync.WaitGroup
-	said := 0
-	talk.Go(func() {
-		for ; ; said++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-				p.say(fmt.Sprintf(`42%d["c"]`, said))
-			}
-		}
+	stop := again(5*time.Millisecond, func(i int) {
+		p.say(fmt.Sprintf(`42%d["c"]`, i))
 	})
 	s.drain(s.clusters[0].Nodes()[0])
-	close(stop)
-	talk.Wait()
+	said := stop()
 	for i := range said {
 		if got, want := p.next(), fmt.Sprintf("43%d[]", i); got != want {
 			t.Fatalf("the client got %q, want %q", got, want)
@@ -342,26 +320,17 @@ func TestPolledMoveToANodeThatLags(t *testing.T) {
 	s, server, nodes := startRestorers(t, 2)
 	p, rdb := s.joinPolled(), server.Client()
 	nodes[1].is(func(f *restorerFaults) { f.hides = true })
-	var work sync.WaitGroup
-	stop := make(chan struct{})
-	said := 0
-	work.Go(func() {
-		for ; ; said++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(2 * time.Millisecond):
-				p.emit(rdb, fmt.Sprintf("e%d", said))
-			}
-		}
+	stop := again(2*time.Millisecond, func(i int) {
+		p.emit(rdb, fmt.Sprintf("e%d", i))
 	})
+	var work sync.WaitGroup
 	work.Go(func() {
 		eventually(t, "it is restored", func() bool { return nodes[1].has(p.sid) })
 		time.Sleep(100 * time.Millisecond)
 		nodes[1].is(func(f *restorerFaults) { f.hides = false })
 	})
 	s.drain(s.clusters[0].Nodes()[0])
-	close(stop)
+	said := stop()
 	work.Wait()
 	p.emit(rdb, fmt.Sprintf("e%d", said))
 	p.gotAll(said + 1)
