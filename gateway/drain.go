@@ -43,7 +43,11 @@ func (d *driver) endPolls(n *cluster.Node, count int, cause engineio.Cause, why 
 		}
 		moves, stuck := c.movable()
 		switch {
-		case why == cluster.Silence, why == cluster.Drain && stuck:
+		case why == cluster.Silence:
+			c.endSession(cause)
+		case why == cluster.Drain && stuck && c.x.bound() < knownTime: // elsewhere the drain may have been taken back
+			continue
+		case why == cluster.Drain && stuck:
 			c.endSession(cause)
 		case !moves || c.x.moving != nil:
 			continue
@@ -70,6 +74,9 @@ func (c *clientConn) endSession(why engineio.Cause) {
 	x.over(sid, text)
 	c.await(func() { x.route.Store.Unbind(context.Background(), sid) }, func() { c.fail(why) }, nil)
 }
+
+// bound is how long ago the session was bound, or bound again.
+func (x *exchange) bound() time.Duration { return time.Since(x.Binding.Expires.Add(-x.Binding.TTL())) }
 
 // pollWaits reports whether a poll waits at its node.
 func (c *clientConn) pollWaits() bool { return c.state == asking && c.x.Kind == request.Poll }
