@@ -282,7 +282,7 @@ func TestRebalancePolled(t *testing.T) {
 // Two nodes are killed under load. All clients but one in a hundred stay connected, and their sessions are the same ones elsewhere: what is sent to
 // them arrives once and in order, and what they send arrives once at most. With MOVE_STALL 99 of 100 streams may stand still for no longer.
 func TestMoveCrash(t *testing.T) {
-	m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), []kind{moveKept, moveGo, moveKept, moveGo}, true, "upgrade", "websocket") // those that poll end with their node
+	m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), []kind{moveKept, moveGo, moveKept, moveGo}, true, "upgrade", "websocket", "polling")
 	for i := range 2 {
 		old := m.nodes[i]
 		m.past = append(m.past, old.moveStats(t))

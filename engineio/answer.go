@@ -66,6 +66,14 @@ type Answer struct {
 	Location    string // where the client is to go instead, "" for nowhere
 }
 
+// Polled returns a node's answer to a poll, and Posted the one to a POST.
+func Polled(payload []byte) Answer {
+	return Answer{Status: 200, ContentType: typePayload, Body: string(payload)}
+}
+
+// Posted: see Polled.
+func Posted() Answer { return Answer{Status: 200, ContentType: typeText, Body: "ok"} }
+
 // The content types that Node's engine.io gives its payloads, its errors, and its refusals of WebSockets.
 const (
 	typePayload = "text/plain; charset=UTF-8"

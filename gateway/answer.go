@@ -137,10 +137,13 @@ func (c *clientConn) settle(first []byte) {
 		return
 	}
 	tell := x.news(first, searched)
-	if tell == nil && x.Kind == request.Poll && c.passPolled(first) {
-		return
+	if tell == nil && x.Kind == request.Poll {
+		var taken bool
+		if first, taken = c.passPolled(first); taken {
+			return
+		}
 	}
-	if tell == nil {
+	if tell = x.hears(first, tell); tell == nil {
 		c.deliver(first)
 		return
 	}

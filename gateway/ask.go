@@ -312,9 +312,12 @@ func (c *clientConn) lostSession(err error) {
 	case errors.Is(err, request.ErrRefused):
 		x.route.Cluster.Failed(x.Node)
 	}
+	if c.outlive(x.SentAt.IsZero() || errors.Is(err, request.ErrUnsent)) {
+		return
+	}
 	if errors.Is(err, request.ErrRefused) || x.Kind == request.Poll || x.Kind == request.Post { // an upgrade that fails costs the session nothing
-		x.over(x.Query.SID, "its node could not be reached")
-		x.tellLost(err)
+		c.gone(err)
+		return
 	}
 	c.fail(engineio.SessionGone)
 }

@@ -44,7 +44,9 @@ func (d *driver) endPolls(n *cluster.Node, count int, cause engineio.Cause, why 
 		moves, stuck := c.movable()
 		switch {
 		case why == cluster.Silence:
-			c.endSession(cause)
+			if !c.x.outlives() || !c.rescue() {
+				c.endSession(cause)
+			}
 		case why == cluster.Drain && stuck && c.x.bound() < knownTime: // elsewhere the drain may have been taken back
 			continue
 		case why == cluster.Drain && stuck:

@@ -91,14 +91,19 @@ func (c *clientConn) askElsewhere(answer []byte) {
 	x := c.x
 	x.refreshed = true
 	x.Early = append(x.Early[:0], answer...)
-	b := x.Binding
+	b, bound := x.Binding, false
 	c.await(func() {
 		if now, err := x.route.refresh(context.Background(), x.Query.SID); err == nil {
-			b = now
+			b, bound = now, true
 		}
 	}, func() {
 		if b.Node == x.Binding.Node && b.Alias == x.Binding.Alias {
-			c.settle(x.Early)
+			// A node that did not cut or refuse anything may have been started anew all the same, but it may also have ended the session, and do so
+			// again and again.
+			outlives := x.Kind == request.Post || x.Binding.Alias == "" || x.fell()
+			if !bound || !outlives || !c.outlive(true) {
+				c.settle(x.Early)
+			}
 			return
 		}
 		c.dropNode()

@@ -24,6 +24,7 @@ type exchange struct {
 	moving    *polledMove // of its session, which polls; nil: none
 	entered   bool        // replicas are told that its POST is on its way
 	refreshed bool        // the store was asked again where its session lives
+	checked   bool        // for acknowledgements that no node waits for
 
 	streams bool          // the rest of the client's body is forwarded as it comes
 	due     time.Duration // when the next piece of the body must have come, on the loop's clock

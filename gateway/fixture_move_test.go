@@ -37,6 +37,7 @@ type restorer struct {
 	sockets map[*socket]bool
 	polled  map[string]*socket // those that poll, by sid
 	got     []string           // events of clients
+	acked   []string           // acknowledgements of clients
 	pongs   int                // of clients
 	work    sync.WaitGroup
 }
@@ -44,6 +45,7 @@ type restorer struct {
 // restorerFaults are what a node does wrong.
 type restorerFaults struct {
 	refuses bool          // WebSockets
+	cuts    bool          // all that it is asked
 	deaf    bool          // reads nothing more
 	forgets bool          // keeps no session
 	keeps   bool          // keeps sessions from their beginning
@@ -133,6 +135,36 @@ func (n *restorer) crash() {
 	}
 }
 
+// restart is the end of its process and the beginning of another one.
+func (n *restorer) restart() {
+	n.is(func(f *restorerFaults) { f.cuts = true })
+	n.crash()
+	n.server.CloseClientConnections()
+	n.is(func(f *restorerFaults) { f.cuts = false })
+}
+
+// die is the end of its process.
+func (n *restorer) die() {
+	n.server.Listener.Close()
+	n.restart()
+}
+
+// acks returns the acknowledgements that clients have given it.
+func (n *restorer) acks() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.acked)
+}
+
+// tell sends all its clients a message.
+func (n *restorer) tell(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.sockets {
+		s.say("%s", text)
+	}
+}
+
 // events returns what clients have sent it.
 func (n *restorer) events() []string {
 	n.mu.Lock()
@@ -156,6 +188,9 @@ func (n *restorer) heard() int {
 }
 
 func (n *restorer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if n.fault().cuts {
+		panic(http.ErrAbortHandler)
+	}
 	if n.fault().refuses {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -224,6 +259,10 @@ func (n *restorer) handle(s *socket, b []byte) {
 	case text == "3":
 		n.mu.Lock()
 		n.pongs++
+		n.mu.Unlock()
+	case strings.HasPrefix(text, "43"):
+		n.mu.Lock()
+		n.acked = append(n.acked, text)
 		n.mu.Unlock()
 	case strings.HasPrefix(text, "42"), strings.HasPrefix(text, "45"):
 		n.mu.Lock()

@@ -33,6 +33,8 @@ func (n *restorer) servePolled(w http.ResponseWriter, r *http.Request) {
 	s := n.polled[sid]
 	n.mu.Unlock()
 	switch {
+	case s == nil && n.fault().cuts:
+		panic(http.ErrAbortHandler)
 	case s == nil:
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"code":1,"message":"Session ID unknown"}`)

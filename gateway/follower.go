@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -183,7 +184,9 @@ func (x *exchange) polled(answer []byte) func() {
 	case x.Kind == request.Post && x.Upload.Complete:
 		packet.Polled(packet.Client, x.Upload.Body, note)
 	case x.Kind == request.Poll && x.Body.Done():
-		packet.Polled(packet.Node, answer, note)
+		if packet.Polled(packet.Node, answer, note); len(notes) > 0 {
+			notes[recovery.Began] = strconv.FormatInt(time.Now().UnixMilli(), 10)
+		}
 	}
 	if len(notes) == 0 {
 		return nil

@@ -53,6 +53,8 @@ const (
 	moveBlind   = "no_redis"   // Redis did not say what it takes: the session stays
 	moveLost    = "lost"       // the session has ended
 	moveLeft    = "left"       // its client, or its node, has ended it meanwhile
+
+	moveElsewhere = "elsewhere" // another replica has moved it: this one does not count it
 )
 
 // moveStep is what a move waits for.
@@ -323,25 +325,34 @@ func (m *move) look(ask func(context.Context) error, then func()) {
 // not have reached it.
 func (m *move) ask() {
 	f := m.f
-	until := f.began.UnixMilli()
-	if newest := f.Newest(); !newest.IsZero() {
-		until = newest.Millis() - recovery.Lag.Milliseconds()
-	}
+	until := resentUntil(&f.Session, f.began.UnixMilli())
 	var entry string
 	var isFirst bool
 	m.kept = recovery.Kept{}
 	m.look(func(ctx context.Context) (err error) {
 		entry, isFirst, err = f.recovery().Entry(ctx, until)
 		return err
-	}, func() {
-		m.offset, _ = packet.ParseOffset(entry)
-		switch {
-		case isFirst && !f.Got(m.offset): // what was before it is not known
-			m.offset = packet.Offset{}
-		case m.offset.Before(f.Oldest()):
-			m.offset = f.Oldest()
-		}
-	})
+	}, func() { m.offset = resentFrom(&f.Session, entry, isFirst) })
+}
+
+// resentUntil returns up to when the client has got all that the nodes' stream had for it, in ms since 1970.
+func resentUntil(s *packet.Session, began int64) int64 {
+	if newest := s.Newest(); !newest.IsZero() {
+		return newest.Millis() - recovery.Lag.Milliseconds()
+	}
+	return began
+}
+
+// resentFrom returns from where on events are to be sent again, by the stream's entry of that time.
+func resentFrom(s *packet.Session, entry string, isFirst bool) packet.Offset {
+	o, _ := packet.ParseOffset(entry)
+	switch {
+	case isFirst && !s.Got(o): // what was before it is not known
+		return packet.Offset{}
+	case o.Before(s.Oldest()):
+		return s.Oldest()
+	}
+	return o
 }
 
 // barred leaves the old node, unless something is under way again.

@@ -55,6 +55,7 @@ type pollTries struct {
 type polledMove struct {
 	x        *exchange
 	began    time.Duration // on the loop's clock
+	crash    bool          // its node has crashed: see rescue
 	since    time.Time     // other replicas tell of acknowledgements
 	says     string
 	prepared chan struct{} // closed when what follows is set
@@ -176,8 +177,12 @@ func (d *driver) endPolledMove(x *exchange, outcome string) {
 	if x.moving == nil {
 		return
 	}
+	crash := x.moving.crash
 	d.letGo(x, outcome)
-	x.g.tellMove(x.route, false, outcome, x.Node.Name)
+	if outcome == moveElsewhere {
+		return
+	}
+	x.g.tellMove(x.route, crash, outcome, x.Node.Name)
 	if outcome == moveDone || outcome == moveRenewed || outcome == moveLost {
 		delete(d.pollTries, x.Query.SID)
 		return
@@ -191,12 +196,12 @@ func (d *driver) endPolledMove(x *exchange, outcome string) {
 	d.pollTries[strings.Clone(x.Query.SID)] = t
 }
 
-// passPolled deals with the answer to a poll of a session whose node is drained, and reports whether it has taken it: the session is moved, or
-// others are told of acknowledgements first.
-func (c *clientConn) passPolled(answer []byte) bool {
+// passPolled deals with the answer to a poll of a session whose node is drained. It reports whether it has taken it, because the session is moved, and else returns
+// what of it goes to the client.
+func (c *clientConn) passPolled(answer []byte) (rest []byte, taken bool) {
 	x := c.x
 	if x.moving == nil && !x.polls() || !x.Body.Done() || x.Resp.Status != 200 || x.Resp.Has(http1.ContentEncoding) || x.route.ended.Has(x.Query.SID) {
-		return false
+		return answer, false
 	}
 	if packet.HasMark(answer) {
 		x.Node.Follows.Store(true)
@@ -204,20 +209,14 @@ func (c *clientConn) passPolled(answer []byte) bool {
 	if m := x.moving; m != nil && x.Node.Follows.Load() { // else the event may never come
 		m.answer, m.held = bytes.Clone(answer), time.Now()
 		c.await(func() { m.run(context.Background()) }, func() { c.endMove(m) }, func() { c.d.endPolledMove(x, m.outcome) })
-		return true
+		return nil, true
 	}
 	c.d.leavePolledMove(x)
-	rest := answer
 	if packet.HasMark(answer) { // of a move that was given up
-		rest = packet.WithoutMarks(answer)
+		x.replaceBody(packet.WithoutMarks(answer))
+		return x.Early, false
 	}
-	asked, given := x.acks(packet.Node, rest)
-	if len(asked)+len(given) == 0 && len(rest) == len(answer) {
-		return false
-	}
-	x.replaceBody(rest)
-	c.await(func() { _ = x.route.Recovery.Owe(context.Background(), x.Query.SID, asked, given) }, func() { c.deliver(x.Early) }, nil)
-	return true
+	return answer, false
 }
 
 // replaceBody has the client get a payload in place of what the node has answered.

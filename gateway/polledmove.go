@@ -182,7 +182,11 @@ func (m *polledMove) rejoin(ctx context.Context, next *asker, open engineio.Open
 	x, s, to := m.x, m.session, m.to
 	sid, store := x.Query.SID, x.route.Recovery
 	offset := m.offset
-	if err := store.Await(ctx, pidsOf(s), m.kept, 0); err != nil {
+	patience := time.Duration(0)
+	if m.crash {
+		patience = crashKept
+	}
+	if err := store.Await(ctx, pidsOf(s), m.kept, patience); err != nil {
 		offset = packet.Offset{}
 	}
 	lost := func(doing string, err error) (string, []byte) {

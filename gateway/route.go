@@ -63,6 +63,8 @@ type tally struct {
 	nodeSockets cutoff // that nodes close
 	mutes       mutes
 
+	deaf atomic.Int64 // when Redis could last not be told what a poll has brought, in ns since 1970
+
 	held  atomic.Int64 // requests that wait for a node, those at the turnstile too
 	turns turnstile
 	moves moves

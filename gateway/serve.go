@@ -206,6 +206,10 @@ func (c *clientConn) inSession() {
 		c.fail(cause)
 		return
 	}
+	if given := x.mayBeOutdated(); len(given) > 0 {
+		c.dropOutdated(given)
+		return
+	}
 	c.ask()
 }
 

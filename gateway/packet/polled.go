@@ -132,6 +132,44 @@ func WithoutMarks(payload []byte) (out []byte) {
 	return out
 }
 
+// Offsets finds those of the events in a payload of a node, as its client takes them.
+func Offsets(payload []byte) (all []string) {
+	for b := range packetsOf(payload) {
+		if p, ok := parse(b); ok && p.isEvent() && !p.hasID {
+			if o, _, found := offset(p.data); found {
+				all = append(all, o.String())
+			}
+		}
+	}
+	return all
+}
+
+// Recall tells the session of events that its client has got, the oldest first.
+func (s *Session) Recall(offsets []string) {
+	for _, text := range offsets {
+		if o, ok := ParseOffset(text); ok {
+			s.got.add(event{offset: o})
+		}
+	}
+}
+
+// WithoutAcks returns a payload of a client without some of the acknowledgements that it gives, which Acks has named, and their attachments.
+func WithoutAcks(payload []byte, acks []string) (out []byte) {
+	attachments := 0
+	for b := range packetsOf(payload) {
+		if attachments > 0 && len(b) > 0 && b[0] == eioBinary {
+			attachments--
+			continue
+		}
+		if p, ok := parse(b); ok && p.hasID && !p.isEvent() && slices.Contains(acks, ackName(Client, p)) {
+			attachments = p.attachments
+			continue
+		}
+		out = AppendPacket(out, b)
+	}
+	return out
+}
+
 // Acks finds the acknowledgements that a payload asks for, and those that it gives. What is asked for by one side and given by the other has
 // the same name.
 func Acks(from Side, payload []byte) (asked, given []string) {

@@ -85,3 +85,29 @@ func TestAcks(t *testing.T) {
 		t.Errorf("asked %q, given %q", asked, given)
 	}
 }
+
+// The offsets of a payload are those that its client takes.
+func TestOffsets(t *testing.T) {
+	got := packet.Offsets(payload("2", `42["a","1-1"]`, `42/x,["b",{"c":1},"2-0"]`, `427["asks","3-0"]`, `42["none"]`, `430["4-0"]`,
+		`451-["late",{"_placeholder":true,"num":0},"5-4"]`, "bAAAA", `40{"sid":"6-0"}`))
+	if want := []string{"1-1", "2-0", "5-4"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s := packet.NewPolled(nil)
+	s.Recall(got)
+	if o, _ := packet.ParseOffset("5-4"); s.Newest() != o || !s.Got(o) || !s.Oldest().IsZero() {
+		t.Errorf("newest %v, oldest %v", s.Newest(), s.Oldest())
+	}
+}
+
+// Acknowledgements are left out of a payload with their attachments, and nothing else is.
+func TestWithoutAcks(t *testing.T) {
+	all := payload(`42["a"]`, `430["old"]`, `461-7[{"_placeholder":true,"num":0}]`, "bAAAA", `451-["kept",{"_placeholder":true,"num":0}]`, "bBBBB", `43/x,0["kept"]`, `427["asks"]`)
+	want := payload(`42["a"]`, `451-["kept",{"_placeholder":true,"num":0}]`, "bBBBB", `43/x,0["kept"]`, `427["asks"]`)
+	if got := packet.WithoutAcks(all, []string{"client 0 /", "client 7 /"}); string(got) != string(want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := packet.WithoutAcks(payload(`430["old"]`), []string{"client 0 /"}); len(got) != 0 {
+		t.Errorf("%q is left", got)
+	}
+}

@@ -84,6 +84,9 @@ func (s *Store) Mark(ctx context.Context, namespace, socket string, event ...str
 // noteTime is for how long notes of a session that polls are kept.
 const noteTime = 10 * time.Minute
 
+// Began is the name of a note of when the session was last connected to a namespace, in ms since 1970.
+const Began = "began"
+
 func noteKey(sid string) string { return "sidway-notes:" + sid }
 
 // mostNotes is how many of a session are kept.
@@ -108,7 +111,12 @@ func (s *Store) Note(ctx context.Context, sid string, notes map[string]string) e
 func (s *Store) KeepNotes(ctx context.Context, sid string) error {
 	ctx, cancel := context.WithTimeout(ctx, opTime/4)
 	defer cancel()
-	return s.client.PExpire(ctx, noteKey(sid), noteTime).Err()
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.PExpire(ctx, noteKey(sid), noteTime)
+		p.PExpire(ctx, heardKey(sid), noteTime)
+		return nil
+	})
+	return err
 }
 
 // Notes returns what Note has kept.
@@ -122,7 +130,12 @@ func (s *Store) Notes(ctx context.Context, sid string) (map[string]string, error
 func (s *Store) ForgetNotes(ctx context.Context, sid string) error {
 	ctx, cancel := context.WithTimeout(ctx, opTime/4)
 	defer cancel()
-	return s.client.Del(ctx, noteKey(sid)).Err()
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error { // they may live on different servers
+		p.Del(ctx, noteKey(sid))
+		p.Del(ctx, heardKey(sid))
+		return nil
+	})
+	return err
 }
 
 // Kept is how long sessions were kept at a time, by their private ids.

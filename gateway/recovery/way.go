@@ -61,13 +61,7 @@ func (s *Store) Owe(ctx context.Context, sid string, asked, given []string) erro
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, name := range asked {
-			p.HSet(ctx, acksKey(sid), name, time.Now().UnixMilli())
-		}
-		if len(given) > 0 {
-			p.HDel(ctx, acksKey(sid), given...)
-		}
-		p.PExpire(ctx, acksKey(sid), noteTime)
+		owe(ctx, p, sid, asked, given)
 		return nil
 	})
 	return err

@@ -83,12 +83,7 @@ func (x *Request) passes(f *http1.Field) bool {
 	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
 		return x.Client.Trusted
 	}
-	return f.ID != http1.AcceptEncoding || x.Kind != Handshake && !x.isRead() // the open packet has to be read
-}
-
-// isRead reports whether what a node says to a poll has to be read, since the session is to be moved.
-func (x *Request) isRead() bool {
-	return x.Kind == Poll && x.Route.Recovery != nil && x.Node != nil && x.Route.Cluster.Sessions.Watches(x.Query.SID, x.Node)
+	return f.ID != http1.AcceptEncoding || x.Kind != Handshake && (x.Kind != Poll || x.Route.Recovery == nil) // which have to be read
 }
 
 // isForwarded recognises the rest of the family, X-Forwarded-Prefix and the like, that only a trusted proxy may set.
