@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,7 +45,7 @@ func newLinks(route func(n int) []string, n int) *links {
 	return &links{route: route, n: n, all: map[net.Conn]bool{}}
 }
 
-// dial connects to the next front in turn that accepts.
+// dial connects to the next front in turn that accepts. It tries each twice, as balancers do: where packets are lost, two of a connection's first can be.
 func (l *links) dial(ctx context.Context) (net.Conn, string, error) {
 	l.mu.Lock()
 	l.n++
@@ -52,7 +53,7 @@ func (l *links) dial(ctx context.Context) (net.Conn, string, error) {
 	l.mu.Unlock()
 	d := net.Dialer{Timeout: dialTimeout}
 	err := errors.New("no front")
-	for _, front := range order {
+	for _, front := range slices.Concat(order, order) {
 		var c net.Conn
 		if c, err = d.DialContext(ctx, "tcp", front); err == nil {
 			l.mu.Lock()
