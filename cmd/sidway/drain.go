@@ -123,7 +123,7 @@ func (c command) watchDrain(ctx context.Context, r *remote, path string) error {
 				fmt.Fprintln(c.stdout)
 			}
 			if n.Total > 0 && gone {
-				fmt.Fprintf(c.stdout, "%s has %d sessions whose clients were silent for %v: they have vanished, or are told that their sessions are over when they come back. It may be stopped.\n", n.Name, n.Total, drainSilence)
+				fmt.Fprintf(c.stdout, "Sessions left on %s: %d, which no client has used for %v. Their clients are gone, or have begun other sessions, as after the restart of a replica. The node may be stopped.\n", n.Name, n.Total, drainSilence)
 			}
 			if n.Total == 0 || gone {
 				return nil

@@ -72,7 +72,7 @@ func TestDrainWaitsForNoSilentClient(t *testing.T) {
 		at = "n2"
 	}
 	status, out := o.run("drain", at, "--deadline", "0s", "--wait")
-	if status != 0 || !strings.Contains(out, at+" has 1 sessions whose clients were silent for 5s") {
+	if status != 0 || !strings.Contains(out, "Sessions left on "+at+": 1, which no client has used for 5s.") {
 		t.Errorf("%d %s", status, out)
 	}
 	p.signal(t, syscall.SIGTERM)

@@ -30,6 +30,8 @@ export class Chat extends EventTarget {
   /** Room -> uid -> id of the last message that this member's client has. */
   readers = new Map();
   joined = false;
+  /** For how long the connection was gone when it last was, in ms, until it was of use again. */
+  away = 0;
   /** Whether our node reaches Redis; while it does not, messages wait. */
   redis = true;
   /** The node where our session is; empty before it has said so. */
@@ -40,6 +42,7 @@ export class Chat extends EventTarget {
   #again = false;
   #told = new Map();
   #timers = {};
+  #gone = 0; // since when the connection is
 
   /** io is socket.io-client's; options: url, uid, name, polling (no WebSocket), kept (the outbox across reloads, see
    *  kept.js), and more for the library. */
@@ -198,6 +201,8 @@ export class Chat extends EventTarget {
     }
     if (!this.joined) {
       this.joined = true;
+      if (this.#gone) this.away = performance.now() - this.#gone;
+      this.#gone = 0;
       this.#tell("state");
     }
     this.outbox.again();
@@ -214,6 +219,7 @@ export class Chat extends EventTarget {
     });
     socket.on("disconnect", () => {
       this.joined = false;
+      this.#gone ||= performance.now();
       this.#tell("state");
     });
     socket.on("connect_error", () => this.#tell("state"));

@@ -30,7 +30,7 @@ export class Panel {
   #sessions = [];
   #acting = null;
   #looking = false;
-  #away = 0; // since when our connection is gone
+  #away = false; // our connection is gone
   #events = new Events();
 
   constructor(chat) {
@@ -114,11 +114,11 @@ export class Panel {
   #connection() {
     const { chat } = this;
     if (chat.joined && this.#away) {
-      this.#events.note(`you are back, on ${chat.node || "a node"}, after ${span(performance.now() - this.#away)}`);
-      this.#away = 0;
+      this.#events.note(`you are back, on ${chat.node || "a node"}, after ${span(chat.away)}`);
+      this.#away = false;
     } else if (!chat.socket.connected && chat.node && !this.#away) {
       this.#events.note("your connection is gone");
-      this.#away = performance.now();
+      this.#away = true;
     }
     this.look();
   }

@@ -17,7 +17,7 @@ export class Watch {
   beats = 0;
   unanswered = 0;
   #began = performance.now();
-  #gone = 0; // since when the connection is gone
+  #gone = false; // the connection is
   /** How long it took until the connection was of use again, in ms; 0 where it was kept. */
   away = 0;
   #left;
@@ -70,13 +70,13 @@ export class Watch {
 
   #onDisconnect = () => {
     this.disconnects++;
-    this.#gone ||= performance.now();
+    this.#gone = true;
   };
 
   #onState = () => {
     if (!this.#gone || !this.chat.joined) return;
-    this.away = Math.max(this.away, performance.now() - this.#gone);
-    this.#gone = 0;
+    this.away = Math.max(this.away, this.chat.away);
+    this.#gone = false;
   };
 
   async #beat() {
