@@ -145,8 +145,8 @@ func (d *driver) mayKeep() bool {
 }
 
 // take returns an idle connection to a node, the one used last, nil where there is none. It looks at the socket, since the loop
-// may not have been told yet that the node has closed it, or has sent bytes that belong to no answer.
-func (d *driver) take(n *cluster.Node) *nodeConn {
+// may not have been told yet that the node has closed it, or has sent bytes that belong to no answer. sure is for a request that could not be sent again.
+func (d *driver) take(n *cluster.Node, sure bool) *nodeConn {
 	idle := d.idle[n]
 	for len(idle) > 0 {
 		c := idle[len(idle)-1]
@@ -154,7 +154,7 @@ func (d *driver) take(n *cluster.Node) *nodeConn {
 		idle = idle[:len(idle)-1]
 		d.idle[n] = idle
 		d.idling--
-		if d.isUsable(c) {
+		if d.isUsable(c, sure) {
 			return c
 		}
 		c.close()
@@ -163,8 +163,8 @@ func (d *driver) take(n *cluster.Node) *nodeConn {
 }
 
 // isUsable reports whether an idle connection may still carry a request.
-func (d *driver) isUsable(c *nodeConn) bool {
-	return d.loop.Now() < c.until && d.loop.Quiet(c.token, c.fd)
+func (d *driver) isUsable(c *nodeConn, sure bool) bool {
+	return d.loop.Now() < c.until && !(sure && c.aged) && d.loop.Quiet(c.token, c.fd)
 }
 
 // peer returns the address of a node, false where its name has to be looked up.

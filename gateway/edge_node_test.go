@@ -316,6 +316,45 @@ func TestNodeThatResetsWhatItRead(t *testing.T) {
 	}
 }
 
+// The answer to a poll may have been on its way for as long as the node keeps connections, and the node have closed this one meanwhile: a poll that it resets
+// is sent again, and a POST does not go there.
+func TestAnswerThatWasLongOnItsWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		next  string
+		heads int // that the node has read, with those it resets
+	}{
+		"a poll": {get(pollTarget(aSID)), 3},
+		"a POST": {post(aSID, "4message"), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+				switch first := n == n.node.conn(0); {
+				case first && r.N == 0:
+					time.Sleep(2100 * time.Millisecond)
+				case first:
+					readAll(r)
+					n.reset()
+					return
+				}
+				saysNothing(n, r)
+			})
+			s := startGateway(t, withNodes(node))
+			s.bind(aSID, node)
+			client := dial(t, s.addr)
+			for _, request := range []string{get(pollTarget(aSID)), c.next} {
+				if status, body := client.ask(request); status != 200 {
+					t.Errorf("got %d %q", status, body)
+				}
+			}
+			if got := strings.Count(node.received(), " HTTP/1.1\r\n"); got != c.heads {
+				t.Errorf("the node received %d requests, want %d", got, c.heads)
+			}
+		})
+	}
+}
+
 // Each request has a connection of its own where the cluster says so.
 func TestNoKeepAliveToNodes(t *testing.T) {
 	t.Parallel()

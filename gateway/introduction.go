@@ -167,12 +167,13 @@ func (c *clientConn) header(version byte) (header []byte, tells string) {
 // requests of whom that names.
 func (c *clientConn) take() *nodeConn {
 	x := c.x
+	sure := x.Kind == request.Post
 	if x.introduces() == 0 {
-		return c.d.take(x.Node)
+		return c.d.take(x.Node, sure)
 	}
 	n := c.kept
 	c.kept = nil
-	if n == nil || n.node == x.Node && n.tells == x.Origin().IP && c.d.isUsable(n) {
+	if n == nil || n.node == x.Node && n.tells == x.Origin().IP && c.d.isUsable(n, sure) {
 		return n
 	}
 	n.close()

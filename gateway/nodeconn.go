@@ -38,6 +38,7 @@ type nodeConn struct {
 	until    time.Duration // it may be used again
 	since    time.Duration // the end of its last answer
 	keeps    time.Duration // for how long from then on the node keeps it, as far as is known
+	aged     bool          // its last answer took as long: it may have been on its way for so long, and the node have closed the connection since
 	closed   bool
 	noTLS    bool // the node has not begun TLS, or has ended it by an alert, and that was told
 }
@@ -172,9 +173,12 @@ func (n *nodeConn) unread(err error) bool {
 
 // mayBeUnread reports whether the reset of a connection that was used before tells that the node has closed it unread, as one does whose timer for
 // idle connections has run out. A reset looks the same where a node resets what it has read: that is not thought of one that has never done so, nor
-// before the time that it keeps connections is over.
+// before the time that it keeps connections is over. A poll may be sent again even if it was read: a node that has reset it has ended its session.
 func (n *nodeConn) mayBeUnread() bool {
-	if n.reused && n.d.loop.Now()-n.since >= n.keeps {
+	switch {
+	case n.reused && n.aged && n.client.x.Kind == request.Poll:
+		return true
+	case n.reused && n.d.loop.Now()-n.since >= n.keeps:
 		return !n.node.Resets.Load()
 	}
 	n.node.Resets.Store(true)
@@ -195,6 +199,9 @@ func (n *nodeConn) isRead() bool {
 func (n *nodeConn) free(keep time.Duration, again bool) {
 	n.in.drop(0)
 	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.in.b)+len(n.unsent.b) == 0 && n.isRead() && n.d.mayKeep()
+	if n.client != nil {
+		n.aged = time.Since(n.client.x.SentAt) >= n.keeps
+	}
 	n.client = nil
 	if !again {
 		n.close()
