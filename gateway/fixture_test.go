@@ -60,6 +60,7 @@ type siteOptions struct {
 	dial     func(netip.AddrPort) (int, error)
 	paceTime time.Duration // 0: as it is
 	missed   func() time.Time
+	missing  func() ([]string, bool)
 }
 
 type siteOption func(*siteOptions)
@@ -166,7 +167,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	s.faults = metrics.Faults
 	g := gateway.New(gateway.Options{
 		Settings: s.settings,
-		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log, Missed: o.missed,
+		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log, Missed: o.missed, Missing: o.missing,
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)

@@ -71,6 +71,9 @@ type Options struct {
 	// Missed, if not nil, returns when the other replicas will look at the nodes for sessions of which the store was not told here; zero:
 	// there are no others. It is called concurrently and must not block.
 	Missed func() time.Time
+	// Missing, if not nil, reports whether other replicas may have bound sessions of which the store knows nothing, and names those that are silent, and did
+	// not say that they stop. It is called concurrently and must not block.
+	Missing func() (names []string, may bool)
 }
 
 // Gateway serves client connections. Its methods may be called concurrently.
@@ -95,8 +98,8 @@ type Gateway struct {
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
 	missed  func() time.Time
-	missing atomic.Pointer[string] // replicas that may have bound sessions; nil: none
-	short   atomic.Bool            // of memory for more sessions
+	missing func() (names []string, may bool) // see Options
+	short   atomic.Bool                       // of memory for more sessions
 
 	two       lazyHTTP2
 	pipes     *tunnel.Engine // of connections with HTTP/2, which do not end in waves, but when their requests are answered
@@ -108,7 +111,7 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
+	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
 	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {

@@ -150,7 +150,7 @@ func (c *clientConn) lookUp() {
 				x.Binding, x.heldAt = b, time.Time{}
 				x.route.newcomers.adopted.Add(1)
 				c.renew()
-			case x.stray && c.g.missing.Load() == nil:
+			case x.stray && !c.g.mayBeStray():
 				c.fail(engineio.SIDUnknown)
 			default:
 				c.search()

@@ -75,21 +75,24 @@ func (m *makes) sure(version int) bool {
 	return m.versions[version-3].Load() && !m.versions[4-version].Load()
 }
 
-// SetMissing names the replicas that share the store, have not been heard for a while and did not say that they stop. Sessions that the
-// store does not know are looked for at the nodes while there are some.
-func (g *Gateway) SetMissing(names []string) {
-	if len(names) == 0 {
-		g.missing.Store(nil)
-		return
+// mayBeStray reports whether a replica that is missing may have made a session that the store does not know.
+func (g *Gateway) mayBeStray() bool {
+	if g.missing == nil {
+		return false
 	}
-	g.missing.Store(new(strings.Join(names, ", ")))
+	_, may := g.missing()
+	return may
 }
 
 // tellStray tells of a session that a missing replica has made, and not written to Redis.
 func (x *exchange) tellStray() {
-	if names := x.g.missing.Load(); x.stray && names != nil {
-		x.tellFault(faultCutOff, *names, "a replica lives, but binds sessions of which Redis knows nothing: Redis cannot be reached from there, or refuses it. See its log, its password and rights, and the network between",
-			"replica", *names)
+	if !x.stray || x.g.missing == nil {
+		return
+	}
+	if all, _ := x.g.missing(); len(all) > 0 {
+		names := strings.Join(all, ", ")
+		x.tellFault(faultCutOff, names, "a replica lives, but binds sessions of which Redis knows nothing: Redis cannot be reached from there, or refuses it. See its log, its password and rights, and the network between",
+			"replica", names)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,19 +253,32 @@ func TestSearchesAreLimited(t *testing.T) {
 	}
 }
 
-// While a replica is missing, the store's word that it does not know a sid is not enough.
+// While a replica is missing, or it is not known whether one is, the store's word that it does not know a sid is not enough.
 func TestSessionsOfAMissingReplica(t *testing.T) {
 	t.Parallel()
 	nodes := []*engineiotest.Node{engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})}
-	made, other := startGateway(t, withEngines(nodes...)), startGateway(t, withEngines(nodes...))
+	var missing atomic.Pointer[[]string]
+	made, other := startGateway(t, withEngines(nodes...)), startGateway(t, withEngines(nodes...), func(o *siteOptions) {
+		o.missing = func() ([]string, bool) {
+			if names := missing.Load(); names != nil {
+				return *names, true
+			}
+			return nil, false
+		}
+	})
 	sid := dial(t, made.addr).handshake(handshakeTarget)
 	dial(t, other.addr).expect(post(sid, "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
-	other.SetMissing([]string{"gw2"})
+	missing.Store(&[]string{})
+	dial(t, other.addr).expect(post(sid, "4a"), 200, "ok")
+	if f := other.faults(); len(f) != 0 {
+		t.Errorf("faults although nobody is missing: %+v", f)
+	}
+	missing.Store(&[]string{"gw2"})
 	dial(t, other.addr).expect(post(sid, "4a"), 200, "ok")
 	if f := other.faults(); len(f) != 1 || f[0].Reason != "cut_off_replica" || f[0].Subject != "gw2" || !strings.HasPrefix(f[0].Text, "a replica lives, but") {
 		t.Errorf("faults: %+v", f)
 	}
-	other.SetMissing(nil)
+	missing.Store(nil)
 	dial(t, other.addr).expect(post(strings.Repeat("x", len(sid)), "4a"), 400, `{"code":1,"message":"Session ID unknown"}`)
 }
 

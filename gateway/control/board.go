@@ -45,8 +45,6 @@ type Board struct {
 	OnEvent func(kind, cluster, node, text string)
 	// Self, if set before Run, tells what other replicas are to know of this one.
 	Self func() Self
-	// OnMissing, if set before Run, is told all the while which replicas are missing. It must not block.
-	OnMissing func(names []string)
 	// Answer, if set before Run, says in some form what is known here of a session that another replica asks about.
 	Answer func(sid string) string
 	// Mover, if set before Run, moves sessions that poll.
@@ -66,6 +64,7 @@ type Board struct {
 	peers  map[string]*heard[Self] // other replicas, by their id
 	// When the others were told last of this replica, and since when they are told that Redis is too slow for it.
 	marked, away time.Time
+	listened     time.Time            // to the others
 	unheard      bool                 // the last time failed
 	missed       map[string]time.Time // those that are missing, by their names, and when they were heard last
 	asked        map[string]struct{}  // questions of this one
@@ -165,9 +164,6 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 			if peers := b.peersDue(wave); peers || len(due) > 0 {
 				b.share(ctx, client, prefix, due, peers)
 			}
-		}
-		if b.OnMissing != nil {
-			b.OnMissing(b.Missing())
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)

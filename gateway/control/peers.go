@@ -58,9 +58,9 @@ func (b *Board) Peers() (all []Peer) {
 	return all
 }
 
-// Missing returns the names of replicas that were there, are silent and have not said that they stop. One that comes back under its name is not
-// missed.
-func (b *Board) Missing() []string {
+// Missing reports whether replicas may have bound sessions of which Redis knows nothing: some that were there are silent and have not said that they stop, which
+// it names, or nobody has listened here lately. One that comes back under its name is not missed.
+func (b *Board) Missing() (names []string, may bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -74,7 +74,8 @@ func (b *Board) Missing() []string {
 			delete(b.missed, p.said.Name)
 		}
 	}
-	return slices.Sorted(maps.Keys(b.missed))
+	deaf := len(b.peers) > 0 && now.Sub(b.listened) > b.period()*3/2 // then Missed is not known here to have come
+	return slices.Sorted(maps.Keys(b.missed)), deaf || len(b.missed) > 0
 }
 
 // period is the time between two words of a replica: a wave, and more where they are very many. It needs mu.
@@ -146,6 +147,7 @@ func (b *Board) mark(away, told bool, now time.Time) {
 func (b *Board) hearPeers(fields map[string]string, now time.Time) (dead []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.listened = now
 	hear(b.peers, b.id, fields, now, func(text string) (s Self, ok bool) {
 		ok = json.Unmarshal([]byte(text), &s) == nil
 		return s, ok
