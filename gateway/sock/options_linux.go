@@ -2,9 +2,12 @@ package sock
 
 import "golang.org/x/sys/unix"
 
-// probes are when a silent peer is probed.
+// firstProbe is after how many seconds a silent peer is probed.
+const firstProbe = 15
+
+// probes are when it is.
 var probes = []option{
-	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, firstProbe}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
 }
 
 // lowWater is the option that limits what a connection keeps unsent.

@@ -85,7 +85,7 @@ func Accept(fd int) (int, netip.AddrPort, error) {
 }
 
 // Dial returns a socket that does not block and begins to connect to an address; it is writable when it has. It sends without
-// delay. It does not probe a silent peer: whoever waits on a loop has a timer.
+// delay, and probes a silent peer: the reset of a connection that it has closed may have been lost, and then nobody would hear of that.
 func Dial(to netip.AddrPort) (int, error) {
 	family, addr := sockaddr(to)
 	syscall.ForkLock.RLock()
@@ -101,7 +101,8 @@ func Dial(to netip.AddrPort) (int, error) {
 		Close(fd)
 		return -1, os.NewSyscallError("fcntl", err)
 	}
-	set(fd, option{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1})
+	set(fd, option{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1}, option{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1})
+	set(fd, probes...)
 	if err := unix.Connect(fd, addr); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		Close(fd)
 		return -1, os.NewSyscallError("connect", err)

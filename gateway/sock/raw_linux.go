@@ -62,7 +62,7 @@ func Accept(fd int) (int, netip.AddrPort, error) {
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
 	}
-	setTCP(conn, lowWater, unsent) // of a listening socket of Multipath TCP it would not be inherited
+	setOption(conn, unix.IPPROTO_TCP, lowWater, unsent) // of a listening socket of Multipath TCP it would not be inherited
 	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&from.Port))[:])
 	switch from.Family {
 	case unix.AF_INET:
@@ -74,7 +74,7 @@ func Accept(fd int) (int, netip.AddrPort, error) {
 }
 
 // Dial returns a socket that does not block and begins to connect to an address; it is writable when it has. It sends without
-// delay. It does not probe a silent peer: whoever waits on a loop has a timer.
+// delay, and probes a silent peer: the reset of a connection that it has closed may have been lost, and then nobody would hear of that.
 func Dial(to netip.AddrPort) (int, error) {
 	raw, size := sockaddr(to)
 	s, _, e := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(raw.Family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -82,7 +82,9 @@ func Dial(to netip.AddrPort) (int, error) {
 		return -1, os.NewSyscallError("socket", e)
 	}
 	fd := int(s)
-	setTCP(s, unix.TCP_NODELAY, 1)
+	setOption(s, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	setOption(s, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, firstProbe)
+	setOption(s, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, s, uintptr(unsafe.Pointer(&raw)), size)
 	if e != 0 && e != unix.EINPROGRESS {
 		Close(fd)
@@ -91,9 +93,9 @@ func Dial(to netip.AddrPort) (int, error) {
 	return fd, nil
 }
 
-// setTCP sets an option of TCP. Where the system lacks it, things stay as usual.
-func setTCP(fd uintptr, name int, value int32) {
-	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, fd, unix.IPPROTO_TCP, uintptr(name), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
+// setOption sets an option. Where the system lacks it, things stay as usual.
+func setOption(fd uintptr, level, name int, value int32) {
+	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(level), uintptr(name), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 }
 
 // sockaddr is an address in the kernel's form, an IPv4 one in the first bytes of it, and its size.
