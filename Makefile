@@ -16,7 +16,7 @@
 # make bench-compare BASE=<revision>    this tree beside another revision, judged by benchstat: ten minutes
 # make alerts     the alerts on invented figures, by promtool
 # make faults     what faults cost, through sidway and HAProxy, on SEEDS=1 seeds: an hour; as root
-# make faults-once    each of them once, small and through sidway, without limits of time, as CI does it: ten minutes; as root
+# make faults-once    each of them once, small and through sidway, without limits of time, as CI does it: five to ten minutes; as root
 # make attacks    what attacks do to live sessions: ten minutes; TLS=1 for clients by TLS
 # make fuzz       every fuzz target for FUZZTIME
 # make release VERSION=v1.2.3   binaries, packages, images, the chart and sums of the last commit, in bin/v1.2.3 (docs/releasing.md)
