@@ -84,6 +84,8 @@ type Binding struct {
 	MaxPayload   int64     // bytes; 0 where the open packet has none
 	Ends         int64     // when the session has to end, in seconds since 1970; 0: whenever it does
 	JSONP        bool      // the node takes its POSTs for forms, as the handshake asked for
+	Unproven     bool      // the client has not shown yet that it may have the session: its node gets nothing of it
+	Refusal      string    // packets of Engine.IO that an unproven session's next poll is answered with; see RefusalOf
 	Alias        string    // the sid that the node knows the session by, which has come from another one; "": as clients do
 	Expires      time.Time // set by Lookup; Bind reads it only to tell a renewal from a first binding
 }

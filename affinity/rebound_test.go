@@ -8,6 +8,28 @@ import (
 	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
+// A replica that knows a session as unproven does not take back, after a loss of the store, what another replica has proved.
+func TestAStaleReplicaTakesNoProofBack(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		b := affinitytest.Example
+		b.Unproven = true
+		if err := c.Bind(t.Context(), "sid", b); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Bind(t.Context(), "another", affinitytest.Example); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+		s.lose()
+		b.Unproven = false
+		s.store("sid", b)            // the other replica publishes it
+		time.Sleep(10 * time.Second) // until the store is believed again
+		if got, err := c.Refresh(t.Context(), "sid"); err != nil || got.Unproven || s.node("another") == "" {
+			t.Errorf("the store has %+v, %v, and the other on %q", got, err, s.node("another"))
+		}
+	})
+}
+
 // A replica that knows where a session has lived before it moved keeps alive where it lives now.
 func TestRenewOfABindingThatHasMoved(t *testing.T) {
 	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {

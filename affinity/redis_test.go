@@ -247,7 +247,7 @@ func TestRedisIgnoresWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	server := affinitytest.StartRedis(t)
 	s := affinity.NewRedis(open(t, server.URL()), "p:")
-	for _, value := range []string{"", strings.Repeat("1", 1<<20), "2 4 1 1 1 n1", "1 4 25000 20000 n1", "1 4 x 1 1 n1", "1 4 1 1 1 ", "1 4 1 1 1 %zz", "1 4 99999999999 1 1 n1", "1 4 1 1 1 n1 end=soon"} {
+	for _, value := range []string{"", strings.Repeat("1", 1<<20), "3 4 1 1 1 n1", "1 4 25000 20000 n1", "1 4 x 1 1 n1", "1 4 1 1 1 ", "1 4 1 1 1 %zz", "1 4 99999999999 1 1 n1", "1 4 1 1 1 n1 end=soon"} {
 		server.Do("SET", "p:sid", value, "EX", 60)
 		b, err := s.Lookup(t.Context(), "sid")
 		for errors.Is(err, affinity.ErrUnavailable) { // a busy machine answers late

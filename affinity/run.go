@@ -266,7 +266,7 @@ func (w *republication) batch() ([]Entry, bool) {
 		sid := w.keys[0]
 		w.keys = w.keys[1:]
 		b, ok := w.front.peek(sid)
-		if !ok {
+		if !ok || b.Unproven { // another replica may have proved it since, which this would take back
 			continue
 		}
 		// What was bound after the store came back has been written there since.

@@ -12,19 +12,35 @@ import (
 // the fields it has must change their meaning.
 const valueForm = "1"
 
-// What follows is named: endField begins the field of a session's end, jsonpField is there where its POSTs are forms, and aliasField
-// begins the sid by which its node knows it.
+// unprovenForm leads the values of unproven sessions instead. A replica of an older version, which would let such a session through,
+// cannot read them, and takes the session for unknown.
+const unprovenForm = "2"
+
+// What follows is named: endField begins the field of a session's end, jsonpField is there where its POSTs are forms, refusalField begins
+// what an unproven session's poll is answered with, and aliasField begins the sid by which its node knows it.
 const (
-	endField   = "end="
-	jsonpField = "jsonp"
-	aliasField = "sid="
+	endField     = "end="
+	jsonpField   = "jsonp"
+	refusalField = "refusal="
+	aliasField   = "sid="
 )
+
+// refusalMark stands in no sid, so that no session has the key of another one's refusal.
+const refusalMark = "!refusal"
+
+// RefusalOf returns the key, in place of a sid, of a binding that holds the Refusal of an unproven session. It has a key of its own, so that a
+// replica that writes or takes one never overwrites the proof that another replica writes at the same time.
+func RefusalOf(sid string) string { return sid + refusalMark }
 
 // encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and what else there
 // is by name. It is text, so that an operator can read it: "1 4 25000 20000 1000000 n1 end=1800000000".
 func encode(b Binding) string {
 	dst := make([]byte, 0, 48+len(b.Node))
-	dst = append(dst, valueForm...)
+	if b.Unproven {
+		dst = append(dst, unprovenForm...)
+	} else {
+		dst = append(dst, valueForm...)
+	}
 	for _, n := range [...]int64{int64(b.Version), b.PingInterval.Milliseconds(), b.PingTimeout.Milliseconds(), b.MaxPayload} {
 		dst = append(dst, ' ')
 		dst = strconv.AppendInt(dst, n, 10)
@@ -37,6 +53,9 @@ func encode(b Binding) string {
 	}
 	if b.JSONP {
 		dst = append(append(dst, ' '), jsonpField...)
+	}
+	if b.Refusal != "" {
+		dst = append(append(append(dst, ' '), refusalField...), url.QueryEscape(b.Refusal)...)
 	}
 	if b.Alias != "" {
 		dst = append(append(append(dst, ' '), aliasField...), b.Alias...)
@@ -56,7 +75,7 @@ func (b *Binding) UnmarshalText(text []byte) (err error) {
 // decode reads what encode wrote. The error never repeats the value.
 func decode(value string) (Binding, error) {
 	form, rest, _ := strings.Cut(value, " ")
-	if form != valueForm {
+	if form != valueForm && form != unprovenForm {
 		return Binding{}, fmt.Errorf("value of an unknown form")
 	}
 	var n [4]int64
@@ -73,33 +92,40 @@ func decode(value string) (Binding, error) {
 	if err != nil || node == "" {
 		return Binding{}, fmt.Errorf("value with a bad node")
 	}
-	var ends int64
-	jsonp, alias := false, ""
+	b := Binding{Node: node, Unproven: form == unprovenForm}
 	for field := range strings.SplitSeq(rest, " ") {
-		jsonp = jsonp || field == jsonpField
-		if text, ok := strings.CutPrefix(field, endField); ok {
-			if ends, err = strconv.ParseInt(text, 10, 64); err != nil || ends < 0 {
-				return Binding{}, fmt.Errorf("value with a bad end")
-			}
-		}
-		if text, ok := strings.CutPrefix(field, aliasField); ok {
-			if alias = text; url.QueryEscape(alias) != alias { // it becomes a part of a query
-				return Binding{}, fmt.Errorf("value with a bad sid")
-			}
+		if err := b.decodeField(field); err != nil {
+			return Binding{}, err
 		}
 	}
 	limit := maxPing.Milliseconds()
 	if n[0] > 1<<31-1 || n[1] > limit || n[2] > limit {
 		return Binding{}, fmt.Errorf("value with a number out of range")
 	}
-	return Binding{
-		Node:         node,
-		Version:      int(n[0]),
-		PingInterval: time.Duration(n[1]) * time.Millisecond,
-		PingTimeout:  time.Duration(n[2]) * time.Millisecond,
-		MaxPayload:   n[3],
-		Ends:         ends,
-		JSONP:        jsonp,
-		Alias:        alias,
-	}, nil
+	b.Version, b.MaxPayload = int(n[0]), n[3]
+	b.PingInterval, b.PingTimeout = time.Duration(n[1])*time.Millisecond, time.Duration(n[2])*time.Millisecond
+	return b, nil
+}
+
+// decodeField reads one of the fields that are named. Others are ignored.
+func (b *Binding) decodeField(field string) (err error) {
+	if field == jsonpField {
+		b.JSONP = true
+	}
+	if text, ok := strings.CutPrefix(field, endField); ok {
+		if b.Ends, err = strconv.ParseInt(text, 10, 64); err != nil || b.Ends < 0 {
+			return fmt.Errorf("value with a bad end")
+		}
+	}
+	if text, ok := strings.CutPrefix(field, refusalField); ok {
+		if b.Refusal, err = url.QueryUnescape(text); err != nil {
+			return fmt.Errorf("value with a bad refusal")
+		}
+	}
+	if text, ok := strings.CutPrefix(field, aliasField); ok {
+		if b.Alias = text; url.QueryEscape(text) != text { // it becomes a part of a query
+			return fmt.Errorf("value with a bad sid")
+		}
+	}
+	return nil
 }

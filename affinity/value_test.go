@@ -19,20 +19,32 @@ func TestEncode(t *testing.T) {
 	if got := affinity.Encode(b); got != "1 4 25000 20000 1000000 n1 end=1800000000 jsonp sid=x-1_Y" {
 		t.Errorf("encoded as %q: an older replica ignores what is at the end", got)
 	}
+	b = affinitytest.Example
+	b.Unproven = true
+	if got := affinity.Encode(b); got != "2 4 25000 20000 1000000 n1" {
+		t.Errorf("encoded as %q: an older replica must not read it", got)
+	}
+	b.Refusal = `44/a,{"message":"no &+"}`
+	if got, err := affinity.Decode(affinity.Encode(b)); err != nil || got != b {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if affinity.Encode(affinity.Binding{Node: "n1", Version: 4}) != "1 4 0 0 0 n1" {
+		t.Error("a value without the fields is of a session that is proven")
+	}
 }
 
 // What is encoded is read back the same.
 func FuzzEncode(f *testing.F) {
-	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000), int64(0), false, "")
-	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64), int64(math.MaxInt64), true, "abc-_~.9")
-	f.Add("n1", 4, uint32(0), uint32(0), int64(0), int64(0), false, "a b\r\n&c")
-	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload, ends int64, jsonp bool, alias string) {
+	f.Add("n1", 4, uint32(25000), uint32(20000), int64(1_000_000), int64(0), false, "", false, "")
+	f.Add("a b;%1\n", 3, uint32(0), uint32(1), int64(math.MaxInt64), int64(math.MaxInt64), true, "abc-_~.9", true, "44{}\x1e44/a,{}")
+	f.Add("n1", 4, uint32(0), uint32(0), int64(0), int64(0), false, "a b\r\n&c", true, "")
+	f.Fuzz(func(t *testing.T, node string, version int, interval, timeout uint32, payload, ends int64, jsonp bool, alias string, unproven bool, refusal string) {
 		const day = 24 * 60 * 60 * 1000
 		if url.QueryEscape(alias) != alias { // no sid
 			alias = ""
 		}
 		b := affinity.Binding{
-			Node: node, Version: version, MaxPayload: payload, Ends: ends, JSONP: jsonp, Alias: alias,
+			Node: node, Version: version, MaxPayload: payload, Ends: ends, JSONP: jsonp, Alias: alias, Unproven: unproven, Refusal: refusal,
 			PingInterval: time.Duration(interval%day) * time.Millisecond, PingTimeout: time.Duration(timeout%day) * time.Millisecond,
 		}
 		got, err := affinity.Decode(affinity.Encode(b))
@@ -49,7 +61,7 @@ func FuzzEncode(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		"1 4 25000 20000 1000000 n1", "1 3 0 0 0 a+b%2F later", "1", "", "2 4 1 1 1 n", "1 4 -1 1 1 n",
-		"1 4 1 1 1 n more end=1800000000 more", "1 4 1 1 1 n sid=a%20b", "1 4 1 1 1 n sid=ab", "1 4 1 1 1 n end=-1", "1 4 1 1 1 ", "1 4 9223372036854775807 1 1 n", "1  4 1 1 1 n", "1 4 +1 1 1 n",
+		"1 4 1 1 1 n more end=1800000000 more", "1 4 1 1 1 n sid=a%20b", "2 4 1 1 1 n refusal=44%7B%7D", "2 4 1 1 1 n refusal=%zz", "1 4 1 1 1 n sid=ab", "1 4 1 1 1 n end=-1", "1 4 1 1 1 ", "1 4 9223372036854775807 1 1 n", "1  4 1 1 1 n", "1 4 +1 1 1 n",
 	} {
 		f.Add(s)
 	}

@@ -36,6 +36,7 @@ func Run(t *testing.T, newStore func(t *testing.T) affinity.Store) {
 		"expired":    expired,
 		"odd":        odd,
 		"aliased":    aliased,
+		"proven":     proven,
 		"left":       left,
 		"concurrent": concurrent,
 	} {
@@ -176,6 +177,29 @@ func aliased(t *testing.T, s affinity.Store) {
 	buffer.set("other")
 	absent(t, s, buffer.string())
 	lookup(t, s, "first")
+}
+
+// proven: a session is bound unproven, then as proven, and what its poll is answered with has a key of its own.
+func proven(t *testing.T, s affinity.Store) {
+	b := Example
+	b.Unproven = true
+	bind(t, s, "sid", b)
+	refused := b
+	refused.Refusal = "44{}\x1e44/a b,{}"
+	bind(t, s, affinity.RefusalOf("sid"), refused)
+	if got := lookup(t, s, "sid"); !got.Unproven || got.Refusal != "" {
+		t.Errorf("got %+v", got)
+	}
+	if got := lookup(t, s, affinity.RefusalOf("sid")); got.Refusal != refused.Refusal {
+		t.Errorf("got %+v", got)
+	}
+	b.Unproven, b.Ends = false, 1800000000
+	bind(t, s, "sid", b)
+	if got := lookup(t, s, "sid"); got.Unproven || got.Ends != b.Ends {
+		t.Errorf("got %+v", got)
+	}
+	unbind(t, s, affinity.RefusalOf("sid"))
+	absent(t, s, affinity.RefusalOf("sid"))
 }
 
 // left: a caller that has gone is neither "not found" nor "unavailable".
