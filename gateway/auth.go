@@ -8,8 +8,13 @@ import (
 	"github.com/sidway/sidway/gateway/request"
 )
 
-// judge has the route's gate say whether the client may have its session.
+// judge has the route's gate say whether the client may have its session, unless its token may come later.
 func (c *clientConn) judge() {
+	if c.x.MayProve() {
+		c.x.Unproven = true
+		c.goOn()
+		return
+	}
 	v, later := c.x.route.Auth.Gate.Judge(c.x.Ask())
 	if later == nil {
 		c.judged(v)
@@ -21,21 +26,26 @@ func (c *clientConn) judge() {
 // judged goes on with a request that is let in, and refuses others.
 func (c *clientConn) judged(v auth.Verdict) {
 	x := c.x
-	g, name := x.g, x.route.Cluster.Name
-	g.metrics.verdicts.WithLabelValues(name, v.Outcome.String()).Inc()
+	x.g.tellVerdict(x.route, v, x.Kind.String(), x.Origin().IP)
 	x.Granted = v
 	if v.Outcome == auth.Granted {
 		c.goOn()
 		return
-	}
-	if g.notices.due("auth", name, v.Outcome.String()) {
-		g.log.Warn("clients get no session, for this reason", "cluster", name, "reason", v.Outcome.String(), "means", v.Words(), "kind", x.Kind.String(), "client", x.Origin().IP)
 	}
 	if v.Outcome == auth.Unreachable {
 		c.fail(engineio.AuthAway)
 		return
 	}
 	c.fail(engineio.Forbidden)
+}
+
+// tellVerdict counts a verdict, and logs the first of a kind that lets a client not in. kind is what it was about. It may be called concurrently.
+func (g *Gateway) tellVerdict(r *route, v auth.Verdict, kind, client string) {
+	name, outcome := r.Cluster.Name, v.Outcome.String()
+	g.metrics.verdicts.WithLabelValues(name, outcome).Inc()
+	if v.Outcome != auth.Granted && g.notices.due("auth", name, outcome) {
+		g.log.Warn("clients get no session, for this reason", "cluster", name, "reason", outcome, "means", v.Words(), "kind", kind, "client", client)
+	}
 }
 
 // goOn brings a request that may pass to a node.

@@ -26,6 +26,8 @@ type exchange struct {
 	refreshed bool        // the store was asked again where its session lives
 	checked   bool        // for acknowledgements that no node waits for
 
+	unprovenAt time.Time // when it began to wait for its session to be proven; zero: it has not
+
 	streams bool          // the rest of the client's body is forwarded as it comes
 	due     time.Duration // when the next piece of the body must have come, on the loop's clock
 	base    time.Duration // BodyTime after the first wait for it

@@ -74,6 +74,9 @@ func AfterAMinute(g *Gateway) {
 // SetPaceTime changes how long a handshake waits for its turn. It comes before Listen.
 func SetPaceTime(g *Gateway, d time.Duration) { g.paceTime = d }
 
+// SetProofTime changes how long a poll waits for its session to be proven. It comes before Listen.
+func SetProofTime(g *Gateway, d time.Duration) { g.proofTime = d }
+
 // FaultsAt are the faults that were noted within an hour before a time.
 func (m *Metrics) FaultsAt(now time.Time) []Fault { return m.seen.list(now) }
 

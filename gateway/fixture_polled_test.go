@@ -127,33 +127,36 @@ func (s dueStore) Bind(ctx context.Context, sid string, b affinity.Binding) erro
 	return s.back.Bind(ctx, sid, b)
 }
 
+// shareStore is a replica's store, of bindings that it shares through Redis.
+func shareStore(t *testing.T, server *affinitytest.Redis) *affinity.Cached {
+	t.Helper()
+	c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(server.Client(), "bindings:"), affinity.CachedOptions{})
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = c.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return c
+}
+
 // startPair is startRestorers of two nodes with two replicas that share their bindings. due is whether the second one renews what it knows with each request.
 func startPair(t *testing.T, due bool) (s, other *site, server *affinitytest.Redis, nodes []*restorer) {
 	t.Helper()
 	var own gateway.Route
 	s, server, nodes = startRestorers(t, 2, func(r *gateway.Route) { own = *r })
-	share := func() *affinity.Cached {
-		c := affinity.NewCached(affinity.NewMemory(1000), affinity.NewRedis(server.Client(), "bindings:"), affinity.CachedOptions{})
-		ctx, stop := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = c.Run(ctx)
-		}()
-		t.Cleanup(func() {
-			stop()
-			<-done
-		})
-		return c
-	}
-	own.Store = share()
+	own.Store = shareStore(t, server)
 	s.reroute(own)
 	var configs []cluster.Config
 	for _, n := range s.clusters[0].Nodes() {
 		configs = append(configs, cluster.Config{Name: n.Name, Address: n.Address, Weight: 1, TLS: n.TLS})
 	}
 	theirs := own
-	cached := share()
+	cached := shareStore(t, server)
 	theirs.Store = cached
 	if due {
 		theirs.Store = dueStore{cached, affinity.NewRedis(server.Client(), "bindings:")}

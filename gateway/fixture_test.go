@@ -61,6 +61,8 @@ type siteOptions struct {
 	paceTime time.Duration // 0: as it is
 	missed   func() time.Time
 	missing  func() ([]string, bool)
+
+	proofTime time.Duration // 0: as it is
 }
 
 type siteOption func(*siteOptions)
@@ -174,6 +176,9 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	}
 	if o.paceTime > 0 {
 		gateway.SetPaceTime(g, o.paceTime)
+	}
+	if o.proofTime > 0 {
+		gateway.SetProofTime(g, o.proofTime)
 	}
 	s.Gateway = g
 	l := o.listener

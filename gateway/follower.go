@@ -44,6 +44,7 @@ type follower struct {
 	move    *move  // under way; nil: none
 	client  string // its address
 	watches []*watch
+	gate    *packet.Gate // until the client is known; nil: it is
 
 	beat   loop.Timer
 	every  time.Duration // the client is pinged from here; 0: by its node
@@ -53,9 +54,10 @@ type follower struct {
 	failed  atomic.Int32 // moves that have
 }
 
-// newFollower returns one for the request's tunnel; nil where the cluster's packets are not read, or this is no session's.
+// newFollower returns one for the request's tunnel; nil where its packets are not read, this is no session's, or the node has sent half a frame
+// already: an unproven session cannot go on then.
 func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
-	if !x.route.ReadsFrames() || x.Query.Version == 0 {
+	if !x.ReadsFrames() || x.Query.Version == 0 {
 		return nil
 	}
 	f := &follower{d: d, route: x.route, home: h, traced: sid, began: d.loop.Clock(), client: strings.Clone(x.Origin().IP)}
@@ -73,6 +75,9 @@ func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
 	}
 	if out := f.Session.Pass(packet.Node, bytes.Clone(x.Early)); len(out) < len(x.Early) {
 		return nil // it has been sent already, half a frame's header
+	}
+	if x.Unproven {
+		f.gate = packet.NewGate(x.Early)
 	}
 	if x.Kind == request.Upgrade {
 		f.sid = sid
@@ -140,7 +145,14 @@ func (f *follower) Inspect(found *engineio.Payload) bool {
 
 // Pass implements tunnel.Follower.
 func (f *follower) Pass(side int, b []byte) []byte {
+	if f.gate != nil && side == int(packet.Client) {
+		b = f.admit(b)
+	}
 	out := f.Session.Pass(packet.Side(side), b)
+	if f.gate != nil && side == int(packet.Node) {
+		out = f.gate.Follow(out)
+		f.dropGate()
+	}
 	if f.Owes() {
 		f.line.Send(1, f.Answer(newMask()))
 	}

@@ -78,16 +78,17 @@ type Options struct {
 
 // Gateway serves client connections. Its methods may be called concurrently.
 type Gateway struct {
-	tunnels  *tunnel.Engine
-	metrics  *Metrics
-	log      *slog.Logger
-	topology atomic.Pointer[topology]
-	updating sync.Mutex
-	drivers  []*driver // one on each loop
-	dial     func(netip.AddrPort) (int, error)
-	paceTime time.Duration
-	notices  notices
-	foreign  foreigners
+	tunnels   *tunnel.Engine
+	metrics   *Metrics
+	log       *slog.Logger
+	topology  atomic.Pointer[topology]
+	updating  sync.Mutex
+	drivers   []*driver // one on each loop
+	dial      func(netip.AddrPort) (int, error)
+	paceTime  time.Duration
+	proofTime time.Duration
+	notices   notices
+	foreign   foreigners
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
@@ -111,7 +112,10 @@ type Gateway struct {
 
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
-	g := &Gateway{tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing, pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime}
+	g := &Gateway{
+		tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing,
+		pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime, proofTime: proofTime,
+	}
 	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
 	for _, l := range o.Loops {

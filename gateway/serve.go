@@ -163,10 +163,10 @@ func (c *clientConn) resolve() {
 	c.lookUp()
 }
 
-// renew writes the session's binding again, where that is due.
+// renew writes the session's binding again, where that is due. To write one that is unproven could take back what another replica has proved.
 func (c *clientConn) renew() {
 	x := c.x
-	if !x.Renews() || x.route.Cluster.Node(x.Binding.Node) == nil {
+	if x.Binding.Unproven || !x.Renews() || x.route.Cluster.Node(x.Binding.Node) == nil {
 		c.inSession()
 		return
 	}
@@ -204,6 +204,10 @@ func (c *clientConn) inSession() {
 	}
 	if cause, ok := x.Admissible(); !ok {
 		c.fail(cause)
+		return
+	}
+	if x.Binding.Unproven && x.Kind != request.Preflight {
+		c.prove()
 		return
 	}
 	if given := x.mayBeOutdated(); len(given) > 0 {

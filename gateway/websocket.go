@@ -85,8 +85,12 @@ func (c *clientConn) tunnel() {
 	}
 	h := &home{node: x.Node}
 	f := x.newFollower(d, h, sid)
-	if f != nil {
+	switch {
+	case f != nil:
 		o.Follow = f
+	case x.Unproven: // nobody would keep from the node what it sends
+		c.depart()
+		return
 	}
 	o.Left, o.Done = x.sessionEnd(sid, h), x.tunnelEnd(sid, c.seat, h, f)
 	if x.Kind == request.Upgrade {

@@ -89,11 +89,15 @@ func parseUnproven(b []byte) (u Unproven, ok bool) {
 	return Unproven{b, &Connect{p.namespace, p.data}}, true
 }
 
-// ParseUnproven reads a payload of HTTP long-polling (Engine.IO 4) of such a client; false where a packet is there that it may not send.
+// mostUnproven bounds the packets of one payload, of which each may cost a signature.
+const mostUnproven = 64
+
+// ParseUnproven reads a payload of HTTP long-polling (Engine.IO 4) of such a client; false where a packet is there that it may not send, or are
+// more than 64.
 func ParseUnproven(payload []byte) (all []Unproven, ok bool) {
 	for b := range packetsOf(payload) {
 		u, ok := parseUnproven(b)
-		if !ok {
+		if !ok || len(all) == mostUnproven {
 			return nil, false
 		}
 		all = append(all, u)

@@ -6,7 +6,7 @@ import "slices"
 //
 //	out, connect, ok := g.Take(b)  // what the client has sent; out is for the node
 //	if connect != nil {
-//		out = g.Grant()  // that is for the node too, and all that comes behind it: the gate is of no more use
+//		out = g.Grant()  // that is for the node too, and so is all that comes behind it
 //		g.Refuse()       // or it is dropped; Take(nil) goes on
 //	}
 //
@@ -16,6 +16,7 @@ type Gate struct {
 	held   []byte // of the client, from the beginning of a frame on
 	size   int    // of the frame that a verdict is awaited of; 0: none is
 	shut   bool   // nothing passes any more
+	open   bool   // all does
 	node   border
 	toSend []byte // frames for the client
 }
@@ -30,8 +31,11 @@ func NewGate(early []byte) *Gate {
 // Take looks at what the client has sent, and returns what the node gets, and a CONNECT of which has to be judged before Take goes on: until then it
 // keeps what it is given. ok is false where the client sends what it may not: then nothing passes any more.
 func (g *Gate) Take(b []byte) (out []byte, connect *Connect, ok bool) {
-	if g.shut {
+	switch {
+	case g.shut:
 		return nil, nil, true
+	case g.open:
+		return b, nil, true
 	}
 	g.held = append(g.held, b...)
 	if len(g.held) > mostKept {
@@ -85,9 +89,12 @@ func (g *Gate) close() bool {
 // Grant returns the CONNECT that was to be judged, and all that is held behind it.
 func (g *Gate) Grant() []byte {
 	all := g.held
-	g.held, g.size = nil, 0
+	g.held, g.size, g.open = nil, 0, true
 	return all
 }
+
+// Judges reports whether a CONNECT is to be judged.
+func (g *Gate) Judges() bool { return g.size > 0 }
 
 // Refuse drops the CONNECT that was to be judged.
 func (g *Gate) Refuse() {
@@ -99,6 +106,9 @@ func (g *Gate) Say(packet []byte) (now []byte) {
 	g.toSend = AppendFrame(g.toSend, opText, Node, packet, [4]byte{})
 	return g.flush()
 }
+
+// Over reports whether the gate is of no more use: it is open, and the client has been told of what was refused before.
+func (g *Gate) Over() bool { return g.open && len(g.toSend) == 0 }
 
 // Follow is told what goes from the node to the client, and returns that with what waited for the end of a message.
 func (g *Gate) Follow(b []byte) []byte {

@@ -55,6 +55,7 @@ func TestWhatAnUnprovenClientMaySend(t *testing.T) {
 	}
 	for _, payload := range []string{
 		"", "42[\"a\"]", "4", "41", "43[]", "44{}", "45", "46", "2probe", "5", "6", "0", "30", "bAAAA", "40\x1e", "\x1e40", "40\x1e42[\"a\"]", "401{}", "d=40", " 40", "\ufeff40", "47",
+		strings.Repeat("3\x1e", 64) + "3",
 	} {
 		if all, ok := packet.ParseUnproven([]byte(payload)); ok {
 			t.Errorf("%q passes as %v", payload, all)
@@ -126,8 +127,18 @@ func TestAGateWaitsForAVerdict(t *testing.T) {
 	if out, again, ok := g.Take(asks("3")); len(out) > 0 || again != nil || !ok {
 		t.Errorf("%q %v %v", out, again, ok)
 	}
+	g.Follow([]byte{0x81})
+	if now := g.Say([]byte("44")); len(now) > 0 || !g.Judges() {
+		t.Errorf("%q is sent within a frame of the node", now)
+	}
 	if got := read(t, g.Grant()); got != `40{"token":"good"}|3` {
 		t.Errorf("got %s", got)
+	}
+	if out, c, ok := g.Take([]byte("as it is")); string(out) != "as it is" || c != nil || !ok || g.Over() || g.Judges() {
+		t.Errorf("open: %q %v %v", out, c, ok)
+	}
+	if got := read(t, append([]byte{0x81}, g.Follow([]byte{1, '2'})...)); got != "2|44" || !g.Over() {
+		t.Errorf("the client gets %s", got)
 	}
 }
 

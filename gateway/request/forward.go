@@ -74,7 +74,7 @@ func (x *Request) passes(f *http1.Field) bool {
 	switch {
 	case f.Hop || rewritten.Has(f.ID) || x.Route.Auth.owns(f):
 		return false
-	case f.ID == http1.SecWebSocketExtensions && x.Route.ReadsFrames():
+	case f.ID == http1.SecWebSocketExtensions && x.ReadsFrames():
 		return false // packets have to be read
 	case f.ID == http1.XRequestID:
 		return x.passesID()

@@ -50,7 +50,8 @@ type Request struct {
 	Began  time.Time // its head was read
 	SentAt time.Time // when Node may have begun to read it; zero before
 
-	Granted auth.Verdict // of the route's Auth
+	Granted  auth.Verdict // of the route's Auth
+	Unproven bool         // it makes a session whose client is judged by its first CONNECT
 
 	// What the node is told of the trace, in place of what the client said; "" passes that on.
 	Traceparent, Tracestate string

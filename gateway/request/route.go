@@ -64,8 +64,11 @@ type Route struct {
 	OnTaken func(refused, node string)
 }
 
-// ReadsFrames reports whether packets in WebSockets have to be read.
+// ReadsFrames reports whether packets in the route's WebSockets have to be read.
 func (r *Route) ReadsFrames() bool { return r.Recovery != nil || r.Heartbeat || r.Guard.Frames }
+
+// ReadsFrames reports whether packets in the WebSocket that the request asks for have to be read.
+func (x *Request) ReadsFrames() bool { return x.Route.ReadsFrames() || x.Unproven }
 
 // Judge looks for the rules that a client's packets break, and reports whether its node is not to get them.
 func (r *Route) Judge(found *engineio.Payload) (broken guard.Set, refused bool) {

@@ -26,6 +26,7 @@ func (x *Request) NewBinding(o engineio.Open) affinity.Binding {
 		MaxPayload:   o.MaxPayload,
 		Ends:         x.Granted.Ends,
 		JSONP:        x.Query.JSONP != "",
+		Unproven:     x.Unproven,
 	}
 }
 
@@ -68,13 +69,12 @@ func (x *Request) PingInterval() time.Duration {
 
 // Ends is when the request's session has to end, in seconds since 1970: with the token that let it in, or with the one that the upgrade
 // brought, whichever is over first. 0: whenever it does.
-func (x *Request) Ends() int64 {
-	switch before, now := x.Binding.Ends, x.Granted.Ends; {
-	case before == 0:
-		return now
-	case now == 0:
-		return before
-	default:
-		return min(before, now)
+func (x *Request) Ends() int64 { return Sooner(x.Binding.Ends, x.Granted.Ends) }
+
+// Sooner returns the first of two ends, of which 0 is none.
+func Sooner(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return a + b
 	}
+	return min(a, b)
 }

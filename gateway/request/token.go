@@ -14,6 +14,9 @@ type Auth struct {
 	Gate auth.Gate
 	// From are the places of a token, of which the first that has one counts; none: the gate needs none.
 	From []TokenPlace
+	// Connect is the member of the auth, which clients of Engine.IO 4 send in Socket.IO's CONNECT, that may be a token; "": none is. A
+	// session that is made without a token is unproven until one comes there.
+	Connect string
 	// Strip takes tokens out of the query and of Sec-WebSocket-Protocol, so that nodes get none there.
 	Strip bool
 	// Fields are the names of the fields that the gate gives to nodes. What clients send under these names no node gets.
@@ -240,10 +243,17 @@ func (x *Request) Ask() *auth.Ask {
 	}
 }
 
+// MayProve reports whether the client of a request that makes a session may show later, in a CONNECT, that it may have it: where it brings no token
+// now. Clients of Engine.IO 3 send no auth there, and of what comes by JSONP the packets are not read.
+func (x *Request) MayProve() bool {
+	a := x.Route.Auth
+	return a != nil && a.Connect != "" && x.Kind.MakesSession() && x.Query.Version == 4 && x.Query.JSONP == "" && x.Token() == ""
+}
+
 // Judged reports whether a request of this kind needs the gate's verdict: what makes a session does, and an upgrade that brings a
 // token. Without one its sid is word enough that its session was let in, because a browser that had a header on its polls
 // can have none on a WebSocket. Polls of a session are not judged again.
 func (x *Request) Judged() bool {
 	a := x.Route.Auth
-	return a != nil && (x.Kind.MakesSession() || x.Kind == Upgrade && len(a.From) > 0 && x.Token() != "")
+	return a != nil && (x.Kind.MakesSession() && !x.Unproven || x.Kind == Upgrade && len(a.From) > 0 && x.Token() != "")
 }

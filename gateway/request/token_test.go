@@ -6,6 +6,7 @@ import (
 
 	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/auth"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 )
@@ -191,4 +192,31 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("%q became %q: %+v %v", query, q.RawQuery, got, err)
 		}
 	})
+}
+
+func TestWhoMayBringATokenLater(t *testing.T) {
+	const polls, sockets = "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"
+	a := rule(t, "query:token", "header:Authorization")
+	for _, connect := range []string{"", "token"} {
+		a.Connect = connect
+		for target, may := range map[string]bool{
+			polls: true, polls + "&token=x": false, polls + "&sid=abc": false, polls + "&j=0": false, "/socket.io/?EIO=3&transport=polling": false, "/other": false,
+		} {
+			x := asked(t, a, target)
+			x.Node = &cluster.Node{}
+			if got := x.MayProve(); got != (may && connect != "") {
+				t.Errorf("%s, %q: %v", target, connect, got)
+			}
+			if x.Unproven = x.MayProve(); x.Unproven == x.Judged() && x.Kind.MakesSession() || x.NewBinding(engineio.Open{SID: "abc"}).Unproven != x.Unproven {
+				t.Errorf("%s: judged %v, unproven %v", target, x.Judged(), x.Unproven)
+			}
+		}
+		x := asked(t, a, sockets, socket...)
+		if x.MayProve() != (connect != "") || x.ReadsFrames() {
+			t.Errorf("a WebSocket: %v %v", x.MayProve(), x.ReadsFrames())
+		}
+		if x.Unproven = x.MayProve(); x.ReadsFrames() != x.Unproven {
+			t.Error("the frames of an unproven WebSocket are not read")
+		}
+	}
 }

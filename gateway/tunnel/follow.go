@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"sync/atomic"
+	"time"
 )
 
 // Follower sees and changes what a tunnel carries, and may give it another node. Its methods are called on the tunnel's loop.
@@ -57,6 +58,14 @@ func (l Line) Send(side int, b []byte) {
 		w.waiting = waiting
 	default:
 		t.write(i, b)
+	}
+}
+
+// EndAfter has the tunnel end after d as by Options.Life, in place of what that said.
+func (l Line) EndAfter(d time.Duration) {
+	if t := l.t; !t.gone {
+		t.ends = t.loop.Now() + max(d, 1)
+		t.arm()
 	}
 }
 
