@@ -35,7 +35,7 @@ type JWT struct {
 	Algorithms []string // none: all that the keys fit
 	Issuer     string
 	Audience   []string
-	From       []string // header:NAME, query:NAME, cookie:NAME or protocol
+	From       []string // header:NAME, query:NAME, cookie:NAME, protocol or, once, connect:NAME
 	Strip      bool     // tokens are taken out of the query and of Sec-WebSocket-Protocol
 	Claims     []Claim
 	Leeway     time.Duration
@@ -58,7 +58,7 @@ var jwtFields = []field[JWT]{
 		withSample("[HS256, RS256, ES256, EdDSA]", "that are taken; left out, all that fit the keys; none never is"),
 	one("issuer", func(j *JWT) *string { return &j.Issuer }, parseClaimText).withSample("https://id.example.com", "that iss must name"),
 	many("audience", func(j *JWT) *[]string { return &j.Audience }, parseClaimText).withSample("chat", "one of these must be in aud"),
-	many("from", func(j *JWT) *[]string { return &j.From }, parseTokenPlace).withDefault("header:Authorization", "or query:NAME, cookie:NAME, header:NAME, protocol; of a list, each in quotes, the first that has one counts"),
+	many("from", func(j *JWT) *[]string { return &j.From }, parseTokenPlace).withDefault("header:Authorization", "or query:NAME, cookie:NAME, header:NAME, protocol, connect:NAME; of a list, each in quotes, the first that has one counts"),
 	one("strip", func(j *JWT) *bool { return &j.Strip }, parseBool).withDefault("true", "nodes get no token in the query and in Sec-WebSocket-Protocol"),
 	pairs("claims", (*reader).claim, func(j *JWT) []InForce { return j.claims() }, func(j *JWT) any { return j.Claims }).
 		withSample("{sub: X-User}", "that nodes get as headers; clients' own of these names never reach a node"),
@@ -123,6 +123,24 @@ func parseClaimText(text string) (string, error) {
 	return text, checkHeaderValue(text)
 }
 
+// inConnect is the kind of the place that a token has in a CONNECT of Socket.IO: connect:NAME.
+const inConnect = "connect"
+
+// Connect returns the member of a CONNECT's auth that is a token, "" where From does not look there.
+func (j *JWT) Connect() string {
+	for _, place := range j.From {
+		if kind, name, _ := strings.Cut(place, ":"); kind == inConnect {
+			return name
+		}
+	}
+	return ""
+}
+
+// Places returns those of From that a request has.
+func (j *JWT) Places() []string {
+	return slices.DeleteFunc(slices.Clone(j.From), func(place string) bool { return strings.HasPrefix(place, inConnect+":") })
+}
+
 // parseTokenPlace parses where a token stands.
 func parseTokenPlace(text string) (string, error) {
 	kind, name, _ := strings.Cut(text, ":")
@@ -131,8 +149,12 @@ func parseTokenPlace(text string) (string, error) {
 		return text, nil
 	case kind == "protocol":
 		return "", fmt.Errorf("%s is unknown; the token is an entry of Sec-WebSocket-Protocol by itself; write protocol", quote(text))
+	case kind == inConnect && name == "":
+		return "", fmt.Errorf("%s lacks the name, which is that of a member of the auth that clients send with CONNECT; write connect:token", quote(text))
+	case kind == inConnect:
+		return text, nil
 	case !slices.Contains([]string{"query", "header", "cookie"}, kind):
-		return "", fmt.Errorf("%s is unknown; write header:NAME, query:NAME, cookie:NAME or protocol", quote(text))
+		return "", fmt.Errorf("%s is unknown; write header:NAME, query:NAME, cookie:NAME, protocol or connect:NAME", quote(text))
 	case err != nil:
 		return "", err
 	case kind == "query" && slices.Contains([]string{"EIO", "transport", "sid", "t", "j", "b64"}, name):
@@ -185,6 +207,9 @@ func (l *loader) checkAuth(c *Cluster, base string) {
 }
 
 func (l *loader) checkJWT(j *JWT, base string) {
+	if len(j.From)-len(j.Places()) > 1 {
+		l.addAt(base+".from", "connect is written twice; one member of a CONNECT's auth can be the token, so write one of them")
+	}
 	if len(j.Keys)+len(j.Secrets) == 0 && j.JWKS == "" {
 		l.addAt(base, "it does not say by which key tokens are signed; write keys, secret or jwks")
 		return

@@ -60,7 +60,7 @@ clusters:
         algorithms: [EdDSA, HS256, RS256]
         issuer: https://id.example.com
         audience: [chat, game]
-        from: [header:Authorization, "query:token", cookie:sid, protocol]
+        from: [header:Authorization, "query:token", cookie:sid, "connect:token", protocol]
         strip: false
         claims: {sub: X-User, "https://example.com/roles": X-Roles}
         leeway: 0s
@@ -75,7 +75,7 @@ clusters:
 		{
 			Keys: []string{strings.TrimSuffix(pub, "\n")}, Secrets: []config.Secret{shared, shared + "-two"}, JWKS: "https://id.example.com/keys?x=1",
 			Algorithms: []string{"EdDSA", "HS256", "RS256"}, Issuer: "https://id.example.com", Audience: []string{"chat", "game"},
-			From:   []string{"header:Authorization", "query:token", "cookie:sid", "protocol"},
+			From:   []string{"header:Authorization", "query:token", "cookie:sid", "connect:token", "protocol"},
 			Claims: []config.Claim{{Name: "sub", Header: "X-User"}, {Name: "https://example.com/roles", Header: "X-Roles"}},
 		},
 		{
@@ -86,6 +86,12 @@ clusters:
 		if got := c.Clusters[i].Auth.JWT; !reflect.DeepEqual(*got, w) {
 			t.Errorf("got  %+v\nwant %+v", *got, w)
 		}
+	}
+	if j := c.Clusters[0].Auth.JWT; j.Connect() != "token" || fmt.Sprint(j.Places()) != "[header:Authorization query:token cookie:sid protocol]" || len(j.From) != 5 {
+		t.Errorf("connect %q, others %v, all %v", j.Connect(), j.Places(), j.From)
+	}
+	if j := c.Clusters[1].Auth.JWT; j.Connect() != "" || len(j.Places()) != 1 {
+		t.Errorf("connect %q, others %v", j.Connect(), j.Places())
 	}
 	if n := len(c.Clusters[0].Auth.JWT.JWK()); n != 3 {
 		t.Errorf("%d keys, want 3", n)
@@ -130,7 +136,7 @@ func TestTheExamplesForAuthCanBeUsed(t *testing.T) {
 		}
 		n++
 	}
-	if n != 2 {
+	if n != 3 {
 		t.Errorf("%d examples", n)
 	}
 }
@@ -164,8 +170,10 @@ func TestWhatIsWrongWithAuth(t *testing.T) {
 		"jwt: {jwks: 'https://id.example.com/#k'}":                                                `jwt.jwks: "https://id.example.com/#k" has a #, which no server gets; take it out`,
 		"jwt: {jwks: 'ftp://id.example.com/'}":                                                    `jwt.jwks: "ftp://id.example.com/" is not a URL; write it as https://id.example.com/path`,
 		"jwt: {secret: " + shared + ", from: query}":                                              `jwt.from: "query" lacks the name; write query:NAME`,
-		"jwt: {secret: " + shared + ", from: client}":                                             `jwt.from: "client" is unknown; write header:NAME, query:NAME, cookie:NAME or protocol`,
+		"jwt: {secret: " + shared + ", from: client}":                                             `jwt.from: "client" is unknown; write header:NAME, query:NAME, cookie:NAME, protocol or connect:NAME`,
 		"jwt: {secret: " + shared + ", from: 'protocol:x'}":                                       `jwt.from: "protocol:x" is unknown; the token is an entry of Sec-WebSocket-Protocol by itself; write protocol`,
+		"jwt: {secret: " + shared + ", from: connect}":                                            `jwt.from: "connect" lacks the name, which is that of a member of the auth that clients send with CONNECT; write connect:token`,
+		"jwt: {secret: " + shared + ", from: ['connect:a', protocol, 'connect:b']}":               "jwt.from: connect is written twice; one member of a CONNECT's auth can be the token, so write one of them",
 		"jwt: {secret: " + shared + ", from: 'query:sid'}":                                        `jwt.from: "query:sid" is a parameter of Engine.IO's own; write another, as query:token`,
 		"jwt: {secret: " + shared + ", claims: {sub: X-Forwarded-User}}":                          "jwt.claims.sub: X-Forwarded-User cannot be changed: sidway writes it itself, by the client's address and trusted_proxies",
 		"jwt: {secret: " + shared + ", claims: {sub: X-User, email: x-user}}":                     "jwt.claims: x-user is written twice; give each a header of its own",

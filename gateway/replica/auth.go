@@ -32,8 +32,8 @@ func (r *Replica) newAuth(cfg config.Cluster, before *part) *gateway.Auth {
 }
 
 func (r *Replica) newJWT(cluster string, j *config.JWT) *gateway.Auth {
-	a := &gateway.Auth{Strip: j.Strip}
-	for _, text := range j.From {
+	a := &gateway.Auth{Strip: j.Strip, Connect: j.Connect()}
+	for _, text := range j.Places() {
 		p, _ := gateway.ParseTokenPlace(text) // which the configuration has checked
 		a.From = append(a.From, p)
 	}
