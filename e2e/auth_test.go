@@ -30,9 +30,15 @@ func tokenFor(t *testing.T, user string, ends time.Time) string {
 // startGuarded starts a node behind two replicas that share a Redis, and a client that a test has come.
 func startGuarded(t *testing.T, k kind) (s *site, client *process) {
 	t.Helper()
+	return startGuardedBy(t, k, `["header:Authorization", "query:token", "cookie:jwt", protocol]`)
+}
+
+// startGuardedBy does so, and has tokens looked for in these places.
+func startGuardedBy(t *testing.T, k kind, places string) (s *site, client *process) {
+	t.Helper()
 	s = &site{redis: affinitytest.StartRedis(t), nodes: startNodes(t, pings{}, k)}
 	secret := writeFile(t, "jwt", jwtSecret+"\n")
-	rule := fmt.Sprintf(`auth: {jwt: {secret: "file:%s", from: ["header:Authorization", "query:token", "cookie:jwt", protocol], claims: {sub: X-User}, leeway: 0s}}`, secret)
+	rule := fmt.Sprintf(`auth: {jwt: {secret: "file:%s", from: %s, claims: {sub: X-User}, leeway: 0s}}`, secret, places)
 	for range 2 {
 		s.replicas = append(s.replicas, startReplica(t, s.redis.URL(), s.nodes, rule))
 	}
@@ -44,9 +50,12 @@ func startGuarded(t *testing.T, k kind) (s *site, client *process) {
 
 // arrival is what became of a client that came.
 type arrival struct {
-	User, URL, Protocols, Transport string
-	Error                           string
-	Status                          any
+	User, Auth, URL, Protocols, Transport string
+
+	Refused string // the message of the first refusal, of a client that has come again
+	Code    int
+	Error   string
+	Status  any
 }
 
 // come has a client connect by these transports with these further options.
@@ -139,5 +148,52 @@ func TestSessionsEndWithTheirTokens(t *testing.T) {
 			}
 			eventually(t, "the node has ended them", func() bool { return s.nodes[0].stats(t).Live == 0 })
 		})
+	}
+}
+
+// A client whose auth has a token is refused by it, comes again with another, and its session ends with that one.
+func TestTokensInCONNECT(t *testing.T) {
+	s, client := startGuardedBy(t, node48, `["connect:token", "query:token"]`)
+	bad := tokenFor(t, "ann", time.Now().Add(-time.Hour))
+	for _, transports := range ways {
+		for _, first := range []string{bad, ""} {
+			var got arrival
+			var good string
+			ends := time.Now()
+			for got.Auth == "" { // a crowded machine may take so long that the token is over
+				ends = time.Now().Add(4 * time.Second)
+				good = tokenFor(t, "ann", ends)
+				got = arrival{}
+				client.ask(t, map[string]any{
+					"cmd": "come", "url": s.front.url(), "library": 4,
+					"options": map[string]any{"transports": transports, "auth": map[string]string{"token": first}}, "again": map[string]string{"token": good},
+				}, &got)
+			}
+			if got.Auth != good || got.Refused != "Forbidden" || got.Code != 4 || got.User != "" || got.Transport != transports[len(transports)-1] {
+				t.Errorf("%v: got %+v", transports, got)
+			}
+			var end struct {
+				Reason string
+				After  int
+			}
+			client.ask(t, map[string]any{"cmd": "end"}, &end)
+			if early := time.Until(ends.Truncate(time.Second)); early > 0 || end.After > 30_000 {
+				t.Errorf("%v: ended by %q after %d ms, %v before the token", transports, end.Reason, end.After, early)
+			}
+		}
+		if got := come(t, client, s.front.url(), 4, transports, map[string]any{"auth": map[string]string{"token": bad}}); got.Error != "Forbidden" {
+			t.Errorf("%v, with a bad token: %+v", transports, got)
+		}
+		good := tokenFor(t, "ann", time.Now().Add(time.Hour))
+		if got := come(t, client, s.front.url(), 4, transports, map[string]any{"query": map[string]string{"token": good}}); got.User != "ann" {
+			t.Errorf("%v, with a token in the query: %+v", transports, got)
+		}
+	}
+	for _, r := range s.replicas {
+		for part := range strings.SplitSeq(bad, ".") {
+			if strings.Contains(r.said.String(), part) {
+				t.Errorf("%s has logged a token: %s", r.name, r.said)
+			}
+		}
 	}
 }

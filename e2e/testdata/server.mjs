@@ -68,6 +68,7 @@ io.on("connection", (socket) => {
   });
   socket.on("whoami", (ack) => ack({
     user: socket.handshake.headers["x-user"] ?? "",
+    auth: socket.handshake.auth?.token ?? "",
     url: socket.request.url,
     protocols: socket.request.headers["sec-websocket-protocol"] ?? "",
   }));
