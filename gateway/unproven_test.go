@@ -205,6 +205,23 @@ func TestSomeCONNECTsOfAPOSTAreRefused(t *testing.T) {
 	}
 }
 
+// A client that does not poll hears of a refusal no more when another CONNECT is granted; and only so much waits for a poll.
+func TestARefusalThatNobodyTakes(t *testing.T) {
+	t.Parallel()
+	i, node := newIssuer(t), engineiotest.Start(t, engineiotest.Options{})
+	s := startGateway(t, withEngines(node), withAuth(i.connectRule()))
+	c := dial(t, s.addr)
+	sid := c.handshake(handshakeTarget)
+	c.expect(post(sid, "40/a"), 200, "ok")
+	c.expect(post(sid, "40/"+strings.Repeat("b", 3000)), 403, `{"code":4,"message":"Forbidden"}`)
+	if b, err := s.store.Lookup(t.Context(), affinity.RefusalOf(sid)); err != nil || b.Refusal != `44/a,{"message":"Forbidden","data":{"code":4}}` {
+		t.Errorf("what waits is %q, %v", b.Refusal, err)
+	}
+	good := connectBy(i.token(jwt.SigningMethodHS256, "me", time.Time{}))
+	c.expect(post(sid, good), 200, "ok")
+	c.expect(get(pollTarget(sid)), 200, good)
+}
+
 // A session that was let in by a CONNECT ends with its token.
 func TestASessionEndsWithTheTokenOfItsCONNECT(t *testing.T) {
 	t.Parallel()
@@ -279,4 +296,49 @@ func TestAnUnprovenSessionWhoseRuleIsGone(t *testing.T) {
 	for _, q := range []string{get(pollTarget(sid)), post(sid, "40")} {
 		c.expect(q, 403, `{"code":4,"message":"Forbidden"}`)
 	}
+}
+
+// Sessions that a CONNECT has let in go to other nodes as others do, by polling and on WebSockets, and keep their end.
+func TestProvenSessionsMove(t *testing.T) {
+	t.Parallel()
+	s, server, nodes := startRestorers(t, 2, func(r *gateway.Route) { r.Auth = &gateway.Auth{Gate: untilGate(3600), Connect: "token"} })
+	first := s.clusters[0].Nodes()[0]
+	p, m := s.joinPolled(), s.join()
+	if _, outcome := s.move(m, "n2"); outcome != "moved" {
+		t.Errorf("the WebSocket: %s", outcome)
+	}
+	s.drain(first)
+	for _, to := range []*member{&p.member, m} {
+		to.emit(server.Client(), "e0")
+		to.gotAll(1)
+		if !nodes[1].has(to.sid) {
+			t.Errorf("%s is not on the other node", to.sid)
+		}
+	}
+	b, err := s.store.Lookup(t.Context(), p.eio)
+	if err != nil || b.Unproven || b.Node != "n2" || b.Ends < time.Now().Unix()+3000 {
+		t.Errorf("bound as %+v, %v", b, err)
+	}
+}
+
+// A replica that has known a session as unproven for long writes that over no proof, but writes the proof again.
+func TestAStaleReplicaRenewsTheProof(t *testing.T) {
+	t.Parallel()
+	i, node := newIssuer(t), engineiotest.Start(t, engineiotest.Options{})
+	server := affinitytest.StartRedis(t)
+	stale := dueStore{shareStore(t, server), affinity.NewRedis(server.Client(), "bindings:")}
+	one := startGateway(t, withEngines(node), withStore(stale), withAuth(i.connectRule()))
+	two := startGateway(t, withEngines(node), withStore(shareStore(t, server)), withAuth(i.connectRule()))
+	good := i.token(jwt.SigningMethodHS256, "me", time.Now().Add(time.Hour))
+	c := dial(t, one.addr)
+	sid := c.handshake(handshakeTarget)
+	dial(t, two.addr).expect(post(sid, connectBy(good)), 200, "ok")
+	c.expect(post(sid, `42["x"]`), 200, "ok")
+	c.expect(get(pollTarget(sid)), 200, connectBy(good)+"\x1e"+`42["x"]`)
+	c.expect(post(sid, `42["y"]`), 200, "ok") // which renews
+	b, err := two.store.(*affinity.Cached).Refresh(t.Context(), sid)
+	if err != nil || b.Unproven || b.Ends == 0 {
+		t.Errorf("bound as %+v, %v", b, err)
+	}
+	dial(t, two.addr).expect(get(pollTarget(sid)), 200, `42["y"]`)
 }

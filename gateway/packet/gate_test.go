@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -223,6 +224,28 @@ func FuzzGate(f *testing.F) {
 				t.Fatalf("%x passes", out)
 			}
 			out = out[n:]
+		}
+	})
+}
+
+// A token that is read is what JSON.parse gives a node, as encoding/json does.
+func FuzzToken(f *testing.F) {
+	for _, auth := range []string{`{"token":"a"}`, `{"a":{"token":"b"},"token":"Bearer c"}`, `{"token":"a","token":"b"}`, `{"tok\u0065n":"\ud800"}`, `[]`, `{`} {
+		f.Add(auth)
+	}
+	f.Fuzz(func(t *testing.T, auth string) {
+		all, ok := packet.ParseUnproven([]byte("40/a," + auth))
+		if !ok || len(all) != 1 || all[0].Connect == nil {
+			return
+		}
+		token, ok := all[0].Connect.Token("token")
+		if !ok || token == "" {
+			return
+		}
+		var said map[string]any
+		err := json.Unmarshal([]byte(auth), &said)
+		if text, _ := said["token"].(string); err != nil || !strings.HasSuffix(text, token) {
+			t.Errorf("%q has %q: %v, %q", auth, token, err, text)
 		}
 	})
 }
