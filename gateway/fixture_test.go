@@ -48,6 +48,8 @@ func (s *site) reroute(routes ...gateway.Route) {
 
 // siteOptions are what the options of startGateway change.
 type siteOptions struct {
+	proofTime time.Duration // 0: as it is
+
 	routes   []gateway.Route
 	store    affinity.Store
 	method   cluster.Method
@@ -61,8 +63,6 @@ type siteOptions struct {
 	paceTime time.Duration // 0: as it is
 	missed   func() time.Time
 	missing  func() ([]string, bool)
-
-	proofTime time.Duration // 0: as it is
 }
 
 type siteOption func(*siteOptions)

@@ -78,17 +78,18 @@ type Options struct {
 
 // Gateway serves client connections. Its methods may be called concurrently.
 type Gateway struct {
-	tunnels   *tunnel.Engine
-	metrics   *Metrics
-	log       *slog.Logger
-	topology  atomic.Pointer[topology]
-	updating  sync.Mutex
-	drivers   []*driver // one on each loop
-	dial      func(netip.AddrPort) (int, error)
-	paceTime  time.Duration
-	proofTime time.Duration
-	notices   notices
-	foreign   foreigners
+	tunnels  *tunnel.Engine
+	metrics  *Metrics
+	log      *slog.Logger
+	topology atomic.Pointer[topology]
+	updating sync.Mutex
+	drivers  []*driver // one on each loop
+	dial     func(netip.AddrPort) (int, error)
+	paceTime time.Duration
+	notices  notices
+	foreign  foreigners
+
+	proofTime time.Duration // for which a poll waits for its session to be proven
 
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
@@ -114,10 +115,11 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	g := &Gateway{
 		tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing,
-		pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime, proofTime: proofTime,
+		pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime,
 	}
 	g.throttles.began = time.Now()
 	g.SetConnections(o.Limits.Connections, 0)
+	g.proofTime = proofTime
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))
 	}
