@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 
@@ -21,13 +22,15 @@ type socket struct {
 
 // dial asks for a WebSocket, of the session sid or, without one, of a new session.
 func (c *client) dial(ctx context.Context, sid string) (socket, int, error) {
-	var front string
+	var dialed atomic.Value // of a dial that may outlive ctx
+	dialed.Store("")
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, to, err := c.links.dial(ctx)
-		front = to
+		dialed.Store(to)
 		return conn, err
 	}}
 	conn, answer, err := websocket.Dial(ctx, "ws://checker"+c.target(websockets, sid), &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+	front := dialed.Load().(string)
 	if err != nil {
 		status := 0
 		if answer != nil {
