@@ -37,15 +37,18 @@ func TestTheDrawing(t *testing.T) {
 	b := startBrowser(t, 1440, 900)
 	b.enter(d.url, "Ada", "lobby")
 	b.until(`document.querySelectorAll("#cluster .session").length === 24`)
-	for name, size := range map[string][2]int64{"tablet": {1000, 800}, "phone": {390, 844}, "wide": {1440, 900}} {
-		b.do(chromedp.EmulateViewport(size[0], size[1]))
-		b.until(fmt.Sprintf(`innerWidth === %d`, size[0]))
+	for _, v := range []struct {
+		name          string
+		width, height int64
+	}{{"tablet", 1000, 800}, {"phone", 390, 844}, {"wide", 1440, 900}} {
+		b.do(chromedp.EmulateViewport(v.width, v.height))
+		b.until(fmt.Sprintf(`innerWidth === %d`, v.width))
 		eval[any](b, `(document.querySelector("#panel").classList.contains("open") || document.querySelector("#open-panel").click(), 1)`)
-		eventually(t, name+": 24 sessions apart from each other", func() bool {
+		eventually(t, v.name+": 24 sessions apart from each other", func() bool {
 			c := eval[struct{ N, Clipped, Overlap, Same int }](b, crowded)
 			return c.N == 24 && c.Clipped+c.Overlap+c.Same == 0
 		})
-		b.shoot("drawing-" + name)
+		b.shoot("drawing-" + v.name)
 	}
 	wide := eval[struct{ Stage, Main, Panel float64 }](b, `(({ stage, main, panel }) => ({ stage, main, panel }))(
 		Object.fromEntries(["#stage", "main", "#panel"].map((q) => [q.replace("#", ""), document.querySelector(q).getBoundingClientRect().width])))`)

@@ -154,7 +154,7 @@ func TestStatusPageSaysWhatIsWrongOnce(t *testing.T) {
 	}
 	lasting := `[...document.querySelectorAll("tbody td.state small")].map((e) => e.textContent.replace(/\d+/, "#")).join()`
 	b.until(lasting + ` === "for # s,for # min,,"`) // n3, n2, n1, n4
-	b.until(`document.querySelector("#events li").dataset.level === "warn" && document.querySelector("#events li div").textContent === "fault n4 of chatseveral servers answer at the address of a node"`)
+	b.until(`document.querySelector("#events li")?.dataset.level === "warn" && document.querySelector("#events li div").textContent === "fault n4 of chatseveral servers answer at the address of a node"`)
 	b.do(chromedp.Click(chromedp.CSS("#open-first")))
 	b.until(sheet + `.open && document.querySelector("#node-name").textContent === "n3 of chat" && /^unhealthy for \d+ s$/.test(` + sheet + `.querySelector(".chip").textContent)`)
 	b.do(chromedp.KeyEvent(kb.Escape), chromedp.Navigate(crowd{nodes: 4, replicas: 3, well: true}.show(t)))
