@@ -42,6 +42,12 @@ func (x *exchange) hears(answer []byte, tell func()) func() {
 	}
 }
 
+// hearNode notes what a payload brings the client.
+func (x *exchange) hearNode(payload []byte) {
+	asked, given := packet.Acks(packet.Node, payload)
+	x.hear(true, packet.Offsets(payload), asked, given)
+}
+
 func (x *exchange) hear(read bool, offsets, asked, given []string) {
 	if err := x.route.Recovery.Hear(context.Background(), x.Query.SID, read, offsets, asked, given); err != nil {
 		x.route.deaf.Store(time.Now().UnixNano())

@@ -187,8 +187,7 @@ func (m *polledMove) rescue(ctx context.Context) {
 		}
 		if out, ok := m.goOn(ctx, sid, notes, heard.Whole && !x.route.isDeaf()); ok {
 			_ = store.Outdate(context.WithoutCancel(ctx), sid, slices.DeleteFunc(owed, func(ack string) bool { return !packet.IsClients(ack) }))
-			asked, given := packet.Acks(packet.Node, out)
-			x.hear(true, packet.Offsets(out), asked, given)
+			x.hearNode(out)
 			x.Early = append(x.Early[:0], out...)
 			return
 		}
@@ -238,12 +237,7 @@ func (m *polledMove) goOn(ctx context.Context, sid string, notes map[string]stri
 	defer x.route.Cluster.Leave(m.to) // who counts the session has a place for it by then
 	next := &asker{node: m.to, header: m.header}
 	defer next.close()
-	body, err := next.ask(ctx, x.AppendPolled(nil, m.to.Address, "", nil), joinTime)
-	if err != nil {
-		m.err = fmt.Errorf("the new node: handshake: %w", err)
-		return nil, false
-	}
-	open, err := engineio.FindOpen(x.Query, body)
+	open, err := m.open(ctx, next)
 	if err != nil {
 		m.err = fmt.Errorf("the new node: handshake: %w", err)
 		return nil, false

@@ -24,9 +24,9 @@ func (m *polledMove) run(ctx context.Context) {
 	x := m.x
 	if m.failed != "" {
 		m.outcome = m.failed
-		asked, given := x.acks(packet.Node, m.answer)
-		_ = x.route.Recovery.Owe(ctx, x.Query.SID, asked, given)
-		x.replaceBody(packet.WithoutMarks(m.answer))
+		rest := packet.WithoutMarks(m.answer)
+		x.hearNode(rest)
+		x.replaceBody(rest)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, polledTime)
@@ -41,11 +41,10 @@ func (m *polledMove) run(ctx context.Context) {
 		m.outcome, out = m.move(ctx, old, out)
 	}
 	switch m.outcome {
-	case moveDone, moveRenewed:
 	case moveLost:
 		out = packet.AppendPacket(out, []byte(engineio.PacketClose))
 	default:
-		_ = x.route.Recovery.Owe(context.WithoutCancel(ctx), x.Query.SID, m.asked, m.given)
+		x.hearNode(out)
 	}
 	x.replaceBody(out)
 }
@@ -91,11 +90,7 @@ func (m *polledMove) move(ctx context.Context, old *asker, out []byte) (outcome 
 	defer x.route.Cluster.Leave(to) // who counts the session has a place for it by then
 	next := &asker{node: to, header: m.header}
 	defer next.close()
-	body, err := next.ask(ctx, x.AppendPolled(nil, to.Address, "", nil), joinTime)
-	if err != nil {
-		return moveRefused, out
-	}
-	open, err := engineio.FindOpen(x.Query, body)
+	open, err := m.open(ctx, next)
 	if err != nil {
 		return moveRefused, out
 	}
@@ -118,6 +113,15 @@ func (m *polledMove) move(ctx context.Context, old *asker, out []byte) (outcome 
 		return giveUp(moveLost)
 	}
 	return m.rejoin(ctx, next, open, out)
+}
+
+// open opens a session on the new node.
+func (m *polledMove) open(ctx context.Context, next *asker) (engineio.Open, error) {
+	body, err := next.ask(ctx, m.x.AppendPolled(nil, m.to.Address, "", nil), joinTime)
+	if err != nil {
+		return engineio.Open{}, err
+	}
+	return engineio.FindOpen(m.x.Query, body)
 }
 
 // pick reserves a place on the new node.
