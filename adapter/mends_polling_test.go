@@ -145,6 +145,34 @@ func farewell(t *testing.T, server *proc) error {
 	return nil
 }
 
+// farewellBesidePoll has a client ask for its disconnection while its poll arrives: DISCONNECT comes before the end.
+func farewellBesidePoll(_ *testing.T, server *proc) error {
+	for i := range 3000 {
+		url, _, err := handshake(server, nil)
+		if err != nil {
+			return err
+		}
+		if _, _, err := post(url, strings.NewReader("40")); err != nil {
+			return err
+		}
+		if _, _, err := get(url); err != nil {
+			return err
+		}
+		polled := make(chan string, 1)
+		go func() {
+			_, text, _ := get(url)
+			polled <- text
+		}()
+		if _, _, err := post(url, strings.NewReader(`42["bye"]`)); err != nil {
+			return err
+		}
+		if first := <-polled; first != "41" {
+			return fmt.Errorf("session %d: its poll brought %q", i, first)
+		}
+	}
+	return nil
+}
+
 // TestLastPacketToSlowReader disconnects a client that has much to read and reads it slowly.
 func TestLastPacketToSlowReader(t *testing.T) {
 	h := serveHere(t, nil)

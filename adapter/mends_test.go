@@ -35,6 +35,7 @@ var mends = []mend{
 	{"chunked body above the limit", "", false, chunkedAboveLimit},
 	{"refused origin", `"origin":"http://good.example"`, false, refusedOrigin},
 	{"last packet of the server", "", true, farewell},
+	{"last packet of the server beside a poll", "", true, farewellBesidePoll},
 	{"unreadable payload of EIO 3", "", false, unreadable3},
 	{"endless payload of EIO 3", "", false, endless3},
 	{"binary POST of EIO 4", "", false, binaryPost},

@@ -35,7 +35,7 @@ type closingPolling struct {
 	transports.Polling
 
 	mu     sync.Mutex
-	ending types.Callable // if set: the next payload ends with the close packet, and this ends the session
+	ending types.Callable // if set: the next poll that brings nothing else brings the close packet, and this ends the session
 	poll   *heldAnswer    // of the last poll
 }
 
@@ -48,25 +48,26 @@ func (p *closingPolling) OnRequest(ctx *types.HttpContext) {
 	}
 	p.Polling.OnRequest(ctx)
 	p.mu.Lock()
-	ending := p.Writable() && p.ending != nil
+	ending, poll := p.ending != nil, p.poll
 	p.mu.Unlock()
 	if ending {
-		p.Send([]*enginepacket.Packet{{Type: enginepacket.NOOP}})
+		p.finish(poll, &enginepacket.Packet{Type: enginepacket.NOOP})
 	}
 }
 
-// Send implements transports.Transport.
-func (p *closingPolling) Send(packets []*enginepacket.Packet) {
+// finish answers a poll that still waits with packets and the close packet.
+func (p *closingPolling) finish(poll *heldAnswer, packets ...*enginepacket.Packet) {
+	p.Emit("ready") // returns behind a flush that has begun, whose packets answer this poll
 	p.mu.Lock()
-	p.SetWritable(false)
-	end, poll := p.ending, p.poll
+	end := p.ending
+	if end == nil || p.poll != poll || !p.Writable() {
+		p.mu.Unlock()
+		return
+	}
 	p.ending = nil
 	p.mu.Unlock()
-	if end != nil {
-		packets = append(packets, &enginepacket.Packet{Type: enginepacket.CLOSE})
-		poll.behind(end) // its listeners must not run under the engine's lock, and the client's next request finds no session
-	}
-	p.Polling.Send(packets)
+	poll.behind(end) // its listeners must not run under the engine's lock, and the client's next request finds no session
+	p.Send(append(packets, &enginepacket.Packet{Type: enginepacket.CLOSE}))
 }
 
 // DoClose implements transports.Transport.
@@ -77,22 +78,23 @@ func (p *closingPolling) DoClose(fn types.Callable) {
 		}
 		p.OnClose()
 	}
-	p.mu.Lock()
-	writable := p.Writable()
-	if !writable && !p.Discarded() {
-		limit := time.AfterFunc(closeLimit, end)
-		p.ending = func() {
-			limit.Stop()
-			end()
+	if p.Discarded() {
+		if p.Writable() {
+			p.Send([]*enginepacket.Packet{{Type: enginepacket.CLOSE}})
 		}
-		p.mu.Unlock()
+		end()
 		return
 	}
-	p.mu.Unlock()
-	if writable {
-		p.Send([]*enginepacket.Packet{{Type: enginepacket.CLOSE}})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := time.AfterFunc(closeLimit, end)
+	p.ending = func() {
+		limit.Stop()
+		end()
 	}
-	end()
+	if p.Writable() {
+		go p.finish(p.poll)
+	}
 }
 
 // wholePolling is a polling transport that reads packets of any size and ends a session that sends no packets at all; the
