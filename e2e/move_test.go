@@ -134,6 +134,18 @@ func (m *moveSite) received(t *testing.T, more int) {
 	})
 }
 
+// rest logs for how long streams stand still on this machine while nothing moves, which is not counted further.
+func (m *moveSite) rest(t *testing.T) {
+	t.Helper()
+	m.received(t, 30)
+	m.movers.ask(t, map[string]any{"cmd": "rest"}, &moveReport{})
+	m.received(t, 50)
+	var r moveReport
+	m.movers.ask(t, map[string]any{"cmd": "rest"}, &r)
+	median, p99, worst := r.stalls(movePeriod)
+	t.Logf("at rest, stalls: median %v, p99 %v, worst %v, of which the clients' process was kept from running up to %.0f ms", median, p99, worst, r.Lag)
+}
+
 // restart replaces a node as a deployment does: drained, ended, started again.
 func (m *moveSite) restart(t *testing.T, i int, deadline time.Duration) {
 	t.Helper()
@@ -211,6 +223,9 @@ func TestMove(t *testing.T) {
 				t.Setenv("MOVE_CLIENT", c.client)
 			}
 			m := startMoveSite(t, moveNumber(t, "MOVE_REPLICAS", 2), c.kinds, true, "upgrade", "websocket", "polling")
+			if os.Getenv("MOVE_STALL") != "" {
+				m.rest(t)
+			}
 			for i := range m.nodes {
 				m.restart(t, i, time.Minute)
 				m.received(t, 10)

@@ -1,7 +1,8 @@
 // Client sessions that are moved from node to node. The one argument is a configuration in JSON:
 //   url, client (the npm package of the library), modes {polling, upgrade, websocket: sessions of each}, rooms (how many), period (ms between
 //   a session's messages), fault ("skip", "double", "swap": falsifies each 50th number that it sends; "forget": each 50th ask stays unanswered).
-// It answers these lines: connect (waits until all are connected, upgraded, and know their node), start, settle {ticks, crashed} (waits for what is under
+// It answers these lines: connect (waits until all are connected, upgraded, and know their node), start, rest (tells all, and
+// counts how long streams stand still anew), settle {ticks, crashed} (waits for what is under
 // way, where no node has crashed with it, then tells all), stats, stop.
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -150,6 +151,12 @@ serve({
     return {};
   },
   stats: () => report(),
+  rest: () => {
+    const all = report();
+    lag.reset();
+    for (const s of sessions) s.ticks.gap = s.echoes.gap = s.acks.gap = 0;
+    return all;
+  },
   settle: async ({ ticks, crashed }) => {
     for (const s of sessions) clearInterval(s.timer);
     await until((s) => s.idle(ticks, crashed));
