@@ -128,6 +128,9 @@ func TestRecoveryPackageUnderFlood(t *testing.T) {
 	}
 	<-done
 	clients.await("c", "n", events)
+	if n := calls(t, redis, "xrange"); n > 2*20 { // for the offset, and for what was missed
+		t.Errorf("the stream was read %d times for 20 returns", n)
+	}
 	for i, args := range clients.got("c", "n") {
 		if args[0] != float64(i) {
 			t.Fatalf("event %d is %v", i, args[0])

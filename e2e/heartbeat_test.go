@@ -41,7 +41,7 @@ func TestNodeStandsStill(t *testing.T) {
 			}
 			eventually(t, "each client is pinged six times meanwhile", func() bool { return beats()-before > 6*sessions })
 			n.signal(t, syscall.SIGCONT)
-			m.received(t, 10)
+			m.received(t, 20)
 			report, nodes := m.end(t)
 			report.flaws(nodes, false).check(t)
 		})

@@ -15,7 +15,7 @@ import (
 func TestMoveCost(t *testing.T) {
 	m := newMoveSite(t, 1, []kind{moveGo, moveGo}, "move: true")
 	sessions := moveNumber(t, "MOVE_SESSIONS", 100)
-	m.movers = startMovers(t, movePlan{URL: m.front.url(), Modes: map[string]int{"websocket": sessions}, Rooms: 2, Period: movePeriod})
+	m.movers = startMovers(t, movePlan{URL: scheme + m.entry, Modes: map[string]int{"websocket": sessions}, Rooms: 2, Period: movePeriod})
 	var r moveReport
 	m.movers.ask(t, map[string]any{"cmd": "connect"}, &r)
 	m.restart(t, 0, time.Minute) // so that all are at the second one

@@ -201,11 +201,11 @@ func (f flaws) addUps(s mover, nodes []moveStats) {
 	f.add("up reordered", s.Name, reordered)
 }
 
-// stalls returns for how long the sessions' streams stood still beyond their period: half of them at most, 99 of 100, and the worst.
-func (r moveReport) stalls(period int) (median, p99, worst time.Duration) {
+// stalls returns for how long the sessions' streams stood still beyond their periods: half of them at most, 99 of 100, and the worst.
+func (r moveReport) stalls() (median, p99, worst time.Duration) {
 	var all []int
 	for _, s := range r.Sessions {
-		all = append(all, s.Ticks.Gap-period, s.Echoes.Gap-period)
+		all = append(all, s.Ticks.Gap-tickPeriod, s.Echoes.Gap-echoPeriod)
 	}
 	slices.Sort(all)
 	at := func(share int) time.Duration { return time.Duration(all[(len(all)-1)*share/100]) * time.Millisecond }

@@ -4,7 +4,6 @@ const { GETDEL, XRANGE, hashCode } = require("@socket.io/redis-streams-adapter/d
 
 const BROADCAST = "3", DISCONNECT_SOCKETS = "6"; // message types of Socket.IO's cluster adapter
 const LIMIT = 30_000; // ms that middlewares may take to decide on a client, and that reading the stream may be behind
-const MOST_READS = 100; // as in redis-streams-adapter: a stream may grow faster than it is read
 
 /** later tells whether offset a is behind b in the stream. */
 function later(a, b) {
@@ -59,17 +58,14 @@ class Returning {
   /** missed searches the stream for events behind offset that can be sent again: those with an acknowledgement and volatile ones cannot. */
   async missed(rooms, offset) {
     const missed = [];
-    for (let i = 0; i < MOST_READS; i++) {
-      const [ms, seq] = offset.split("-");
-      const entries = await XRANGE(this.redis, this.stream, `${ms}-${Number(seq) + 1}`, "+");
-      if (entries.length === 0) break;
-      offset = entries.at(-1).id;
-      for (const { id, message } of entries) {
-        if (message.nsp !== this.nsp.name || message.type !== BROADCAST) continue;
-        const { packet, opts, requestId } = this.adapter.constructor.decode(message).data;
-        if (packet.id !== undefined || requestId !== undefined || opts.flags?.volatile || !receives(rooms, opts)) continue;
-        missed.push([...packet.data, id]);
-      }
+    const [ms, seq] = offset.split("-");
+    // Once is enough: what comes behind is kept in `coming`. redis-streams-adapter, which keeps nothing, reads until nothing comes any more.
+    for (const { id, message } of await XRANGE(this.redis, this.stream, `${ms}-${Number(seq) + 1}`, "+")) {
+      offset = id;
+      if (message.nsp !== this.nsp.name || message.type !== BROADCAST) continue;
+      const { packet, opts, requestId } = this.adapter.constructor.decode(message).data;
+      if (packet.id !== undefined || requestId !== undefined || opts.flags?.volatile || !receives(rooms, opts)) continue;
+      missed.push([...packet.data, id]);
     }
     return { missed, until: offset };
   }

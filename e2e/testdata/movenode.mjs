@@ -48,8 +48,8 @@ function welcome(socket) {
     next = null;
     run(n);
     socket.data.up = n;
-    socket.emit("echo", n);
     if (n % 5 === 0) {
+      socket.emit("echo", n / 5);
       stats.asked++;
       socket.emit("ask", n, (answer) => {
         if (answer === n) stats.answered++;

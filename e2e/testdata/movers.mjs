@@ -1,9 +1,11 @@
 // Client sessions that are moved from node to node. The one argument is a configuration in JSON:
 //   url, client (the npm package of the library), modes {polling, upgrade, websocket: sessions of each}, rooms (how many), period (ms between
-//   a session's messages), fault ("skip", "double", "swap": falsifies each 50th number that it sends; "forget": each 50th ask stays unanswered).
-// It answers these lines: connect (waits until all are connected, upgraded, and know their node), start, rest (tells all, and
-// counts how long streams stand still anew), settle {ticks, crashed} (waits for what is under
+//   a session's messages, each fifth of which is echoed), fault ("skip", "double", "swap": falsifies each 50th number that it sends; "forget": each 50th ask stays unanswered).
+// It answers these lines: connect (waits until all are connected, upgraded, and know their node), start, receive {ticks, echoes}
+// (waits until each has so many more, and tells which have not), rest (tells all, and counts how long streams stand still anew), settle {ticks, crashed} (waits for what is under
 // way, where no node has crashed with it, then tells all), stats, stop.
+import http from "node:http";
+import https from "node:https";
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Ledger } from "./ledger.mjs";
@@ -13,6 +15,8 @@ const config = JSON.parse(process.argv[2]);
 const { io } = createRequire(import.meta.url)(config.client ?? "socket.io-client");
 const transports = { polling: ["polling"], upgrade: ["polling", "websocket"], websocket: ["websocket"] };
 const patience = 30_000;
+// All sessions together keep connections, as behind an HTTP proxy: each request of one goes through any replica.
+const agent = new (config.url.startsWith("https:") ? https : http).Agent({ keepAlive: true, scheduling: "fifo" });
 const lag = monitorEventLoopDelay({ resolution: 10 });
 lag.enable();
 
@@ -53,7 +57,7 @@ class Session {
   constructor(index, mode) {
     Object.assign(this, { mode, index, name: `${mode}-${index}`, room: `room-${index % config.rooms}` });
     const socket = io(config.url, {
-      transports: transports[mode], upgrade: mode === "upgrade", forceNew: true, auth: { name: this.name, room: this.room },
+      transports: transports[mode], upgrade: mode === "upgrade", forceNew: true, agent, auth: { name: this.name, room: this.room },
     });
     this.socket = socket;
     socket.on("connect", () => {
@@ -104,8 +108,13 @@ class Session {
     }
   }
 
+  /** echoed is how many echoes there are of what has been sent. */
+  get echoed() {
+    return Math.ceil(this.sent / 5);
+  }
+
   idle(ticks, crashed) {
-    return this.ticks.ledger.next >= ticks && (crashed || (this.waiting.size === 0 && this.echoes.ledger.next >= this.sent));
+    return this.ticks.ledger.next >= ticks && (crashed || (this.waiting.size === 0 && this.echoes.ledger.next >= this.echoed));
   }
 
   async whoami() {
@@ -118,7 +127,7 @@ class Session {
     return {
       name, mode, ids, events, connects, recovered, disconnects, sent, asks, bare, first, last,
       transport: this.socket.io.engine?.transport?.name ?? "", engine: this.socket.io.engine?.id ?? "", unacked: this.waiting.size,
-      ticks: this.ticks.report(ticks), echoes: this.echoes.report(sent), acks: this.acks.report(sent),
+      ticks: this.ticks.report(ticks), echoes: this.echoes.report(this.echoed), acks: this.acks.report(sent),
     };
   }
 }
@@ -149,6 +158,12 @@ serve({
   start: () => {
     for (const s of sessions) s.start();
     return {};
+  },
+  receive: async ({ ticks, echoes }) => {
+    const goals = new Map(sessions.map((s) => [s, [s.ticks.ledger.received + ticks, s.echoes.ledger.received + echoes]]));
+    const there = (s) => s.ticks.ledger.received >= goals.get(s)[0] && s.echoes.ledger.received >= goals.get(s)[1];
+    await until(there);
+    return { missing: sessions.filter((s) => !there(s)).map((s) => s.name) };
   },
   stats: () => report(),
   rest: () => {

@@ -94,8 +94,8 @@ func (n *node) up(s *socket.Socket, who string) func(...any) {
 		known = false
 		take(i)
 		s.SetData(map[string]any{"who": who, "up": i})
-		_ = s.Emit("echo", number)
 		if i%5 == 0 {
+			_ = s.Emit("echo", i/5)
 			n.change(func() { n.asked++ })
 			s.EmitWithAck("ask", number)(func(answer []any, _ error) {
 				if len(answer) == 1 && answer[0] == number {
