@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sidway/sidway/engineio"
 	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/loop"
+	"github.com/sidway/sidway/gateway/packet"
 	"github.com/sidway/sidway/gateway/sock"
 )
 
@@ -43,7 +43,7 @@ type driver struct {
 	polled    int // moves of sessions that poll
 	pollTries map[string]pollTries
 
-	payload engineio.Payload // of a packet in a frame
+	scratch packet.Scratch // of all followers
 }
 
 // peer is the address behind a node's name.

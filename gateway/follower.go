@@ -32,17 +32,17 @@ type follower struct {
 	packet.Session
 	d       *driver
 	route   *route
-	sid     string // in Sessions; "": it stands there without
-	traced  string // its sid, also where Sessions has it without; "": it is not known
+	sid     string // "": it is not known
+	listed  bool   // Sessions has it with its sid
 	home    *home
 	line    tunnel.Line
-	request []byte // of a direct connect, for another node
-	key     string // that it has
-	began   time.Time
-	learns  bool   // or has done so
-	moves   bool   // the session can be moved, as far as its cluster is concerned
-	move    *move  // under way; nil: none
-	client  string // its address
+	request []byte   // of a direct connect, for another node
+	key     [16]byte // that it has
+	began   int64    // in ms since 1970
+	learns  bool     // or has done so
+	moves   bool     // the session can be moved, as far as its cluster is concerned
+	move    *move    // under way; nil: none
+	client  string   // its address
 	watches []*watch
 	gate    *packet.Gate // until the client is known; nil: it is
 
@@ -60,18 +60,17 @@ func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
 	if !x.ReadsFrames() || x.Query.Version == 0 {
 		return nil
 	}
-	f := &follower{d: d, route: x.route, home: h, traced: sid, began: d.loop.Clock(), client: strings.Clone(x.Origin().IP)}
-	f.Guard(f, &d.payload)
+	f := &follower{d: d, route: x.route, home: h, sid: sid, began: d.loop.Clock().UnixMilli(), client: strings.Clone(x.Origin().IP)}
+	f.Guard(f, &d.scratch)
 	if x.Query.Version == 4 && x.route.Heartbeat {
 		if f.every = x.PingInterval(); f.every > 0 {
 			f.Shield()
 		}
 	}
 	if f.moves = x.Query.Version == 4 && x.route.Recovery != nil; f.moves {
-		var key [16]byte
-		_, _ = rand.Read(key[:])
-		f.key = base64.StdEncoding.EncodeToString(key[:])
-		f.request = x.AppendReconnect(nil, f.key)
+		_, _ = rand.Read(f.key[:])
+		d.out = x.AppendReconnect(d.out[:0], f.nonce())
+		f.request = bytes.Clone(d.out)
 	}
 	if out := f.Session.Pass(packet.Node, bytes.Clone(x.Early)); len(out) < len(x.Early) {
 		return nil // it has been sent already, half a frame's header
@@ -80,11 +79,14 @@ func (x *exchange) newFollower(d *driver, h *home, sid string) *follower {
 		f.gate = packet.NewGate(x.Early)
 	}
 	if x.Kind == request.Upgrade {
-		f.sid = sid
+		f.listed = true
 		f.Upgrades()
 	}
 	return f
 }
+
+// nonce is the Sec-WebSocket-Key of the request (RFC 6455, 4.1).
+func (f *follower) nonce() string { return base64.StdEncoding.EncodeToString(f.key[:]) }
 
 // recovery is what the cluster's sessions are looked for in by its present settings.
 func (f *follower) recovery() *recovery.Store {

@@ -236,7 +236,7 @@ func (m *move) hear() {
 	if size == 0 && err == nil {
 		return
 	}
-	if err != nil || m.head.Parse(n.in.b[:size], "GET") != nil || m.head.CheckAccept(m.f.key) != nil {
+	if err != nil || m.head.Parse(n.in.b[:size], "GET") != nil || m.head.CheckAccept(m.f.nonce()) != nil {
 		m.refused()
 		return
 	}
@@ -325,7 +325,7 @@ func (m *move) look(ask func(context.Context) error, then func()) {
 // not have reached it.
 func (m *move) ask() {
 	f := m.f
-	until := resentUntil(&f.Session, f.began.UnixMilli())
+	until := resentUntil(&f.Session, f.began)
 	var entry string
 	var isFirst bool
 	m.kept = recovery.Kept{}

@@ -234,11 +234,15 @@ func (m *move) end(outcome string) {
 // moved counts the session on another node.
 func (f *follower) moved(to *cluster.Node) {
 	from := f.home.node
-	if f.traced != "" {
-		f.route.trail.move(f.traced, from.Name, to.Name)
+	if f.sid != "" {
+		f.route.trail.move(f.sid, from.Name, to.Name)
 	}
 	if !f.home.left {
-		f.route.Cluster.Sessions.Moved(f.sid, from, to)
+		listed := ""
+		if f.listed {
+			listed = f.sid
+		}
+		f.route.Cluster.Sessions.Moved(listed, from, to)
 	}
 	from.Release()
 	to.Acquire()

@@ -112,7 +112,7 @@ func AppendPacket(payload, packet []byte) []byte {
 
 // RejoinPolled is Rejoin for a session that polls. What stands in front of the offset does not pass any more.
 func (s *Session) RejoinPolled(o Offset) (payload []byte) {
-	s.turn.from = o
+	s.turning().from = o
 	for _, connect := range s.rejoin(o) {
 		payload = AppendPacket(payload, connect)
 	}

@@ -11,16 +11,27 @@ type Inspector interface {
 // sentry shows a client's packets to an Inspector before they pass.
 type sentry struct {
 	judge   Inspector
-	shared  *engineio.Payload // for a packet that tells at once what it is
+	with    *Scratch
 	under   *engineio.Payload // the packet under way, of which too little has come
 	refused bool
 }
 
-// Guard has each text message of the client be judged before all of it has passed. Behind one that is refused nothing of the client passes any
-// more, so that the node never has the whole of it. Sessions that are used by the same goroutine may share what they look with.
-func (s *Session) Guard(judge Inspector, shared *engineio.Payload) {
-	s.sentry.judge, s.sentry.shared = judge, shared
+// Scratch is what a session looks at packets with. Those that are used by the same goroutine may share one.
+type Scratch struct {
+	payload engineio.Payload // for a packet that tells at once what it is
+	clear   []byte
 }
+
+func (s *Session) scratch() *Scratch {
+	if s.sentry.with == nil {
+		s.sentry.with = &Scratch{}
+	}
+	return s.sentry.with
+}
+
+// Guard has each text message of the client be judged before all of it has passed. Behind one that is refused nothing of the client passes any
+// more, so that the node never has the whole of it.
+func (s *Session) Guard(judge Inspector, with *Scratch) { s.sentry.judge, s.sentry.with = judge, with }
 
 // step is how many bytes are looked at at once: packets tell at their beginning what they are.
 const step = 32
@@ -31,10 +42,11 @@ func (s *Session) inspect(piece []byte) bool {
 	if g.judge == nil || d.drops {
 		return true
 	}
+	w := s.scratch()
 	var p *engineio.Payload
 	switch h := &d.frame; {
 	case h.op == opText && d.done == 0:
-		p = g.shared
+		p = &w.payload
 		p.ResetPacket()
 	case h.op == opText, h.op == opContinue && d.message == opText:
 		p = g.under
@@ -44,14 +56,14 @@ func (s *Session) inspect(piece []byte) bool {
 	}
 	for at := d.done; len(piece) > 0 && !p.Seen(); {
 		n := min(len(piece), step)
-		s.scratch = d.frame.unmask(s.scratch[:0], piece[:n], at)
-		p.Next(s.scratch, false)
+		w.clear = d.frame.unmask(w.clear[:0], piece[:n], at)
+		p.Next(w.clear, false)
 		piece, at = piece[n:], at+uint64(n)
 	}
 	switch {
 	case p.Seen():
 		g.under = nil
-	case p == g.shared: // of an empty packet too
+	case p == &w.payload: // of an empty packet too
 		under := *p
 		g.under = &under
 	}

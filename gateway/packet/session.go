@@ -52,8 +52,7 @@ type Session struct {
 	stays     bool        // it has said more than is remembered, and is not moved
 	pings     int         // of the node that the client has not answered
 	got       ring
-	scratch   []byte
-	turn      turn
+	turn      *turn // nil: the session has never been on its way
 	shield    shield
 	sentry    sentry
 	watch     func(Seen) // nil: nobody looks
@@ -67,13 +66,18 @@ type stream struct {
 	message     byte   // opcode of the message under way; 0: none
 	size        uint64 // of its frames that have begun
 	drops       bool   // the frame under way does not pass
-	gathered    []byte // of the message under way, where it did not come at once
-	tail        []byte // of one that is longer than what is gathered
+	parts       *parts // of the message under way, where it did not come at once
 	attachments int    // binary messages to come that belong to a packet
 	closed      bool   // its Close has come
 	lost        bool   // the rest of the message under way does not pass: another node has the beginning
 	inserted    []byte // passes with the next message
 	lostBinary  int    // nor do so many binary messages
+}
+
+// parts are what is kept of a message that did not come at once.
+type parts struct {
+	gathered []byte
+	tail     []byte // of one that is longer than what is gathered
 }
 
 // ack is an acknowledgement that is outstanding.
@@ -215,9 +219,9 @@ func (s *Session) read(from Side, piece []byte) {
 		case ends && d.frame.fin && begins && d.frame.op == opText:
 			s.text(from, s.clear(from, piece))
 		case from == Client:
-			d.gatherClient(piece, at)
+			d.gather().client(&d.frame, piece, at)
 		default:
-			d.gatherNode(piece)
+			d.gather().node(piece)
 		}
 	}
 	if !ends || !d.frame.fin {
@@ -226,8 +230,8 @@ func (s *Session) read(from Side, piece []byte) {
 	switch {
 	case d.message == opBinary:
 		d.attachments = max(0, d.attachments-1)
-	case len(d.gathered) > 0:
-		s.text(from, append(d.gathered, d.tail...))
+	case d.parts != nil:
+		s.text(from, append(d.parts.gathered, d.parts.tail...))
 	}
 	if d.message == opBinary {
 		d.lostBinary = max(0, d.lostBinary-1)
@@ -236,7 +240,7 @@ func (s *Session) read(from Side, piece []byte) {
 		}
 	}
 	d.lost = false
-	d.message, d.gathered, d.tail = 0, nil, nil
+	d.message, d.parts = 0, nil
 }
 
 // isLost reports whether the frame that begins belongs to a message that does not pass.
@@ -260,31 +264,39 @@ func (s *Session) clear(from Side, piece []byte) []byte {
 	if !h.masked {
 		return piece
 	}
-	s.scratch = h.unmask(s.scratch[:0], piece[:min(len(piece), mostHead)], 0)
-	if len(piece) > mostHead && isConnect(s.scratch) {
-		s.scratch = h.unmask(s.scratch[:0], piece[:min(len(piece), mostWhole)], 0)
+	w := s.scratch()
+	w.clear = h.unmask(w.clear[:0], piece[:min(len(piece), mostHead)], 0)
+	if len(piece) > mostHead && isConnect(w.clear) {
+		w.clear = h.unmask(w.clear[:0], piece[:min(len(piece), mostWhole)], 0)
 	}
-	return s.scratch
+	return w.clear
 }
 
 func isConnect(b []byte) bool { return len(b) > 1 && b[0] == eioMessage && b[1] == sioConnect }
 
-// gatherClient keeps as much of a client's message as has to be known.
-func (d *stream) gatherClient(piece []byte, at uint64) {
-	most := mostHead
-	if isConnect(d.gathered) || len(d.gathered) < 2 {
-		most = mostWhole
+func (d *stream) gather() *parts {
+	if d.parts == nil {
+		d.parts = &parts{}
 	}
-	d.gathered = d.frame.unmask(d.gathered, piece[:min(len(piece), max(0, most-len(d.gathered)))], at)
+	return d.parts
 }
 
-// gatherNode keeps a node's message, and of a longer one the end.
-func (d *stream) gatherNode(piece []byte) {
-	n := min(len(piece), max(0, mostWhole-len(d.gathered)))
-	d.gathered = append(d.gathered, piece[:n]...)
+// client keeps as much of a client's message as has to be known.
+func (p *parts) client(h *header, piece []byte, at uint64) {
+	most := mostHead
+	if isConnect(p.gathered) || len(p.gathered) < 2 {
+		most = mostWhole
+	}
+	p.gathered = h.unmask(p.gathered, piece[:min(len(piece), max(0, most-len(p.gathered)))], at)
+}
+
+// node keeps a node's message, and of a longer one the end.
+func (p *parts) node(piece []byte) {
+	n := min(len(piece), max(0, mostWhole-len(p.gathered)))
+	p.gathered = append(p.gathered, piece[:n]...)
 	if piece = piece[n:]; len(piece) > 0 {
-		d.tail = append(d.tail, piece[max(0, len(piece)-mostTail):]...)
-		d.tail = d.tail[max(0, len(d.tail)-mostTail):]
+		p.tail = append(p.tail, piece[max(0, len(piece)-mostTail):]...)
+		p.tail = p.tail[max(0, len(p.tail)-mostTail):]
 	}
 }
 
@@ -335,8 +347,12 @@ func (s *Session) text(from Side, b []byte) {
 	}
 }
 
+// forgotten returns all but the one of that name, nil where none is left: a session lives much longer than it asks.
 func (s *Session) forgotten(all []Namespace, name string) []Namespace {
-	return slices.DeleteFunc(all, func(n Namespace) bool { return n.Name == name })
+	if all = slices.DeleteFunc(all, func(n Namespace) bool { return n.Name == name }); len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // connected notes the node's answer to a CONNECT.
@@ -371,7 +387,7 @@ func (s *Session) event(from Side, p packet) {
 	if from == Client {
 		return
 	}
-	if p.hasID { // the new node counts anew
+	if p.hasID && s.turn != nil { // the new node counts anew
 		s.turn.stale = slices.DeleteFunc(s.turn.stale, func(a ack) bool { return a == ack{Client, p.namespace, p.id} })
 	}
 	var e event

@@ -35,7 +35,7 @@ func (s *Session) takesBeat(from Side, c byte) bool {
 // Answer returns the pongs for the node, as far as they can be sent now: what is left passes with the client's next message.
 func (s *Session) Answer(mask [4]byte) (now []byte) {
 	sh := &s.shield
-	if s.turn.leaves { // behind a Close nothing is sent
+	if s.turn != nil && s.turn.leaves { // behind a Close nothing is sent
 		sh.owed = 0
 	}
 	for ; sh.owed > 0; sh.owed-- {

@@ -98,7 +98,7 @@ func TestGuard(t *testing.T) {
 		for _, size := range []int{1, 7, 5000} {
 			for _, pieces := range []int{1, 3} {
 				var s packet.Session
-				j, shared := &judge{}, &engineio.Payload{}
+				j, shared := &judge{}, &packet.Scratch{}
 				s.Guard(j, shared)
 				in := fragments(c.packet, pieces)
 				var out []byte
@@ -141,7 +141,7 @@ func fragments(message string, count int) (b []byte) {
 // TestGuardLeavesAttachments: a binary message is no packet.
 func TestGuardLeavesAttachments(t *testing.T) {
 	var s packet.Session
-	s.Guard(&judge{}, &engineio.Payload{})
+	s.Guard(&judge{}, &packet.Scratch{})
 	first := fragments(`42/unfinished`, 1)
 	for _, b := range [][]byte{first, packet.AppendFrame(nil, binary, packet.Client, []byte(`,[{"453-`), mask)} {
 		if out := s.Pass(packet.Client, append([]byte(nil), b...)); string(out) != string(b) || s.Refused() {

@@ -35,8 +35,19 @@ type turn struct {
 	texts    []uint64 // of what it has got without an offset
 }
 
+// turning returns the session's turn, which it begins.
+func (s *Session) turning() *turn {
+	if s.turn == nil {
+		s.turn = &turn{}
+	}
+	return s.turn
+}
+
 // filters reports whether some frames of a side do not pass.
 func (t *turn) filters(from Side) bool {
+	if t == nil {
+		return false
+	}
 	if from == Client {
 		return t.pongs > 0 || len(t.stale) > 0
 	}
@@ -45,7 +56,7 @@ func (t *turn) filters(from Side) bool {
 
 // keeps keeps what the client sends behind its last message, once it is stopped.
 func (t *turn) keeps(d *stream, b []byte) bool {
-	if !t.stops || d.message != 0 {
+	if t == nil || !t.stops || d.message != 0 {
 		return false
 	}
 	if len(t.kept) < mostKept {
@@ -55,12 +66,13 @@ func (t *turn) keeps(d *stream, b []byte) bool {
 }
 
 // Stop has the client's messages kept from the next one on.
-func (s *Session) Stop() { s.turn.stops = true }
+func (s *Session) Stop() { s.turning().stops = true }
 
 // Continue lets the client's messages pass, and returns those that were kept.
 func (s *Session) Continue() []byte {
-	kept := s.turn.kept
-	s.turn.stops, s.turn.kept = false, nil
+	t := s.turning()
+	kept := t.kept
+	t.stops, t.kept = false, nil
 	return s.Pass(Client, kept)
 }
 
@@ -69,36 +81,42 @@ const MarkEvent = "sidway:mark"
 
 // Mark waits for an event with MarkEvent's name and this argument. What a node may send again from its entry on is remembered.
 func (s *Session) Mark(says string) {
-	s.turn.mark, s.turn.marked = says, false
-	s.turn.remember(s.got.events)
-	s.turn.texts = nil // which came before the mark
+	t := s.turning()
+	t.mark, t.marked = says, false
+	t.remember(s.got.events)
+	t.texts = nil // which came before the mark
 }
 
 // MarkAgain waits for a second such event, behind the first.
-func (s *Session) MarkAgain(says string) { s.turn.mark, s.turn.marked = says, false }
+func (s *Session) MarkAgain(says string) {
+	t := s.turning()
+	t.mark, t.marked = says, false
+}
 
 // Marked reports whether it has come: the node has sent the client all that stood in front of it in the stream.
-func (s *Session) Marked() bool { return s.turn.marked }
+func (s *Session) Marked() bool { return s.turning().marked }
 
 // Barrier returns a ping for the node (RFC 6455, 5.5.2). It may be sent where Settled returned nil after Stop.
 func (s *Session) Barrier(nonce [8]byte, mask [4]byte) []byte {
-	s.turn.nonce, s.turn.passed = nonce[:], false
+	t := s.turning()
+	t.nonce, t.passed = nonce[:], false
 	return AppendFrame(nil, opPing, Client, nonce[:], mask)
 }
 
 // Passed reports whether the barrier's pong has come: the node has read all that was sent before, and said all that it said before.
-func (s *Session) Passed() bool { return s.turn.passed }
+func (s *Session) Passed() bool { return s.turning().passed }
 
 // Leave returns a Close for the old node (RFC 6455, 5.5.1), whose own does not pass.
 func (s *Session) Leave(mask [4]byte) []byte {
-	s.turn.leaves, s.turn.nonce = true, nil
+	t := s.turning()
+	t.leaves, t.nonce = true, nil
 	return AppendFrame(nil, opClose, Client, []byte{0x03, 0xe9}, mask) // 1001: going away
 }
 
 // Left tells that the old node is gone, and reports whether the session can go on: not where the node has ended it, or was cut within a
 // message.
 func (s *Session) Left() bool {
-	t := &s.turn
+	t := s.turning()
 	node := &s.streams[Node]
 	if s.probing || s.unlearned || len(s.spaces) == 0 || !node.between() || node.attachments > 0 {
 		return false
@@ -127,7 +145,7 @@ func (s *Session) Rejoin(o Offset, mask [4]byte) (out []byte) {
 }
 
 func (s *Session) rejoin(o Offset) (connects [][]byte) {
-	t := &s.turn
+	t := s.turning()
 	t.refused, t.renewed = false, 0
 	if t.resends = true; !t.collects { // its node has crashed: none that restores it then sends what has no offset again
 		t.remember(s.got.events)
@@ -146,7 +164,8 @@ func (s *Session) rejoin(o Offset) (connects [][]byte) {
 // Joined reports whether the new node has answered, whether it has refused a namespace, and in how many the client was given a new
 // session.
 func (s *Session) Joined() (done, refused bool, renewed int) {
-	return len(s.asks) == 0, s.turn.refused, s.turn.renewed
+	t := s.turning()
+	return len(s.asks) == 0, t.refused, t.renewed
 }
 
 // AtBoundary reports whether a side has sent whole messages.
@@ -155,18 +174,19 @@ func (s *Session) AtBoundary(side Side) bool { return s.streams[side].between() 
 // Heartbeat returns a ping for the client, for which the time between the pings of two nodes could be too long, and has the answers to it, and
 // to a ping of the old node, not pass.
 func (s *Session) Heartbeat() []byte {
-	s.turn.joins = false
+	t := s.turning()
+	t.joins = false
 	if s.shield.on {
 		return nil
 	}
 	s.pings++
-	s.turn.pongs++
+	t.pongs++
 	return []byte{finBit | opText, 1, eioPing}
 }
 
 // Finish ends the turn: nothing comes any more that was sent before.
 func (s *Session) Finish() {
-	t := &s.turn // a mark that has not come is still waited for
+	t := s.turning() // a mark that has not come is still waited for
 	t.joins, t.resends, t.collects, t.again, t.texts = false, false, false, nil, nil
 }
 
@@ -203,7 +223,7 @@ func judged(from Side, h header, b []byte) (payload []byte, whole bool) {
 
 // withholds reports whether a frame, whose payload is here whole, does not pass.
 func (s *Session) withholds(from Side, payload []byte) bool {
-	t, d := &s.turn, &s.streams[from]
+	t, d := s.turning(), &s.streams[from]
 	switch h := &d.frame; {
 	case h.op == opPong && from == Node && t.nonce != nil && bytes.Equal(payload, t.nonce):
 		t.nonce, t.passed = nil, true
@@ -219,7 +239,7 @@ func (s *Session) withholds(from Side, payload []byte) bool {
 }
 
 func (s *Session) withholdsOfClient(b []byte) bool {
-	t := &s.turn
+	t := s.turning()
 	if t.pongs > 0 && len(b) == 1 && b[0] == eioPong {
 		t.pongs--
 		return true
@@ -240,7 +260,7 @@ func (s *Session) withholdsOfClient(b []byte) bool {
 var markPrefix = []byte(`["` + MarkEvent + `","`)
 
 func (s *Session) withholdsOfNode(b []byte) bool {
-	t := &s.turn
+	t := s.turning()
 	if len(b) > 0 && b[0] == eioOpen {
 		return t.joins
 	}
@@ -288,7 +308,7 @@ func (t *turn) remember(events []event) {
 
 func (t *turn) collect(e event) {
 	switch {
-	case !t.collects || len(t.again)+len(t.texts) >= mostAgain:
+	case t == nil || !t.collects || len(t.again)+len(t.texts) >= mostAgain:
 	case e.text != 0:
 		t.texts = append(t.texts, e.text)
 	default:
@@ -316,6 +336,6 @@ func (s *Session) restored(p packet) bool {
 	if json.Unmarshal(p.data, &said) == nil && said.PID == s.spaces[i].PID && said.PID != "" {
 		return true
 	}
-	s.turn.renewed++
+	s.turning().renewed++
 	return false
 }
