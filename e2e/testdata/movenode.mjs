@@ -22,7 +22,7 @@ const { createAdapter } = await import(env.ADAPTER ?? "@socket.io/redis-streams-
 
 const http = createServer((_, answer) => answer.end("a Node node"));
 const io = new Server(http, {
-  adapter: createAdapter(redis),
+  adapter: createAdapter(redis, { maxLen: 100_000 }), // what has come for a node that stands still is not trimmed by what it then says
   pingInterval: Number(env.PING_INTERVAL ?? 25000),
   pingTimeout: Number(env.PING_TIMEOUT ?? 20000),
   connectionStateRecovery: { maxDisconnectionDuration: 120_000 },
