@@ -177,8 +177,8 @@ func (x *exchange) news(first []byte, searched bool) (tell func()) {
 			}
 		}
 	}
-	if note := x.polled(first); note != nil && tell == nil {
-		tell = note
+	if tell == nil {
+		tell = x.polled(first)
 	}
 	if before := tell; x.entered {
 		tell = func() {

@@ -186,11 +186,15 @@ func (f *follower) learn() {
 	})
 }
 
-// polled returns what notes what an exchange by polling says of the session's namespaces, nil where it says nothing. answer is the beginning of
-// its answer, which is whole where it is short.
+// polled returns what notes what an exchange by polling says of the session's namespaces, or forgets that with its end, nil where it says nothing.
+// answer is the beginning of its answer, which is whole where it is short.
 func (x *exchange) polled(answer []byte) func() {
 	if x.route.Recovery == nil || x.Query.Version != 4 || x.Resp.Status != 200 {
 		return nil
+	}
+	sid := x.Query.SID
+	if x.route.ended.Has(sid) {
+		return func() { _ = x.route.Recovery.ForgetNotes(context.Background(), sid) }
 	}
 	notes := map[string]string{}
 	note := func(name, text string) { notes[name] = text }
@@ -205,7 +209,6 @@ func (x *exchange) polled(answer []byte) func() {
 	if len(notes) == 0 {
 		return nil
 	}
-	sid := x.Query.SID
 	return func() { _ = x.route.Recovery.Note(context.Background(), sid, notes) } // then the session does not move
 }
 

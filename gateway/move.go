@@ -325,14 +325,46 @@ func (m *move) look(ask func(context.Context) error, then func()) {
 // not have reached it.
 func (m *move) ask() {
 	f := m.f
+	m.kept = recovery.Kept{}
+	offsets := f.Offsets()
+	var stand map[packet.Offset]bool
+	m.look(func(ctx context.Context) (err error) {
+		stand, err = standing(ctx, f.recovery(), offsets)
+		return err
+	}, func() {
+		if !f.Keep(func(o packet.Offset) bool { return stand[o] }) || m.err != nil {
+			m.offset = packet.Offset{}
+			return
+		}
+		m.known = false
+		m.askEntry()
+	})
+}
+
+// askEntry is the part of ask behind which it is known what the client has got.
+func (m *move) askEntry() {
+	f := m.f
 	until := resentUntil(&f.Session, f.began)
 	var entry string
 	var isFirst bool
-	m.kept = recovery.Kept{}
 	m.look(func(ctx context.Context) (err error) {
 		entry, isFirst, err = f.recovery().Entry(ctx, until)
 		return err
 	}, func() { m.offset = resentFrom(&f.Session, entry, isFirst) })
+}
+
+// standing finds those of the offsets that stand in the stream.
+func standing(ctx context.Context, store *recovery.Store, offsets []packet.Offset) (map[packet.Offset]bool, error) {
+	ids := make([]string, len(offsets))
+	for i, o := range offsets {
+		ids[i] = o.String()
+	}
+	found, err := store.Standing(ctx, ids)
+	stand := map[packet.Offset]bool{}
+	for i, o := range offsets {
+		stand[o] = err == nil && found[i]
+	}
+	return stand, err
 }
 
 // resentUntil returns up to when the client has got all that the nodes' stream had for it, in ms since 1970.

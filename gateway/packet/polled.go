@@ -2,9 +2,9 @@ package packet
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,11 +16,11 @@ func packetsOf(payload []byte) iter.Seq[[]byte] { return bytes.SplitSeq(payload,
 // Polled finds what a payload of HTTP long-polling (Engine.IO 4, "Payload encoding") says of namespaces: CONNECTs of a client, and a node's
 // answers to them. Each is told by a name, which is the same for what takes its place, and its text.
 func Polled(from Side, payload []byte, tell func(name, text string)) {
-	told := 0
+	told, size := 0, 0
 	for b := range packetsOf(payload) {
 		p, ok := parse(b)
 		switch {
-		case !ok || len(b) > mostAuth || told == mostPolled:
+		case !ok || len(b) > mostAuth || told == mostPolled || size > mostPolledSize:
 			continue
 		case p.kind == sioConnect:
 			tell(polledName(from, p.namespace), string(b))
@@ -31,6 +31,7 @@ func Polled(from Side, payload []byte, tell func(name, text string)) {
 			continue
 		}
 		told++
+		size += len(b)
 	}
 }
 
@@ -41,8 +42,11 @@ func polledName(from Side, namespace string) string {
 	return "node " + namespace
 }
 
-// mostPolled is how many packets of one payload are told.
-const mostPolled = 16
+// mostPolled is how many packets of one payload are told, and mostPolledSize after how many bytes no other one is.
+const (
+	mostPolled     = 16
+	mostPolledSize = 8 << 10
+)
 
 // Upgrades tells that the session polls until the client says that it goes on here (Engine.IO 4, "Upgrade"). Learn is to be called then.
 func (s *Session) Upgrades() { s.probing, s.unlearned = true, true }
@@ -132,7 +136,7 @@ func WithoutMarks(payload []byte) (out []byte) {
 	return out
 }
 
-// Offsets finds those of the events in a payload of a node, as its client takes them.
+// Offsets finds those of the last events in a payload of a node, as its client takes them: no more than a session remembers.
 func Offsets(payload []byte) (all []string) {
 	for b := range packetsOf(payload) {
 		if p, ok := parse(b); ok && p.isEvent() && !p.hasID {
@@ -141,7 +145,7 @@ func Offsets(payload []byte) (all []string) {
 			}
 		}
 	}
-	return all
+	return all[max(0, len(all)-2*ringSize):]
 }
 
 // Recall tells the session of events that its client has got, the oldest first.
@@ -170,18 +174,35 @@ func WithoutAcks(payload []byte, acks []string) (out []byte) {
 	return out
 }
 
-// Acks finds the acknowledgements that a payload asks for, and those that it gives. What is asked for by one side and given by the other has
-// the same name.
+// TooManyAcks stands, as the client's to give, for acknowledgements that nobody counts any more.
+const TooManyAcks = "client, too many"
+
+// Acks finds the acknowledgements that a payload asks for, and those that it gives, each once. What is asked for by one side and given by the other
+// has the same name. Of more than a session may have outstanding the rest is not told, and TooManyAcks in its place where they are asked for.
 func Acks(from Side, payload []byte) (asked, given []string) {
+	var seen map[string]bool
+	note := func(all []string, name string) []string {
+		if len(all) > mostAcks || seen[name] {
+			return all
+		}
+		if seen == nil {
+			seen = map[string]bool{}
+		}
+		seen[name] = true
+		return append(all, name)
+	}
 	for b := range packetsOf(payload) {
 		p, ok := parse(b)
 		switch {
 		case !ok || !p.hasID:
-		case p.isEvent():
-			asked = append(asked, ackName(1-from, p))
-		default:
-			given = append(given, ackName(from, p))
+		case p.isEvent() && len(asked) <= mostAcks:
+			asked = note(asked, ackName(1-from, p))
+		case !p.isEvent() && len(given) <= mostAcks:
+			given = note(given, ackName(from, p))
 		}
+	}
+	if len(asked) > mostAcks {
+		asked[mostAcks] = TooManyAcks
 	}
 	return asked, given
 }
@@ -189,4 +210,6 @@ func Acks(from Side, payload []byte) (asked, given []string) {
 // IsClients reports whether an acknowledgement is the client's to give, by its name.
 func IsClients(ack string) bool { return strings.HasPrefix(ack, Client.String()) }
 
-func ackName(by Side, p packet) string { return fmt.Sprintf("%s %d %s", by, p.id, p.namespace) }
+func ackName(by Side, p packet) string {
+	return by.String() + " " + strconv.FormatUint(p.id, 10) + " " + p.namespace
+}

@@ -36,5 +36,30 @@ func (r *ring) add(e event) {
 	r.next = (r.next + 1) % ringSize
 }
 
+// keep forgets the events whose offsets stand in no stream: what a client says at the end of an event that has none, as a volatile one, is
+// taken for one. It reports false where it is not known any more what the client has got.
+func (r *ring) keep(stands func(Offset) bool) bool {
+	ordered := append(slices.Clone(r.events[r.next:]), r.events[:r.next]...) // the oldest first
+	r.next, r.newest = 0, Offset{}
+	r.events = slices.DeleteFunc(ordered, func(e event) bool { return e.text == 0 && !stands(e.offset) })
+	first := Offset{}
+	for _, e := range r.events {
+		if e.text != 0 {
+			continue
+		}
+		if first.IsZero() || e.offset.Before(first) {
+			first = e.offset
+		}
+		if r.newest.Before(e.offset) {
+			r.newest = e.offset
+		}
+	}
+	if r.pushed.IsZero() || stands(r.pushed) {
+		return !r.newest.IsZero() || r.pushed.IsZero()
+	}
+	r.pushed = first // all before it have come, too
+	return !first.IsZero()
+}
+
 // has reports whether the client has got the event with that offset.
 func (r *ring) has(o Offset) bool { return slices.Contains(r.events, event{offset: o}) }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sidway/sidway/gateway/packet"
 )
 
 // This file keeps what clients that poll have got: with that another node can go on with a session whose own has crashed.
@@ -38,16 +40,20 @@ func (s *Store) Hear(ctx context.Context, sid string, read bool, offsets, asked,
 	if !read {
 		entry = unread
 	}
+	var owed *redis.IntCmd
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		if entry != "" {
 			p.RPush(ctx, heardKey(sid), entry)
 			p.LTrim(ctx, heardKey(sid), -mostHeard, -1)
 			p.PExpire(ctx, heardKey(sid), noteTime)
 		}
-		owe(ctx, p, sid, asked, given)
+		owed = owe(ctx, p, sid, asked, given)
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.bound(ctx, sid, owed)
 }
 
 // Heard returns what Hear has noted.
@@ -86,33 +92,63 @@ func (s *Store) Outdate(ctx context.Context, sid string, acks []string) error {
 func (s *Store) TakeOutdated(ctx context.Context, sid string, acks []string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
-	taken := make([]*redis.IntCmd, len(acks))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, name := range acks {
-			taken[i] = p.HDel(ctx, acksKey(sid), outdated+name)
-		}
-		return nil
-	})
-	var old []string
+	if len(acks) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(acks))
 	for i, name := range acks {
-		if taken[i].Val() > 0 {
-			old = append(old, name)
+		names[i] = outdated + name
+	}
+	values, err := s.client.HMGet(ctx, acksKey(sid), names...).Result()
+	if err != nil {
+		return nil, err
+	}
+	var old, found []string
+	for i, v := range values {
+		if v != nil {
+			old, found = append(old, acks[i]), append(found, names[i])
 		}
 	}
-	return old, err
+	if len(found) == 0 {
+		return nil, nil
+	}
+	return old, s.client.HDel(ctx, acksKey(sid), found...).Err()
 }
 
-// owe notes acknowledgements that have been asked for, and given.
-func owe(ctx context.Context, p redis.Pipeliner, sid string, asked, given []string) {
+// mostOwed is how many acknowledgements are kept of a session, outdated ones among them.
+const mostOwed = 512
+
+// owe notes acknowledgements that have been asked for, and given. bound is called next.
+func owe(ctx context.Context, p redis.Pipeliner, sid string, asked, given []string) *redis.IntCmd {
 	if len(asked)+len(given) == 0 {
-		return
+		return nil
 	}
-	for _, name := range asked {
-		p.HSet(ctx, acksKey(sid), name, time.Now().UnixMilli())
-		p.HDel(ctx, acksKey(sid), outdated+name)
+	if len(asked) > 0 {
+		now, fields, outdatedOnes := time.Now().UnixMilli(), make([]any, 0, 2*len(asked)), make([]string, len(asked))
+		for i, name := range asked {
+			fields = append(fields, name, now)
+			outdatedOnes[i] = outdated + name
+		}
+		p.HSet(ctx, acksKey(sid), fields...)
+		p.HDel(ctx, acksKey(sid), outdatedOnes...)
 	}
 	if len(given) > 0 {
 		p.HDel(ctx, acksKey(sid), given...)
 	}
 	p.PExpire(ctx, acksKey(sid), noteTime)
+	return p.HLen(ctx, acksKey(sid))
+}
+
+// bound keeps of a session that owes too many no more than that.
+func (s *Store) bound(ctx context.Context, sid string, owed *redis.IntCmd) error {
+	if owed == nil || owed.Val() <= mostOwed {
+		return nil
+	}
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Del(ctx, acksKey(sid))
+		p.HSet(ctx, acksKey(sid), packet.TooManyAcks, time.Now().Add(noteTime).UnixMilli())
+		p.PExpire(ctx, acksKey(sid), noteTime)
+		return nil
+	})
+	return err
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sidway/sidway/gateway/packet"
 )
 
 // What polls bring is remembered of the last of them, and an answer that nobody could read until it is one of these no more.
@@ -68,5 +70,41 @@ func TestOutdated(t *testing.T) {
 	owed, claimed, err := s.Claim(ctx, "sid", began)
 	if err != nil || !claimed || !slices.Equal(owed, []string{"b"}) {
 		t.Errorf("owed %q, %v", owed, err)
+	}
+}
+
+// What one session may have Redis keep is bounded, and what is beyond that has it stay where it is.
+func TestHoards(t *testing.T) {
+	s, c, _ := open(t)
+	ctx := t.Context()
+	for n := range 10 {
+		var asked []string
+		for i := range 200 {
+			asked = append(asked, fmt.Sprintf("node %d /", 200*n+i))
+		}
+		if err := s.Owe(ctx, "sid", asked, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.HLen(ctx, "sidway-way:{sid}:acks").Val(); n > 712 {
+			t.Fatalf("%d acknowledgements are kept", n)
+		}
+	}
+	owed, claimed, err := s.Claim(ctx, "sid", time.Now())
+	if err != nil || !claimed || !slices.Contains(owed, packet.TooManyAcks) {
+		t.Errorf("%d owed, claimed %v, %v", len(owed), claimed, err)
+	}
+	for i := range 30 {
+		if err := s.Note(ctx, "sid", map[string]string{fmt.Sprintf("client /%d", i): strings.Repeat("x", 4000)}); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.MemoryUsage(ctx, "sidway-notes:sid").Val(); n > 48<<10 {
+			t.Fatalf("%d bytes of notes are kept", n)
+		}
+	}
+	if notes, err := s.Notes(ctx, "sid"); err != nil || len(notes) > 0 {
+		t.Errorf("%d notes, %v", len(notes), err)
+	}
+	if err := s.ForgetNotes(ctx, "sid"); err != nil || len(c.Keys(ctx, "sidway-notes:*").Val()) > 0 || c.Exists(ctx, "sidway-way:{sid}:acks").Val() > 0 {
+		t.Errorf("something is left: %v, %v", c.Keys(ctx, "sidway-*").Val(), err)
 	}
 }

@@ -67,6 +67,24 @@ func (s *Store) Entry(ctx context.Context, until int64) (id string, isFirst bool
 	return id, false, err
 }
 
+// Standing tells which of these ids are entries of the stream.
+func (s *Store) Standing(ctx context.Context, ids []string) ([]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTime)
+	defer cancel()
+	replies := make([]*redis.XMessageSliceCmd, len(ids))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			replies[i] = p.XRange(ctx, s.stream, id, id)
+		}
+		return nil
+	})
+	stand := make([]bool, len(ids))
+	for i, r := range replies {
+		stand[i] = err == nil && len(r.Val()) > 0
+	}
+	return stand, err
+}
+
 // Mark sends an event to one client through the stream, as an emitter does (@socket.io/redis-streams-emitter), and returns its entry's id.
 func (s *Store) Mark(ctx context.Context, namespace, socket string, event ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
@@ -89,18 +107,31 @@ const Began = "began"
 
 func noteKey(sid string) string { return "sidway-notes:" + sid }
 
-// mostNotes is how many of a session are kept.
-const mostNotes = 32
+// mostNotes is how many bytes of a session may be noted. None is known of one that says more, so that it is not moved.
+const mostNotes = 32 << 10
+
+// noted is the name of a note of how many bytes were.
+const noted = "bytes"
 
 // Note keeps what is to be known of a session that polls when it goes on by WebSocket, by name.
 func (s *Store) Note(ctx context.Context, sid string, notes map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, opTime/4) // a poll waits for it
 	defer cancel()
-	if n, err := s.client.HLen(ctx, noteKey(sid)).Result(); err != nil || n > mostNotes {
+	size := 0
+	for name, text := range notes {
+		size += len(name) + len(text)
+	}
+	total, err := s.client.HIncrBy(ctx, noteKey(sid), noted, int64(size)).Result()
+	if err != nil {
 		return err
 	}
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, noteKey(sid), notes)
+	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		if total > mostNotes {
+			p.Del(ctx, noteKey(sid))
+			p.HSet(ctx, noteKey(sid), noted, total)
+		} else {
+			p.HSet(ctx, noteKey(sid), notes)
+		}
 		p.PExpire(ctx, noteKey(sid), noteTime)
 		return nil
 	})
@@ -123,7 +154,9 @@ func (s *Store) KeepNotes(ctx context.Context, sid string) error {
 func (s *Store) Notes(ctx context.Context, sid string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
-	return s.client.HGetAll(ctx, noteKey(sid)).Result()
+	found, err := s.client.HGetAll(ctx, noteKey(sid)).Result()
+	delete(found, noted)
+	return found, err
 }
 
 // ForgetNotes forgets the notes of a session that has ended, or polls no more.
@@ -133,6 +166,7 @@ func (s *Store) ForgetNotes(ctx context.Context, sid string) error {
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error { // they may live on different servers
 		p.Del(ctx, noteKey(sid))
 		p.Del(ctx, heardKey(sid))
+		p.Del(ctx, acksKey(sid))
 		return nil
 	})
 	return err

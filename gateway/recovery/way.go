@@ -60,11 +60,15 @@ func (s *Store) Owe(ctx context.Context, sid string, asked, given []string) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
+	var owed *redis.IntCmd
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		owe(ctx, p, sid, asked, given)
+		owed = owe(ctx, p, sid, asked, given)
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.bound(ctx, sid, owed)
 }
 
 // Claim begins to move the session, which ends with Release, and returns which acknowledgements are owed that were asked for since then: of older
