@@ -48,6 +48,7 @@ type restorerFaults struct {
 	cuts    bool          // all that it is asked
 	deaf    bool          // reads nothing more
 	forgets bool          // keeps no session
+	plain   bool          // restores none, and says so
 	keeps   bool          // keeps sessions from their beginning
 	late    time.Duration // until it keeps a session
 	denies  bool          // CONNECTs
@@ -306,7 +307,11 @@ func (n *restorer) connect(s *socket, auth []byte) {
 		}
 	}
 	s.sid, s.pid = sid, pid
-	s.say(`40{"sid":%q,"pid":%q}`, sid, pid)
+	if n.faults.plain {
+		s.say(`40{"sid":%q}`, sid)
+	} else {
+		s.say(`40{"sid":%q,"pid":%q}`, sid, pid)
+	}
 	if n.faults.keeps {
 		n.keep(s)
 	}

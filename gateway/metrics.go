@@ -210,7 +210,7 @@ func (m *Metrics) route(cluster string) *routeMetrics {
 	for _, outcome := range []string{pollReleased, pollLeft, pollRefused, pollUntouched} {
 		m.released.WithLabelValues(cluster, outcome)
 	}
-	for _, outcome := range []string{moveDone, moveRenewed, moveBusy, moveRefused, moveSilent, moveBlind, moveLost, moveLeft} {
+	for _, outcome := range []string{moveDone, moveRenewed, moveBusy, moveRefused, moveSilent, moveBlind, moveUnkept, moveLost, moveLeft} {
 		m.moves.WithLabelValues(cluster, "ordered", outcome)
 		m.moves.WithLabelValues(cluster, "crash", outcome)
 	}

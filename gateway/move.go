@@ -45,14 +45,15 @@ const (
 
 // What can become of a move.
 const (
-	moveDone    = "moved"      // the client has noticed nothing
-	moveRenewed = "renewed"    // the new node did not know the session: its client is connected anew, on the same WebSocket
-	moveBusy    = "busy"       // something was under way all the time: the session stays
-	moveRefused = "refused"    // no other node took it: the session stays
-	moveSilent  = "no_barrier" // the old node did not answer the ping: the session stays
-	moveBlind   = "no_redis"   // Redis did not say what it takes: the session stays
-	moveLost    = "lost"       // the session has ended
-	moveLeft    = "left"       // its client, or its node, has ended it meanwhile
+	moveDone    = "moved"       // the client has noticed nothing
+	moveRenewed = "renewed"     // the new node did not know the session: its client is connected anew, on the same WebSocket
+	moveBusy    = "busy"        // something was under way all the time: the session stays
+	moveRefused = "refused"     // no other node took it: the session stays
+	moveSilent  = "no_barrier"  // the old node did not answer the ping: the session stays
+	moveBlind   = "no_redis"    // Redis did not say what it takes: the session stays
+	moveUnkept  = "no_recovery" // its node does not restore sessions: the session stays
+	moveLost    = "lost"        // the session has ended
+	moveLeft    = "left"        // its client, or its node, has ended it meanwhile
 
 	moveElsewhere = "elsewhere" // another replica has moved it: this one does not count it
 )

@@ -341,6 +341,24 @@ func TestMovesThatGoWrongAreTold(t *testing.T) {
 	}
 }
 
+// TestMovesWithoutRecovery: where nodes do not restore sessions, no move is begun, and that is told.
+func TestMovesWithoutRecovery(t *testing.T) {
+	t.Parallel()
+	s, _, nodes := startRestorers(t, 2)
+	nodes[0].is(func(f *restorerFaults) { f.plain = true })
+	m := s.join()
+	for range 5 {
+		if now, outcome := s.move(m, "n2"); now != "n1" || outcome != "no_recovery" {
+			t.Fatal(now, outcome)
+		}
+	}
+	if n := s.metric("sidway_setup_faults_total", "moves_fail"); n != 1 {
+		t.Errorf("told %v times", n)
+	}
+	m.say(`42["after"]`)
+	eventually(t, "it goes on", func() bool { return len(nodes[0].events()) == 1 })
+}
+
 // TestCrashesAreNoMovesThatGoWrong: clients whose node has crashed are connected anew where its adapter has not kept their sessions, and a drain
 // moves sessions all the same.
 func TestCrashesAreNoMovesThatGoWrong(t *testing.T) {

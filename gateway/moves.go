@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/gateway/cluster"
+	"github.com/sidway/sidway/gateway/packet"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
 
@@ -34,7 +36,7 @@ func (m *moves) ended(outcome string, now time.Time) (pauses bool) {
 	switch outcome {
 	case moveDone:
 		m.bad.Store(0)
-	case moveRenewed, moveLost:
+	case moveRenewed, moveLost, moveSilent, moveBlind, moveUnkept:
 		if m.bad.Add(1) >= mostBadMoves {
 			m.until.Store(now.Add(badMovesPause).UnixNano())
 			m.bad.Store(0)
@@ -55,13 +57,25 @@ func (m *moves) resume() time.Time {
 	return time.Unix(0, m.until.Load())
 }
 
+// badMoveWords say why moves fail, by what became of the last one.
+var badMoveWords = map[string]string{
+	moveRenewed: "ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
+	moveSilent:  "were given up, since an event sent through the stream, or a ping, did not come back in time. Do the nodes' adapters use the Redis, its database and the stream that sessions names, and are the nodes not overloaded?",
+	moveBlind:   "were given up, since the Redis of sessions.redis did not answer, or refused the question: see error in the log. Are its address, password and rights right?",
+	moveUnkept:  "did not begin, since the nodes do not restore sessions. Is connectionStateRecovery on, with an adapter that keeps sessions?",
+}
+
 // tellMove counts what became of a move from a node, and tells where none is begun for a while because of it.
-func (g *Gateway) tellMove(r *route, crash bool, outcome, from string) {
+func (g *Gateway) tellMove(r *route, crash bool, outcome, from string, err error) {
 	r.metrics.moved(crash, outcome)
-	if !crash && r.moves.ended(outcome, time.Now()) {
-		g.tellFault(r.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row ended with clients that were connected anew, or lost. Do the nodes restore sessions (connectionStateRecovery), and do their adapters share the Redis and the stream that sessions names?",
-			"outcome", outcome, "from", from)
+	if crash || !r.moves.ended(outcome, time.Now()) {
+		return
 	}
+	args := []any{"outcome", outcome, "from", from}
+	if err != nil {
+		args = append(args, "error", err)
+	}
+	g.tellFault(r.Cluster.Name, faultMoves, "", "live sessions are not moved for a minute: five moves in a row "+cmp.Or(badMoveWords[outcome], badMoveWords[moveRenewed]), args...)
 }
 
 // What MoveSession may find.
@@ -75,7 +89,7 @@ var (
 )
 
 // MoveSession moves the session whose WebSocket this replica carries to a node of its cluster, "" for the one that the cluster picks, and
-// returns where it lived, where it lives, and what became of the move: moved, renewed, busy, refused, no_barrier, no_redis, lost or left.
+// returns where it lived, where it lives, and what became of the move: moved, renewed, busy, refused, no_barrier, no_redis, no_recovery, lost or left.
 func (g *Gateway) MoveSession(ctx context.Context, sid, to string) (from, now, outcome string, err error) {
 	found, known := g.tunnels.Follower(sid)
 	f, follows := found.(*follower)
@@ -141,6 +155,10 @@ func (f *follower) order(to string) (*move, error) {
 
 // start begins an ordered move.
 func (m *move) start() {
+	if errors.Is(m.f.Settled(), packet.ErrNoRecovery) {
+		m.end(moveUnkept)
+		return
+	}
 	if m.to == nil {
 		m.pick()
 		return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"strings"
 	"time"
 
@@ -73,7 +74,8 @@ type polledMove struct {
 	to      *cluster.Node // nil: it has not been picked
 	told    func(PolledMove)
 	outcome string
-	err     error // why it was lost
+	err     error // why it was lost, or failed
+	why     error // why prepare failed
 }
 
 // polls reports whether the request is a poll of a session that could be moved, as far as its cluster and its client are concerned.
@@ -113,6 +115,7 @@ func (c *clientConn) beginPolledMove() *polledMove {
 		m.prepare(ctx, store, sid)
 	}, func() {
 		if m.failed != "" && x.moving == m {
+			m.err = m.why
 			d.endPolledMove(x, m.failed)
 		}
 	})
@@ -124,19 +127,22 @@ func (m *polledMove) prepare(ctx context.Context, store *recovery.Store, sid str
 	notes, err := store.Notes(ctx, sid)
 	m.failed = moveBlind
 	if err != nil {
+		m.why = err
 		return
 	}
 	m.session = packet.NewPolled(notes)
-	if m.session.Settled() != nil {
-		m.failed = moveBusy
+	if err := m.session.Settled(); err != nil {
+		if m.failed = moveBusy; errors.Is(err, packet.ErrNoRecovery) {
+			m.failed = moveUnkept
+		}
 		return
 	}
-	if m.kept, err = store.Kept(ctx, pidsOf(m.session)); err != nil {
+	if m.kept, m.why = store.Kept(ctx, pidsOf(m.session)); m.why != nil {
 		return
 	}
 	m.session.Mark(m.says)
-	entry, err := m.mark(ctx, store, m.says)
-	if err == nil {
+	var entry string
+	if entry, m.why = m.mark(ctx, store, m.says); m.why == nil {
 		m.offset, _ = packet.ParseOffset(entry)
 		m.failed = ""
 	}
@@ -177,12 +183,12 @@ func (d *driver) endPolledMove(x *exchange, outcome string) {
 	if x.moving == nil {
 		return
 	}
-	crash := x.moving.crash
+	m := x.moving
 	d.letGo(x, outcome)
 	if outcome == moveElsewhere {
 		return
 	}
-	x.g.tellMove(x.route, crash, outcome, x.Node.Name)
+	x.g.tellMove(x.route, m.crash, outcome, x.Node.Name, m.err)
 	if outcome == moveDone || outcome == moveRenewed || outcome == moveLost {
 		delete(d.pollTries, x.Query.SID)
 		return

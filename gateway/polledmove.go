@@ -23,7 +23,7 @@ func (m *polledMove) run(ctx context.Context) {
 	<-m.prepared
 	x := m.x
 	if m.failed != "" {
-		m.outcome = m.failed
+		m.outcome, m.err = m.failed, m.why
 		rest := packet.WithoutMarks(m.answer)
 		x.hearNode(rest)
 		x.replaceBody(rest)

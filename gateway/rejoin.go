@@ -193,7 +193,7 @@ func (m *move) within(d time.Duration) { m.f.d.loop.SetTimer(&m.Timer, m.f.d.loo
 // tell counts what became of the move, once.
 func (m *move) tell() {
 	f := m.f
-	f.d.g.tellMove(f.route, m.crash, m.outcome, f.home.node.Name)
+	f.d.g.tellMove(f.route, m.crash, m.outcome, f.home.node.Name, m.err)
 	switch {
 	case m.outcome == moveDone:
 		f.failed.Store(0)

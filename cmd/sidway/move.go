@@ -17,13 +17,14 @@ const moveTime = time.Minute
 
 // moveWords say what became of a move where the session did not go on elsewhere as if nothing had been.
 var moveWords = map[string]string{
-	"renewed":    "is on %s now, which did not know it: its client gets connect again, without a disconnect",
-	"busy":       "stays on %s: an acknowledgement, a message or an upgrade was under way all the time, no poll of it came, or its node does not restore sessions",
-	"refused":    "stays on %s: no other node took it",
-	"no_barrier": "stays on %s, which did not answer in time",
-	"no_redis":   "stays on %s: the Redis of sessions.redis did not answer",
-	"lost":       "has ended on %s: its client comes back by itself",
-	"left":       "has ended on %s meanwhile",
+	"renewed":     "is on %s now, which did not know it: its client gets connect again, without a disconnect",
+	"busy":        "stays on %s: an acknowledgement, a message or an upgrade was under way all the time, or no poll of it came",
+	"refused":     "stays on %s: no other node took it",
+	"no_barrier":  "stays on %s, which did not answer in time",
+	"no_redis":    "stays on %s: the Redis of sessions.redis did not answer, or refused the question: see the replica's log",
+	"no_recovery": "stays on %s, which does not restore sessions: is connectionStateRecovery on, with an adapter that keeps them?",
+	"lost":        "has ended on %s: its client comes back by itself",
+	"left":        "has ended on %s meanwhile",
 }
 
 // move moves a session to another node.

@@ -283,7 +283,7 @@ type MoveSettings struct {
 type Move struct {
 	From    string `json:"from" doc:"the node that it lived on"`
 	Node    string `json:"node" doc:"that it lives on now"`
-	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client gets connect again without a disconnect; busy, refused, no_barrier or no_redis, when it stayed; lost or left, when it has ended"`
+	Outcome string `json:"outcome" doc:"as in sidway_moves_total: moved; renewed, when the node did not know it and its client gets connect again without a disconnect; busy, refused, no_barrier, no_redis or no_recovery, when it stayed; lost or left, when it has ended"`
 }
 
 // Packet is one of a session's that has passed on its WebSocket.

@@ -97,6 +97,7 @@ var (
 	ErrPolling     = errors.New("upgrading")         // the upgrade is not complete
 	ErrNoNamespace = errors.New("not connected")     // no namespace is connected, or one is being connected
 	ErrNoRecovery  = errors.New("no recovery")       // the node does not restore sessions
+	ErrTooMuch     = errors.New("too much")          // the client has said more than is remembered
 	ErrAcks        = errors.New("acks pending")      // an acknowledgement is outstanding
 	ErrMessage     = errors.New("message under way") // one side has sent half a message, or a packet without its attachments
 )
@@ -108,6 +109,8 @@ func (s *Session) Settled() error {
 		return ErrPolling
 	case len(s.spaces) == 0 || len(s.asks) > 0 || s.unnoted:
 		return ErrNoNamespace
+	case s.stays:
+		return ErrTooMuch
 	case !s.Recovers():
 		return ErrNoRecovery
 	case s.overflow || len(s.acks) > 0:

@@ -58,7 +58,7 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 	if x.tls, err = newNodeTLS(cfg.NodeTLS, known); err != nil {
 		return x, fmt.Errorf("clusters: %s: node_tls: %w", cfg.Name, err)
 	}
-	if err = x.openRecovery(cfg, before); err != nil {
+	if err = x.openRecovery(cfg, before, r.log); err != nil {
 		return x, fmt.Errorf("clusters: %s: sessions.redis: %w", cfg.Name, err)
 	}
 	defer func() {
@@ -89,7 +89,7 @@ func (r *Replica) newExtras(cfg config.Cluster, before *part) (x extras, err err
 }
 
 // openRecovery opens what sessions that move are looked for in, unless it is open.
-func (x *extras) openRecovery(cfg config.Cluster, before *part) error {
+func (x *extras) openRecovery(cfg config.Cluster, before *part, log *slog.Logger) error {
 	if cfg.Sessions == nil || !cfg.Sessions.Move {
 		return nil
 	}
@@ -103,7 +103,13 @@ func (x *extras) openRecovery(cfg config.Cluster, before *part) error {
 		return err
 	}
 	x.route.Recovery = recovery.New(client, x.moves.Stream, x.moves.Prefix)
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), redisPatience)
+	defer cancel()
+	if err = client.Ping(ctx).Err(); err != nil && before == nil {
+		log.Warn("the Redis of sessions.redis cannot be used, so live sessions are not moved until it can", "cluster", cfg.Name, "error", err)
+		return nil
+	}
+	return err
 }
 
 // use has the server of files serve what the configuration says, which has been looked at.
