@@ -127,7 +127,7 @@ func (f *forgetting) why(now time.Time, made int64) oblivion {
 // tellForgotten tells of a node that says that it does not know the session, unless one of the two has just ended it: what the client
 // sent before it heard of that meets no session.
 func (x *exchange) tellForgotten() {
-	if x.route.ended.Has(x.Query.SID) {
+	if x.route.ended.Has(x.Query.SID) || x.g.stoodStill() {
 		return
 	}
 	m, now := x.route.memory(x.Node), time.Now()
@@ -137,6 +137,9 @@ func (x *exchange) tellForgotten() {
 		if s.bound.Sub(s.made) < bindTime {
 			s.made = s.bound
 		}
+	}
+	if !s.made.IsZero() && s.made.Before(x.Node.Readdressed()) {
+		return // the reload has told
 	}
 	why, keepsAlive := m.forgetting.more(s, now, m.made.Load())
 	switch {
@@ -167,6 +170,26 @@ func (x *exchange) tellForgotten() {
 		x.g.metrics.seen.forget(faultKey{x.route.Cluster.Name, faultForgetful, x.Node.Name})
 	}
 	x.tellFault(reason, subject, words, "node", x.Node.Name, "address", x.Node.Address)
+}
+
+// StoodStill tells that this process did not run for a while. Sessions whose polls waited here have ended at their nodes meanwhile, which is nobody's fault.
+func (g *Gateway) StoodStill() { g.stood.Store(time.Now().UnixNano()) }
+
+// stoodStill reports whether this replica, or another one, has not run of late, so that nothing is to be learned from sessions that nodes do not know.
+func (g *Gateway) stoodStill() bool {
+	now := time.Now().UnixNano()
+	if now-g.stood.Load() < int64(memoryWindow) {
+		return true
+	}
+	if g.missing == nil {
+		return false
+	}
+	if silent, _ := g.missing(); len(silent) == 0 {
+		g.silent.Store(0)
+		return false
+	}
+	g.silent.CompareAndSwap(0, now)
+	return now-g.silent.Load() < int64(2*memoryWindow)
 }
 
 // gaveUp reports whether the client has left before a poll was answered.

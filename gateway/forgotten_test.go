@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // tables is a node whose sessions stand in several tables, as if it were several servers, or one after the other.
@@ -85,6 +87,45 @@ func TestANodeThatIsSeveralServersIsTold(t *testing.T) {
 			c.expect(get(pollTarget(first)), 200, "6")
 		}
 		s.once(log, `msg="`+k.says+`" cluster=c1 node=n1 address=`+n.addr, "balanced_node", 2)
+	}
+}
+
+// What this replica has caused by standing still is no node's fault.
+func TestAReplicaThatStoodStillBlamesNoNode(t *testing.T) {
+	t.Parallel()
+	several := &tables{}
+	s, log := warned(t, withNodes(startNode(t, "n1", several.answer)))
+	s.StoodStill()
+	c := dial(t, s.addr)
+	for range 6 {
+		several.meet(2)
+		sid := c.handshake(handshakeTarget)
+		several.meet(1)
+		c.expect(get(pollTarget(sid)), 400, unknownSID)
+	}
+	if log.String() != "" {
+		t.Error(log.String())
+	}
+}
+
+// A node that has got another address by a reload does not know what was made at the former one, and is not blamed for it.
+func TestANodeWithAnotherAddressIsNotBlamed(t *testing.T) {
+	t.Parallel()
+	before, after := &tables{}, &tables{}
+	first, second := startNode(t, "n1", before.answer), startNode(t, "n1", after.answer)
+	s, log := warned(t, withNodes(first))
+	c := dial(t, s.addr)
+	var sids []string
+	for range 7 {
+		past(t)
+		sids = append(sids, c.handshake(handshakeTarget))
+	}
+	s.clusters[0].Update(cluster.Settings{Nodes: []cluster.Config{{Name: "n1", Address: second.addr, Weight: 1, TLS: nodeTLS()}}})
+	for _, sid := range sids {
+		c.expect(get(pollTarget(sid)), 400, unknownSID)
+	}
+	if log.String() != "" {
+		t.Error(log.String())
 	}
 }
 

@@ -100,6 +100,8 @@ type Gateway struct {
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
 
 	missed  func() time.Time
+	stood   atomic.Int64                      // when this process went on that had stood still, in ns since 1970
+	silent  atomic.Int64                      // since when another replica is, as far as stoodStill was asked; 0: none is
 	missing func() (names []string, may bool) // see Options
 	short   atomic.Bool                       // of memory for more sessions
 

@@ -69,10 +69,18 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 		fmt.Fprintf(c.stdout, "%s of %s gets new sessions again\n", node, cluster)
 		return nil
 	}
-	if err := r.ask(ctx, http.MethodPost, path+"/drain", api.DrainSettings{Deadline: deadline}, &n); err != nil {
-		return err
+	if deadline == "" { // who only wants to watch a drain does not take its deadline away
+		if err := r.ask(ctx, http.MethodGet, path, nil, &n); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(c.stdout, "%s of %s gets no new sessions; it has %d%s\n", node, cluster, n.Total, suspended(n.Drain))
+	if n.Drain != nil && n.Drain.Deadline != nil {
+		fmt.Fprintf(c.stdout, "%s of %s is being drained already, and keeps its deadline: %s\n", node, cluster, n.Drain.Deadline.Local().Format(time.TimeOnly))
+	} else if err := r.ask(ctx, http.MethodPost, path+"/drain", api.DrainSettings{Deadline: deadline}, &n); err != nil {
+		return err
+	} else {
+		fmt.Fprintf(c.stdout, "%s of %s gets no new sessions; it has %d%s\n", node, cluster, n.Total, suspended(n.Drain))
+	}
 	if !wait {
 		return nil
 	}

@@ -40,6 +40,9 @@ func TestDrainOfAClientThatHasVanished(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "1 of 1 sessions left: 1 poll and have no request here now; ") || strings.Contains(out, "done at") {
 		t.Errorf("%d %s", status, out)
 	}
+	if status, out := o.run("drain", "n1", "--wait"); status != 0 || !strings.Contains(out, "n1 of chat is being drained already, and keeps its deadline: ") {
+		t.Errorf("to watch it: %d %s", status, out)
+	}
 	if res, err = http.Get("http://" + admin + "/api/sessions/" + sid); err != nil {
 		t.Fatal(err)
 	}

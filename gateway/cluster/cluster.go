@@ -214,6 +214,9 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 	if n == nil || !cfg.equal(Config{n.Name, n.Address, n.Weight, n.Labels, n.TLS}) {
 		n = &Node{Name: cfg.Name, Address: cfg.Address, Weight: cfg.Weight, Labels: cfg.Labels, TLS: cfg.TLS, state: s}
 	}
+	if s.node != nil && s.node.Address != n.Address {
+		s.readdressed.Store(time.Now().UnixNano())
+	}
 	if s.node == nil || s.node.Address != n.Address { // another process
 		c.forgive(s)
 		c.leaveQueues(s)
@@ -226,6 +229,14 @@ func (c *Cluster) adopt(cfg Config, i int, worked bool) *Node {
 	}
 	c.move(s, group)
 	return n
+}
+
+// Readdressed returns when the node got another address, the zero time where it has not: what was made there is made elsewhere.
+func (n *Node) Readdressed() time.Time {
+	if at := n.readdressed.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // Node returns the node of that name, or nil.

@@ -46,6 +46,7 @@ type state struct {
 	drainsSince  atomic.Int64
 	unloadsSince atomic.Int64 // when it had more than its share, likewise
 	watchedUntil atomic.Int64 // its sessions are, for some time after either, likewise
+	readdressed  atomic.Int64 // when it got another address, in ns since 1970; 0: it has not
 	heardAt      atomic.Int64 // when a request of one of its sessions came last while it is drained, in ns since 1970
 
 	// Guarded by the cluster's mu.

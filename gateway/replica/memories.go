@@ -121,6 +121,7 @@ func (r *Replica) watch(ctx context.Context) error {
 		now := time.Now()
 		if took := now.Sub(last) - watchEvery; took > longPause {
 			r.paused.Add(int64(took))
+			r.gateway.StoodStill()
 			r.log.Warn("this replica stood still, and serves what came meanwhile: was it stopped or its machine paused, or is there no processor for it?",
 				"for", took.Round(100*time.Millisecond).String())
 		}
