@@ -97,7 +97,8 @@ func TestAReplicaThatStoodStillBlamesNoNode(t *testing.T) {
 	s, log := warned(t, withNodes(startNode(t, "n1", several.answer)))
 	s.StoodStill()
 	c := dial(t, s.addr)
-	for range 6 {
+	for range 7 {
+		past(t)
 		several.meet(2)
 		sid := c.handshake(handshakeTarget)
 		several.meet(1)

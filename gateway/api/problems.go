@@ -62,6 +62,8 @@ const (
 	nearLimit = 0.9
 	// fewestForeign is how many must be refused in a minute before that may be the fault of what is set up and not of who comes.
 	fewestForeign = 10
+	// fewestOutages is how often Redis must be away within a minute before it is told where it is there.
+	fewestOutages = 2
 	// fewestErrors is how many requests a node must fail between two statuses.
 	fewestErrors = 5
 	// stormRate is how many sessions must begin within a second before that may be a storm, and stormShare which share of all, one in so
@@ -184,6 +186,8 @@ func (f *findings) ofReplicas() {
 			why = "Redis cannot be used: " + why
 		}
 		f.add(Problem{Level: bad, order: cause}, "%s", why)
+	} else if n := s.Store.Fell; n >= fewestOutages {
+		f.add(Problem{Level: warn, order: cause}, "Redis cannot be used again and again, %s in the last minute: %s. Sessions that begin meanwhile are known to their replica alone", count(n, "time"), s.Store.Last)
 	}
 	if s.Replica.ReloadError != "" {
 		f.add(Problem{Level: warn}, "The settings that were read last are bad, and those before them in force: %s", s.Replica.ReloadError)

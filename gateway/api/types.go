@@ -44,7 +44,7 @@ type Peer struct {
 	Sessions    int       `json:"sessions" doc:"that it counts, of all clusters"`
 	Self        bool      `json:"self,omitempty" doc:"it is the one that was asked"`
 	Unready     string    `json:"unready,omitempty" doc:"why its /readyz says 503; left out where it is ready, and while it stops"`
-	Heard       float64   `json:"heard" doc:"seconds since it was heard last; one that has ended is forgotten at once, one that died after a minute"`
+	Heard       float64   `json:"heard" doc:"seconds since it was heard last; one that has ended is forgotten at once, one that died after ten minutes, or when one of its name is there"`
 }
 
 // Store is where bindings are kept.
@@ -52,6 +52,8 @@ type Store struct {
 	Kind  string `json:"kind" doc:"memory or redis"`
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty" doc:"why it is not up"`
+	Fell  int    `json:"fell,omitempty" doc:"how often it could not be used any more within the last minute"`
+	Last  string `json:"last,omitempty" doc:"what was wrong with it then"`
 }
 
 // Certificate is one that clients are shown.

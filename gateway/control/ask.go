@@ -28,7 +28,7 @@ const (
 func (b *Board) Ask(ctx context.Context, sid string) (answers []string, asked int) {
 	client, prefix, _ := b.now()
 	for _, p := range b.Peers() {
-		if p.Silent <= staleAfter {
+		if time.Since(p.Heard) <= staleAfter {
 			asked++
 		}
 	}

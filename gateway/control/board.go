@@ -64,10 +64,10 @@ type Board struct {
 	peers  map[string]*heard[Self] // other replicas, by their id
 	// When the others were told last of this replica, and since when they are told that Redis is too slow for it.
 	marked, away time.Time
-	listened     time.Time            // to the others
-	unheard      bool                 // the last time failed
-	missed       map[string]time.Time // those that are missing, by their names, and when they were heard last
-	asked        map[string]struct{}  // questions of this one
+	listened     time.Time           // to the others
+	unheard      bool                // the last time failed
+	missed       map[string]Peer     // those that are missing, by their names
+	asked        map[string]struct{} // questions of this one
 }
 
 // post is the record of one cluster.
@@ -89,7 +89,7 @@ func NewBoard(log *slog.Logger) *Board {
 	return &Board{
 		OnEvent: func(string, string, string, string) {},
 		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{}, peers: map[string]*heard[Self]{},
-		missed: map[string]time.Time{}, answered: map[string]struct{}{}, asked: map[string]struct{}{},
+		missed: map[string]Peer{}, answered: map[string]struct{}{}, asked: map[string]struct{}{},
 	}
 }
 

@@ -42,16 +42,24 @@ type Self struct {
 // Peer is another replica.
 type Peer struct {
 	Self
-	Silent time.Duration // since it was heard last
+	Heard time.Time // when it was heard last
 }
 
-// Peers returns the other replicas that share the Redis and were heard within a minute, by name. Without Redis there is none.
+// Peers returns the other replicas that share the Redis and were heard within a minute, and those that are missing, by name. Without Redis there is none.
 func (b *Board) Peers() (all []Peer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.look()
+	there := map[string]bool{}
 	for _, p := range b.peers {
-		if silent := time.Since(p.at); p.again && silent <= countsTTL {
-			all = append(all, Peer{p.said, silent})
+		if p.again && time.Since(p.at) <= countsTTL {
+			all = append(all, Peer{p.said, p.at})
+			there[p.said.Name] = true
+		}
+	}
+	for name, p := range b.missed {
+		if !there[name] {
+			all = append(all, p)
 		}
 	}
 	slices.SortFunc(all, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Started.Compare(b.Started)) })
@@ -63,19 +71,24 @@ func (b *Board) Peers() (all []Peer) {
 func (b *Board) Missing() (names []string, may bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.look()
+	deaf := len(b.peers) > 0 && time.Since(b.listened) > b.period()*3/2 // then Missed is not known here to have come
+	return slices.Sorted(maps.Keys(b.missed)), deaf || len(b.missed) > 0
+}
+
+// look finds out who is missing. It needs mu.
+func (b *Board) look() {
 	now := time.Now()
-	maps.DeleteFunc(b.missed, func(_ string, at time.Time) bool { return now.Sub(at) > missedFor })
+	maps.DeleteFunc(b.missed, func(_ string, p Peer) bool { return now.Sub(p.Heard) > missedFor })
 	for _, p := range b.peers {
 		switch silent := now.Sub(p.at); {
 		case !p.again:
 		case !p.said.Stopping && (p.said.Away || silent > missingPeriods*b.period()):
-			b.missed[p.said.Name] = p.at
+			b.missed[p.said.Name] = Peer{p.said, p.at}
 		default:
 			delete(b.missed, p.said.Name)
 		}
 	}
-	deaf := len(b.peers) > 0 && now.Sub(b.listened) > b.period()*3/2 // then Missed is not known here to have come
-	return slices.Sorted(maps.Keys(b.missed)), deaf || len(b.missed) > 0
 }
 
 // period is the time between two words of a replica: a wave, and more where they are very many. It needs mu.
@@ -148,6 +161,7 @@ func (b *Board) hearPeers(fields map[string]string, now time.Time) (dead []strin
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.listened = now
+	b.look() // before one is forgotten of which nothing stands there any more
 	hear(b.peers, b.id, fields, now, func(text string) (s Self, ok bool) {
 		ok = json.Unmarshal([]byte(text), &s) == nil
 		return s, ok

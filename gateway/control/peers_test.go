@@ -70,7 +70,7 @@ func TestReplicasKnowEachOther(t *testing.T) {
 	server.Kill()
 	affinitytest.Eventually(t, "what was heard gets old", func() bool {
 		peers := a.Peers()
-		return len(peers) == 1 && peers[0].Silent > 3*time.Second
+		return len(peers) == 1 && time.Since(peers[0].Heard) > 3*time.Second
 	})
 	a.Use(nil, "")
 	if n := len(a.Peers()); n > 0 {
@@ -99,15 +99,19 @@ func TestMissingReplicas(t *testing.T) {
 	ways["b"].Close()
 	affinitytest.Eventually(t, "one that stops is silent", func() bool {
 		peers := a.Peers()
-		return len(peers) == 2 && peers[0].Silent > 3*time.Second
+		return len(peers) == 2 && time.Since(peers[0].Heard) > 3*time.Second
 	})
 	if len(missing(a)) > 0 {
 		t.Error("one that ended or stops is missed")
 	}
 	ways["c"].Close()
 	affinitytest.Eventually(t, "one is missed", func() bool { return slices.Equal(missing(a), []string{"c"}) })
+	server.Do("DEL", "sidway:!replicas") // as after a minute
+	there := func(want string) func() bool { return func() bool { return names(a) == want } }
+	affinitytest.Eventually(t, "one that died is told of", there("c v1 7 false 1;"))
 	peered(t, open(t, server), "c")
 	affinitytest.Eventually(t, "it is there again", func() bool { return len(missing(a)) == 0 })
+	affinitytest.Eventually(t, "once", there("c v1 7 false 1;"))
 	may := func() bool {
 		_, may := a.Missing()
 		return may

@@ -77,6 +77,7 @@ type Replica struct {
 	compared notice.Limiter[*comparison] // differences that the log tells of
 	polling  notice.Limiter[string]      // clusters whose clients poll
 	storms   storms
+	outages  outages
 	stormy   notice.Limiter[string] // clusters that have storms
 	falling  notice.Limiter[string] // nodes that go and come back
 

@@ -39,10 +39,13 @@ func (r *Replica) status() api.Status {
 	}
 	s.Replicas[0].Self = true
 	for _, p := range r.board.Peers() {
-		s.Replicas = append(s.Replicas, peer(p.Self, p.Silent))
+		s.Replicas = append(s.Replicas, peer(p.Self, time.Since(p.Heard)))
 	}
 	if why := r.storeWords(); why != "" {
 		s.Store.Up, s.Store.Error = false, why
+	}
+	if n, why := r.outages.count(s.At); n > 0 {
+		s.Store.Fell, s.Store.Last = n, why
 	}
 	s.Certificates = r.statusOfCertificates()
 	figures := r.gateway.Figures()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sidway/sidway/affinity"
 )
@@ -13,8 +15,11 @@ import (
 // tellState returns what logs an outage of the store once, however often it seems to be over, and once that somebody has to mend
 // it.
 func (r *Replica) tellState(cluster string) func(affinity.State, error) {
-	var down, denied, late atomic.Bool
+	var down, denied, late, away atomic.Bool
 	return func(s affinity.State, cause error) {
+		if isAway := s == affinity.Down; away.Swap(isAway) != isAway && isAway {
+			r.outages.note(time.Now(), trouble(cause))
+		}
 		switch {
 		case s == affinity.Up && down.Swap(false):
 			denied.Store(false)
@@ -36,6 +41,34 @@ func (r *Replica) tellState(cluster string) func(affinity.State, error) {
 			r.log.Debug("the store of bindings changed its state", "cluster", cluster, "state", s.String(), "error", cause)
 		}
 	}
+}
+
+// outages are when the store could not be used any more within recentTime, and what was last wrong with it.
+type outages struct {
+	mu  sync.Mutex
+	at  []time.Time
+	why string
+}
+
+func (o *outages) note(now time.Time, why string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at, o.why = o.lately(now), why; len(o.at) == 0 || now.Sub(o.at[len(o.at)-1]) > time.Second { // all clusters may have the same
+		o.at = append(o.at, now)
+	}
+}
+
+// lately needs mu.
+func (o *outages) lately(now time.Time) []time.Time {
+	return slices.DeleteFunc(o.at, func(t time.Time) bool { return now.Sub(t) > recentTime })
+}
+
+// count returns how many there were, and what was wrong.
+func (o *outages) count(now time.Time) (n int, why string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.at = o.lately(now)
+	return len(o.at), o.why
 }
 
 // isLate reports whether it is known what is the matter with a Redis that is late.

@@ -1,12 +1,15 @@
 package replica_test
 
 import (
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
+	"github.com/sidway/sidway/gateway/api"
 )
 
 // TestStoreIsSeen has a Redis go down and come back without the replica's user, twice.
@@ -70,6 +73,35 @@ func TestRedisThatHangsIsSaidToHang(t *testing.T) {
 	}
 	rdb.Resume()
 	affinitytest.Eventually(t, "the end in the log", func() bool { return strings.Contains(log.String(), `msg="redis is used again" cluster=chat`) })
+}
+
+// A Redis that is away by turns is told of in between.
+func TestRedisThatIsAwayByTurns(t *testing.T) {
+	rdb := affinitytest.StartRedis(t)
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = rdb.URL()
+	r := start(t, cfg)
+	awaitReady(t, r)
+	var s api.Status
+	up := func(want bool) func() bool {
+		return func() bool {
+			_, text := fetch(t, r.adminURL("/api/status"))
+			if err := json.Unmarshal([]byte(text), &s); err != nil {
+				t.Fatal(err)
+			}
+			return s.Store.Up == want
+		}
+	}
+	for range 2 {
+		rdb.Pause()
+		affinitytest.Eventually(t, "Redis is away", up(false))
+		time.Sleep(1100 * time.Millisecond)
+		rdb.Resume()
+		affinitytest.Eventually(t, "Redis is used", up(true))
+	}
+	if s.Store.Fell < 2 || !strings.HasPrefix(s.Headline, "Redis cannot be used again and again, ") {
+		t.Errorf("%+v, %q", s.Store, s.Headline)
+	}
 }
 
 func TestWithoutRedisThereIsNoStoreToSee(t *testing.T) {
