@@ -280,7 +280,13 @@ func TestBodySize(t *testing.T) {
 			t.Errorf("told of %+v", f)
 		}
 		if f := learned.faults(); len(f) != 0 {
-			t.Errorf("clients know what nodes announce, and it is told: %+v", f)
+			t.Errorf("clients know what nodes announce, and two are told of: %+v", f)
+		}
+		for range 3 {
+			raw(t, learned.addr, post(over)).answerTo("POST")
+		}
+		if f := learned.faults(); len(f) != 1 || f[0].Reason != "max_body" || f[0].Subject != n.name {
+			t.Errorf("after the fifth it is told %+v", f)
 		}
 	}
 }

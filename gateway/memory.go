@@ -29,6 +29,7 @@ type memory struct {
 	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
 	late       spate                                 // answers to POSTs
 	errors     spate                                 // in answers to requests of its sessions
+	large      spate                                 // bodies longer than what it takes
 	lost       spate                                 // sessions that ended because it cut, refused or did not answer a request
 	forgetting forgetting
 }

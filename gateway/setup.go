@@ -147,11 +147,24 @@ func (x *exchange) tellProxy() {
 	}
 }
 
-// tellLarge tells of bodies that a setting refuses. What nodes announce, clients know.
+// fewestLarge is how many bodies within a minute are longer than what their node takes before that is told: clients know how long that is, but cannot
+// divide one packet.
+const fewestLarge = 5
+
+// tellLarge tells of bodies that are refused because of their length.
 func (x *exchange) tellLarge() {
 	if limit := x.route.MaxBody; limit > 0 {
 		x.tellFault(faultMaxBody, "", "bodies are refused that are longer than max_body: if clients send so much, it should be what nodes allow (maxHttpBufferSize)",
 			"limit", limit, "kind", x.Kind.String(), "client", x.Origin().IP)
+		return
+	}
+	n := x.route.Cluster.Node(x.Binding.Node)
+	if n == nil || x.Query.SID == "" {
+		return
+	}
+	if count, _ := x.route.memory(n).large.more(time.Now(), 0); count >= fewestLarge {
+		x.tellFault(faultMaxBody, n.Name, "clients send packets that are longer than what their node takes, which ends their sessions: raise its maxHttpBufferSize, or have them send less at once",
+			"node", n.Name, "limit", x.Binding.MaxPayload, "client", x.Origin().IP)
 	}
 }
 

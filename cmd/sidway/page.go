@@ -139,7 +139,7 @@ func (p page) cluster(r rates, c *api.Cluster) string {
 		head += "  WebSockets ended: " + causes + "\n"
 	}
 	if moves := movesOf(c); moves != "" {
-		head += "  sessions moved to other nodes, in all: " + moves + "\n"
+		head += "  sessions moved to other nodes by this replica: " + moves + "\n"
 	}
 	t := table{{{text: "NODE"}, {text: "STATE"}, {text: "WEIGHT"}, {text: "SESSIONS"}, {}, {text: "POLLING"}, {text: "NEW/S"}, {text: "ERRORS/S"}, {text: "PROBE"}}}
 	for _, n := range slices.SortedStableFunc(slices.Values(c.Nodes), func(a, b api.Node) int { return cmp.Compare(gravity(&a), gravity(&b)) }) {

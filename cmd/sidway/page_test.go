@@ -49,7 +49,7 @@ gw1/:8080  v1.2.3, up 1h30m, 1,200 connections (limit 8,776), 900 WebSockets, bi
 chat  /socket.io/, least_sessions
   1,500 sessions: 1,350 by WebSocket, 150 poll; 25.0 new/s; 5.0 ended/s; upgrades accepted by nodes 97%; older than 30 s and polling 15%; 7 wait for their turn
   WebSockets ended: node_closed 10.0/s
-  sessions moved to other nodes, in all: busy 2, moved 1,200
+  sessions moved to other nodes by this replica: busy 2, moved 1,200
   NODE  STATE               WEIGHT  SESSIONS                POLLING  NEW/S  ERRORS/S  PROBE
   n2    unhealthy for 3m0s       1         0                      0    0.0       5.0  refused
   n3    draining                 1       300  ###                30    0.0       0.0  2 ms
