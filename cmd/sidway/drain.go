@@ -70,9 +70,7 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 		return nil
 	}
 	if deadline == "" { // who only wants to watch a drain does not take its deadline away
-		if err := r.ask(ctx, http.MethodGet, path, nil, &n); err != nil {
-			return err
-		}
+		_ = r.ask(ctx, http.MethodGet, path, nil, &n) // what is wrong is told where it is asked for
 	}
 	if n.Drain != nil && n.Drain.Deadline != nil {
 		fmt.Fprintf(c.stdout, "%s of %s is being drained already, and keeps its deadline: %s\n", node, cluster, n.Drain.Deadline.Local().Format(time.TimeOnly))
