@@ -174,11 +174,8 @@ func WithoutAcks(payload []byte, acks []string) (out []byte) {
 	return out
 }
 
-// TooManyAcks stands, as the client's to give, for acknowledgements that nobody counts any more.
-const TooManyAcks = "client, too many"
-
 // Acks finds the acknowledgements that a payload asks for, and those that it gives, each once. What is asked for by one side and given by the other
-// has the same name. Of more than a session may have outstanding the rest is not told, and TooManyAcks in its place where they are asked for.
+// has the same name. Of more than a session may have outstanding only one is told, so that there are too many.
 func Acks(from Side, payload []byte) (asked, given []string) {
 	var seen map[string]bool
 	note := func(all []string, name string) []string {
@@ -200,9 +197,6 @@ func Acks(from Side, payload []byte) (asked, given []string) {
 		case !p.isEvent() && len(given) <= mostAcks:
 			given = note(given, ackName(from, p))
 		}
-	}
-	if len(asked) > mostAcks {
-		asked[mostAcks] = TooManyAcks
 	}
 	return asked, given
 }

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/sidway/sidway/gateway/packet"
 )
 
 // This file keeps what clients that poll have got: with that another node can go on with a session whose own has crashed.
@@ -115,8 +113,12 @@ func (s *Store) TakeOutdated(ctx context.Context, sid string, acks []string) ([]
 	return old, s.client.HDel(ctx, acksKey(sid), found...).Err()
 }
 
-// mostOwed is how many acknowledgements are kept of a session, outdated ones among them.
-const mostOwed = 512
+// mostOwed is how many acknowledgements are kept of a session, outdated ones among them: no more than packet.Acks tells of one payload. TooMany
+// stands for more, by a name as of one that is the client's to give.
+const (
+	mostOwed = 256
+	TooMany  = "client, too many"
+)
 
 // owe notes acknowledgements that have been asked for, and given. bound is called next.
 func owe(ctx context.Context, p redis.Pipeliner, sid string, asked, given []string) *redis.IntCmd {
@@ -146,7 +148,7 @@ func (s *Store) bound(ctx context.Context, sid string, owed *redis.IntCmd) error
 	}
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.Del(ctx, acksKey(sid))
-		p.HSet(ctx, acksKey(sid), packet.TooManyAcks, time.Now().Add(noteTime).UnixMilli())
+		p.HSet(ctx, acksKey(sid), TooMany, time.Now().Add(noteTime).UnixMilli())
 		p.PExpire(ctx, acksKey(sid), noteTime)
 		return nil
 	})

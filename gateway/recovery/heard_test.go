@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidway/sidway/gateway/packet"
+	"github.com/sidway/sidway/gateway/recovery"
 )
 
 // What polls bring is remembered of the last of them, and an answer that nobody could read until it is one of these no more.
@@ -85,12 +85,12 @@ func TestHoards(t *testing.T) {
 		if err := s.Owe(ctx, "sid", asked, nil); err != nil {
 			t.Fatal(err)
 		}
-		if n := c.HLen(ctx, "sidway-way:{sid}:acks").Val(); n > 712 {
+		if n := c.HLen(ctx, "sidway-way:{sid}:acks").Val(); n > 456 {
 			t.Fatalf("%d acknowledgements are kept", n)
 		}
 	}
 	owed, claimed, err := s.Claim(ctx, "sid", time.Now())
-	if err != nil || !claimed || !slices.Contains(owed, packet.TooManyAcks) {
+	if err != nil || !claimed || !slices.Contains(owed, recovery.TooMany) {
 		t.Errorf("%d owed, claimed %v, %v", len(owed), claimed, err)
 	}
 	for i := range 30 {
