@@ -89,6 +89,9 @@ func TestSameSIDsOfTwoNodesAreTold(t *testing.T) {
 	if line := fmt.Sprintf(`sidway_bindings_total{cluster="chat",outcome="taken"} %d`, refused); refused == 0 || !strings.Contains(metrics, line) {
 		t.Errorf("%d refused, and /metrics lacks %s", refused, line)
 	}
+	if f := statusOf(t, r).Faults; len(f) == 0 || f[0].Reason != "same_sids" {
+		t.Errorf("the status tells %+v", f)
+	}
 	const warning = `level=WARN msg="two nodes made the same sid, the second session is refused" cluster=chat node=`
 	if n := strings.Count(log.String(), warning); n != 1 || strings.Contains(log.String(), "AAAA") {
 		t.Errorf("%d refused, said %d times in\n%s", refused, n, log.String())
