@@ -198,8 +198,14 @@ func wordsOf(fs *flag.FlagSet, args []string, most int) (words, rest []string) {
 	return words, rest
 }
 
+// sidLength is that of engine.io's sids, some of which begin with a dash. Flags have no capitals.
+const sidLength = 20
+
 // isWord reports whether an argument stands for itself.
-func isWord(arg string) bool { return arg != askFlags && !strings.HasPrefix(arg, "-") }
+func isWord(arg string) bool {
+	isSID := len(arg) >= sidLength && !strings.Contains(arg, "=") && arg != strings.ToLower(arg)
+	return arg != askFlags && (!strings.HasPrefix(arg, "-") || isSID)
+}
 
 // isFlag reports whether an argument is the name of a flag.
 func isFlag(fs *flag.FlagSet, arg string) bool {

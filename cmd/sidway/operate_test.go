@@ -44,6 +44,7 @@ another: document
 	o.expect(0, "\n  n1  ", "status")
 	o.expect(1, "no session is live by that sid", "trace", "lv_VI97HAXpY6yYWAAAC")
 	o.expect(1, "no such session: this replica carries no WebSocket of that session", "move", "lv_VI97HAXpY6yYWAAAC")
+	o.expect(1, "no such session: this replica carries no WebSocket of that session", "move", "--ztEfC6JzRQnbXd3AAA", "--to", "n1")
 	o.expect(0, "n1 of chat gets no new sessions", "drain", "n1")
 	o.expect(0, "n1 of chat gets new sessions again\n", "undrain", "n1")
 	o.expect(0, "new sessions of chat go to all nodes\n", "release", "off")
