@@ -189,7 +189,7 @@ func (r *Replica) tellTaken(cluster string, count func(affinity.Outcome)) func(r
 	told := notice.Limiter[string]{Pause: time.Minute}
 	return func(refused, lives string) {
 		count(affinity.Taken)
-		r.metrics.SetupFault(cluster, "same_sids", refused, "two nodes make the same sids, and the second session is refused; the last one lives on "+lives+": does one pass requests on to the other, as a balancer or sidway itself, or do they make sids that are not random?")
+		r.metrics.SetupFault(cluster, faultSame, refused, "two nodes make the same sids, and the second session is refused; the last one lives on "+lives+": does one pass requests on to the other, as a balancer or sidway itself, or do they make sids that are not random?")
 		if told.Due(cluster) {
 			r.log.Warn("two nodes made the same sid, the second session is refused", "cluster", cluster, "node", refused, "lives_on", lives)
 		}

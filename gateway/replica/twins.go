@@ -27,8 +27,11 @@ const (
 	twinsQuiet  = time.Hour
 )
 
-// faultTwins is the reason in sidway_setup_faults_total.
-const faultTwins = "twin_nodes"
+// Reasons in sidway_setup_faults_total.
+const (
+	faultTwins = "twin_nodes"
+	faultSame  = "same_sids"
+)
 
 // resolver finds the addresses of a name.
 type resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
