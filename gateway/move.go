@@ -322,70 +322,15 @@ func (m *move) look(ask func(context.Context) error, then func()) {
 	})
 }
 
-// ask asks from where on events are to be sent again to a client whose node has crashed: what has come later than an entry that is so old may
-// not have reached it.
+// ask asks from where on events are to be sent again to a client whose node has crashed.
 func (m *move) ask() {
-	f := m.f
+	f, got := m.f, m.f.Received()
 	m.kept = recovery.Kept{}
-	offsets := f.Offsets()
-	var stand map[packet.Offset]bool
+	var from packet.Offset
 	m.look(func(ctx context.Context) (err error) {
-		stand, err = standing(ctx, f.recovery(), offsets)
+		from, err = resent(ctx, f.recovery(), got, f.began)
 		return err
-	}, func() {
-		if !f.Keep(func(o packet.Offset) bool { return stand[o] }) || m.err != nil {
-			m.offset = packet.Offset{}
-			return
-		}
-		m.known = false
-		m.askEntry()
-	})
-}
-
-// askEntry is the part of ask behind which it is known what the client has got.
-func (m *move) askEntry() {
-	f := m.f
-	until := resentUntil(&f.Session, f.began)
-	var entry string
-	var isFirst bool
-	m.look(func(ctx context.Context) (err error) {
-		entry, isFirst, err = f.recovery().Entry(ctx, until)
-		return err
-	}, func() { m.offset = resentFrom(&f.Session, entry, isFirst) })
-}
-
-// standing finds those of the offsets that stand in the stream.
-func standing(ctx context.Context, store *recovery.Store, offsets []packet.Offset) (map[packet.Offset]bool, error) {
-	ids := make([]string, len(offsets))
-	for i, o := range offsets {
-		ids[i] = o.String()
-	}
-	found, err := store.Standing(ctx, ids)
-	stand := map[packet.Offset]bool{}
-	for i, o := range offsets {
-		stand[o] = err == nil && found[i]
-	}
-	return stand, err
-}
-
-// resentUntil returns up to when the client has got all that the nodes' stream had for it, in ms since 1970.
-func resentUntil(s *packet.Session, began int64) int64 {
-	if newest := s.Newest(); !newest.IsZero() {
-		return newest.Millis() - recovery.Lag.Milliseconds()
-	}
-	return began
-}
-
-// resentFrom returns from where on events are to be sent again, by the stream's entry of that time.
-func resentFrom(s *packet.Session, entry string, isFirst bool) packet.Offset {
-	o, _ := packet.ParseOffset(entry)
-	switch {
-	case isFirst && !s.Got(o): // what was before it is not known
-		return packet.Offset{}
-	case o.Before(s.Oldest()):
-		return s.Oldest()
-	}
-	return o
+	}, func() { m.offset = from })
 }
 
 // barred leaves the old node, unless something is under way again.

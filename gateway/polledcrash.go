@@ -231,21 +231,6 @@ func (m *polledMove) await(ctx context.Context, tried *[]*cluster.Node) (*cluste
 	}
 }
 
-// resent returns from where on events are to be sent again, zero where nobody knows.
-func (m *polledMove) resent(ctx context.Context, notes map[string]string) packet.Offset {
-	store := m.x.route.Recovery
-	stand, err := standing(ctx, store, m.session.Offsets())
-	if err != nil || !m.session.Keep(func(o packet.Offset) bool { return stand[o] }) {
-		return packet.Offset{}
-	}
-	began, _ := strconv.ParseInt(notes[recovery.Began], 10, 64)
-	entry, isFirst, err := store.Entry(ctx, resentUntil(m.session, began))
-	if err != nil {
-		return packet.Offset{}
-	}
-	return resentFrom(m.session, entry, isFirst)
-}
-
 // goOn has the new node restore the session, and returns what the client is to get.
 func (m *polledMove) goOn(ctx context.Context, sid string, notes map[string]string, known bool) (out []byte, ok bool) {
 	x := m.x
@@ -259,7 +244,8 @@ func (m *polledMove) goOn(ctx context.Context, sid string, notes map[string]stri
 	}
 	m.offset = packet.Offset{}
 	if known {
-		m.offset = m.resent(ctx, notes)
+		began, _ := strconv.ParseInt(notes[recovery.Began], 10, 64)
+		m.offset, _ = resent(ctx, x.route.Recovery, m.session.Received(), began)
 	}
 	m.outcome, out = m.rejoin(ctx, next, open, nil)
 	return out, m.outcome != moveLost

@@ -45,7 +45,7 @@ func FuzzPass(f *testing.F) {
 			}
 			return
 		}
-		s.Rejoin(s.Newest(), mask)
+		s.Rejoin(s.Received().Newest(), mask)
 		pass(packet.Node, node)
 		s.Joined()
 		s.Heartbeat()

@@ -95,8 +95,8 @@ func TestOffsets(t *testing.T) {
 	}
 	s := packet.NewPolled(nil)
 	s.Recall(got)
-	if o, _ := packet.ParseOffset("5-4"); s.Newest() != o || !s.Got(o) || !s.Oldest().IsZero() {
-		t.Errorf("newest %v, oldest %v", s.Newest(), s.Oldest())
+	if o, _ := packet.ParseOffset("5-4"); s.Received().Newest() != o || !s.Received().Got(o) || !s.Received().Oldest().IsZero() {
+		t.Errorf("newest %v, oldest %v", s.Received().Newest(), s.Received().Oldest())
 	}
 }
 

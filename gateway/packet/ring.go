@@ -63,3 +63,32 @@ func (r *ring) keep(stands func(Offset) bool) bool {
 
 // has reports whether the client has got the event with that offset.
 func (r *ring) has(o Offset) bool { return slices.Contains(r.events, event{offset: o}) }
+
+// Received is what a client had got of its nodes' stream at one time. Whoever says something to the client may have made some of the offsets up: see Keep.
+type Received struct{ ring }
+
+// Newest returns the greatest offset of the events, and Oldest the one behind which all of them are remembered; zero: all are since the
+// beginning.
+func (r Received) Newest() Offset { return r.newest }
+
+// Oldest: see Newest.
+func (r Received) Oldest() Offset { return r.pushed }
+
+// Got reports whether an event with that offset is among them.
+func (r Received) Got(o Offset) bool { return r.has(o) }
+
+// Offsets returns those that the others go by.
+func (r Received) Offsets() (all []Offset) {
+	if !r.pushed.IsZero() {
+		all = append(all, r.pushed)
+	}
+	for _, e := range r.events {
+		if e.text == 0 {
+			all = append(all, e.offset)
+		}
+	}
+	return all
+}
+
+// Keep forgets the events whose offsets stand in no stream, and reports false where it is not known any more what the client has got.
+func (r *Received) Keep(stands func(Offset) bool) bool { return r.keep(stands) }

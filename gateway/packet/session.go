@@ -124,32 +124,12 @@ func (s *Session) Settled() error {
 // Namespaces returns those that the session is connected to.
 func (s *Session) Namespaces() []Namespace { return s.spaces }
 
-// Newest returns the greatest offset of the events that the client has got, and Oldest the one behind which all of them are remembered;
-// zero: all are since the beginning.
-func (s *Session) Newest() Offset { return s.got.newest }
-
-// Got reports whether an event with that offset is among them.
-func (s *Session) Got(o Offset) bool { return s.got.has(o) }
-
-// Oldest: see Newest.
-func (s *Session) Oldest() Offset { return s.got.pushed }
-
-// Offsets returns those that Newest, Got and Oldest go by. Whoever says something to the session's client may have made some of them up: Keep forgets
-// those that stand in no stream, and reports false where it is not known any more what the client has got.
-func (s *Session) Offsets() (all []Offset) {
-	if !s.got.pushed.IsZero() {
-		all = append(all, s.got.pushed)
-	}
-	for _, e := range s.got.events {
-		if e.text == 0 {
-			all = append(all, e.offset)
-		}
-	}
-	return all
+// Received returns what the client has got.
+func (s *Session) Received() Received {
+	r := s.got
+	r.events = slices.Clone(r.events)
+	return Received{r}
 }
-
-// Keep: see Offsets.
-func (s *Session) Keep(stands func(Offset) bool) bool { return s.got.keep(stands) }
 
 // Recovers reports whether nodes restore the session in all its namespaces.
 func (s *Session) Recovers() bool {

@@ -123,7 +123,7 @@ func TestTurn(t *testing.T) {
 	k := connected(t)
 	k.says(packet.Node, `42["n",1,"1000-0"]`, `42["n",2,"1001-0"]`, `42["n",3,"1002-1"]`)
 	k.says(packet.Node, "2")
-	k.is("newest", k.Newest(), "1002-1")
+	k.is("newest", k.Received().Newest(), "1002-1")
 
 	k.Stop()
 	k.is("stopped", k.says(packet.Client, `42["late"]`, "3"), "")
@@ -255,7 +255,7 @@ func TestPieces(t *testing.T) {
 		if !bytes.Equal(out, in) {
 			t.Errorf("in pieces of %d something else passes", size)
 		}
-		k.is("newest", k.Newest(), "3-1")
+		k.is("newest", k.Received().Newest(), "3-1")
 		k.is("namespace", k.Namespaces()[0].PID, "P")
 	}
 }

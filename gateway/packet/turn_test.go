@@ -35,7 +35,7 @@ func TestManyComeAgain(t *testing.T) {
 			k.says(packet.Node, numbered(i))
 		}
 	}
-	o := k.Oldest()
+	o := k.Received().Oldest()
 	k.goesOn(o)
 	for i := 1; i <= 40; i++ {
 		if at, _ := packet.ParseOffset(fmt.Sprintf("1000-%d", i)); o.Before(at) {
@@ -67,7 +67,7 @@ func TestOldestAfterAMark(t *testing.T) {
 	}
 	k.Mark("m")
 	k.says(packet.Node, numbered(49))
-	k.is("oldest", k.Oldest(), "1000-17")
+	k.is("oldest", k.Received().Oldest(), "1000-17")
 }
 
 // TestFragmentsComeAgain: a message of several frames is left out as a whole, and its attachments are.
