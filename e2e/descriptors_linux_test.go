@@ -22,7 +22,9 @@ func TestLimitOfDescriptorsChanges(t *testing.T) {
 	driver.begin(t, pace)
 	driver.sent(t, 200)
 
-	r.limitDescriptors(t, 600)
+	before := r.metric(t, "sidway_connections_limit")
+	r.limitDescriptors(t, 1000) // some 40 places are left for POSTs beside the polls
+	eventually(t, "fewer connections are allowed", func() bool { return r.metric(t, "sidway_connections_limit") < before })
 	r.crowd(t)
 	driver.sent(t, 500)
 	r.limitDescriptors(t, 20000)

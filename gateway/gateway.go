@@ -94,7 +94,8 @@ type Gateway struct {
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
-	limit    atomic.Int64 // of open
+	polling  atomic.Int64 // sessions that poll, as of the last SetConnections
+	limit    atomic.Int64 // of open and away together
 	toNodes  atomic.Int64 // connections to nodes, those of tunnels too
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none
@@ -120,12 +121,12 @@ func New(o Options) *Gateway {
 		pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime,
 	}
 	g.throttles.began = time.Now()
-	g.SetConnections(o.Limits.Connections, 0)
 	g.proofTime = proofTime
 	for _, l := range o.Loops {
 		g.drivers = append(g.drivers, newDriver(g, l))
 	}
 	g.topology.Store(&topology{})
+	g.SetConnections(o.Limits.Connections, 0)
 	g.Update(o.Settings)
 	return g
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
 )
 
 // Above the limit of connections there is room for some more, so that live sessions are served and strangers get an answer
@@ -29,9 +30,13 @@ const (
 // fullAnswer is what a connection beyond the overflow gets. Nobody has looked at its request.
 var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
 
+// away returns how many sessions have no request here at the moment, and may come back on a new connection: clients without
+// keep-alive make one for each poll. Strangers do not get those places.
+func (g *Gateway) away() int64 { return max(0, g.polling.Load()-g.active.Load()) }
+
 // admit counts a new connection, and notes whether there is room for it.
 func (g *Gateway) admit(c *clientConn) {
-	open, limit := g.open.Add(1), g.limit.Load()
+	open, limit := g.open.Add(1)+g.away(), g.limit.Load()
 	c.surplus = open > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))
 	g.metrics.connections.Inc()
@@ -65,8 +70,16 @@ func (g *Gateway) Short() bool { return g.short.Load() }
 
 // SetConnections changes how many client connections may be open, and how many descriptors may be used for client connections
 // and connections to nodes, 0 for any number, where those above are for requests of live sessions. Connections that are open
-// stay.
+// stay. It is to be called each second or so: it counts the sessions that poll, for which it keeps places.
 func (g *Gateway) SetConnections(n, descriptors int) {
+	polling, counted := 0, map[*cluster.Cluster]bool{}
+	for _, r := range g.topology.Load().all {
+		if !counted[r.Cluster] {
+			counted[r.Cluster] = true
+			polling += r.Cluster.Polling()
+		}
+	}
+	g.polling.Store(int64(polling))
 	g.limit.Store(int64(n))
 	g.descriptors.Store(int64(descriptors))
 }
@@ -84,39 +97,43 @@ func (g *Gateway) closed(s seat) {
 // makeRoom closes the connection that has been waited for longest, and reports whether there was one.
 func (d *driver) makeRoom() bool {
 	now := d.loop.Clock()
-	w := d.waiters.fresh.longest(now.Add(-yieldFresh))
-	if w == nil {
-		w = d.waiters.kept.longest(now.Add(-yieldKept))
-	}
-	if w == nil {
-		return false
-	}
-	w.c.depart()
-	return true
+	return d.waiters.fresh.dropSilent(now.Add(-yieldFresh)) || d.waiters.kept.dropSilent(now.Add(-yieldKept))
 }
 
-// longest returns the one that has been waited for longest, nil where that is not since before the given time.
-func (l *waiters) longest(before time.Time) *waiter {
-	if l.first == nil || l.first.since.After(before) {
-		return nil
+// silentAmong is how many of those waited for longest are asked whether they have sent something.
+const silentAmong = 16
+
+// dropSilent closes the connection that has been waited for longest, since before the given time, and reports whether there was
+// one. Those that have sent what the loop has not come to read are no longer waited for.
+func (l *waiters) dropSilent(before time.Time) bool {
+	w := l.first
+	for n := 0; n < silentAmong && w != nil && !w.since.After(before); n++ {
+		if w.c.d.loop.Quiet(w.c.token, w.c.fd) {
+			w.c.depart()
+			return true
+		}
+		w = w.next
 	}
-	return l.first
+	return false
 }
 
 // hasRoom reports whether there is room for the request of a live session on this connection, if need be a stranger's.
 func (c *clientConn) hasRoom() bool {
 	c.waiter.leave()
-	return c.g.hasRoomForSessions() || c.d.makeRoomForSessions()
+	if c.g.hasRoomForSessions() || c.d.makeRoomForSessions() || c.d.dropIdle() {
+		return true
+	}
+	w := c.d.waiters.crowded.first // which may be a live session's as well, but nobody knows
+	if w != nil {
+		w.c.depart()
+	}
+	return w != nil
 }
 
 // makeRoomForSessions closes the connection above the overflow that has been waited for longest, and reports whether there was
 // one.
 func (d *driver) makeRoomForSessions() bool {
-	w := d.waiters.crowded.first
-	if w != nil {
-		w.c.depart()
-	}
-	return w != nil
+	return d.waiters.crowded.dropSilent(d.loop.Clock())
 }
 
 // waiting are connections whose clients are waited for.

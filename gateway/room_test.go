@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway"
 )
 
@@ -35,7 +36,7 @@ func TestRoomForLiveSessionsEnds(t *testing.T) {
 	eventually(t, "all are with the node", func() bool { return s.metric("sidway_leases") == float64(open) })
 	for _, k := range []struct {
 		descriptors, status int
-	}{{2*open + 2, 200}, {2*open + 1, 503}, {2*open + 4, 200}} { // the first leaves an idle connection to the node
+	}{{2*open + 1, 503}, {2*open + 2, 200}} { // the second leaves an idle connection to the node
 		s.SetConnections(1, k.descriptors)
 		c := raw(t, s.addr, get(pollTarget(aSID)))
 		if r := c.answer(); r.StatusCode != k.status || k.status == 503 && r.Header.Get("Retry-After") == "" {
@@ -44,6 +45,12 @@ func TestRoomForLiveSessionsEnds(t *testing.T) {
 		c.ended()
 		eventually(t, "it is gone", func() bool { return s.metric("sidway_connections") == float64(open) })
 	}
+	s.SetConnections(1, 2*open+1)
+	eventually(t, "the idle connection has given way, which is another loop's perhaps", func() bool {
+		c := raw(t, s.addr, get(pollTarget(aSID)))
+		defer c.ended()
+		return c.answer().StatusCode == 200
+	})
 	close(release)
 	for _, c := range held {
 		c.expect("", 200, "6")
@@ -83,5 +90,30 @@ func TestStrangersGiveWayToLiveSessions(t *testing.T) {
 			return s.metric("sidway_connections") <= descriptors
 		})
 		dial(t, s.addr)
+	}
+}
+
+// Clients without keep-alive make a connection for each poll: strangers do not get the places of sessions between two polls.
+func TestSessionsBetweenTwoPollsKeepTheirPlaces(t *testing.T) {
+	t.Parallel()
+	const sessions, limit = 8, 20
+	s := startGateway(t, withEngines(engineiotest.Start(t, engineiotest.Options{})), withLimits(func(l *gateway.Limits) { l.Connections = limit }))
+	for range sessions {
+		c := dial(t, s.addr)
+		c.handshake(handshakeTarget)
+		c.Close()
+	}
+	eventually(t, "they are gone", func() bool { return s.metric("sidway_connections") == 0 })
+	s.SetConnections(limit, 0)
+	served := 0
+	for range limit {
+		c := dial(t, s.addr)
+		c.send(get("/socket.io/?EIO=4&transport=websocket", asksWebSocket...))
+		if c.start("GET").StatusCode == 101 {
+			served++
+		}
+	}
+	if served != limit-sessions {
+		t.Errorf("%d strangers got a WebSocket, want %d", served, limit-sessions)
 	}
 }

@@ -282,6 +282,14 @@ func (s *Status) Takes() bool { return s.Healthy && !s.Ejected && !s.Draining &&
 // All is how many sessions all replicas have on the node, each counted once.
 func (s *Status) All() int { return max(0, s.Sessions+s.Others-s.Twice) }
 
+// Polling returns how many sessions poll that are counted here.
+func (c *Cluster) Polling() (sum int) {
+	for _, n := range c.Nodes() {
+		sum += int(n.polling.Load())
+	}
+	return sum
+}
+
 // Statuses returns the status of all nodes, by name.
 func (c *Cluster) Statuses() []Status {
 	c.mu.Lock()
