@@ -42,10 +42,10 @@ func comparisons(cfg *config.Config) []*comparison {
 	byNodes := map[string]*comparison{} // one replica may have several clusters of the same nodes
 	for _, c := range cfg.Clusters {
 		list, prefix := listed(c), cfg.Affinity.Prefix+c.Name+":"
-		nodes := fingerprint(list)
+		nodes, routed := fingerprint(list), append(list, "path "+c.Path)
 		all = append(all, &comparison{
-			cluster: c.Name, reason: "node_list", words: "replicas have different nodes or addresses for this cluster",
-			key: prefix + "!nodes", value: nodes, list: list,
+			cluster: c.Name, reason: "node_list", words: "replicas have different nodes, addresses or paths for this cluster",
+			key: prefix + "!nodes", value: fingerprint(routed), list: routed,
 		})
 		if c.Discover != nil && isBare(*c.Discover) {
 			continue
@@ -179,7 +179,7 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 	words := c.words
 	other = fmt.Sprintf("%.64s", other)
 	if d := differences(c.list, there[1:], host, other); c.list != nil && d != "" {
-		words += ": " + d + ". Give all replicas the same list: requests of a session fail where its node is missing"
+		words += ": " + d + ". Give all replicas the same: requests of a session fail where its node is missing, or its path"
 	}
 	r.metrics.SetupFault(c.cluster, c.reason, other, words)
 	if r.compared.Due(c) {

@@ -15,7 +15,7 @@ import (
 
 // TestReplicasThatDifferAreTold has a second replica whose setting is another one than the first one's.
 func TestReplicasThatDifferAreTold(t *testing.T) {
-	const otherNodes, otherPrefix = "replicas have different nodes or addresses", "another replica has the same nodes under another"
+	const otherNodes, otherPrefix = "replicas have different nodes, addresses or paths", "another replica has the same nodes under another"
 	for name, c := range map[string]struct {
 		change func(*config.Config)
 		says   string // "" nothing
@@ -23,11 +23,12 @@ func TestReplicasThatDifferAreTold(t *testing.T) {
 	}{
 		"the same":      {func(*config.Config) {}, "", ""},
 		"another order": {func(c *config.Config) { slices.Reverse(c.Clusters[0].Nodes) }, "", ""},
-		"a node less":   {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes + " for this cluster: n2 is at replica OTHER and not at SELF. Give all replicas the same list", "node_list"},
+		"a node less":   {func(c *config.Config) { c.Clusters[0].Nodes = c.Clusters[0].Nodes[:1] }, otherNodes + " for this cluster: n2 is at replica OTHER and not at SELF. Give all replicas the same", "node_list"},
 		"a node more": {func(c *config.Config) {
 			c.Clusters[0].Nodes = append(c.Clusters[0].Nodes, config.Node{Name: "n3", URL: "http://10.0.0.3:3001"})
 		}, otherNodes + " for this cluster: n3 is at replica SELF and not at OTHER. Give", "node_list"},
 		"another address": {func(c *config.Config) { c.Clusters[0].Nodes[1].URL = "http://127.0.0.1:1" }, otherNodes + " for this cluster: n2 is http://127.0.0.1:1 at replica SELF and http://127.0.0.1:", "node_list"},
+		"another path":    {func(c *config.Config) { c.Clusters[0].Path = "/io/" }, otherNodes + " for this cluster: path is /io/ at replica SELF and /socket.io/ at OTHER. Give", "node_list"},
 		"names exchanged": {func(c *config.Config) { n := c.Clusters[0].Nodes; n[0].Name, n[1].Name = n[1].Name, n[0].Name }, otherNodes, "node_list"},
 		"another prefix":  {func(c *config.Config) { c.Affinity.Prefix = "other:" }, otherPrefix, "prefix"},
 		"another name":    {func(c *config.Config) { c.Clusters[0].Name = "talk" }, otherPrefix, "prefix"},
