@@ -44,7 +44,7 @@ func (c command) drainOr(ctx context.Context, name string, args []string) error 
 		return &usageError{text: "say which node, as sidway " + name + " n2", help: name}
 	}
 	if deadline != "" {
-		if _, err := time.ParseDuration(deadline); err != nil {
+		if d, err := time.ParseDuration(deadline); err != nil || d < 0 {
 			return &usageError{text: fmt.Sprintf("--deadline %s is no time; write 30s, 5m or 1h", deadline), help: name}
 		}
 	}

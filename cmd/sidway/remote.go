@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"slices"
@@ -98,14 +99,15 @@ func (r *remote) open(ctx context.Context, method, path string, body any) (*http
 	if err != nil {
 		return nil, fmt.Errorf("no replica answers at %s: %w", r.address, errors.Unwrap(err))
 	}
-	if res.StatusCode == http.StatusOK {
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if res.StatusCode == http.StatusOK && (kind == "application/json" || kind == "text/event-stream") {
 		return res, nil
 	}
 	defer res.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	var f api.Failure
 	if json.Unmarshal(text, &f) != nil || f.Error == "" {
-		f.Error = string(bytes.TrimSpace(text))
+		f.Error = fmt.Sprintf("is %s the address in admin.listen, and not that of clients? It says %.200q", r.address, bytes.TrimSpace(text))
 	}
 	err = fmt.Errorf("%s: %s", res.Status, f.Error)
 	if res.StatusCode == http.StatusUnauthorized && r.unread != nil {

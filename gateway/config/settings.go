@@ -175,7 +175,7 @@ func limit(key string, at func(*limits.Limits) *time.Duration) field[Config] {
 }
 
 func rate[T any](key string, at func(*T) *float64) field[T] {
-	return one(key, at, parseRate).withShow(func(t *T) string { return shownRate(*at(t)) })
+	return one(key, at, parseRate).withShow(func(t *T) string { return shownRate(*at(t), "no limit") })
 }
 
 // clusterFields is every setting of a cluster but its nodes.
@@ -269,7 +269,7 @@ var corsFields = []field[CORS]{
 
 var sessionsFields = []field[Sessions]{
 	one("move", func(s *Sessions) *bool { return &s.Move }, parseBool).withDefault("false", "their nodes must have connectionStateRecovery and the adapter below"),
-	rate("rebalance", func(s *Sessions) *float64 { return &s.Rebalance }).
+	rate("rebalance", func(s *Sessions) *float64 { return &s.Rebalance }).withShow(func(s *Sessions) string { return shownRate(s.Rebalance, "none") }).
 		withDefault("0", "sessions that are moved off nodes with more than their share, as those have beside a new one, as 20/s; 0 for none"),
 	one("patience", func(s *Sessions) *time.Duration { return &s.Patience }, between(time.Millisecond, longest)).
 		withDefault("2s", "a move waits so long until nothing is under way that only the old node can end, such as an acknowledgement"),

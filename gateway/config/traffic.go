@@ -30,9 +30,10 @@ func parseRate(text string) (float64, error) {
 	return n, nil
 }
 
-func shownRate(rate float64) string {
+// shownRate is for the effective settings. zero says what 0 means.
+func shownRate(rate float64, zero string) string {
 	if rate == 0 {
-		return "0: no limit"
+		return "0: " + zero
 	}
 	return strconv.FormatFloat(rate, 'g', 6, 64) + "/s"
 }
