@@ -86,6 +86,9 @@ func (c *clientConn) linger() {
 		return
 	}
 	c.setState(lingering, lingerTime)
+	if c.waiter.leave(); c.surplus { // it has its answer, and gives way to a live session
+		c.d.waiters.crowded.add(&c.waiter, c.d.loop.Clock())
+	}
 }
 
 // endRequest lets go of the request in hand.

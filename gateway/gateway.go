@@ -94,8 +94,10 @@ type Gateway struct {
 	draining atomic.Bool
 	active   atomic.Int64 // requests between head and answer
 	open     atomic.Int64 // client connections, those of tunnels too
-	polling  atomic.Int64 // sessions that poll, as of the last SetConnections
-	limit    atomic.Int64 // of open and away together
+	sockets  atomic.Int64 // those of open that are tunnels
+	most     atomic.Int64 // of open without sockets, since the last SetConnections
+	polling  atomic.Int64 // places that sessions which poll have, connected or not
+	limit    atomic.Int64 // of open
 	toNodes  atomic.Int64 // connections to nodes, those of tunnels too
 
 	descriptors atomic.Int64 // limit of open and toNodes together, where live sessions come above limit; 0: none

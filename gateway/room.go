@@ -30,14 +30,14 @@ const (
 // fullAnswer is what a connection beyond the overflow gets. Nobody has looked at its request.
 var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
 
-// away returns how many sessions have no request here at the moment, and may come back on a new connection: clients without
-// keep-alive make one for each poll. Strangers do not get those places.
-func (g *Gateway) away() int64 { return max(0, g.polling.Load()-g.active.Load()) }
-
-// admit counts a new connection, and notes whether there is room for it.
+// admit counts a new connection, and notes whether there is room for it. Sessions that poll have places whether they are connected or
+// not, since clients without keep-alive make a connection for each poll.
 func (g *Gateway) admit(c *clientConn) {
-	open, limit := g.open.Add(1)+g.away(), g.limit.Load()
-	c.surplus = open > limit
+	open, limit, sockets := g.open.Add(1), g.limit.Load(), g.sockets.Load()
+	if open-sockets > g.most.Load() {
+		g.most.Store(open - sockets) // of two at a time either will do
+	}
+	c.surplus = max(open, sockets+g.polling.Load()+1) > limit
 	c.crowded = open > limit+int64(Overflow(int(limit)))
 	g.metrics.connections.Inc()
 	if c.surplus && g.notices.due("full", "", "") {
@@ -70,16 +70,18 @@ func (g *Gateway) Short() bool { return g.short.Load() }
 
 // SetConnections changes how many client connections may be open, and how many descriptors may be used for client connections
 // and connections to nodes, 0 for any number, where those above are for requests of live sessions. Connections that are open
-// stay. It is to be called each second or so: it counts the sessions that poll, for which it keeps places.
+// stay. It is to be called each second or so: it counts the sessions that poll, for which it keeps places, but no more than
+// connections were there at a time: one of HTTP/2 has many sessions.
 func (g *Gateway) SetConnections(n, descriptors int) {
-	polling, counted := 0, map[*cluster.Cluster]bool{}
+	polling, counted := int64(0), map[*cluster.Cluster]bool{}
 	for _, r := range g.topology.Load().all {
 		if !counted[r.Cluster] {
 			counted[r.Cluster] = true
-			polling += r.Cluster.Polling()
+			polling += int64(r.Cluster.Polling())
 		}
 	}
-	g.polling.Store(int64(polling))
+	before := g.polling.Load()
+	g.polling.Store(min(polling, max(g.most.Swap(0), before-before/8)))
 	g.limit.Store(int64(n))
 	g.descriptors.Store(int64(descriptors))
 }
@@ -138,7 +140,7 @@ func (d *driver) makeRoomForSessions() bool {
 
 // waiting are connections whose clients are waited for.
 type waiting struct {
-	crowded waiters // those above the overflow
+	crowded waiters // those above the overflow, and strangers that have been answered
 	fresh   waiters // others that never carried a request
 	kept    waiters
 }

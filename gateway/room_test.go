@@ -93,18 +93,39 @@ func TestStrangersGiveWayToLiveSessions(t *testing.T) {
 	}
 }
 
+// Strangers that have got their 503, and do not close, give way to a live session.
+func TestAnsweredStrangersGiveWay(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", engine(aSID))
+	s := startGateway(t, withNodes(n), withLimits(func(l *gateway.Limits) { l.Connections = 1 }))
+	s.bind(aSID, n)
+	dial(t, s.addr)
+	open := 1 + gateway.Overflow(1)
+	for range open - 1 {
+		if r := raw(t, s.addr, get("/socket.io/?EIO=4&transport=websocket", asksWebSocket...)).answer(); r.StatusCode != 503 {
+			t.Fatalf("a stranger got %d", r.StatusCode)
+		}
+	}
+	s.SetConnections(1, open)
+	raw(t, s.addr, get(pollTarget(aSID))).expect("", 200, "6")
+}
+
 // Clients without keep-alive make a connection for each poll: strangers do not get the places of sessions between two polls.
 func TestSessionsBetweenTwoPollsKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
 	const sessions, limit = 8, 20
 	s := startGateway(t, withEngines(engineiotest.Start(t, engineiotest.Options{})), withLimits(func(l *gateway.Limits) { l.Connections = limit }))
+	var clients []*rawClient
 	for range sessions {
 		c := dial(t, s.addr)
 		c.handshake(handshakeTarget)
+		clients = append(clients, c)
+	}
+	s.SetConnections(limit, 0)
+	for _, c := range clients {
 		c.Close()
 	}
 	eventually(t, "they are gone", func() bool { return s.metric("sidway_connections") == 0 })
-	s.SetConnections(limit, 0)
 	served := 0
 	for range limit {
 		c := dial(t, s.addr)

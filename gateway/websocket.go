@@ -145,6 +145,7 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 	}
 	route.metrics.outcome(k, true)
 	route.metrics.tunnels.Inc()
+	g.sockets.Add(1)
 	return func(r tunnel.Result) {
 		if f != nil {
 			f.ended()
@@ -156,6 +157,7 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 			log(r)
 		}
 		g.toNodes.Add(-1)
+		g.sockets.Add(-1)
 		g.closed(s)
 	}
 }
