@@ -103,9 +103,7 @@ func (x *extras) openRecovery(cfg config.Cluster, before *part, log *slog.Logger
 		return err
 	}
 	x.route.Recovery = recovery.New(client, x.moves.Stream, x.moves.Prefix)
-	ctx, cancel := context.WithTimeout(context.Background(), redisPatience)
-	defer cancel()
-	if err = client.Ping(ctx).Err(); err != nil && before == nil {
+	if err = greet(client); err != nil && before == nil {
 		log.Warn("the Redis of sessions.redis cannot be used, so live sessions are not moved until it can", "cluster", cfg.Name, "error", err)
 		return nil
 	}

@@ -140,23 +140,19 @@ func openRedis(a config.Affinity) (redis.UniversalClient, error) {
 // openGreeted opens a Redis that answers. What it returns beside an error is to be closed, unless it is nil.
 func openGreeted(a config.Affinity) (redis.UniversalClient, error) {
 	client, err := openRedis(a)
-	if err == nil {
-		err = greet(client)
+	if client != nil {
+		if err = greet(client); err != nil {
+			err = fmt.Errorf("affinity.redis: %w", err)
+		}
 	}
 	return client, err
 }
 
 // greet has a Redis answer once: one that does not is no use to a replica that works.
 func greet(client redis.UniversalClient) error {
-	if client == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), redisPatience)
 	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("affinity.redis: %w", err)
-	}
-	return nil
+	return client.Ping(ctx).Err()
 }
 
 func (r *Replica) parts() []*part { return *r.all.Load() }
