@@ -274,7 +274,8 @@ func TestMovePolledByOrder(t *testing.T) {
 
 // A node that comes gets its share of sessions that poll, through both replicas, and then there is peace.
 func TestRebalancePolled(t *testing.T) {
-	m := startMoveSiteWith(t, 2, []kind{moveNode, moveNode}, "move: true, rebalance: 20/s", "polling")
+	// of moveKept, since redis-streams-adapter alone may miss an event while it restores a session (docs/moving.md)
+	m := startMoveSiteWith(t, 2, []kind{moveKept, moveKept}, "move: true, rebalance: 20/s", "polling")
 	m.restart(t, 1, time.Minute)
 	live := func() (n1, n2 int) { return m.nodes[0].moveStats(t).Live, m.nodes[1].moveStats(t).Live }
 	eventually(t, "n2 has its share", func() bool {
