@@ -130,6 +130,13 @@ func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 
 // put keeps b until expires. It fails only with a TakenError.
 func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
+	return m.write(sid, b, expires, false)
+}
+
+// replace is put over whatever is known.
+func (m *Memory) replace(sid string, b Binding, expires time.Duration) { _ = m.write(sid, b, expires, true) }
+
+func (m *Memory) write(sid string, b Binding, expires time.Duration, over bool) error {
 	ends := b.Ends
 	b.Ends, b.Expires = 0, time.Time{}
 	h, now := held{unique.Make(b), ends, expires}, time.Since(m.start)
@@ -141,7 +148,7 @@ func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
 		known = false
 	}
 	if known {
-		if node := old.fact.Value().Node; node != b.Node {
+		if node := old.fact.Value().Node; node != b.Node && !over {
 			s.mu.Unlock()
 			return &TakenError{node}
 		}

@@ -2,7 +2,6 @@ package affinity
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -33,21 +32,24 @@ func (c *Cached) Renew(ctx context.Context, sid string, b Binding) (Binding, err
 	return now, c.Bind(ctx, sid, now)
 }
 
-// Rebind binds a sid anew whose session goes on at another node, whatever is known of it here or in the store. Its errors are those of Bind.
+// Rebind binds a sid anew whose session goes on at another node, whatever is known of it here or in the store. An error is ErrUnavailable,
+// as that of Bind.
 func (c *Cached) Rebind(ctx context.Context, sid string, b Binding) error {
-	_ = c.Unbind(ctx, sid) // Bind tells whether that was of use
+	c.mu.Lock()
+	delete(c.kept, sid)
+	c.mu.Unlock()
 	p := c.phase.Load()
 	err := p.why()
 	if p.state.writes() {
-		err = c.back.Bind(context.WithoutCancel(ctx), sid, b)
+		anew := b
+		anew.Expires = time.Now() // so that it is written as a renewal is, over what is there
+		err = c.back.Bind(context.WithoutCancel(ctx), sid, anew)
 	}
-	c.front.drop(sid) // a Refresh may have had the answer from before
-	switch _, taken := errors.AsType[*TakenError](err); {
-	case taken:
-		return err
+	c.front.replace(sid, b, time.Since(c.front.start)+b.TTL()) // a Refresh may have had the answer from before
+	switch {
 	case err == nil:
 		c.tell(Stored)
-		return c.put(sid, b)
+		return nil
 	case p.state.writes():
 		c.tell(Failed)
 		err = c.fail(p, err)

@@ -1,6 +1,7 @@
 package affinity_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -59,5 +60,31 @@ func TestRenewOfABindingThatHasMoved(t *testing.T) {
 		}
 		s.set(func() { clear(s.m) })
 		renew(4)
+	})
+}
+
+// Another replica that renews where a session has lived, while it is bound anew, is overruled.
+func TestRebindWhileAnotherReplicaRenews(t *testing.T) {
+	story(t, func(t *testing.T, c *affinity.Cached, s *shelf, _ *tally) {
+		moved := affinitytest.Example
+		moved.Node = "n2"
+		for range 20 {
+			s.store("sid", affinitytest.Example)
+			s.set(func() { s.delay = 10 * time.Millisecond })
+			var work sync.WaitGroup
+			for i := range 30 {
+				work.Go(func() {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					s.store("sid", affinitytest.Example)
+				})
+			}
+			if err := c.Rebind(t.Context(), "sid", moved); err != nil {
+				t.Error(err)
+			}
+			if b, known := c.Known("sid"); !known || b.Node != "n2" {
+				t.Errorf("known: %+v", b)
+			}
+			work.Wait()
+		}
 	})
 }
