@@ -129,7 +129,7 @@ type Store interface {
 	// Bind records that sid lives on b.Node and restarts its TTL. Binding the same pair again keeps it alive. It
 	// returns when the store has acknowledged, so that the client's next request may hit any replica. The first node
 	// keeps a sid while its binding lives: for another one Bind changes nothing and returns a TakenError. Unbind comes
-	// before a move.
+	// before a move, or the move is written as a renewal is (b.Expires is set): Redis has that over what is there.
 	Bind(ctx context.Context, sid string, b Binding) error
 	// Lookup returns the live binding of sid with Expires set, or ErrNotFound.
 	Lookup(ctx context.Context, sid string) (Binding, error)

@@ -134,7 +134,9 @@ func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
 }
 
 // replace is put over whatever is known.
-func (m *Memory) replace(sid string, b Binding, expires time.Duration) { _ = m.write(sid, b, expires, true) }
+func (m *Memory) replace(sid string, b Binding, expires time.Duration) {
+	_ = m.write(sid, b, expires, true)
+}
 
 func (m *Memory) write(sid string, b Binding, expires time.Duration, over bool) error {
 	ends := b.Ends

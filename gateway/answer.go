@@ -343,13 +343,6 @@ func (c *clientConn) cut() {
 	c.written()
 }
 
-// forgetSession ends a session that the client never learned of.
-func (x *exchange) forgetSession() {
-	if x.Open.SID != "" {
-		x.over(x.Open.SID, "its client left before it learned of it")
-	}
-}
-
 // lasts reports whether the client's connection ends with this answer.
 func (c *clientConn) lasts(f request.Framing) bool {
 	return c.closes() || f == request.UntilClose || c.x.Kind.WantsTunnel() || c.x.unread

@@ -141,6 +141,13 @@ func (c *clientConn) depart() {
 	}
 }
 
+// forgetSession ends a session that the client never learned of.
+func (x *exchange) forgetSession() {
+	if x.Open.SID != "" {
+		x.over(x.Open.SID, "its client left before it learned of it")
+	}
+}
+
 // getOff takes the connection off its loop.
 func (c *clientConn) getOff() {
 	c.state = gone

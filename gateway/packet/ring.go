@@ -67,6 +67,13 @@ func (r *ring) has(o Offset) bool { return slices.Contains(r.events, event{offse
 // Received is what a client had got of its nodes' stream at one time. Whoever says something to the client may have made some of the offsets up: see Keep.
 type Received struct{ ring }
 
+// Received returns what the client has got.
+func (s *Session) Received() Received {
+	r := s.got
+	r.events = slices.Clone(r.events)
+	return Received{r}
+}
+
 // Newest returns the greatest offset of the events, and Oldest the one behind which all of them are remembered; zero: all are since the
 // beginning.
 func (r Received) Newest() Offset { return r.newest }

@@ -124,13 +124,6 @@ func (s *Session) Settled() error {
 // Namespaces returns those that the session is connected to.
 func (s *Session) Namespaces() []Namespace { return s.spaces }
 
-// Received returns what the client has got.
-func (s *Session) Received() Received {
-	r := s.got
-	r.events = slices.Clone(r.events)
-	return Received{r}
-}
-
 // Recovers reports whether nodes restore the session in all its namespaces.
 func (s *Session) Recovers() bool {
 	return !s.stays && !slices.ContainsFunc(s.spaces, func(n Namespace) bool { return n.PID == "" })
