@@ -76,6 +76,19 @@ func (b *browser) until(condition string) {
 	eventually(b.t, condition, func() bool { return eval[bool](b, "Boolean("+condition+")") })
 }
 
+// watch has the page note from now on which of the selectors it has shown; seen says it of one, however short it was there.
+func (b *browser) watch(selectors ...string) {
+	b.t.Helper()
+	list, err := json.Marshal(selectors)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	eval[any](b, `(window.shown = new Set(), new MutationObserver(() => `+string(list)+`.forEach((s) => document.querySelector(s) && shown.add(s)))
+		.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] }), 1)`)
+}
+
+func seen(selector string) string { return fmt.Sprintf("shown.has(%q)", selector) }
+
 // enter opens the page as a new user does.
 func (b *browser) enter(url, name, room string) {
 	b.t.Helper()

@@ -65,8 +65,9 @@ func TestTheDrawing(t *testing.T) {
 		b.until(`!document.querySelector("#menu").hidden`)
 		eval[any](b, fmt.Sprintf(`([...document.querySelectorAll("#menu button")].find((b) => b.textContent.startsWith(%q)).click(), 1)`, act))
 	}
+	b.watch("#cluster .down", "#cluster path.swings")
 	pick(fmt.Sprintf(`#cluster .node[aria-label^="%s"]`, other), "Kill "+other)
-	b.until(`document.querySelector("#cluster .down") && document.querySelector("#cluster path.swings")`)
+	b.until(seen("#cluster .down") + " && " + seen("#cluster path.swings"))
 	b.shoot("drawing-swings")
 	b.until(over)
 	if words := eval[string](b, told); !strings.Contains(words, other+" died. You are on ") || !strings.Contains(words, "still. Your connection was kept") {
