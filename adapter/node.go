@@ -36,6 +36,7 @@ type node struct {
 	opts     Options
 	requests requests
 	taken    func(socket.SocketId) // if set: called before a socket goes whose session goes on elsewhere
+	behind   mend.Behind           // if set: how acknowledgements are given
 	upcalls  serial                // runs the user's code that other nodes cause, in order and off the receiving goroutine
 
 	ctx    context.Context // ends at Close: the node's requests end with it
@@ -61,7 +62,7 @@ func newNode(nsp socket.Namespace, opts Options) *node {
 
 // start begins what a node does by itself. The bus is set by then.
 func (n *node) start() {
-	n.joining = mend.Order(n.Nsp())
+	n.joining = mend.Order(n.Nsp(), n.behind)
 	n.spawn(n.sweep)
 }
 

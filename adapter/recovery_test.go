@@ -1,11 +1,15 @@
 package adapter_test
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/sidway/sidway/adapter/internal/redistest"
 )
 
@@ -99,5 +103,40 @@ func recovered(t *testing.T, clients, back *proc, id any) {
 	}
 	if !reflect.DeepEqual(missed, []any{0.0, 1.0, 2.0}) {
 		t.Errorf("missed events that came: %v", missed)
+	}
+}
+
+// TestAcknowledgementsFollowWhatWasSaid has a handler emit, ask and acknowledge in a row. An acknowledgement that came first would tell a gateway that
+// the session is at rest, which asks then.
+func TestAcknowledgementsFollowWhatWasSaid(t *testing.T) {
+	redis := redistest.Start(t)
+	server := startServer(t, serverSpec{"go", "streams", redis.Port(), "acks", recovering})
+	c, err := dialSocket(t, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patienceLimit)
+	defer cancel()
+	var want, got []string
+	for i := range 20 {
+		if err := c.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `42%d["say-and-ask",%d]`, i, i)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprintf(`["said",%d`, i), fmt.Sprintf(`["ask",%d`, i), fmt.Sprintf(`43%d[%d`, i, i))
+	}
+	frame := regexp.MustCompile(`^42\d*(\["(?:said|ask)",\d+)|^(43\d+\[\d+)`)
+	for len(got) < len(want) {
+		_, b, err := c.Read(ctx)
+		if err != nil {
+			t.Fatalf("%v, after %q", err, got)
+		}
+		if m := frame.FindSubmatch(b); m != nil {
+			got = append(got, string(m[1])+string(m[2]))
+		} else if err := c.Write(ctx, websocket.MessageText, []byte("3")); err != nil { // a ping
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("came %q", got)
 	}
 }

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,6 +49,9 @@ type streams struct {
 	recovers bool
 	lasts    time.Duration // how long a client may be away
 	sessions *sessions
+
+	mu   sync.Mutex
+	owed map[socket.Room]int // events to one room alone that have not been delivered here
 }
 
 func joinStreams(h *hub, n *node) *streams {
@@ -65,6 +69,7 @@ func joinStreams(h *hub, n *node) *streams {
 		b.sessions = newSessions(b)
 		n.changed, n.left, n.hold = b.sessions.changed, b.sessions.left, b.sessions.hold
 		n.taken = b.sessions.release
+		n.behind, b.owed = b.behind, make(map[socket.Room]int)
 		n.wg.Go(b.sessions.run)
 	}
 	b.routes = map[subscription]*route{}
@@ -88,8 +93,11 @@ func (b *streams) close() {
 func (b *streams) send(m *wire.Message, deliver func(string)) {
 	e := &entry{bus: b, kind: m.Kind, deliver: deliver}
 	local := m.Kind != wire.KindBroadcast || !b.recovers
-	if local {
+	switch {
+	case local:
 		e.deliver = nil
+	case len(m.Opts.Rooms) == 1:
+		e.deliver = b.owes(m.Opts.Rooms[0], deliver)
 	}
 	switch {
 	case m.Opts.Local:
@@ -112,6 +120,34 @@ func (b *streams) send(m *wire.Message, deliver func(string)) {
 	}
 	if local {
 		deliver("")
+	}
+}
+
+// behind gives an acknowledgement behind the events that its handler has emitted to the same socket, which wait for their offset. One that
+// overtook them would tell whoever follows the session, as a gateway that is to move it, that the handler has said all.
+func (b *streams) behind(to socket.SocketId, answer func()) {
+	b.mu.Lock()
+	waits := b.owed[socket.Room(to)] > 0
+	b.mu.Unlock()
+	if !waits {
+		answer()
+		return
+	}
+	b.hub.stream.put(&entry{bus: b, deliver: func(string) { answer() }})
+}
+
+// owes counts an event among those that a room is owed until it is delivered.
+func (b *streams) owes(to socket.Room, deliver func(string)) func(string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.owed[to]++
+	return func(offset string) {
+		deliver(offset)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.owed[to]--; b.owed[to] == 0 {
+			delete(b.owed, to)
+		}
 	}
 }
 

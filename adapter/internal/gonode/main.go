@@ -187,6 +187,11 @@ func (s *server) connected(args ...any) {
 	_ = c.On("relay-room", func(args ...any) {
 		_ = c.To(socket.Room(args[0].(string))).Emit(args[1].(string), args[2:]...)
 	})
+	_ = c.On("say-and-ask", func(args ...any) {
+		_ = c.Emit("said", args[0])
+		c.EmitWithAck("ask", args[0])(func([]any, error) {})
+		done(args, args[0])
+	})
 	_ = c.On("bye", func(...any) { c.Disconnect(true) })
 	_ = c.On("reply", func(args ...any) { _ = c.Emit(args[0].(string), args[1:]...) })
 	_ = c.On("whoami", func(args ...any) {

@@ -28,6 +28,9 @@ type turn struct {
 	release func()
 }
 
+// Behind has answer run when all has been delivered that this node has said to a socket so far.
+type Behind func(to socket.SocketId, answer func())
+
 func newTurn(release func()) *turn {
 	return &turn{
 		arrived: make(chan struct{}), chained: make(chan struct{}), done: make(chan struct{}), release: release,
@@ -65,6 +68,7 @@ type lane struct {
 	gone  chan struct{} // closed at the disconnection
 	open  sync.Once
 	shut  sync.Once
+	acks  func(socket.Ack) socket.Ack // if set: what handlers get in place of the library's
 	mu    sync.Mutex
 	last  *turn
 }
@@ -91,6 +95,9 @@ func (l *lane) gate(args []any, next func(error)) {
 	if t == nil {
 		next(nil)
 		return
+	}
+	if ack, asked := args[len(args)-1].(socket.Ack); asked && l.acks != nil {
+		args[len(args)-1] = l.acks(ack)
 	}
 	l.enter(t)
 	if b := t.before.Load(); b != nil {
@@ -147,11 +154,16 @@ func (o *ordered) Emit(name events.EventName, args ...any) {
 
 // line puts a socket's events in order. It is called before the client knows that it is connected, and again for each
 // room that the socket joins.
-func line(s *socket.Socket) {
+func line(s *socket.Socket, behind Behind) {
 	if _, done := s.StrictEventEmitter.EventEmitter.(*ordered); done {
 		return
 	}
 	l := &lane{ready: make(chan struct{}), gone: make(chan struct{})}
+	if behind != nil {
+		l.acks = func(ack socket.Ack) socket.Ack {
+			return func(data []any, err error) { behind(s.Id(), func() { ack(data, err) }) }
+		}
+	}
 	s.StrictEventEmitter.EventEmitter = &ordered{s.StrictEventEmitter.EventEmitter, l}
 	limit := time.AfterFunc(readyLimit, func() { begin(s) })
 	s.OnAny(func(...any) {
@@ -187,8 +199,9 @@ func (e *space) Emit(name events.EventName, args ...any) {
 }
 
 // Order puts the sockets of a namespace in order if Harden was called for its server. The namespace's adapter calls joining
-// before a socket is in any room; it is nil where the sockets stay as they are.
-func Order(nsp socket.Namespace) (joining func(socket.SocketId)) {
+// before a socket is in any room; it is nil where the sockets stay as they are. With behind, acknowledgements are given by it: it is for adapters
+// that deliver later what is emitted.
+func Order(nsp socket.Namespace, behind Behind) (joining func(socket.SocketId)) {
 	p, strict := nsp.Server().Opts().GetRawParser().(*strictParser)
 	if !strict {
 		return nil
@@ -197,7 +210,7 @@ func Order(nsp socket.Namespace) (joining func(socket.SocketId)) {
 	nsp.EventEmitter().EventEmitter = &space{nsp.EventEmitter().EventEmitter}
 	return func(id socket.SocketId) {
 		if s, ok := nsp.Sockets().Load(id); ok {
-			line(s)
+			line(s, behind)
 		}
 	}
 }
