@@ -150,6 +150,8 @@ type Back interface {
 	// nodes, with the bindings that are there. After an error some entries may have been bound: binding them again is
 	// harmless.
 	BindAll(ctx context.Context, batch []Entry) (taken []Entry, err error)
+	// Renew has the binding of sid, whatever it is, live for ttl from now on, and returns it, or ErrNotFound.
+	Renew(ctx context.Context, sid string, ttl time.Duration) (Binding, error)
 	// Probe asks whether the store can be reached and written to, and whether it still holds what it acknowledged up
 	// to the Probe before: intact is false when it may have come back empty or older. Only one Probe runs at a time.
 	Probe(ctx context.Context) (intact bool, err error)

@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -20,16 +21,23 @@ func (c *Cached) Refresh(ctx context.Context, sid string) (Binding, error) {
 }
 
 // Renew is Bind for a binding that is due and that may have been bound anew since it became known here: what the store says now is kept for longer,
-// and returned. To write what is known here would have the session live where it lived before.
+// and returned. To write what is known here would have the session live where it lived before. Where the store knows none, Bind writes it.
 func (c *Cached) Renew(ctx context.Context, sid string, b Binding) (Binding, error) {
-	now, err := c.Refresh(ctx, sid)
-	switch {
-	case err != nil: // Bind writes it where it is missing, and keeps it where the store cannot be asked
-		now = b
-	case !now.Due(time.Now()): // another replica has renewed it
-		return now, nil
+	p := c.phase.Load()
+	if !p.state.reads() || !p.state.writes() {
+		return b, c.Bind(ctx, sid, b) // which keeps it
 	}
-	return now, c.Bind(ctx, sid, now)
+	now, err := c.back.Renew(context.WithoutCancel(ctx), sid, b.TTL())
+	switch {
+	case err == nil:
+		c.front.replace(sid, now, now.Expires.Sub(c.front.start))
+		c.tell(Stored)
+		return now, nil
+	case errors.Is(err, ErrNotFound):
+		return b, c.Bind(ctx, sid, b)
+	}
+	c.tell(Failed)
+	return b, c.keep(sid, b, c.fail(p, err))
 }
 
 // Rebind binds a sid anew whose session goes on at another node, whatever is known of it here or in the store. An error is ErrUnavailable,

@@ -184,24 +184,40 @@ func acknowledged(set *redis.StatusCmd) error {
 // Lookup implements Store. It asks for the value and for the time it has left in one round trip, so that Expires
 // depends on no other machine's clock. A value that this version cannot read counts as not found.
 func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
+	return r.look(ctx, "look up", sid, func(redis.Pipeliner, string) redis.Cmder { return nil })
+}
+
+// Renew implements Back with PEXPIRE and what Lookup asks for, in one round trip: a value that takes the old one's place meanwhile stays.
+func (r *Redis) Renew(ctx context.Context, sid string, ttl time.Duration) (Binding, error) {
+	return r.look(ctx, "renew", sid, func(p redis.Pipeliner, key string) redis.Cmder {
+		return p.PExpire(context.Background(), key, ttl)
+	})
+}
+
+// look asks for a binding, behind a command that first puts into the pipeline, if it does.
+func (r *Redis) look(ctx context.Context, op, sid string, first func(p redis.Pipeliner, key string) redis.Cmder) (Binding, error) {
 	key, asked := r.prefix+sid, time.Now()
+	var before redis.Cmder
 	var get *redis.StringCmd
 	var ttl *redis.DurationCmd
 	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
-		get, ttl = p.Get(context.Background(), key), p.PTTL(context.Background(), key)
+		before, get, ttl = first(p, key), p.Get(context.Background(), key), p.PTTL(context.Background(), key)
 	}); err != nil {
-		return Binding{}, r.failure(ctx, "look up", err)
+		return Binding{}, r.failure(ctx, op, err)
 	}
-	left := ttl.Val()
-	switch err := errors.Join(get.Err(), ttl.Err()); {
+	left, err := ttl.Val(), errors.Join(get.Err(), ttl.Err())
+	if before != nil {
+		err = errors.Join(before.Err(), err)
+	}
+	switch {
 	case errors.Is(get.Err(), redis.Nil):
 		return Binding{}, ErrNotFound
 	case wrongType(get.Err()):
 		return Binding{}, errBroken
 	case err != nil:
-		return Binding{}, r.failure(ctx, "look up", err)
+		return Binding{}, r.failure(ctx, op, err)
 	case left == 0 && get.Val() == "":
-		return Binding{}, r.failure(ctx, "look up", errUnanswered) // see acknowledged
+		return Binding{}, r.failure(ctx, op, errUnanswered) // see acknowledged
 	case left <= 0:
 		return Binding{}, ErrNotFound
 	}

@@ -300,6 +300,7 @@ func operations(s affinity.Store) map[string]func(context.Context) error {
 	}
 	if b, ok := s.(affinity.Back); ok {
 		ops["Probe"] = func(ctx context.Context) error { _, err := b.Probe(ctx); return err }
+		ops["Renew"] = func(ctx context.Context) error { _, err := b.Renew(ctx, "sid", time.Minute); return err }
 		ops["BindAll"] = func(ctx context.Context) error {
 			_, err := b.BindAll(ctx, []affinity.Entry{{SID: "sid", Binding: affinitytest.Example}})
 			return err

@@ -103,6 +103,21 @@ func (s *shelf) Lookup(ctx context.Context, sid string) (affinity.Binding, error
 	return b, nil
 }
 
+func (s *shelf) Renew(ctx context.Context, sid string, _ time.Duration) (affinity.Binding, error) {
+	if err := s.enter(ctx, "Renew", true); err != nil {
+		return affinity.Binding{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.m[sid]
+	if !ok {
+		return b, affinity.ErrNotFound
+	}
+	b.Expires = time.Now().Add(b.TTL())
+	s.m[sid] = b
+	return b, nil
+}
+
 func (s *shelf) Unbind(ctx context.Context, sid string) error {
 	if err := s.enter(ctx, "Unbind", true); err != nil {
 		return err
