@@ -381,9 +381,6 @@ func (x *exchange) countReply(a engineio.Answer) {
 	}
 	x.g.metrics.answered(x.route.Cluster, x.Cause, x.Node)
 	switch x.Cause {
-	case engineio.Loop:
-		x.tellFault(faultLoop, "", "requests go in a circle: a node of the cluster sends them back here, or is a replica of sidway itself",
-			"client", x.Origin().IP)
 	case engineio.SIDUnknown:
 		x.tellUnknown()
 	case engineio.Paced:

@@ -356,6 +356,9 @@ func (x *exchange) connected() time.Time {
 // answered tells the cluster that the node has answered. said is how the answer's body begins, as far as it is known.
 func (x *exchange) answered(said []byte) {
 	c, connected := x.Cluster(), x.connected()
+	if x.Resp.Status == 508 { // which the last replica of the circle has said: who asks for one has not gone through it
+		x.tellFault(faultLoop, x.Node.Name, "requests go in a circle: a node sends them back to sidway, or is a replica of sidway itself", "node", x.Node.Name, "address", x.Node.Address)
+	}
 	switch {
 	case !x.Kind.MakesSession():
 		c.Answered(x.Node, connected)

@@ -38,7 +38,7 @@ func TestALoopEnds(t *testing.T) {
 	if n := g.metric("sidway_local_responses_total", "loop"); n != 6 {
 		t.Errorf("%v answers are counted", n)
 	}
-	if n := strings.Count(lines.String(), "go in a circle"); n != 1 || !strings.Contains(lines.String(), "cluster=c1") {
+	if n := strings.Count(lines.String(), "go in a circle"); n != 1 || !strings.Contains(lines.String(), "cluster=c1 node=self address="+own) {
 		t.Errorf("%d warnings in\n%s", n, lines.String())
 	}
 }

@@ -38,33 +38,43 @@ func TestLostBindingsAreLogged(t *testing.T) {
 	if _, metrics := fetch(t, r.adminURL("/metrics")); strings.Contains(metrics, `sidway_bindings_total{cluster="chat",outcome="lost"} 0`) {
 		t.Error("they were not counted")
 	}
+	if _, status := fetch(t, r.adminURL("/api/status")); !strings.Contains(status, `"text":"Redis has lost bindings that had not expired, which are written again (chat): is its`) {
+		t.Errorf("the status does not tell of it: %s", status)
+	}
 }
 
 // The log tells how many were lost when no more come, or after ten seconds, once an hour, and not of one or two.
 func TestLossesAreLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		l := replica.NewLosses(slog.New(slog.NewTextHandler(&log, nil)))
+		faults := 0
+		l := replica.NewLosses(slog.New(slog.NewTextHandler(&log, nil)), func(string) { faults++ })
 		for _, step := range []struct {
 			lost  int // a second
 			lasts time.Duration
 			want  string // what is logged then, no more than once
+			fault bool   // it is counted
 		}{
-			{2, time.Second, ""},
-			{0, 5 * time.Second, ""},
-			{300, 3 * time.Second, ""},
-			{0, time.Second, "lost=900"},
-			{300, time.Minute, ""},
-			{0, time.Hour, ""},
-			{10, 30 * time.Second, "lost=110"},
+			{2, time.Second, "", false},
+			{0, 5 * time.Second, "", false},
+			{300, 3 * time.Second, "", false},
+			{0, time.Second, "lost=900", true},
+			{300, time.Minute, "", true},
+			{0, time.Hour, "", true}, // the last of the minute
+			{0, time.Hour, "", false},
+			{10, 30 * time.Second, "lost=110", true},
 		} {
 			log.Reset()
+			before := faults
 			for end := time.Now().Add(step.lasts); time.Now().Before(end); time.Sleep(time.Second) {
 				l.Add(step.lost)
 				l.Tick(time.Now())
 			}
 			if got := log.String(); strings.Count(got, "lost=") > 1 || !strings.HasSuffix(strings.TrimSpace(got), step.want) || step.want == "" && got != "" {
 				t.Errorf("%d a second for %v: logged %q, want %q", step.lost, step.lasts, got, step.want)
+			}
+			if step.fault != (faults > before) {
+				t.Errorf("%d a second for %v: %d faults", step.lost, step.lasts, faults-before)
 			}
 		}
 	})

@@ -73,7 +73,7 @@ func (r *Replica) connect(p *part, a config.Affinity) {
 	if r.redis == nil {
 		return
 	}
-	l := newLosses(r.log.With("cluster", p.cfg.Name))
+	l := newLosses(r.log.With("cluster", p.cfg.Name), func(text string) { r.metrics.SetupFault(p.cfg.Name, faultLost, "", text) })
 	back := affinity.NewRedis(r.redis, a.Prefix+p.cfg.Name+":")
 	back.OnLost = func(n int) {
 		for range n {
