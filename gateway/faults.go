@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,16 @@ func (f *faults) forget(k faultKey) {
 	if _, known := f.all.LoadAndDelete(k); known {
 		f.len.Add(-1)
 	}
+}
+
+// forgetNode forgets what is about a node, or about it and another, of which one had to be taken out.
+func (f *faults) forgetNode(cluster, node string) {
+	f.all.Range(func(key, _ any) bool {
+		if k := key.(faultKey); k.cluster == cluster && slices.Contains(strings.Split(k.subject, " and "), node) {
+			f.forget(k)
+		}
+		return true
+	})
 }
 
 // list returns what was noted within faultTime, the latest first, and forgets the rest.

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,15 @@ func TestALoopEnds(t *testing.T) {
 	}
 	if n := strings.Count(lines.String(), "go in a circle"); n != 1 || !strings.Contains(lines.String(), "cluster=c1 node=self address="+own) {
 		t.Errorf("%d warnings in\n%s", n, lines.String())
+	}
+	ofSelf := func(f gateway.Fault) bool { return f.Subject == "self" }
+	if all := g.faults(); !slices.ContainsFunc(all, func(f gateway.Fault) bool { return ofSelf(f) && f.Reason == "loop" }) {
+		t.Errorf("the faults are %+v", all)
+	}
+	self.Update(cluster.Settings{})
+	g.reroute(gateway.Route{Path: "/socket.io/", Cluster: self, Store: g.store})
+	if all := g.faults(); slices.ContainsFunc(all, ofSelf) {
+		t.Errorf("of a node that is taken out, there are still %+v", all)
 	}
 }
 

@@ -250,6 +250,7 @@ func (m *Metrics) dropNode(cluster, node string) {
 	m.unbound.DeletePartialMatch(label)
 	m.answers.DeletePartialMatch(label)
 	m.nodeTime.DeletePartialMatch(label)
+	m.seen.forgetNode(cluster, node)
 }
 
 // outcome counts what a node made of a request for a session or an upgrade.
