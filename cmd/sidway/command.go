@@ -162,6 +162,8 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 			meant := flagFor(fs, args[i])
 			if i > 0 && isFlag(fs, args[i-1]) {
 				meant = args[i-1] + "=" + args[i]
+			} else if !strings.ContainsAny(args[i], "./") { // no file and no address
+				return false, &usageError{text: fmt.Sprintf("%q is one word too many", args[i]), help: fs.Name()}
 			}
 			return false, &usageError{text: fmt.Sprintf("%q stands alone; did you mean %s?", args[i], meant), help: fs.Name()}
 		case name == "h" || name == "help":

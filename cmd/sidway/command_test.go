@@ -54,6 +54,8 @@ func TestCallsThatAreNotUnderstood(t *testing.T) {
 		{"serve http://h:1", `"http://h:1" stands alone; did you mean --node http://h:1?`, " serve"},
 		{"serve redis://h", `"redis://h" stands alone; did you mean --redis redis://h?`, " serve"},
 		{"serve a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " serve"},
+		{"serve production", `"production" is one word too many`, " serve"},
+		{"drain n1 n2", `"n2" is one word too many`, " drain"},
 		{"serve --config a --node b", "give either --config or --node: the nodes stand in the file", " serve"},
 		{"serve ---config a", "bad flag syntax: ---config", " serve"},
 		{"check a.yaml", `"a.yaml" stands alone; did you mean --config a.yaml?`, " check"},

@@ -60,7 +60,7 @@ Shows whether all is well or what is wrong, the clusters with their nodes, and t
 second, since rates are made of two looks.
 
   --watch    show it again each second until Ctrl-C
-  --json     print what /api/status answers
+  --json     print what /api/status answers; with --watch, each on a line
 
 Sessions are those of all replicas; connections and rates are those of the replica that is asked.
 `

@@ -42,14 +42,14 @@ func (o operator) expect(status int, says string, args ...string) {
 }
 
 // watches has a line come up twice while the status is watched, and then ends that as Ctrl-C does.
-func (o operator) watches(line string) {
+func (o operator) watches(line string, flags ...string) {
 	o.t.Helper()
 	ctx, end := context.WithCancel(o.t.Context())
 	defer end()
 	r, w := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- command{stdout: w, stderr: w}.run(ctx, []string{"status", "--watch", "--config", o.file})
+		ended <- command{stdout: w, stderr: w}.run(ctx, append([]string{"status", "--watch", "--config", o.file}, flags...))
 		w.Close()
 	}()
 	in, seen := bufio.NewScanner(r), 0
@@ -104,6 +104,7 @@ clusters:
 	o.expect(0, "n2 of chat gets no new sessions; it has 3\n", "drain", "--cluster", "chat", "n2")
 	o.expect(0, "n2    draining for ", "status")
 	o.expect(0, `"name":"n2"`, "status", "--json")
+	o.watches(`","headline":"`, "--json")
 	o.watches("n2    draining for ")
 	open()
 	if n := len(b.Sessions()); n != 3 {

@@ -36,6 +36,12 @@ func (c command) status(ctx context.Context, args []string) error {
 		return err
 	}
 	switch {
+	case asJSON && watch:
+		lines := json.NewEncoder(c.stdout)
+		if err = r.statuses(ctx, func(now *api.Status) bool { return lines.Encode(now) == nil }); ctx.Err() != nil {
+			return nil // which ends it
+		}
+		return err
 	case asJSON:
 		var all json.RawMessage
 		if err := r.ask(ctx, http.MethodGet, "/api/status", nil, &all); err != nil {
