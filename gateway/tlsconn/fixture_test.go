@@ -32,6 +32,7 @@ type echo struct {
 	waiting  []byte
 	ended    chan error
 	over     bool
+	read     int
 	stream   loop.Stream
 }
 
@@ -76,6 +77,7 @@ func (e *echo) pump() bool {
 		return false
 	}
 	e.readable = n == len(b) || e.hup
+	e.read += n
 	m, err := e.Loop.Write(e.Token, e.FD, b[:n])
 	if err != nil && err != sock.Again {
 		e.end(err)

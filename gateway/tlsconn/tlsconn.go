@@ -84,7 +84,19 @@ type stream struct {
 	owed  bool // the caller was told that the first byte of what it writes next was not taken, but it is in out
 	has   bool // ahead was read by Peek
 	ahead [1]byte
+
+	reads   bool // crypto/tls opens records
+	answers int  // that it has sealed by itself meanwhile
+	goesOn  bool // an event is on its way, since a Read has left some
 }
+
+const (
+	// mostRecords is how many records with data one Read opens. Before each of them crypto/tls takes up to 16 without any, as new keys are, which
+	// cost it some microseconds each.
+	mostRecords = 16
+	// mostAnswers is how often a peer may ask for new keys: TLS 1.3 needs them once in 2^24 records (RFC 8446, 5.5).
+	mostAnswers = 256
+)
 
 type phase uint8
 
@@ -133,8 +145,14 @@ func (s *stream) Read(b []byte) (int, error) {
 		n = 1
 	}
 	var err error
-	for got := 0; n < len(b) && err == nil; n += got {
+	records := 0
+	for got := 0; n < len(b) && err == nil && records < mostRecords; n += got {
 		got, err = s.read(b[n:])
+		records++
+	}
+	if err == nil && n < len(b) && !s.goesOn { // the caller takes what is less than b for all that there is
+		s.goesOn = true
+		s.Loop.Send(rest{s})
 	}
 	_ = s.flush() // crypto/tls may have answered something by itself
 	if n == 0 {
@@ -144,6 +162,16 @@ func (s *stream) Read(b []byte) (int, error) {
 		s.Loop.Send(ended{s})
 	}
 	return n, nil
+}
+
+// rest is a stream of which a Read has left some, so that others have their turn.
+type rest struct{ *stream }
+
+// Receive implements loop.Receiver.
+func (r rest) Receive() {
+	if r.goesOn = false; !r.closed {
+		r.Loop.Tell(r.Token, loop.Readable)
+	}
 }
 
 // ended is a stream whose end stood behind what was read.
@@ -161,7 +189,9 @@ func (s *stream) read(b []byte) (int, error) {
 	if s.phase == broken {
 		return 0, s.failed
 	}
+	s.reads = true
 	n, err := s.conn.Read(b)
+	s.reads = false
 	switch {
 	case err == nil:
 		return n, nil

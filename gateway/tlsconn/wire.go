@@ -45,6 +45,10 @@ func (s *stream) readOpen(b []byte) (int, error) {
 	if !s.readable {
 		return 0, errAgain
 	}
+	if s.answers > mostAnswers {
+		s.cut = true
+		return 0, io.EOF
+	}
 	n, err := s.Loop.ReadSocket(s.Token, s.FD, b)
 	switch {
 	case err == sock.Again:
@@ -61,6 +65,9 @@ func (s *stream) readOpen(b []byte) (int, error) {
 // Write keeps what is to be sent. On the loop it is sent when crypto/tls has sealed all that there is, or at the next event: what
 // it answers to a peer that wants other keys, say.
 func (w wire) Write(b []byte) (int, error) {
+	if w.s.reads {
+		w.s.answers++
+	}
 	w.s.hold()
 	*w.s.out = append(*w.s.out, b...)
 	return len(b), nil
