@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -55,8 +56,8 @@ func (x *Request) Token() string {
 	return ""
 }
 
-// isAmbiguous reports whether the request has a field twice of which there is to be one, and that says who asks: of two, this process
-// and a node could each believe another.
+// isAmbiguous reports whether the request has a field twice of which there is to be one, and that says who asks, or the token's name in its query
+// with escapes: of two, this process and a node could each believe another.
 func (x *Request) isAmbiguous() bool {
 	if x.Req.Repeated(http1.Authorization) || x.Req.Repeated(http1.Origin) {
 		return true
@@ -65,12 +66,29 @@ func (x *Request) isAmbiguous() bool {
 		return false
 	}
 	return slices.ContainsFunc(x.Route.Auth.From, func(p TokenPlace) bool {
-		if p.from != fromHeader {
-			return false
+		switch p.from {
+		case fromHeader:
+			_, n := x.named(p.name)
+			return n > 1
+		case fromQuery:
+			return disguises(x.Req.RawQuery, p.name)
 		}
-		_, n := x.named(p.name)
-		return n > 1
+		return false
 	})
+}
+
+// disguises reports whether a query has a name that is written with escapes.
+func disguises(query, name string) bool {
+	for rest := query; rest != ""; {
+		var pair string
+		pair, rest = cutFirst(rest, '&')
+		if written, _, _ := strings.Cut(pair, "="); strings.ContainsAny(written, "%+") {
+			if read, err := url.QueryUnescape(written); err == nil && read == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // named returns the first field of a name, nil where there is none, and how many there are.
