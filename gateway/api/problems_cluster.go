@@ -171,10 +171,13 @@ func (c *Cluster) allPoll() (n int) {
 	return n
 }
 
+// causes are what faults come of where both are seen.
+var causes = map[string]string{"node_timeout": "node_list", "store": "cache_full", "one_stranger": "cache_full"}
+
 // told reports whether a fault is the cause that is told of sessions that poll, or comes of another one: where requests of a session come to a
 // replica without its node, the node waits for them in vain.
 func (s *Status) told(v Fault) bool {
-	if v.Reason == "node_timeout" && s.has(v.Cluster, "node_list") {
+	if by := causes[v.Reason]; by != "" && s.has(v.Cluster, by) {
 		return true
 	}
 	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
@@ -197,7 +200,7 @@ func (f *findings) ofRefusals(c *Cluster) {
 }
 
 // explained are faults that say why sessions are unknown.
-var explained = []string{"node_list", "prefix", "store", "one_stranger", "balanced_node", "forgetful_node", "restarted_node", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
+var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
 
 // ofUnknown tells of sessions that Redis does not know, though it can be used here.
 func (f *findings) ofUnknown(c *Cluster) {

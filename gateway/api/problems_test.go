@@ -155,6 +155,14 @@ func TestProblems(t *testing.T) {
 			answered("sid_unknown", 300, 0)(s)
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "balanced_node", Subject: "n1", Text: "several", Last: noon}}
 		}, true, "warn Several (n1 of chat)", ""},
+		"cache full": {func(s *api.Status) {
+			answered("sid_unknown", 300, 0)(s)
+			s.Faults = []api.Fault{
+				{Cluster: "chat", Reason: "one_stranger", Subject: "192.0.2.1", Text: "one client names many", Last: noon},
+				{Cluster: "chat", Reason: "store", Text: "do all share one Redis?", Last: noon},
+				{Cluster: "chat", Reason: "cache_full", Text: "the cache is full: raise it", Last: noon},
+			}
+		}, true, "warn The cache is full (chat): raise it", ""},
 		"forbidden": {answered("forbidden", 30, 29), true, "bad In the last minute 30 requests of chat were refused by auth or origins, more than came to a session: the log says why", ""},
 		"some are":  {answered("forbidden", 30, 30), true, "", ""},
 		"few are":   {answered("forbidden", 9, 0), true, "", ""},

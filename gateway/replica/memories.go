@@ -9,6 +9,8 @@ import (
 	"github.com/sidway/sidway/affinity"
 )
 
+const faultCache = "cache_full"
+
 // roomAgain is how long no live binding may have been evicted before the memory counts as no longer full.
 const roomAgain = time.Minute
 
@@ -16,7 +18,8 @@ const roomAgain = time.Minute
 type memory struct {
 	*affinity.Memory
 	log  *slog.Logger
-	held func(int) // is told how many bindings there are
+	held func(int)         // is told how many bindings there are
+	lose func(text string) // where they are nowhere else: is told that live ones are evicted
 
 	used, unused atomic.Int64 // live bindings evicted since the memory became full
 	seen         int64        // of both, at the last tick
@@ -38,9 +41,9 @@ func newMemory(size int, log *slog.Logger, count func(affinity.Outcome), held fu
 	return m
 }
 
-// configure gives m another size, and a log that tells it. It is not to be called while tick is.
-func (m *memory) configure(size int, log *slog.Logger) {
-	m.log = log.With("cache", size)
+// configure gives m another size, a log that tells it, and lose. It is not to be called while tick is.
+func (m *memory) configure(size int, log *slog.Logger, lose func(text string)) {
+	m.log, m.lose = log.With("cache", size), lose
 	m.SetSize(size)
 }
 
@@ -53,6 +56,9 @@ func (m *memory) tick(now time.Time) {
 	case used+unused != m.seen:
 		if !m.full {
 			m.log.Warn("affinity.cache is full, live bindings are evicted", "evicted", used, "evicted_unused", unused)
+		}
+		if m.lose != nil {
+			m.lose("live sessions are forgotten, and their clients have to connect anew, since affinity.cache is full: raise it, or name a Redis in affinity.redis")
 		}
 		m.seen, m.full, m.since = used+unused, true, now
 	case m.full && now.Sub(m.since) >= roomAgain:

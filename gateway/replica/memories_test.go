@@ -34,6 +34,9 @@ func TestFullMemoryIsToldAndSwept(t *testing.T) {
 	}
 	awaitMetrics(`sidway_bindings_total{cluster="chat",outcome="evicted_unused"} 12`)
 	awaitMetrics(`sidway_bindings_held{cluster="chat"} 8`)
+	if _, status := fetch(t, r.adminURL("/api/status")); !strings.Contains(status, `"headline":"Live sessions are forgotten, and their clients have to connect anew, since affinity.cache is full (chat): raise it`) {
+		t.Errorf("the status does not tell of it: %s", status)
+	}
 	awaitMetrics(`sidway_bindings_held{cluster="chat"} 0`) // the shortest TTL is 15 s
 	if n := strings.Count(log.String(), `msg="affinity.cache is full, live bindings are evicted" cluster=chat store=memory cache=8`); n != 1 {
 		t.Errorf("said %d times in\n%s", n, log.String())

@@ -67,7 +67,11 @@ func (p *part) next(cfg config.Cluster) *part {
 // connect gives p the store for its bindings that a names: in this process, or in Redis behind it. Each cluster has keys of its own,
 // because two clusters may give the same sid. Bindings that are known here go along.
 func (r *Replica) connect(p *part, a config.Affinity) {
-	p.memory.configure(a.Cache, r.log.With("cluster", p.cfg.Name, "store", r.storeName()))
+	var lose func(string)
+	if r.redis == nil {
+		lose = func(text string) { r.metrics.SetupFault(p.cfg.Name, faultCache, "", text) }
+	}
+	p.memory.configure(a.Cache, r.log.With("cluster", p.cfg.Name, "store", r.storeName()), lose)
 	p.store, p.losses, p.bindings = nil, nil, new(work)
 	this := p.stores.Add(1)
 	if r.redis == nil {
