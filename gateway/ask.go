@@ -213,7 +213,13 @@ func (c *clientConn) sent() {
 // drown in them. Only a node that has answered nothing at all is given up, once for each request.
 func (c *clientConn) waitsOn() bool {
 	x := c.x
-	if !x.Reserved || x.Overdue(time.Now()) {
+	switch {
+	case x.Overdue(time.Now()):
+		return false
+	case x.Kind == request.Post:
+		x.tellHanging()
+		return true
+	case !x.Reserved:
 		return false
 	}
 	// A node that talks on its WebSockets lives, but it may accept nothing new.

@@ -330,11 +330,11 @@ func (c *clientConn) expired() {
 		}
 		c.lost(request.ErrSilent)
 	case collecting:
-		switch {
-		case c.x.Kind != request.Handshake:
-			c.broken(request.ErrSilent)
-		case c.waitsOn():
+		switch kind := c.x.Kind; {
+		case (kind == request.Handshake || kind == request.Post) && c.waitsOn():
 			c.within(c.x.AnswerTime(time.Now(), c.g.limits().HandshakeTime))
+		case kind != request.Handshake:
+			c.broken(request.ErrSilent)
 		default:
 			c.lost(request.ErrSilent)
 		}

@@ -2,10 +2,13 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -156,6 +159,46 @@ func TestClientThatLeavesEndsItsPollAtTheNode(t *testing.T) {
 				t.Errorf("the poll went on at the node for %v", took)
 			}
 			eventually(t, "the lease is given back", func() bool { return s.metric("sidway_leases") == 0 })
+		})
+	}
+}
+
+// A node that has taken a POST, which nodes answer at once, and says nothing to anybody is told of while its sessions wait. One that answers
+// others is slow.
+func TestANodeThatStandsStillIsTold(t *testing.T) {
+	t.Parallel()
+	for _, talks := range []bool{false, true} {
+		t.Run(fmt.Sprint("talks ", talks), func(t *testing.T) {
+			t.Parallel()
+			ends := make(chan struct{})
+			node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+				if r.Method == "POST" {
+					readAll(r)
+					<-ends
+				}
+				c.send(answer(200, "6"))
+			})
+			s := startGateway(t, withNodes(node), withLimits(func(l *gateway.Limits) { l.HandshakeTime = 100 * time.Millisecond }))
+			t.Cleanup(sync.OnceFunc(func() { close(ends) }))
+			s.bind(aSID, node)
+			s.bind("another", node)
+			c, other := raw(t, s.addr, post(aSID, "4message")), dial(t, s.addr)
+			silent := func() bool {
+				return slices.ContainsFunc(s.faults(), func(f gateway.Fault) bool { return f.Reason == "silent_node" && f.Subject == "n1" })
+			}
+			if !talks {
+				eventually(t, "it is told", silent)
+			}
+			for end := time.Now().Add(time.Second); talks && time.Now().Before(end); {
+				other.expect(get(pollTarget("another")), 200, "6")
+				if silent() {
+					t.Fatal("a node that answers others is told of")
+				}
+			}
+			ends <- struct{}{}
+			if r := c.answerTo("POST"); r.StatusCode != 200 {
+				t.Errorf("the POST was answered %d %q", r.StatusCode, r.Text)
+			}
 		})
 	}
 }

@@ -30,6 +30,7 @@ type memory struct {
 	late       spate                                 // answers to POSTs
 	errors     spate                                 // in answers to requests of its sessions
 	large      spate                                 // bodies longer than what it takes
+	hanging    spate                                 // looks at a POST that was not answered in time, while the node said nothing at all
 	lost       spate                                 // sessions that ended because it cut, refused or did not answer a request
 	forgetting forgetting
 }

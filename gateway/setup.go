@@ -183,6 +183,20 @@ func (x *exchange) tellErrors(m *memory) {
 	}
 }
 
+// fewestHanging is how often within a minute a POST must have waited while its node said nothing before that is told.
+const fewestHanging = 3
+
+// tellHanging tells of a node that has what its sessions have sent, which nodes answer at once, and says nothing.
+func (x *exchange) tellHanging() {
+	if x.Node.Heard.Load() != x.heard || x.Node.Talked.Load() != x.talked || !x.Upload.Complete {
+		return
+	}
+	m := x.memory()
+	if n, _ := m.hanging.more(time.Now(), 0); n >= fewestHanging {
+		x.tellFault(faultSilent, x.Node.Name, "a node has accepted what its sessions send, and says nothing: is it stopped, or its event loop stuck?", "node", x.Node.Name, "address", x.Node.Address)
+	}
+}
+
 // fewestLost is how many sessions end within a minute because their node is not to be had before that is told.
 const fewestLost = 3
 

@@ -112,10 +112,11 @@ func (x *Request) bodyLimit() int64 {
 }
 
 // AnswerTime is how long to wait for the node before it is asked whether the node is silent: for what makes a session the time given, since
-// another node could make it as well, and for anything else as long as an answer is of use.
+// another node could make it as well, and for anything else as long as an answer is of use; a POST, which nodes answer at once, is looked after
+// as often.
 func (x *Request) AnswerTime(now time.Time, handshake time.Duration) time.Duration {
 	left := x.Patience() - now.Sub(x.SentAt)
-	if x.Reserved {
+	if x.Reserved || x.Kind == Post {
 		return min(left, handshake)
 	}
 	return left
