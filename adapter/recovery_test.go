@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+	"github.com/sidway/sidway/adapter"
 	"github.com/sidway/sidway/adapter/internal/redistest"
+	"github.com/zishang520/socket.io/v2/socket"
 )
 
 const recovering = `{"server":{"pingInterval":500,"pingTimeout":1500,"connectionStateRecovery":{"maxDisconnectionDuration":20000}}}`
@@ -138,5 +140,11 @@ func TestAcknowledgementsFollowWhatWasSaid(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("came %q", got)
+	}
+}
+
+func TestTheLastStateOfASessionStays(t *testing.T) {
+	if adapter.KeepsLate(socket.NewServer(nil, nil).Sockets()) {
+		t.Error("what was seen before the end is kept in place of what it was then")
 	}
 }

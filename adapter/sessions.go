@@ -75,6 +75,7 @@ type sessions struct {
 	mu      sync.Mutex
 	dirty   map[socket.SocketId]struct{}
 	kept    map[socket.SocketId]kept
+	ended   map[socket.SocketId]struct{} // persisted for the last time, and still in their rooms
 	writes  map[socket.PrivateSessionId]write
 	wake    chan struct{}
 	gone    chan struct{} // a client is gone, and may be back at another node at once
@@ -97,7 +98,7 @@ type write struct {
 func newSessions(b *streams) *sessions {
 	return &sessions{
 		bus: b, dirty: map[socket.SocketId]struct{}{}, kept: map[socket.SocketId]kept{},
-		writes: map[socket.PrivateSessionId]write{}, wake: make(chan struct{}, 1),
+		ended: map[socket.SocketId]struct{}{}, writes: map[socket.PrivateSessionId]write{}, wake: make(chan struct{}, 1),
 		gone:    make(chan struct{}, 1),
 		returns: map[socket.SocketId]*returning{},
 	}
@@ -190,13 +191,15 @@ func (k *sessions) note(id socket.SocketId, now kept) bool {
 	if old, ok := k.kept[id]; ok && sameSession(old.text, now.text) && (now.text == "" || time.Since(old.at) < renew) {
 		return false
 	}
-	if _, ok := k.bus.node.Sids().Load(id); !ok {
+	_, in := k.bus.node.Sids().Load(id)
+	if _, ended := k.ended[id]; ended || !in {
 		return false // it has left meanwhile
 	}
 	k.kept[id] = now
 	if now.text != "" {
-		// The client may be away for as long from a crash that comes just before the next renewal.
-		k.writes[now.pid] = write{now.text, k.bus.lasts + renew + dataEvery}
+		// The client may be away for as long from a crash that comes just before the next renewal. What is written at the end always lives for a shorter
+		// time than this has left, by which a gateway that moves the session knows that it was written.
+		k.writes[now.pid] = write{now.text, k.bus.lasts + renew + 2*dataEvery}
 	}
 	return true
 }
@@ -235,6 +238,7 @@ func (k *sessions) persist(s session) {
 	}
 	k.mu.Lock()
 	delete(k.kept, s.sid)
+	k.ended[s.sid] = struct{}{}
 	k.writes[s.pid] = write{text, k.bus.lasts}
 	k.mu.Unlock()
 	poke(k.gone)
@@ -243,6 +247,7 @@ func (k *sessions) persist(s session) {
 // left forgets the session of a client that took its leave.
 func (k *sessions) left(id socket.SocketId) {
 	k.mu.Lock()
+	delete(k.ended, id)
 	if old, ok := k.kept[id]; ok {
 		delete(k.kept, id)
 		k.writes[old.pid] = write{}

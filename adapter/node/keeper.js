@@ -85,8 +85,9 @@ class Keeper {
     if (old && old.text === text && now - old.at < renew) return;
     const record = { pid, text, at: now };
     this.kept.set(sid, record);
-    // The client may be away for as long from a crash that comes just before the next renewal.
-    SET(this.redis, this.key(pid), text, Math.round(this.lasts + renew + this.settings.lookInterval)).catch(() => {
+    // The client may be away for as long from a crash that comes just before the next renewal. What is written at the end
+    // lives for a shorter time than this has left, by which a gateway that moves the session knows that it was written.
+    SET(this.redis, this.key(pid), text, Math.round(this.lasts + renew + 2 * this.settings.lookInterval)).catch(() => {
       if (this.kept.get(sid) === record) this.kept.delete(sid); // the next look tries again
     });
   }
