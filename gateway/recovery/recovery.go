@@ -204,7 +204,8 @@ func (s *Store) Kept(ctx context.Context, pids []string) (Kept, error) {
 	return kept, nil
 }
 
-// Await waits until the sessions have been written since before was true, for so long, 0 for as long as a node may take. A session that was
+// Await waits until the sessions have been written by their node when it left them, since before was true, for so long, 0 for as long as a node may take.
+// Nodes that keep live sessions keep these for longer, so that what shortens the time was the last write. A session that was
 // kept before need not be written again. ErrNotKept, where they have not.
 func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience time.Duration) error {
 	unwritten := writtenTime
@@ -220,7 +221,7 @@ func (s *Store) Await(ctx context.Context, pids []string, before Kept, patience 
 			left, is := kept[pid]
 			was, had := before.left[pid]
 			all = all && is
-			written = written && is && (!had || (left-was+time.Since(before.at)).Abs() > sameLeft)
+			written = written && is && (!had || was-time.Since(before.at)-left > sameLeft)
 		}
 		switch waited := time.Since(began); {
 		case written, all && waited > unwritten:

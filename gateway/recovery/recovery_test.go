@@ -87,6 +87,10 @@ func TestAwait(t *testing.T) {
 	if took, err := await(0, before, "new", "old"); err != nil || took < 50*time.Millisecond {
 		t.Errorf("one was there before: %v after %v", err, took)
 	}
+	keep("old", 2*time.Minute) // its node keeps it alive
+	if took, err := await(0, before, "new", "old"); err != nil || took < 500*time.Millisecond {
+		t.Errorf("one was written while it lived: %v after %v", err, took)
+	}
 	keep("old", 10*time.Second)
 	if _, err := await(0, before, "new", "old"); err != nil {
 		t.Errorf("both are written: %v", err)
