@@ -87,7 +87,7 @@ var responseWords = map[string]string{
 var ejectedWords = map[string]string{
 	"refused":         "it accepts no connection",
 	"connect_timeout": "it does not take connections in time",
-	"unreachable":     "there is no way to it",
+	"unreachable":     "there is no way to it, or nobody knows its name",
 	"tls":             "it cannot be spoken to by TLS: see the log, or what is told of node_tls",
 	"silent":          "it answers nothing",
 	"cut":             "it cuts the connection when it is asked for a session",
