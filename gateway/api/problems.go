@@ -35,6 +35,7 @@ const (
 	cause = iota - 1
 	plain
 	effect // may come of others
+	last   // comes of others
 )
 
 // orders are those of faults that are not plain.
@@ -286,7 +287,7 @@ func (s *Status) has(cluster string, reasons ...string) bool {
 }
 
 func (f *findings) ofFault(v Fault) {
-	p := Problem{Level: warn, Cluster: v.Cluster, order: orders[v.Reason]}
+	p := Problem{Level: warn, Cluster: v.Cluster, order: f.now.order(v)}
 	named := strings.Contains(v.Text, v.Subject) // also where there is none
 	where := cmp.Or(v.Subject, v.Cluster)
 	if named {

@@ -185,6 +185,16 @@ func (s *Status) told(v Fault) bool {
 	})
 }
 
+// order is where a fault stands. Polls that a proxy in front gives up end their sessions, which their nodes then do not know.
+func (s *Status) order(v Fault) int {
+	if (v.Reason == "balanced_node" || v.Reason == "forgetful_node") && slices.ContainsFunc(s.Faults, func(o Fault) bool {
+		return o.Cluster == v.Cluster && o.Reason == "proxy_timeout" && o.Subject == "polls" && s.fresh(o)
+	}) {
+		return last
+	}
+	return orders[v.Reason]
+}
+
 // ofRefusals tells of clients that were refused within the last minute: each of them comes back, but not between two looks.
 func (f *findings) ofRefusals(c *Cluster) {
 	p := Problem{Level: bad, Cluster: c.Name}
@@ -200,7 +210,7 @@ func (f *findings) ofRefusals(c *Cluster) {
 }
 
 // explained are faults that say why sessions are unknown.
-var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
+var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "proxy_timeout", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
 
 // ofUnknown tells of sessions that Redis does not know, though it can be used here.
 func (f *findings) ofUnknown(c *Cluster) {

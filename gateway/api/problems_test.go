@@ -136,6 +136,14 @@ func TestProblems(t *testing.T) {
 				{Cluster: "chat", Reason: "node_list", Subject: "r2", Text: "they differ: n3 is not at r2", Last: noon.Add(-20 * time.Second)},
 			}
 		}, true, "warn They differ (chat, last seen 20 s ago): n3 is not at r2; warn It cuts (n2 of chat); warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself; warn A proxy ends them (n1 of chat)", ""},
+		"polls given up": {func(s *api.Status) {
+			answered("sid_unknown", 300, 0)(s)
+			s.Faults = []api.Fault{
+				{Cluster: "chat", Reason: "balanced_node", Subject: "n1", Text: "several", Last: noon},
+				{Cluster: "chat", Reason: "forgetful_node", Subject: "n2", Text: "it forgets", Last: noon},
+				{Cluster: "chat", Reason: "proxy_timeout", Subject: "polls", Text: "polls are given up", Last: noon},
+			}
+		}, true, "warn Polls are given up (chat); warn Several (n1 of chat); warn It forgets (n2 of chat)", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
