@@ -367,7 +367,7 @@ func (x *exchange) observe(answer []byte) bool {
 	case engineio.IsUnknownSID(x.Resp.Status, answer):
 		x.tellForgotten()
 		x.route.unbound.Add(x.Query.SID)
-		x.over(x.Query.SID, "its node did not know it any more")
+		x.over(x.Query.SID, endForgotten)
 		return true
 	}
 	return false

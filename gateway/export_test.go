@@ -39,6 +39,9 @@ func (f *Cutoff) Ended(age, most time.Duration, node string) (time.Duration, str
 	return f.ended(time.Now(), ending{age, node}, most)
 }
 
+// Asking is of how many sessions other replicas are asked now.
+func Asking(g *Gateway) int64 { return g.asking.Load() }
+
 // ExpectStrangers has g tell of the next sid that nobody knows as if many had come for long.
 func ExpectStrangers(g *Gateway) {
 	for _, r := range g.topology.Load().all {

@@ -63,6 +63,7 @@ type siteOptions struct {
 	paceTime time.Duration // 0: as it is
 	missed   func() time.Time
 	missing  func() ([]string, bool)
+	trails   func(context.Context, string, string) ([]gateway.Trail, bool)
 }
 
 type siteOption func(*siteOptions)
@@ -169,7 +170,7 @@ func startGateway(t testing.TB, options ...siteOption) *site {
 	s.faults = metrics.Faults
 	g := gateway.New(gateway.Options{
 		Settings: s.settings,
-		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log, Missed: o.missed, Missing: o.missing,
+		Tunnels:  s.tunnels, Loops: s.loops, Metrics: metrics, Log: o.log, Missed: o.missed, Missing: o.missing, Trails: o.trails,
 	})
 	if o.dial != nil {
 		gateway.SetDial(g, o.dial)

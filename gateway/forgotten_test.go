@@ -1,12 +1,14 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sidway/sidway/gateway"
 	"github.com/sidway/sidway/gateway/cluster"
 )
 
@@ -206,15 +208,71 @@ func TestANodeThatHasAnotherAddressElsewhereIsTold(t *testing.T) {
 	t.Parallel()
 	node := &tables{}
 	n := startNode(t, "n1", node.answer)
-	s, log := warned(t, withNodes(n))
+	s, log := warned(t, withNodes(n), withTrails(true, gateway.Trail{Made: time.Now()}))
 	c := dial(t, s.addr)
 	for i := range 5 {
 		sid := fmt.Sprint("other", i)
 		s.bind(sid, n)
 		c.expect(get(pollTarget(sid)), 400, unknownSID)
+		s.judged()
 		c.expect(get(pollTarget(c.handshake(handshakeTarget))), 200, "6")
 	}
 	s.once(log, `a node does not know sessions that another replica made on a node of that name: the two have different addresses for it. Compare their settings" cluster=c1 node=n1`, "node_list", 2)
+}
+
+// What another replica has seen of a session tells why its node does not know it: a poll that was given up, its end, or a handshake so long ago that
+// a pong may have been missed since. Such a session is no sign against the address of the node.
+func TestAnotherReplicaKnowsWhyASessionIsUnknown(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	poll := func(at time.Time, status int) gateway.Trail {
+		return gateway.Trail{Made: began, Requests: []gateway.TrailRequest{{At: at, Kind: "poll", Status: status}}}
+	}
+	for name, k := range map[string]struct {
+		whole  bool // all replicas have answered
+		trail  gateway.Trail
+		reason string
+		count  float64
+	}{
+		"given up":            {true, poll(began, 499), "proxy_timeout", 5},
+		"given up for it":     {true, poll(began.Add(time.Hour), 499), "balanced_node", 5},
+		"answered":            {true, poll(began, 200), "balanced_node", 5},
+		"closed":              {true, gateway.Trail{Made: began, Ended: began, End: "its node closed it"}, "", 0},
+		"unknown there too":   {true, gateway.Trail{Made: began, Ended: began, End: "its node did not know it any more"}, "balanced_node", 5},
+		"old":                 {true, gateway.Trail{Made: began.Add(-46 * time.Second)}, "", 0},
+		"not all have spoken": {false, poll(began, 200), "", 0},
+	} {
+		several := &tables{}
+		s, log := warned(t, withNodes(startNode(t, "n1", several.answer)), withTrails(k.whole, k.trail))
+		c := dial(t, s.addr)
+		several.meet(1)
+		first := c.handshake(handshakeTarget)
+		for range 7 {
+			past(t)
+			several.meet(2)
+			sid := c.handshake(handshakeTarget)
+			several.meet(1)
+			c.expect(get(pollTarget(sid)), 400, unknownSID)
+			s.judged()
+			c.expect(get(pollTarget(first)), 200, "6")
+		}
+		f := s.faults()
+		if k.reason == "" && len(f) > 0 || k.reason != "" && (len(f) != 1 || f[0].Reason != k.reason || s.metric("sidway_setup_faults_total", "c1", k.reason) != k.count) {
+			t.Errorf("%s: %+v, and the log:\n%s", name, f, log.String())
+		}
+	}
+}
+
+// withTrails has another replica remember this of each session, and whole tells whether all have answered.
+func withTrails(whole bool, trail gateway.Trail) siteOption {
+	return func(o *siteOptions) {
+		o.trails = func(context.Context, string, string) ([]gateway.Trail, bool) { return []gateway.Trail{trail}, whole }
+	}
+}
+
+// judged waits until no other replica is asked any more.
+func (s *site) judged() {
+	eventually(s.t, "the others have been asked", func() bool { return gateway.Asking(s.Gateway) == 0 })
 }
 
 // What nothing else explains is told later, and so.

@@ -74,6 +74,9 @@ type Options struct {
 	// Missing, if not nil, reports whether other replicas may have bound sessions of which the store knows nothing, and names those that are silent, and did
 	// not say that they stop. It is called concurrently and must not block.
 	Missing func() (names []string, may bool)
+	// Trails, if not nil, asks the other replicas what they remember of a session of the cluster of that name, which may take some seconds. whole tells
+	// that all of them have answered. It is called concurrently, and by few at a time.
+	Trails func(ctx context.Context, cluster, sid string) (all []Trail, whole bool)
 }
 
 // Gateway serves client connections. Its methods may be called concurrently.
@@ -106,7 +109,9 @@ type Gateway struct {
 	stood   atomic.Int64                      // when this process went on that had stood still, in ns since 1970
 	silent  atomic.Int64                      // since when another replica is, as far as stoodStill was asked; 0: none is
 	missing func() (names []string, may bool) // see Options
-	short   atomic.Bool                       // of memory for more sessions
+	trails  func(ctx context.Context, cluster, sid string) (all []Trail, whole bool)
+	asking  atomic.Int64 // calls of trails
+	short   atomic.Bool  // of memory for more sessions
 
 	two       lazyHTTP2
 	pipes     *tunnel.Engine // of connections with HTTP/2, which do not end in waves, but when their requests are answered
@@ -119,7 +124,7 @@ type Gateway struct {
 // New returns a Gateway. Close ends it.
 func New(o Options) *Gateway {
 	g := &Gateway{
-		tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing,
+		tunnels: o.Tunnels, metrics: o.Metrics, log: o.Log, missed: o.Missed, missing: o.Missing, trails: o.Trails,
 		pipes: tunnel.New(), dial: sock.Dial, paceTime: paceTime,
 	}
 	g.throttles.began = time.Now()

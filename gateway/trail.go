@@ -156,6 +156,9 @@ func (c *clientConn) remember() {
 
 func millis(d time.Duration) uint32 { return uint32(min(max(d.Milliseconds(), 0), 1<<32-1)) }
 
+// endForgotten is why a session has ended that its node does not know.
+const endForgotten = "its node did not know it any more"
+
 // over ends a session here and notes why.
 func (x *exchange) over(sid, why string) {
 	x.route.Cluster.Sessions.End(sid)

@@ -184,7 +184,7 @@ func (r *Replica) open(cfg *config.Config) error {
 	r.shareProcessors()
 	r.limitMemory()
 	r.tunnels = tunnel.New()
-	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log, Missed: r.board.Missed, Missing: r.board.Missing})
+	r.gateway = gateway.New(gateway.Options{Tunnels: r.tunnels, Loops: r.loops, Metrics: r.metrics, Log: r.log, Missed: r.board.Missed, Missing: r.board.Missing, Trails: r.trails})
 	r.board.Mover = r.movePolled
 	next, err := r.nextParts(cfg, true)
 	if err != nil {

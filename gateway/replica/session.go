@@ -65,6 +65,28 @@ func readSightings(text string) (all []sighting) {
 	return all
 }
 
+// trails asks the other replicas what they remember of a session of a cluster, and reports whether all have answered.
+func (r *Replica) trails(ctx context.Context, cluster, sid string) (all []gateway.Trail, whole bool) {
+	answers, asked := r.board.Ask(ctx, sid)
+	for _, text := range answers {
+		for _, s := range readSightings(text) {
+			if s.Cluster == cluster {
+				all = append(all, s.trail())
+			}
+		}
+	}
+	return all, len(answers) >= asked
+}
+
+// trail is what a sighting tells of a session's requests and its end.
+func (s *sighting) trail() gateway.Trail {
+	t := gateway.Trail{Node: s.Node, TTL: s.TTL, Made: s.Made, Ended: s.Ended, End: s.End}
+	for _, q := range s.Requests {
+		t.Requests = append(t.Requests, gateway.TrailRequest{At: q.At, Kind: q.Kind, Status: q.Status, Took: time.Duration(q.Took * float64(time.Second)), Cause: q.Cause})
+	}
+	return t
+}
+
 // home returns where a session is bound: by what is known here, else by what Redis says at the first word. No part and no error says
 // that nobody knows.
 func (r *Replica) home(ctx context.Context, sid string) (*part, affinity.Binding, error) {
