@@ -39,6 +39,20 @@ func (f *Cutoff) Ended(age, most time.Duration, node string) (time.Duration, str
 	return f.ended(time.Now(), ending{age, node}, most)
 }
 
+// Forgetting is what finds out why a node does not know sessions.
+type Forgetting struct{ forgetting }
+
+// Forgot notes that the node, which has made so many sessions, does not know one that began then and was polled last at that time, and reports
+// whether that is a habit of pongs that come too late.
+func (f *Forgetting) Forgot(now, began, polled time.Time, made int64, silence time.Duration) bool {
+	f.note(now, made)
+	why, _ := f.more(forgotten{bound: began, began: began, polled: polled}, now, made, silence)
+	return why == unponged
+}
+
+// Fell notes that the node has cut a connection.
+func (f *Forgetting) Fell(at time.Time) { f.fell.Store(at.UnixNano()) }
+
 // Asking is of how many sessions other replicas are asked now.
 func Asking(g *Gateway) int64 { return g.asking.Load() }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ const (
 	restarted                 // it was away, and knows none that is older
 	givenUp                   // their clients had given up a poll, which ends a session
 	elsewhere                 // other replicas made them, while it knows those made here
+	unponged                  // their clients' pongs may have come too late
 	vague
 )
 
@@ -44,6 +46,7 @@ type forgotten struct {
 	bound  time.Time // when its binding was written last
 	made   time.Time // the latest that it can have been; zero: not at this replica
 	began  time.Time // the earliest that it can have, at any replica; zero: nobody remembers
+	polled time.Time // when a poll of it was answered last, at any replica; zero: likewise
 	gaveUp bool      // its client had left before a poll was answered
 	fresh  bool      // it was asked for on a connection that had carried nothing before
 }
@@ -55,8 +58,12 @@ func (s *forgotten) learn(t Trail, now time.Time) {
 		s.began = t.Made
 	}
 	for _, r := range t.Requests {
-		if r.Kind == request.Poll.String() && r.Status == statusLeft && !r.At.After(now) {
+		switch {
+		case r.Kind != request.Poll.String() || r.At.After(now):
+		case r.Status == statusLeft:
 			s.gaveUp = true
+		case r.Status == http.StatusOK && r.At.After(s.polled):
+			s.polled = r.At
 		}
 	}
 }
@@ -65,6 +72,11 @@ func (s *forgotten) learn(t Trail, now time.Time) {
 // over no sooner than silence, pingInterval + pingTimeout, after its handshake.
 func (s *forgotten) must(now time.Time, silence time.Duration) bool {
 	return !s.gaveUp && !s.began.IsZero() && now.Sub(s.began) < silence
+}
+
+// missed reports whether it may have ended since a pong came too late, and its client was there. One that slept comes later.
+func (s *forgotten) missed(now time.Time, silence time.Duration) bool {
+	return !s.gaveUp && !s.began.IsZero() && now.Sub(s.began) >= silence && now.Sub(s.polled) < silence
 }
 
 // forgetting is what is known of the sessions that a node did not know within memoryWindow.
@@ -85,10 +97,12 @@ type forgetting struct {
 // lapses are counts of the sessions that a node did not know and that are judged.
 type lapses struct {
 	count   int64
-	old     int64 // of these, those that it had had for a while
-	rounds  int   // one was forgotten that had been made after the last time
-	must    int64 // of count, those that it must know,
-	foreign int64 // and of these those that other replicas had made
+	old     int64     // of these, those that it had had for a while
+	rounds  int       // one was forgotten that had been made after the last time
+	must    int64     // of count, those that it must know,
+	foreign int64     // and of these those that other replicas had made
+	missed  int64     // of count, those that may have missed a pong,
+	since   time.Time // the first of them
 	gaveUp  int64
 	fresh   int64
 }
@@ -138,6 +152,10 @@ func (f *forgetting) more(s forgotten, now time.Time, made int64, silence time.D
 		if t.must++; s.made.IsZero() {
 			t.foreign++
 		}
+	case s.missed(now, silence):
+		if t.missed++; t.missed == 1 {
+			t.since = now
+		}
 	}
 	if s.fresh {
 		t.fresh++
@@ -163,6 +181,8 @@ func (f *forgetting) why(now time.Time, made int64) oblivion {
 		return elsewhere
 	case must && t.must >= fewestVague:
 		return vague
+	case t.missed >= fewestVague && 4*t.missed >= max(3*t.count, made-f.before) && now.Sub(t.since) >= freshTime && !fell:
+		return unponged
 	}
 	return notYet
 }
@@ -254,6 +274,9 @@ func (l *lapse) tell() {
 			l.binding.Silence().Seconds())
 	case elsewhere:
 		reason, words = faultNodeList, "a node does not know sessions that another replica made on a node of that name: the two have different addresses for it. Compare their settings"
+	case unponged:
+		reason, words = faultPongs, fmt.Sprintf("sessions of a node end since their clients' pongs come too late for its pingTimeout of %d ms: is that too short for these clients' network?",
+			l.binding.PingTimeout.Milliseconds())
 	default:
 		words = "a node knows none of the sessions that it made, and was not away: servers take turns behind its address, or it keeps no session. Write each server as a node of its own"
 	}

@@ -275,6 +275,42 @@ func (s *site) judged() {
 	eventually(s.t, "the others have been asked", func() bool { return gateway.Asking(s.Gateway) == 0 })
 }
 
+// Sessions that are old enough to have missed a pong, of clients that polled a moment ago, are told of where they are most of what is made, and keep
+// coming. A node that was away, and clients that slept, are not meant.
+func TestMissedPongsAreFound(t *testing.T) {
+	const silence = 5500 * time.Millisecond
+	noon := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for name, k := range map[string]struct {
+		age, idle, every time.Duration // of the session, since its last poll, and between two that are unknown
+		made             int64         // with each of them
+		fell             bool
+		found            int // with so many of 12
+	}{
+		"late":         {5600 * time.Millisecond, time.Second, 2 * time.Second, 1, false, 7},
+		"older":        {time.Hour, time.Second, 2 * time.Second, 1, false, 6},
+		"too young":    {5400 * time.Millisecond, time.Second, 2 * time.Second, 1, false, 0},
+		"all at once":  {5600 * time.Millisecond, time.Second, 100 * time.Millisecond, 1, false, 0},
+		"slept":        {time.Hour, time.Minute, 2 * time.Second, 1, false, 0},
+		"few of many":  {5600 * time.Millisecond, time.Second, 2 * time.Second, 9, false, 0},
+		"the node cut": {5600 * time.Millisecond, time.Second, 2 * time.Second, 1, true, 0},
+	} {
+		var f gateway.Forgetting
+		if k.fell {
+			f.Fell(noon)
+		}
+		found := 0
+		for i := range 12 {
+			now := noon.Add(time.Duration(i) * k.every)
+			if f.Forgot(now, now.Add(-k.age), now.Add(-k.idle), int64(i+1)*k.made, silence) && found == 0 {
+				found = i + 1
+			}
+		}
+		if found != k.found {
+			t.Errorf("%s: found with %d, not %d", name, found, k.found)
+		}
+	}
+}
+
 // What nothing else explains is told later, and so.
 func TestANodeThatKnowsNothingIsTold(t *testing.T) {
 	t.Parallel()

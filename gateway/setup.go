@@ -34,6 +34,7 @@ const (
 	faultCuts        = "node_cuts"
 	faultRefuses     = "node_refuses"
 	faultTimeout     = "proxy_timeout"
+	faultPongs       = "missed_pongs"
 	faultNodeTimeout = "node_timeout"
 	faultMute        = "mute_websockets"
 	faultUnused      = "unused_sessions"

@@ -210,7 +210,7 @@ func (f *findings) ofRefusals(c *Cluster) {
 }
 
 // explained are faults that say why sessions are unknown.
-var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "proxy_timeout", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
+var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "missed_pongs", "proxy_timeout", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
 
 // ofUnknown tells of sessions that Redis does not know, though it can be used here.
 func (f *findings) ofUnknown(c *Cluster) {

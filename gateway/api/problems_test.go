@@ -144,6 +144,10 @@ func TestProblems(t *testing.T) {
 				{Cluster: "chat", Reason: "proxy_timeout", Subject: "polls", Text: "polls are given up", Last: noon},
 			}
 		}, true, "warn Polls are given up (chat); warn Several (n1 of chat); warn It forgets (n2 of chat)", ""},
+		"pongs missed": {func(s *api.Status) {
+			answered("sid_unknown", 300, 0)(s)
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "missed_pongs", Subject: "n1", Text: "pongs come too late: is it too short?", Last: noon}}
+		}, true, "warn Pongs come too late (n1 of chat): is it too short?", ""},
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
