@@ -136,6 +136,11 @@ func (c *clientConn) settle(first []byte) {
 	if searched && !c.heardThere(first) {
 		return
 	}
+	if !searched && x.Strange(first) {
+		m := x.memory()
+		m.strange.Add(1)
+		x.tellErrors(m)
+	}
 	tell := x.news(first, searched)
 	if tell == nil && x.Kind == request.Poll {
 		var taken bool

@@ -80,6 +80,58 @@ func TestErrorsInSessionsAreTold(t *testing.T) {
 	})
 }
 
+// What stands before a node answers in its place: each of these is an error of the node's, and none of what Engine.IO servers say is.
+func TestAnswersOfNoSocketIOServerAreTold(t *testing.T) {
+	t.Parallel()
+	const html, page = "Content-Type: text/html; charset=utf-8", "<html>Checking your browser</html>"
+	poll, say := get(pollTarget(aSID)), post(aSID, "4a")
+	for name, k := range map[string]struct {
+		request, answer, looks string // how it looks; "": it is none
+	}{
+		"blocked polls":        {poll, answer(403, page, html), "403 text/html; charset=utf-8"},
+		"blocked POSTs":        {say, answer(403, page, html), "403 text/html; charset=utf-8"},
+		"a login":              {poll, answer(302, "", "Location: /login"), "302"},
+		"a limiter":            {poll, answer(429, "slow down"), "429"},
+		"a 400 of another":     {poll, answer(400, "Bad Request", "Content-Type: text/plain"), "400 text/plain"},
+		"a page":               {poll, answer(200, page, html), "200 text/html; charset=utf-8"},
+		"a page, compressed":   {poll, answer(200, "\x1f\x8b\b", html, "Content-Encoding: gzip"), "200 text/html; charset=utf-8"},
+		"a page in pieces":     {poll, head(200, html, "Transfer-Encoding: chunked") + "1\r\n<\r\n4\r\nhtml\r\n0\r\n\r\n", "200 text/html; charset=utf-8"},
+		"packets":              {poll, answer(200, "4a\x1e4b", "Content-Type: text/plain"), ""},
+		"packets, compressed":  {poll, answer(200, "\x1f\x8b\b", "Content-Encoding: gzip", "Content-Type: text/plain; charset=UTF-8"), ""},
+		"packets of EIO 3":     {poll, answer(200, "\x00\x02\xff4a", "Content-Type: application/octet-stream"), ""},
+		"packets by JSONP":     {poll, answer(200, `___eio[0]("4a");`, "Content-Type: text/javascript"), ""},
+		"a POST that is taken": {say, answer(200, "ok", "Content-Type: text/html"), ""},
+		"a bad request":        {poll, answer(400, `{"code":3,"message":"Bad request"}`, "Content-Type: application/json"), ""},
+		"a bad request's end":  {poll, answer(400, ""), ""},
+		"one in Python":        {say, answer(400, `"Too many packets"`, "Content-Type: text/plain"), ""},
+		"a large body":         {say, answer(413, ""), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(k.answer) })
+			s, log := warned(t, withNodes(n))
+			s.bind(aSID, n)
+			for range 5 {
+				raw(t, s.addr, k.request).answer()
+			}
+			if k.looks == "" {
+				if f := s.Figures()["c1"].Nodes["n1"]; log.String() != "" || f.Errors != 0 {
+					t.Errorf("%+v, and the log says %s", f, log.String())
+				}
+				return
+			}
+			s.once(log, "its Socket.IO server does not say that: does a rate limiter, a firewall or a login stand before it?", "node_errors", 1)
+			want := "a node answers requests of its sessions with errors, as " + k.looks + ": its Socket.IO server does not say that:"
+			if f := s.faults(); len(f) != 1 || !strings.HasPrefix(f[0].Text, want) {
+				t.Errorf("remembered: %+v, not %s", f, want)
+			}
+			if f := s.Figures()["c1"].Nodes["n1"]; f.Errors != 5 {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
 // A node that is no more has no series, and what it still answers makes none.
 func TestNodesThatAreGoneHaveNoSeries(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ type Made struct{ Made, Refused uint64 }
 // NodeFigures are what has been counted of one node's answers.
 type NodeFigures struct {
 	Handshakes uint64 // and direct connects that it accepted
-	Errors     uint64 // answers of 5xx, and requests that it did not answer as it should
+	Errors     uint64 // answers of 5xx, those in sessions that no Engine.IO server gives, and requests that it did not answer as it should
 }
 
 // nodeFaults are the answers made here that are the fault of the node that had been chosen.
@@ -136,6 +136,7 @@ func (t *tally) begun() Made {
 func (m *memory) figures() NodeFigures {
 	const switched, ok, failed = 1, 2, 5
 	f := NodeFigures{Handshakes: m.responses[request.Handshake][ok].Load() + m.responses[request.DirectConnect][switched].Load()}
+	f.Errors = m.strange.Load()
 	for k := range m.responses {
 		f.Errors += m.responses[k][failed].Load()
 	}

@@ -28,6 +28,7 @@ type memory struct {
 	made       atomic.Int64                          // sessions
 	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
 	late       spate                                 // answers to POSTs
+	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
 	errors     spate                                 // in answers to requests of its sessions
 	large      spate                                 // bodies longer than what it takes
 	hanging    spate                                 // looks at a POST that was not answered in time, while the node said nothing at all

@@ -178,10 +178,19 @@ const (
 
 // tellErrors tells of a node that answers requests of its sessions with errors, which no Engine.IO server does.
 func (x *exchange) tellErrors(m *memory) {
-	if n, of := m.errors.more(time.Now(), m.inSessions()); n >= fewestErrors && errorShare*n >= of {
-		x.tellFault(faultErrors, x.Node.Name, "a node answers requests of its sessions with errors: see its log, or that of what stands before it",
-			"node", x.Node.Name, "address", x.Node.Address, "status", x.Resp.Status, "kind", x.Kind.String(), "n", n, "of", of)
+	n, of := m.errors.more(time.Now(), m.inSessions())
+	if n < fewestErrors || errorShare*n < of {
+		return
 	}
+	const words = "a node answers requests of its sessions with errors"
+	name, status, said := x.route.Cluster.Name, x.Resp.Status, excerpt([]byte(x.Resp.Get(http1.ContentType)))
+	ask := ": see its log, or that of what stands before it"
+	if status < 500 {
+		ask = ": its Socket.IO server does not say that: does a rate limiter, a firewall or a login stand before it?"
+	}
+	x.g.metrics.SetupFault(name, faultErrors, x.Node.Name, strings.TrimRight(words+", as "+strconv.Itoa(status)+" "+said, " ")+ask)
+	x.g.logFault(name, faultErrors, x.Node.Name, words+ask,
+		"node", x.Node.Name, "address", x.Node.Address, "status", status, "kind", x.Kind.String(), "n", n, "of", of, "content_type", said)
 }
 
 // fewestHanging is how often within a minute a POST must have waited while its node said nothing before that is told.

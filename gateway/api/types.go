@@ -195,7 +195,7 @@ type Node struct {
 	Leases   int64             `json:"leases" doc:"requests and WebSockets of this replica in flight"`
 
 	Handshakes uint64 `json:"handshakes" doc:"total of handshakes and direct connects that it accepted from this replica"`
-	Errors     uint64 `json:"errors" doc:"total of its answers of 5xx, and of requests that it cut, refused or left unanswered"`
+	Errors     uint64 `json:"errors" doc:"total of its answers of 5xx, of those to polls and POSTs that no Engine.IO server gives, and of requests that it cut, refused or left unanswered"`
 }
 
 // Drain is how far the drain of a node has come.

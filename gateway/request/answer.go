@@ -1,6 +1,7 @@
 package request
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"slices"
@@ -86,6 +87,33 @@ var framingFields = http1.SetOf(http1.ContentLength, http1.TransferEncoding)
 
 // MayEnd reports whether the answer can tell of the end of a session.
 func (x *Request) MayEnd() bool { return x.Query.SID != "" && x.Query.Transport == engineio.Polling }
+
+// Strange reports whether the node answers a poll or POST of a session as no Engine.IO server does, as far as the status and the begin of the body tell: they
+// say 200, 413, and 400 with JSON or nothing. What is 500 or more is none of this.
+func (x *Request) Strange(first []byte) bool {
+	if !x.MayEnd() || x.Kind != Poll && x.Kind != Post {
+		return false
+	}
+	switch status := x.Resp.Status; status {
+	case 200: // of a POST the body is "ok" in HTML
+		return x.Kind == Poll && !mayBePacket(first) && isHTML(x.Resp.Get(http1.ContentType))
+	case 400:
+		body := bytes.TrimLeft(first, " \t\r\n")
+		return len(body) > 0 && body[0] != '{' && body[0] != '"' && !engineio.IsUnknownSID(status, body)
+	default:
+		return status < 500 && status != 413
+	}
+}
+
+// mayBePacket reports whether a poll's answer begins as packets do: with a type, a length, a b, a call or EIO 3's binary framing.
+func mayBePacket(b []byte) bool {
+	return len(b) > 0 && (b[0] >= '0' && b[0] <= '9' || b[0] == 'b' || b[0] == '_' || b[0] <= 1)
+}
+
+func isHTML(contentType string) bool {
+	const html = "text/html"
+	return len(contentType) >= len(html) && strings.EqualFold(contentType[:len(html)], html)
+}
 
 // Gathers reports whether more than what comes first of the body must be known.
 func (x *Request) Gathers() bool {
