@@ -200,6 +200,9 @@ func (c *clientConn) sent() {
 		x.SentAt = time.Now()
 		x.overhead = x.SentAt.Sub(x.ready)
 		c.within(c.answerTime())
+		if x.Kind == request.Upgrade {
+			x.memory().unanswered.Add(1)
+		}
 	} else if c.state == asking && !x.Upload.Complete {
 		c.within(x.Patience())
 	}

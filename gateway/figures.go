@@ -32,6 +32,7 @@ type Made struct{ Made, Refused uint64 }
 // NodeFigures are what has been counted of one node's answers.
 type NodeFigures struct {
 	Handshakes uint64 // and direct connects that it accepted
+	Unanswered uint64 // upgrades that it was sent since it last answered one
 	Errors     uint64 // answers of 5xx, those in sessions that no Engine.IO server gives, and requests that it did not answer as it should
 }
 
@@ -136,7 +137,7 @@ func (t *tally) begun() Made {
 func (m *memory) figures() NodeFigures {
 	const switched, ok, failed = 1, 2, 5
 	f := NodeFigures{Handshakes: m.responses[request.Handshake][ok].Load() + m.responses[request.DirectConnect][switched].Load()}
-	f.Errors = m.strange.Load()
+	f.Errors, f.Unanswered = m.strange.Load(), m.unanswered.Load()
 	for k := range m.responses {
 		f.Errors += m.responses[k][failed].Load()
 	}

@@ -29,6 +29,7 @@ type memory struct {
 	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
 	late       spate                                 // answers to POSTs
 	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
+	unanswered atomic.Uint64                         // upgrades that it was sent since it last answered one
 	errors     spate                                 // in answers to requests of its sessions
 	large      spate                                 // bodies longer than what it takes
 	hanging    spate                                 // looks at a POST that was not answered in time, while the node said nothing at all
@@ -86,6 +87,9 @@ func (t *tally) forgetNodes(metrics *Metrics) {
 func (x *exchange) responded() {
 	m, status := x.memory(), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
+	if x.Kind == request.Upgrade {
+		m.unanswered.Store(0)
+	}
 	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() && x.Upload.AtOnce() {
 		d := time.Since(x.SentAt)
 		took.Observe(d.Seconds())

@@ -204,3 +204,33 @@ func TestNodeThatRefusesGetsNoMoreThanItsShare(t *testing.T) {
 		})
 	}
 }
+
+// A proxy before a node may swallow upgrades: they count until one is answered.
+func TestUpgradesWithoutAnAnswerAreCounted(t *testing.T) {
+	t.Parallel()
+	var answers atomic.Bool
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if answers.Load() {
+			engine(aSID)(c, r)
+			return
+		}
+		silent(c, r)
+	})
+	s := startGateway(t, withNodes(n))
+	s.bind(aSID, n)
+	unanswered := func() uint64 { return s.Figures()["c1"].Nodes["n1"].Unanswered }
+	upgrade := func() *rawClient {
+		c := raw(t, s.addr, "")
+		c.send(get(upgradeTarget(aSID), asksWebSocket...))
+		return c
+	}
+	upgrade()
+	leaves := upgrade()
+	eventually(t, "they are with the node", func() bool { return unanswered() == 2 })
+	leaves.Close() // it has got no answer either
+	answers.Store(true)
+	dial(t, s.addr).websocket(upgradeTarget(aSID))
+	if n := unanswered(); n != 0 {
+		t.Errorf("%d are counted", n)
+	}
+}

@@ -57,6 +57,8 @@ const (
 	pollingShare = 5
 	// fewestAllPolling is how many must be old where all of them poll.
 	fewestAllPolling = 8
+	// fewestUnanswered is how many upgrades must be unanswered, beside at least half as many as sessions poll, before that is why they do.
+	fewestUnanswered = 3
 	// longDrain is from when on a drain without a deadline seems to be waiting in vain.
 	longDrain = 10 * time.Minute
 	// nearLimit is the share of limits.connections from which on it is told.

@@ -138,11 +138,14 @@ const chosen = "others come to WebSockets, so the transports of these clients na
 // WhyPolling says why sessions of a cluster come to no WebSocket, as far as that is known, and what to mend.
 func (s *Status) WhyPolling(c *Cluster) string {
 	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
+	unanswered, deaf := c.unanswered()
 	switch made, refused := c.Upgrades.Made, c.Upgrades.Refused; {
 	case s.has(c.Name, "mute_websockets"):
 		return "their WebSockets open, and something in front swallows the frames"
 	case stripped && made == 0, s.has(c.Name, "upgrade"):
 		return "a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)"
+	case unanswered >= fewestUnanswered && 2*unanswered >= c.Old.Polling:
+		return fmt.Sprintf("%s were sent to %s and none was answered: does a proxy or a firewall between sidway and the nodes swallow them? It has to pass Upgrade and Connection on", count(unanswered, "upgrade"), deaf)
 	case made+refused == 0 && c.NoUpgrade:
 		return "the nodes offer no WebSocket; see their transports and allowUpgrades"
 	case made+refused == 0:
@@ -154,6 +157,21 @@ func (s *Status) WhyPolling(c *Cluster) string {
 		return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
 	}
 	return chosen
+}
+
+// unanswered returns how many upgrades nodes were sent and did not answer, and which nodes.
+func (c *Cluster) unanswered() (n int, nodes string) {
+	var names []string
+	for i := range c.Nodes {
+		if v := &c.Nodes[i]; v.Unanswered > 0 {
+			n += int(v.Unanswered)
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) == len(c.Nodes) {
+		return n, "nodes"
+	}
+	return n, strings.Join(names, ", ")
 }
 
 // allPoll returns how many sessions all replicas have, if there are several, all of them poll, and those do that are known to be old here:

@@ -151,6 +151,16 @@ func TestProblems(t *testing.T) {
 		"upgrades refused": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades = 300, api.Made{Made: 1, Refused: 30}
 		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions", ""},
+		"upgrades unanswered": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling = 300
+			s.Clusters[0].Nodes[0].Unanswered, s.Clusters[0].Nodes[1].Unanswered = 120, 80
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: 200 upgrades were sent to nodes and none was answered: does a proxy or a firewall between sidway and the nodes swallow them? It has to pass Upgrade and Connection on", ""},
+		"upgrades unanswered by one": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made, s.Clusters[0].Nodes[1].Unanswered = 300, 900, 320
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: 320 upgrades were sent to n2 and none was answered: does a proxy or a firewall between sidway and the nodes swallow them? It has to pass Upgrade and Connection on", ""},
+		"few upgrades unanswered": {func(s *api.Status) {
+			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made, s.Clusters[0].Nodes[1].Unanswered = 300, 900, 20
+		}, true, "info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", ""},
 		"polling":     {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made = 300, 9 }, true, "info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", "All is well: 2,400 sessions on 2 nodes"},
 		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
 		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},

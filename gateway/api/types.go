@@ -196,6 +196,7 @@ type Node struct {
 
 	Handshakes uint64 `json:"handshakes" doc:"total of handshakes and direct connects that it accepted from this replica"`
 	Errors     uint64 `json:"errors" doc:"total of its answers of 5xx, of those to polls and POSTs that no Engine.IO server gives, and of requests that it cut, refused or left unanswered"`
+	Unanswered uint64 `json:"unanswered" doc:"upgrades that this replica has sent it since it last answered one"`
 }
 
 // Drain is how far the drain of a node has come.

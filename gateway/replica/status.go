@@ -138,7 +138,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 			}
 		}
 		of := f.Nodes[n.Name]
-		n.Handshakes, n.Errors = of.Handshakes, of.Errors
+		n.Handshakes, n.Errors, n.Unanswered = of.Handshakes, of.Errors, of.Unanswered
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
