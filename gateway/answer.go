@@ -365,7 +365,9 @@ func (x *exchange) observe(answer []byte) bool {
 	case !x.MayEnd():
 	case ok && x.Kind == request.Poll && engineio.HasClose(x.Query, answer):
 		x.route.ended.Add(x.Query.SID)
-		x.over(x.Query.SID, "its node closed it")
+		if x.over(x.Query.SID, "its node closed it") {
+			x.g.tellShort(x.route.tally, byNodes, x.Node.Name)
+		}
 	case ok && x.Kind == request.Post && x.Upload.Complete && x.Upload.Payload.Closes:
 		x.route.ended.Add(x.Query.SID)
 		x.over(x.Query.SID, "its client closed it")

@@ -136,11 +136,19 @@ func (x *exchange) tunnelWatch(h *home) func(tunnel.Result) {
 		now := time.Now()
 		age, bySide := now.Sub(began), r.Cause == tunnel.ClientClosed || r.Cause == tunnel.NodeClosed || r.Cause == tunnel.ClientIdle
 		route.metrics.tunnelEnded(r.Cause, age)
+		switch {
+		case r.Code == closeTooLarge && b.PingInterval > 0:
+			g.tellLargePackets(route, h.node, b.MaxPayload)
+		case h.short:
+			if by := endedBy(r); by < enders {
+				g.tellShort(route.tally, by, h.node.Name)
+			}
+		}
 		mute := bySide && r.FromClient == 0
 		if bySide && age >= muteAge && route.mutes.ended(now, mute) {
 			g.tellMute(route.Cluster.Name)
 		}
-		if b.PingInterval == 0 || mute { // nobody waited for it
+		if b.PingInterval == 0 || mute || r.Closer == tunnel.ClientClosed { // nobody waited for it, or its client has ended it in order
 			return
 		}
 		e, most := ending{age, node}, b.PingInterval+b.PingTimeout

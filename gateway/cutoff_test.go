@@ -130,6 +130,37 @@ func TestNodesThatCutWebSockets(t *testing.T) {
 	}
 }
 
+// TestClientsThatEndTheirWebSockets has clients end them in order after a little more than a second, and the node hang up first, as servers do.
+func TestClientsThatEndTheirWebSockets(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		engine(aSID)(c, r)
+		time.Sleep(1300 * time.Millisecond)
+		c.send("\x88\x00")
+		c.cut()
+	})
+	s, log := warned(t, withNodes(n))
+	var clients sync.WaitGroup
+	for range 8 {
+		time.Sleep(600 * time.Millisecond)
+		clients.Go(func() {
+			c := dial(t, s.addr)
+			c.websocket(directTarget)
+			c.message()
+			c.send(masked("40"))
+			time.Sleep(1200 * time.Millisecond)
+			c.send("\x88\x80\x00\x00\x00\x00")
+			_, _ = c.Read(make([]byte, 10))
+			c.Close()
+		})
+	}
+	clients.Wait()
+	eventually(t, "they have ended", func() bool { return s.metric("sidway_tunnels") == 0 })
+	if f := s.faults(); len(f) != 0 || log.String() != "" {
+		t.Errorf("remembered: %+v, and the log says %s", f, log.String())
+	}
+}
+
 // TestWebSocketsThatCarryNothing has clients whose frames do not come through, though the 101 does.
 func TestWebSocketsThatCarryNothing(t *testing.T) {
 	t.Parallel()

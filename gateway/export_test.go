@@ -56,6 +56,15 @@ func (f *Forgetting) Fell(at time.Time) { f.fell.Store(at.UnixNano()) }
 // Asking is of how many sessions other replicas are asked now.
 func Asking(g *Gateway) int64 { return g.asking.Load() }
 
+// Shorts is what finds out whether sessions end as soon as they have begun.
+type Shorts struct{ shorts }
+
+// Ended notes one of a node's, and reports whether there are too many; so many have begun.
+func (s *Shorts) Ended(node string, begun uint64) bool {
+	_, many := s.ended(time.Now(), byNodes, node, func() uint64 { return begun })
+	return many
+}
+
 // ExpectStrangers has g tell of the next sid that nobody knows as if many had come for long.
 func ExpectStrangers(g *Gateway) {
 	for _, r := range g.topology.Load().all {

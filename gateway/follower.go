@@ -24,6 +24,7 @@ type home struct {
 	node  *cluster.Node
 	began int32 // for Sessions.Disconnected
 	left  bool  // the session's client has, so that it is not counted any more
+	short bool  // the session has ended soon after it began
 }
 
 // follower follows a session's packets through its tunnel: so that the session can go on at another node (see move), that its node gets none

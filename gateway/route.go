@@ -62,6 +62,7 @@ type tally struct {
 	sockets     cutoff
 	nodeSockets cutoff // that nodes close
 	mutes       mutes
+	shorts      shorts
 
 	deaf atomic.Int64 // when Redis could last not be told what a poll has brought, in ns since 1970
 

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/sidway/sidway/engineio"
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 )
@@ -45,6 +46,7 @@ const (
 	faultMaxBody     = "max_body"
 	faultCutOff      = "cut_off_replica"
 	faultMoves       = "moves_fail"
+	faultShort       = "short_sessions"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -163,9 +165,17 @@ func (x *exchange) tellLarge() {
 	if n == nil || x.Query.SID == "" {
 		return
 	}
-	if count, _ := x.route.memory(n).large.more(time.Now(), 0); count >= fewestLarge {
-		x.tellFault(faultMaxBody, n.Name, "clients send packets that are longer than what their node takes, which ends their sessions: raise its maxHttpBufferSize, or have them send less at once",
-			"node", n.Name, "limit", x.Binding.MaxPayload, "client", x.Origin().IP)
+	x.g.tellLargePackets(x.route, n, x.Binding.MaxPayload, "client", x.Origin().IP)
+}
+
+// closeTooLarge is the code by which a node closes a WebSocket because of a message that is too long (RFC 6455, 7.4.1).
+const closeTooLarge = 1009
+
+// tellLargePackets tells of packets that are longer than what their node takes: it has announced limit.
+func (g *Gateway) tellLargePackets(r *route, n *cluster.Node, limit int64, args ...any) {
+	if count, _ := r.memory(n).large.more(time.Now(), 0); count >= fewestLarge {
+		g.tellFault(r.Cluster.Name, faultMaxBody, n.Name, "clients send packets that are longer than what their node takes, which ends their sessions: raise its maxHttpBufferSize, or have them send less at once",
+			append([]any{"node", n.Name, "limit", limit}, args...)...)
 	}
 }
 

@@ -159,10 +159,11 @@ func millis(d time.Duration) uint32 { return uint32(min(max(d.Milliseconds(), 0)
 // endForgotten is why a session has ended that its node does not know.
 const endForgotten = "its node did not know it any more"
 
-// over ends a session here and notes why.
-func (x *exchange) over(sid, why string) {
-	x.route.Cluster.Sessions.End(sid)
+// over ends a session here and notes why. It reports whether the session ended soon after it began.
+func (x *exchange) over(sid, why string) (short bool) {
+	lasted, counted := x.route.Cluster.Sessions.End(sid)
 	x.route.trail.end(sid, why)
+	return counted && lasted < shortLife
 }
 
 // trailEnd returns what notes the end of the request's tunnel.

@@ -124,12 +124,13 @@ func (x *exchange) sessionEnd(sid string, h *home) func(fromClient int64) {
 		h.left = true
 		switch {
 		case reserved:
-			c.Sessions.Disconnected(h.node, h.began)
+			h.short = c.Sessions.Disconnected(h.node, h.began) < shortLife
 		case !upgrade:
 		case fromClient <= probeBytes:
 			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
 		default:
-			c.Sessions.End(sid)
+			lasted, counted := c.Sessions.End(sid)
+			h.short = counted && lasted < shortLife
 		}
 	}
 }

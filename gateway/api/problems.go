@@ -41,7 +41,7 @@ const (
 // orders are those of faults that are not plain.
 var orders = map[string]int{
 	"node_list": cause, "twin_nodes": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "same_sids": cause, "loop": cause, "cache_full": cause,
-	"proxy_timeout": effect, "node_timeout": effect, "slow_node": effect, "unused_sessions": effect, "store": effect, "one_stranger": effect, "moves_fail": effect,
+	"proxy_timeout": effect, "node_timeout": effect, "slow_node": effect, "unused_sessions": effect, "store": effect, "one_stranger": effect, "moves_fail": effect, "short_sessions": effect,
 }
 
 const (

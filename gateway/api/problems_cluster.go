@@ -192,10 +192,16 @@ func (c *Cluster) allPoll() (n int) {
 // causes are what faults come of where both are seen.
 var causes = map[string]string{"node_timeout": "node_list", "store": "cache_full", "one_stranger": "cache_full"}
 
+// shortens are faults that say why sessions end soon after they began.
+var shortens = append([]string{"node_errors", "max_body", "mute_websockets", "proxy_timeout", "node_timeout", "no_session", "loop"}, explained...)
+
 // told reports whether a fault is the cause that is told of sessions that poll, or comes of another one: where requests of a session come to a
 // replica without its node, the node waits for them in vain.
 func (s *Status) told(v Fault) bool {
 	if by := causes[v.Reason]; by != "" && s.has(v.Cluster, by) {
+		return true
+	}
+	if v.Reason == "short_sessions" && s.has(v.Cluster, shortens...) {
 		return true
 	}
 	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {

@@ -158,6 +158,15 @@ func TestProblems(t *testing.T) {
 		"upgrades unanswered by one": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made, s.Clusters[0].Nodes[1].Unanswered = 300, 900, 320
 		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: 320 upgrades were sent to n2 and none was answered: does a proxy or a firewall between sidway and the nodes swallow them? It has to pass Upgrade and Connection on", ""},
+		"short sessions": {func(s *api.Status) {
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "short_sessions", Subject: "n1", Text: "most end, 20 of 30: does it?", Last: noon}}
+		}, false, "warn Most end, 20 of 30 (n1 of chat): does it?", ""},
+		"short sessions for a reason": {func(s *api.Status) {
+			s.Faults = []api.Fault{
+				{Cluster: "chat", Reason: "node_errors", Subject: "n1", Text: "errors: see its log", Last: noon},
+				{Cluster: "chat", Reason: "short_sessions", Subject: "n1", Text: "most end, 20 of 30: does it?", Last: noon},
+			}
+		}, false, "warn Errors (n1 of chat): see its log", ""},
 		"few upgrades unanswered": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling, s.Clusters[0].Upgrades.Made, s.Clusters[0].Nodes[1].Unanswered = 300, 900, 20
 		}, true, "info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", ""},

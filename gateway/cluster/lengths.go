@@ -50,5 +50,9 @@ func (s *Sessions) Lengths(e End) (all Lengths) {
 	return all
 }
 
-// lasted counts a session that began in that second.
-func (s *Sessions) lasted(e End, began int32) { s.lengths[e].add(s.now() - began) }
+// lasted counts a session that began in that second, and returns how many seconds that is ago.
+func (s *Sessions) lasted(e End, began int32) int32 {
+	seconds := s.now() - began
+	s.lengths[e].add(seconds)
+	return seconds
+}

@@ -83,15 +83,15 @@ func (s *Sessions) Connected(n *Node) (began int32) {
 	return s.ages.add(s.now())
 }
 
-// Disconnected ends a session that Connected began.
-func (s *Sessions) Disconnected(n *Node, began int32) {
+// Disconnected ends a session that Connected began, and returns how many whole seconds it lasted.
+func (s *Sessions) Disconnected(n *Node, began int32) (lasted int32) {
 	s.mu.Lock()
 	n.websockets.Add(-1)
 	s.ages.remove(began)
 	s.mu.Unlock()
 	s.ended.Add(1)
-	s.lasted(EndWebSocket, began)
 	s.cluster.Leave(n)
+	return s.lasted(EndWebSocket, began)
 }
 
 // Moved tells that a session goes on at another node, where Pick or Join has reserved its place: sid is that of Upgraded, "" for one that
@@ -213,8 +213,8 @@ func (s *Sessions) Recheck(n *Node) {
 	}
 }
 
-// End gives the place of sid back; a sid that is not counted here changes nothing.
-func (s *Sessions) End(sid string) {
+// End gives the place of sid back, and returns how many whole seconds the session lasted; a sid that is not counted here changes nothing.
+func (s *Sessions) End(sid string) (lasted int32, counted bool) {
 	s.mu.Lock()
 	old, known := s.remove(sid)
 	s.mu.Unlock()
@@ -224,9 +224,10 @@ func (s *Sessions) End(sid string) {
 		if old.tunnels > 0 {
 			end = EndWebSocket
 		}
-		s.lasted(end, old.began)
+		lasted = s.lasted(end, old.began)
 		s.cluster.Leave(old.node)
 	}
+	return lasted, known
 }
 
 // asking is how many sids are asked for at once: thousands may be due in the same second, when a network goes.

@@ -9,11 +9,52 @@ import (
 // alone. It looks at a few bytes, since a tunnel knows no frames: another frame may rarely end like one, and then the cause of
 // an end that follows it at once is wrong.
 func endsInClose(b []byte) bool {
-	const closing = 0x88 // FIN and the opcode
 	n := len(b)
 	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0) ||
 		n >= 4 && b[n-4] == closing && b[n-3] == 2
 }
+
+// clientEndsInClose is endsInClose of what a client has said, whose frames are masked.
+func clientEndsInClose(b []byte) bool {
+	const head, mask = 6, 1 << 7
+	n := len(b)
+	return n >= head && (b[0] == closing && int(b[1]) == mask|n-head || b[n-head] == closing && b[n-head+1] == mask) ||
+		n >= head+2 && b[n-head-2] == closing && b[n-head-1] == mask|2
+}
+
+// closeCode returns the code of the Close frame in which b ends, 0 where it has none.
+func closeCode(b []byte) uint16 {
+	n := len(b)
+	switch {
+	case n >= 4 && b[0] == closing && int(b[1]) == n-2:
+		return uint16(b[2])<<8 | uint16(b[3])
+	case n >= 4 && b[n-4] == closing && b[n-3] == 2:
+		return uint16(b[n-2])<<8 | uint16(b[n-1])
+	}
+	return 0
+}
+
+// clientSaid and nodeSaid look for the first Close frame. One that more follows from its side was none.
+func (t *tunnel) clientSaid(b []byte) {
+	switch closes := clientEndsInClose(b); {
+	case closes && t.closer == 0:
+		t.closer = ClientClosed
+	case !closes && t.closer == ClientClosed:
+		t.closer = 0
+	}
+}
+
+func (t *tunnel) nodeSaid(b []byte) {
+	switch t.closes = endsInClose(b); {
+	case t.closes && t.closer == 0:
+		t.closer, t.code = NodeClosed, closeCode(b)
+	case !t.closes && t.closer == NodeClosed:
+		t.closer, t.code = 0, 0
+	}
+}
+
+// closing begins a Close frame: FIN and the opcode.
+const closing = 0x88
 
 // isPing reports whether b is one frame with Engine.IO's ping, from a node, and isPong whether it is one with a pong, from a client.
 func isPing(b []byte) bool { return len(b) == 3 && b[0] == textFrame && b[1] == 1 && b[2] == '2' }

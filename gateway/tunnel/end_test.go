@@ -71,6 +71,35 @@ func TestClientAnswersAClose(t *testing.T) {
 	})
 }
 
+// Who has said the first Close frame is told, whoever hangs up first: servers do that, as a rule.
+func TestFirstCloseIsTold(t *testing.T) {
+	const close, masked = "\x88\x02\x03\xf1", "\x88\x80\x00\x00\x00\x00"
+	with(t, func(t *testing.T, e engine) {
+		for name, k := range map[string]struct {
+			client, node string // what each says, the client first
+			closer       tunnel.Cause
+			code         uint16
+		}{
+			"the client":           {masked, close, tunnel.ClientClosed, 0},
+			"the node":             {"\x81\x80\x00\x00\x00\x00", close, tunnel.NodeClosed, 1009},
+			"the node, and no why": {"\x81\x80\x00\x00\x00\x00", "\x88\x00", tunnel.NodeClosed, 0},
+			"nobody":               {"\x81\x80\x00\x00\x00\x00", "\x81\x00", 0, 0},
+		} {
+			x := join(t, e, tunnel.Options{})
+			send(t, x.client, k.client)
+			receive(t, x.node, k.client)
+			send(t, x.node, k.node)
+			receive(t, x.client, k.node)
+			closeWrite(t, x.node)
+			receiveEnd(t, x.client)
+			x.client.Close()
+			if r := x.endsBy(tunnel.NodeClosed); r.Closer != k.closer || r.Code != k.code {
+				t.Errorf("%s: %v, code %d", name, r.Closer, r.Code)
+			}
+		}
+	})
+}
+
 func TestSecondDirectionLingers(t *testing.T) {
 	with(t, func(t *testing.T, e engine) {
 		began := time.Now()

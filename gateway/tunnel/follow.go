@@ -85,7 +85,7 @@ func (l Line) Replace(s Socket, node any, heard *atomic.Uint64) {
 	t.roster.rehome(t, node)
 	t.fds[1], t.tokens[1] = s.FD, s.Token
 	t.loop.HandOver(s.Token, t, 1)
-	t.nodeless, t.closes, t.pinged = false, false, 0
+	t.nodeless, t.closes, t.closer, t.code, t.pinged = false, false, 0, 0, 0
 	t.directions[1].readable, t.directions[1].hup = s.Readable || s.Hup, s.Hup // an end that was ordered stays
 	t.loop.Yield(&t.Timer)
 }

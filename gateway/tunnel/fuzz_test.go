@@ -54,6 +54,7 @@ func frames(b []byte) (all []frame, whole bool) {
 func FuzzFrame(f *testing.F) {
 	for _, s := range []string{
 		"\x81\x012", "\x81\x81abcd\x52", "\x81\x81\x00\x00\x00\x003", "\x88\x00", "\x88\x02\x03\xe8", "\x81\x012\x88\x00", "\x81\x01x\x88\x02\x03\xe9", "\x88\x05\x03\xe8bye",
+		"\x88\x80abcd", "\x88\x82abcd\x62\x8a", "\x81\x81abcdx\x88\x80abcd", "\x88\x85abcd\x62\x8a\x01\x1d\x04",
 		"\x82\x012", "\xc1\x012", "\x01\x012", "\x81\x7e\x00\x012", "", "\x88",
 	} {
 		f.Add([]byte(s))
@@ -69,15 +70,24 @@ func FuzzFrame(f *testing.F) {
 		if want := one && all[0].masked && all[0].payload == "3" && short; pong != want {
 			t.Errorf("%x is a pong: %v", b, pong)
 		}
-		if !whole || len(all) == 0 || all[len(all)-1].masked {
+		if !whole || len(all) == 0 {
 			return
 		}
-		last := all[len(all)-1]
-		if head := b[len(b)-len(last.payload)-2:]; int(head[1]) != len(last.payload) || head[0] != last.first {
+		last, head, mask := all[len(all)-1], 2, 0
+		if last.masked {
+			head, mask, closes = 6, 1<<7, tunnel.ClientCloses(b)
+		}
+		if head := b[len(b)-len(last.payload)-head:]; int(head[1]) != mask|len(last.payload) || head[0] != last.first {
 			return // a longer form again
 		}
-		if last.first == 0x88 && (len(last.payload) == 0 || len(last.payload) == 2 || len(all) == 1) && !closes {
+		if last.first != 0x88 || len(last.payload) != 0 && len(last.payload) != 2 && len(all) != 1 {
+			return
+		}
+		if !closes {
 			t.Errorf("%x does not close", b)
+		}
+		if p := last.payload; !last.masked && len(all) == 1 && len(p) >= 2 && tunnel.CloseCode(b) != uint16(p[0])<<8|uint16(p[1]) {
+			t.Errorf("%x has code %d", b, tunnel.CloseCode(b))
 		}
 	})
 }

@@ -43,6 +43,8 @@ type tunnel struct {
 	cause  Cause
 	why    Cause               // of the end that is postponed
 	closes bool                // the node's last words were a Close frame
+	closer Cause               // whose Close frame was the first, which were that side's last words; 0: nobody's
+	code   uint16              // of the node's
 	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
 	pong   func(time.Duration) // nil: nobody asks
 	pinged time.Duration       // when the node's ping passed that the client has not answered; 0: there is none
@@ -70,8 +72,10 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
 		loop: on, node: o.Node, id: o.ID, began: on.Clock(), roster: e.roster, buffers: e.buffers,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, left: o.Left, done: o.Done,
-		closes: endsInClose(o.ToClient), preface: o.Preface,
+		preface: o.Preface,
 	}
+	t.clientSaid(o.ToNode)
+	t.nodeSaid(o.ToClient)
 	t.meter = newMeter(o.Rate, o.Slowed)
 	t.follow = o.Follow
 	t.Init(t)
@@ -212,12 +216,13 @@ func (t *tunnel) read(i int) {
 		if i == 0 {
 			t.heard = max(t.heard, t.loop.Now())
 			t.meter.took(n, t.loop.Now())
+			t.clientSaid(b[:n])
 			if t.pinged > 0 && isPong(b[:n]) {
 				t.pong(t.loop.Now() - t.pinged)
 				t.pinged = 0
 			}
 		} else {
-			t.closes = endsInClose(b[:n])
+			t.nodeSaid(b[:n])
 			if t.pong != nil && isPing(b[:n]) {
 				t.pinged = t.loop.Now()
 			}
@@ -370,7 +375,9 @@ func (t *tunnel) close() {
 	}
 	t.clientLeft()
 	if t.done != nil {
-		t.done(Result{FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause})
+		t.done(Result{
+			FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause, Closer: t.closer, Code: t.code,
+		})
 	}
 	t.roster.remove(t)
 }

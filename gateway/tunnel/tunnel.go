@@ -72,6 +72,10 @@ type Result struct {
 	FromClient, FromNode int64
 	// Cause is what happened first of all that ended the tunnel.
 	Cause Cause
+	// Closer is the side whose Close frame was the first: ClientClosed or NodeClosed, 0 where neither has said one, as far as is seen.
+	Closer Cause
+	// Code is the code of the node's, where that was the first: 0 where it has none.
+	Code uint16
 }
 
 // Cause says why a tunnel ended. It is a closed set, fit for a metric's label.
