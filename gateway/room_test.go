@@ -132,6 +132,7 @@ func TestSessionsBetweenTwoPollsKeepTheirPlaces(t *testing.T) {
 		c.send(get("/socket.io/?EIO=4&transport=websocket", asksWebSocket...))
 		if c.start("GET").StatusCode == 101 {
 			served++
+			eventually(t, "its tunnel is counted", func() bool { return s.metric("sidway_tunnels") == float64(served) })
 		}
 	}
 	if served != limit-sessions {

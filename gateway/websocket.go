@@ -145,8 +145,8 @@ func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunn
 		route.metrics.made[1].Observe(time.Since(x.Began).Seconds())
 	}
 	route.metrics.outcome(k, true)
-	route.metrics.tunnels.Inc()
 	g.sockets.Add(1)
+	route.metrics.tunnels.Inc()
 	return func(r tunnel.Result) {
 		if f != nil {
 			f.ended()
