@@ -316,30 +316,6 @@ func TestNodeThatResetsWhatItRead(t *testing.T) {
 	}
 }
 
-// A node that reads a POST, and resets it when the time that it keeps connections is over, gets it once.
-func TestNodeThatResetsLateWhatItRead(t *testing.T) {
-	t.Parallel()
-	node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
-		if strings.HasPrefix(r.Method, "POST") {
-			readAll(r)
-			time.Sleep(2500 * time.Millisecond)
-			n.reset()
-			return
-		}
-		saysNothing(n, r)
-	})
-	s := startGateway(t, withNodes(node))
-	s.bind(aSID, node)
-	client := dial(t, s.addr)
-	client.expect(get(pollTarget(aSID)), 200, "6")
-	if status, body := client.ask(post(aSID, "4message")); status != 400 {
-		t.Errorf("got %d %q", status, body)
-	}
-	if posts := strings.Count(node.received(), "POST "); posts != 1 {
-		t.Errorf("the node received %d POSTs", posts)
-	}
-}
-
 // The answer to a poll may have been on its way for as long as the node keeps connections, and the node have closed this one meanwhile: a poll that it resets
 // is sent again, and a POST does not go there.
 func TestAnswerThatWasLongOnItsWay(t *testing.T) {

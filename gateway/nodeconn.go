@@ -171,17 +171,14 @@ func (n *nodeConn) unread(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) && n.mayBeUnread()
 }
 
-// longestCrossing is how long behind a request the reset of a connection may come that the node closed before it saw the request.
-const longestCrossing = time.Second
-
 // mayBeUnread reports whether the reset of a connection that was used before tells that the node has closed it unread, as one does whose timer for
-// idle connections has run out. A reset looks the same where a node resets what it has read: that is thought of one that has done so once, before the
-// time that it keeps connections is over, and where the reset comes long behind the request. A poll may be sent again even if it was read: a node that has reset it has ended its session.
+// idle connections has run out. A reset looks the same where a node resets what it has read: that is not thought of one that has never done so, nor
+// before the time that it keeps connections is over. A poll may be sent again even if it was read: a node that has reset it has ended its session.
 func (n *nodeConn) mayBeUnread() bool {
 	switch {
 	case n.reused && n.aged && n.client.x.Kind == request.Poll:
 		return true
-	case n.reused && n.d.loop.Now()-n.since >= n.keeps && time.Since(n.client.x.SentAt) < longestCrossing:
+	case n.reused && n.d.loop.Now()-n.since >= n.keeps:
 		return !n.node.Resets.Load()
 	}
 	n.node.Resets.Store(true)
