@@ -184,30 +184,31 @@ func acknowledged(set *redis.StatusCmd) error {
 // Lookup implements Store. It asks for the value and for the time it has left in one round trip, so that Expires
 // depends on no other machine's clock. A value that this version cannot read counts as not found.
 func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
-	return r.look(ctx, "look up", sid, func(redis.Pipeliner, string) redis.Cmder { return nil })
+	return r.look(ctx, "look up", sid, 0)
 }
 
 // Renew implements Back with PEXPIRE and what Lookup asks for, in one round trip: a value that takes the old one's place meanwhile stays.
 func (r *Redis) Renew(ctx context.Context, sid string, ttl time.Duration) (Binding, error) {
-	return r.look(ctx, "renew", sid, func(p redis.Pipeliner, key string) redis.Cmder {
-		return p.PExpire(context.Background(), key, ttl)
-	})
+	return r.look(ctx, "renew", sid, ttl)
 }
 
-// look asks for a binding, behind a command that first puts into the pipeline, if it does.
-func (r *Redis) look(ctx context.Context, op, sid string, first func(p redis.Pipeliner, key string) redis.Cmder) (Binding, error) {
+// look asks for a binding, which is to live for as long as renewed from now on; 0: for as long as it does.
+func (r *Redis) look(ctx context.Context, op, sid string, renewed time.Duration) (Binding, error) {
 	key, asked := r.prefix+sid, time.Now()
-	var before redis.Cmder
+	var renewal *redis.BoolCmd
 	var get *redis.StringCmd
 	var ttl *redis.DurationCmd
 	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
-		before, get, ttl = first(p, key), p.Get(context.Background(), key), p.PTTL(context.Background(), key)
+		if renewed > 0 {
+			renewal = p.PExpire(context.Background(), key, renewed)
+		}
+		get, ttl = p.Get(context.Background(), key), p.PTTL(context.Background(), key)
 	}); err != nil {
 		return Binding{}, r.failure(ctx, op, err)
 	}
 	left, err := ttl.Val(), errors.Join(get.Err(), ttl.Err())
-	if before != nil {
-		err = errors.Join(before.Err(), err)
+	if renewed > 0 {
+		err = errors.Join(renewal.Err(), err)
 	}
 	switch {
 	case errors.Is(get.Err(), redis.Nil):

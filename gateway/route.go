@@ -106,7 +106,7 @@ func newRoute(r Route, t *tally) *route {
 	}
 	if s, ok := r.Store.(refresher); ok {
 		made.refresh, made.rebind = s.Refresh, s.Rebind
-		if r.Recovery != nil { // else no session moves, and one round trip does
+		if r.Recovery != nil { // else no session moves, and one command does
 			made.renew = s.Renew
 		}
 	} else if r.Store != nil {
