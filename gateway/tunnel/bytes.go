@@ -1,17 +1,23 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"io"
 	"syscall"
 )
 
 // endsInClose reports whether what a node has said ends with a Close frame (RFC 6455, 5.5.1) that has no reason, or is that frame
-// alone. It looks at a few bytes, since a tunnel knows no frames: another frame may rarely end like one, and then the cause of
+// alone, and its code, 0 where it has none. It looks at a few bytes, since a tunnel knows no frames: another frame may rarely end like one, and then the cause of
 // an end that follows it at once is wrong.
-func endsInClose(b []byte) bool {
+func endsInClose(b []byte) (closes bool, code uint16) {
 	n := len(b)
-	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0) ||
-		n >= 4 && b[n-4] == closing && b[n-3] == 2
+	switch {
+	case n >= 4 && b[0] == closing && int(b[1]) == n-2:
+		return true, binary.BigEndian.Uint16(b[2:])
+	case n >= 4 && b[n-4] == closing && b[n-3] == 2:
+		return true, binary.BigEndian.Uint16(b[n-2:])
+	}
+	return n >= 2 && (b[0] == closing && int(b[1]) == n-2 || b[n-2] == closing && b[n-1] == 0), 0
 }
 
 // clientEndsInClose is endsInClose of what a client has said, whose frames are masked.
@@ -20,18 +26,6 @@ func clientEndsInClose(b []byte) bool {
 	n := len(b)
 	return n >= head && (b[0] == closing && int(b[1]) == mask|n-head || b[n-head] == closing && b[n-head+1] == mask) ||
 		n >= head+2 && b[n-head-2] == closing && b[n-head-1] == mask|2
-}
-
-// closeCode returns the code of the Close frame in which b ends, 0 where it has none.
-func closeCode(b []byte) uint16 {
-	n := len(b)
-	switch {
-	case n >= 4 && b[0] == closing && int(b[1]) == n-2:
-		return uint16(b[2])<<8 | uint16(b[3])
-	case n >= 4 && b[n-4] == closing && b[n-3] == 2:
-		return uint16(b[n-2])<<8 | uint16(b[n-1])
-	}
-	return 0
 }
 
 // clientSaid and nodeSaid look for the first Close frame. One that more follows from its side was none.
@@ -45,9 +39,10 @@ func (t *tunnel) clientSaid(b []byte) {
 }
 
 func (t *tunnel) nodeSaid(b []byte) {
-	switch t.closes = endsInClose(b); {
+	var code uint16
+	switch t.closes, code = endsInClose(b); {
 	case t.closes && t.closer == 0:
-		t.closer, t.code = NodeClosed, closeCode(b)
+		t.closer, t.code = NodeClosed, code
 	case !t.closes && t.closer == NodeClosed:
 		t.closer, t.code = 0, 0
 	}
