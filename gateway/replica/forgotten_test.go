@@ -6,27 +6,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
+
+	"github.com/sidway/sidway/affinity/affinitytest"
 )
 
 // A poll that is given up at one replica ends its session, which is no fault of the node's for another replica that asks for it later.
 func TestAPollGivenUpAtAnotherReplicaBlamesNoNode(t *testing.T) {
 	t.Parallel()
-	rdb := affinitytest.StartRedis(t)
 	node := engineiotest.Start(t, engineiotest.Options{})
-	var replicas []*running
-	for range 2 {
-		cfg := settings(node)
-		cfg.Affinity.Redis = rdb.URL()
-		r := start(t, cfg)
-		awaitReady(t, r)
-		replicas = append(replicas, r)
-	}
-	a, b := replicas[0], replicas[1]
-	affinitytest.Eventually(t, "they know of each other", func() bool {
-		return len(statusOf(t, a).Replicas) == 2 && len(statusOf(t, b).Replicas) == 2
-	})
+	_, a, b := twoReplicas(t, node)
 	for range 7 {
 		sid := polling(t, a)
 		target := "/socket.io/?EIO=4&transport=polling&sid=" + sid

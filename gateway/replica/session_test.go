@@ -36,11 +36,10 @@ func steps(s api.Trace) string {
 	return strings.Join(all, ", ")
 }
 
-// What one replica remembers of a session is told by the other: who has its WebSocket, its requests at both, and how it ended.
-func TestTraceAtTwoReplicas(t *testing.T) {
-	t.Parallel()
-	rdb := affinitytest.StartRedis(t)
-	node := engineiotest.Start(t, engineiotest.Options{})
+// twoReplicas starts two of a node that share a Redis, and know of each other.
+func twoReplicas(t *testing.T, node *engineiotest.Node) (rdb *affinitytest.Redis, a, b *running) {
+	t.Helper()
+	rdb = affinitytest.StartRedis(t)
 	var replicas []*running
 	for range 2 {
 		cfg := settings(node)
@@ -49,10 +48,18 @@ func TestTraceAtTwoReplicas(t *testing.T) {
 		awaitReady(t, r)
 		replicas = append(replicas, r)
 	}
-	a, b := replicas[0], replicas[1]
+	a, b = replicas[0], replicas[1]
 	affinitytest.Eventually(t, "they know of each other", func() bool {
 		return len(statusOf(t, a).Replicas) == 2 && len(statusOf(t, b).Replicas) == 2
 	})
+	return rdb, a, b
+}
+
+// What one replica remembers of a session is told by the other: who has its WebSocket, its requests at both, and how it ended.
+func TestTraceAtTwoReplicas(t *testing.T) {
+	t.Parallel()
+	rdb, a, b := twoReplicas(t, engineiotest.Start(t, engineiotest.Options{}))
+	replicas := []*running{a, b}
 	sid := polling(t, a)
 	affinitytest.Eventually(t, "the handshake is over", func() bool { return steps(traceOf(t, b, sid)) == "handshake 200" })
 	if s := traceOf(t, b, sid); !s.Live || s.Transport != "polling" || s.Node != "n1" || s.NodeState != "healthy" || s.Cluster != "chat" || s.Since.IsZero() || s.Replicas != 2 || s.Answered != 2 {
