@@ -121,11 +121,15 @@ fuzz:
 # perf counts the system calls; nothing else needs it.
 bench:
 	tools/deps.sh perf
-	go run ./bench
+	tools/newer.sh bench/out/newer
+	go run ./bench -newer bench/out/newer
 	go run ./bench -syscalls
-	go run ./bench -traffic
+	go run ./bench -traffic -newer bench/out/newer
 	go run ./bench -storm
 	go run ./bench -floods
+	go run ./bench -tls -newer bench/out/newer
+	go run ./bench -moving
+	go run ./bench -growth
 	go run ./bench -page docs/performance.md
 
 bench-quick: deps

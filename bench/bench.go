@@ -104,7 +104,11 @@ func (b *bench) find(ctx context.Context, o options) ([]*rival.Rival, error) {
 		}
 	}
 	all := append([]*rival.Rival{nil}, builds...)
-	for _, r := range append(rival.All("")[1:], rival.Floor(b.exe)) {
+	others := rival.All("")[1:]
+	if o.newer != "" {
+		others = append(others, rival.Newer(o.newer)...)
+	}
+	for _, r := range append(others, rival.Floor(b.exe)) {
 		all = append(all, &r)
 	}
 	wanted := split(o.proxies)
@@ -113,7 +117,7 @@ func (b *bench) find(ctx context.Context, o options) ([]*rival.Rival, error) {
 	}
 	for _, name := range wanted {
 		if !slices.ContainsFunc(all, func(r *rival.Rival) bool { return called(r, name) }) {
-			return nil, fmt.Errorf("no proxy %q; there are direct, sidway, nginx, nginx-1, nginx-2, haproxy, haproxy-1, haproxy-2, caddy, floor", name)
+			return nil, fmt.Errorf("no proxy %q; there are direct, sidway, nginx, nginx-1, nginx-2, haproxy, haproxy-1, haproxy-2, caddy, floor, and with -newer nginx-new and haproxy-new", name)
 		}
 	}
 	if len(wanted) == 0 {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -102,6 +103,37 @@ func TestOptions(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+// TestNewerPrograms are forms of their families: those of a folder that holds the machine's own.
+func TestNewerPrograms(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"nginx", "haproxy"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range []string{"-storm", "-tls -proxies nginx-2,nginx-new,haproxy-2,haproxy-new", "-proxies nginx,haproxy"} {
+		o, err := parse(append(strings.Fields(args), "-newer", dir, "-out", t.TempDir()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.sidway = "sidway=/bin/true" // which is not started
+		b := &bench{dir: t.TempDir()}
+		if err := b.prepare(t.Context(), o); err != nil {
+			t.Fatal(args, err)
+		}
+		for _, family := range []string{report.Nginx, report.HAProxy} {
+			i := slices.IndexFunc(b.rivals, func(r *rival.Rival) bool { return r.Name == family+"-new" })
+			if i < 0 || b.rivals[i].Program != filepath.Join(dir, family) || b.rivals[i].Family != family {
+				t.Errorf("%s: no newer %s", args, family)
+			}
 		}
 	}
 }

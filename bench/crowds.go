@@ -130,7 +130,7 @@ func compared(o options) string {
 	case o.floods:
 		return "sidway,haproxy-2"
 	case o.storm, o.tls, o.moving:
-		return "sidway,nginx-2,haproxy-2"
+		return "sidway,nginx-2,haproxy-2" + pick(o.newer != "", ",nginx-new,haproxy-new", "")
 	}
 	return ""
 }

@@ -14,6 +14,7 @@
 //	go run ./bench -floods                           live sessions while one address takes all connections: ten minutes
 //	go run ./bench -tls                              clients that speak TLS: ten minutes
 //	go run ./bench -moving                           sidway with sessions that can move, so that it reads frames: ten minutes
+//	go run ./bench -newer /tmp/newer                 newer nginx and HAProxy too, which tools/newer.sh fetches
 //	go run ./bench -sidway base=/tmp/a,head=/tmp/b -only poll64,frame200 -rounds 10
 //	go run ./bench -page docs/performance.md         fill the page from what is in bench/out, without a measurement
 //
@@ -89,7 +90,7 @@ type options struct {
 	rounds          int
 	seconds         float64
 	only, proxies   string
-	sidway          string
+	sidway, newer   string
 	out, page       string
 	command         string // all of them, for the page
 }
@@ -110,6 +111,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.only, "only", "", "these workloads, with commas between: "+names(append(workloads(), traffic()...)))
 	f.StringVar(&o.proxies, "proxies", "", "these proxies, by name or family: direct,sidway,nginx,haproxy-2,caddy,floor")
 	f.StringVar(&o.sidway, "sidway", "", "builds of sidway to measure, as name=path,name=path; otherwise it is built")
+	f.StringVar(&o.newer, "newer", "", "measure nginx and HAProxy of this folder too (tools/newer.sh), as nginx-new and haproxy-new")
 	f.StringVar(&o.out, "out", filepath.Join("bench", "out"), "folder for run.json, charts and lines for benchstat")
 	f.StringVar(&o.page, "page", "", "measure nothing: fill this page from the run.json in -out")
 	if err := f.Parse(args); err != nil {

@@ -74,6 +74,16 @@ func All(sidway string) []Rival {
 	}
 }
 
+// Newer lists one more form of nginx and of HAProxy: programs of a folder, which tools/newer.sh fills.
+func Newer(dir string) []Rival {
+	list := []Rival{nginx(2), haproxy(2)}
+	for i := range list {
+		r := &list[i]
+		r.Name, r.Program = r.Family+"-new", filepath.Join(dir, r.Program)
+	}
+	return list
+}
+
 // Build is a build of sidway under a name of its own, so that two of them can be compared.
 func Build(name, path string) Rival {
 	return Rival{
