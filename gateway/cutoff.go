@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
@@ -86,7 +85,7 @@ func (c *clientConn) left() {
 	if x.Kind == request.Poll && c.state == asking && !x.SentAt.IsZero() {
 		now := time.Now()
 		if after, _ := x.route.polls.ended(now, ending{age: now.Sub(x.SentAt)}, x.Binding.PingInterval); after > 0 {
-			x.g.tellCutoff(x.route.Cluster.Name, "polls", after, x.Binding)
+			x.g.tellCutoff(x.route.Cluster.Name, "polls", after, x.Binding.PingInterval+x.Binding.PingTimeout)
 		}
 	}
 }
@@ -123,47 +122,38 @@ func (m *mutes) ended(now time.Time, mute bool) (most bool) {
 	return m.mute >= fewestMute && 2*m.mute > m.all
 }
 
-// tunnelWatch returns what looks at the age of the request's tunnel when it ends, and counts it.
-func (x *exchange) tunnelWatch(h *home) func(tunnel.Result) {
-	g, route, node, began, b := x.g, x.route, x.Node.Name, time.Now(), affinity.Binding{}
+// watch looks at the age of the tunnel when it ends, and counts it.
+func (h *home) watch(r tunnel.Result) {
+	g, route, now := h.g, h.route, time.Now()
+	age, bySide := now.Sub(h.at), r.Cause == tunnel.ClientClosed || r.Cause == tunnel.NodeClosed || r.Cause == tunnel.ClientIdle
+	route.metrics.tunnelEnded(r.Cause, age)
 	switch {
-	case x.Kind == request.Upgrade:
-		b = x.Binding
-	case x.Kind == request.DirectConnect && x.Open.SID != "":
-		b = x.NewBinding(x.Open)
+	case r.Code == closeTooLarge && h.pingInterval > 0:
+		g.tellLargePackets(route, h.node, h.maxPayload)
+	case h.short:
+		if by := endedBy(r); by < enders {
+			g.tellShort(route.tally, by, h.node.Name)
+		}
 	}
-	return func(r tunnel.Result) {
-		now := time.Now()
-		age, bySide := now.Sub(began), r.Cause == tunnel.ClientClosed || r.Cause == tunnel.NodeClosed || r.Cause == tunnel.ClientIdle
-		route.metrics.tunnelEnded(r.Cause, age)
-		switch {
-		case r.Code == closeTooLarge && b.PingInterval > 0:
-			g.tellLargePackets(route, h.node, b.MaxPayload)
-		case h.short:
-			if by := endedBy(r); by < enders {
-				g.tellShort(route.tally, by, h.node.Name)
-			}
+	mute := bySide && r.FromClient == 0
+	if bySide && age >= muteAge && route.mutes.ended(now, mute) {
+		g.tellMute(route.Cluster.Name)
+	}
+	if h.pingInterval == 0 || mute || r.Closer == tunnel.ClientClosed { // nobody waited for it, or its client has ended it in order
+		return
+	}
+	e, most := ending{age, h.first}, h.pingInterval+h.pingTimeout
+	switch r.Cause {
+	case tunnel.ClientClosed:
+		if after, _ := route.sockets.ended(now, e, most); after > 0 {
+			g.tellCutoff(route.Cluster.Name, "WebSockets", after, most)
 		}
-		mute := bySide && r.FromClient == 0
-		if bySide && age >= muteAge && route.mutes.ended(now, mute) {
-			g.tellMute(route.Cluster.Name)
-		}
-		if b.PingInterval == 0 || mute || r.Closer == tunnel.ClientClosed { // nobody waited for it, or its client has ended it in order
+	case tunnel.NodeClosed:
+		if h.node.Name != h.first { // it came there meanwhile
 			return
 		}
-		e, most := ending{age, node}, b.PingInterval+b.PingTimeout
-		switch r.Cause {
-		case tunnel.ClientClosed:
-			if after, _ := route.sockets.ended(now, e, most); after > 0 {
-				g.tellCutoff(route.Cluster.Name, "WebSockets", after, b)
-			}
-		case tunnel.NodeClosed:
-			if h.node.Name != node { // it came there meanwhile
-				return
-			}
-			if after, node := route.nodeSockets.ended(now, e, most); after > 0 {
-				g.tellNodeCutoff(route.Cluster.Name, node, after)
-			}
+		if after, node := route.nodeSockets.ended(now, e, most); after > 0 {
+			g.tellNodeCutoff(route.Cluster.Name, node, after)
 		}
 	}
 }
@@ -174,10 +164,10 @@ func (g *Gateway) tellMute(cluster string) {
 }
 
 // tellCutoff tells of what ends from the client's side after a fixed time.
-func (g *Gateway) tellCutoff(cluster, what string, after time.Duration, b affinity.Binding) {
+func (g *Gateway) tellCutoff(cluster, what string, after, most time.Duration) {
 	g.tellFault(cluster, faultTimeout, what, fmt.Sprintf(
 		"%s are ended from the client's side after about %g s: is that a proxy's timeout? It must exceed pingInterval + pingTimeout (%g s)",
-		what, about(after), (b.PingInterval+b.PingTimeout).Seconds()))
+		what, about(after), most.Seconds()))
 }
 
 // tellNodeCutoff tells of WebSockets that end from the node's side after a fixed time, of all nodes where no one is named.

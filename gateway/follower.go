@@ -11,21 +11,12 @@ import (
 	"time"
 
 	"github.com/sidway/sidway/engineio"
-	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/loop"
 	"github.com/sidway/sidway/gateway/packet"
 	"github.com/sidway/sidway/gateway/recovery"
 	"github.com/sidway/sidway/gateway/request"
 	"github.com/sidway/sidway/gateway/tunnel"
 )
-
-// home is where the session of a tunnel lives.
-type home struct {
-	node  *cluster.Node
-	began int32 // for Sessions.Disconnected
-	left  bool  // the session's client has, so that it is not counted any more
-	short bool  // the session has ended soon after it began
-}
 
 // follower follows a session's packets through its tunnel: so that the session can go on at another node (see move), that its node gets none
 // that would harm it, and that a node which stands still for a while does not lose it.

@@ -166,22 +166,18 @@ func (x *exchange) over(sid, why string) (short bool) {
 	return counted && lasted < shortLife
 }
 
-// trailEnd returns what notes the end of the request's tunnel.
-func (x *exchange) trailEnd(sid string, h *home) func(tunnel.Result) {
-	t, began := x.route.trail, time.Now()
-	opened := x.Kind == request.DirectConnect
-	if sid == "" {
-		return func(tunnel.Result) {}
+// trail notes the end of the tunnel.
+func (h *home) trail(r tunnel.Result) {
+	if h.sid == "" {
+		return
 	}
-	return func(r tunnel.Result) {
-		now := time.Now()
-		p := t.lock(sid, true)
-		defer p.mu.Unlock()
-		p.add(step{at: now.UnixMilli(), took: millis(now.Sub(began)), kind: request.Kinds, cause: tunnelCauses + uint8(r.Cause)})
-		p.tunnels, p.node = max(p.tunnels-1, 0), h.node.Name
-		if p.tunnels == 0 && (opened || r.FromClient > probeBytes) {
-			p.ended, p.end = now.UnixMilli(), tunnelEnds[r.Cause]
-		}
+	now := time.Now()
+	p := h.route.trail.lock(h.sid, true)
+	defer p.mu.Unlock()
+	p.add(step{at: now.UnixMilli(), took: millis(now.Sub(h.at)), kind: request.Kinds, cause: tunnelCauses + uint8(r.Cause)})
+	p.tunnels, p.node = max(p.tunnels-1, 0), h.node.Name
+	if p.tunnels == 0 && (h.direct || r.FromClient > probeBytes) {
+		p.ended, p.end = now.UnixMilli(), tunnelEnds[r.Cause]
 	}
 }
 

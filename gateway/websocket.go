@@ -83,7 +83,7 @@ func (c *clientConn) tunnel() {
 		Slowed:   c.g.metrics.bounds[boundTunnel].waited.Inc,
 		Heard:    &x.Node.Talked,
 	}
-	h := &home{node: x.Node}
+	h := x.newHome(sid, c.seat)
 	f := x.newFollower(d, h, sid)
 	switch {
 	case f != nil:
@@ -92,7 +92,8 @@ func (c *clientConn) tunnel() {
 		c.depart()
 		return
 	}
-	o.Left, o.Done = x.sessionEnd(sid, h), x.tunnelEnd(sid, c.seat, h, f)
+	h.enter(x)
+	h.follow, o.Left, o.Done = f, h.clientLeft, h.ended
 	if x.Kind == request.Upgrade {
 		o.Preface = probeBytes
 	}
@@ -107,58 +108,4 @@ func (c *clientConn) tunnel() {
 	c.endRequest()
 	c.n = nil
 	c.g.tunnels.Adopt(d.loop, c.hand(), n.hand(), o)
-}
-
-// sessionEnd counts the session of a tunnel, and returns what is to be done when its client has left. A node that does not end its side has as few
-// sessions then as one that does.
-func (x *exchange) sessionEnd(sid string, h *home) func(fromClient int64) {
-	c, upgrade, reserved, ttl := x.route.Cluster, x.Kind == request.Upgrade, x.Reserved, x.Binding.TTL()
-	if upgrade {
-		c.Sessions.Upgraded(sid, x.Node, x.Binding.Expires, ttl-x.Binding.Silence())
-	}
-	if reserved {
-		h.began = c.Sessions.Connected(x.Node)
-	}
-	x.Reserved = false
-	return func(fromClient int64) {
-		h.left = true
-		switch {
-		case reserved:
-			h.short = c.Sessions.Disconnected(h.node, h.began) < shortLife
-		case !upgrade:
-		case fromClient <= probeBytes:
-			c.Sessions.ProbeFailed(sid, time.Now().Add(ttl))
-		default:
-			lasted, counted := c.Sessions.End(sid)
-			h.short = counted && lasted < shortLife
-		}
-	}
-}
-
-// tunnelEnd counts the tunnel of a session and returns what is to be done when it ends. The exchange itself is used for other
-// requests by then.
-func (x *exchange) tunnelEnd(sid string, s seat, h *home, f *follower) func(tunnel.Result) {
-	g, route, k := x.g, x.route, x.Kind
-	log, watch, trail := x.tunnelLog(h), x.tunnelWatch(h), x.trailEnd(sid, h)
-	x.leased = false
-	if k == request.DirectConnect {
-		route.metrics.made[1].Observe(time.Since(x.Began).Seconds())
-	}
-	route.metrics.outcome(k, true)
-	g.sockets.Add(1)
-	route.metrics.tunnels.Inc()
-	return func(r tunnel.Result) {
-		if f != nil {
-			f.ended()
-		}
-		h.node.Release()
-		watch(r)
-		trail(r)
-		if log != nil {
-			log(r)
-		}
-		g.toNodes.Add(-1)
-		g.sockets.Add(-1)
-		g.closed(s)
-	}
 }
