@@ -58,6 +58,7 @@ type Loop struct {
 	busy   time.Duration // when there was an event last
 
 	slots   []slot
+	streams []Stream // of the slots, as far as one has one: most have none
 	free    []int32
 	yielded []*Timer // those that have more to do than they may do at once
 	spare   []*Timer // its other half: one is gone through while the other is filled
@@ -81,7 +82,6 @@ type Token int32
 // as that tenant's end: without it one user's bytes could reach another.
 type slot struct {
 	handler    EventHandler
-	stream     Stream // nil: the handler has the socket itself
 	side       int32
 	generation int32
 }
@@ -258,23 +258,22 @@ func (l *Loop) tell(t Token, e Events) {
 	if s.handler == nil {
 		return
 	}
-	l.event(s, e)
+	l.event(s, l.stream(t), e)
 }
 
 // Tell tells the handler of a socket with a Stream what the Stream has found, on the loop.
 func (l *Loop) Tell(t Token, e Events) {
 	if s := l.slots[t]; s.handler != nil {
-		s.stream = nil
-		l.event(s, e)
+		l.event(s, nil, e)
 	}
 }
 
 // The calls of one handler each. A panic in it is not the end of the others.
 
-func (l *Loop) event(s slot, e Events) {
+func (l *Loop) event(s slot, between Stream, e Events) {
 	defer l.guard(s.handler)
-	if s.stream != nil {
-		if e = s.stream.Event(e); e == 0 {
+	if between != nil {
+		if e = between.Event(e); e == 0 {
 			return
 		}
 	}
@@ -372,7 +371,8 @@ func (l *Loop) HandOver(t Token, h EventHandler, side int) {
 
 // Forget ends the watch over a descriptor that is closed at once, in all its duplicates. The token is another's afterwards.
 func (l *Loop) Forget(t Token) {
-	l.slots[t].handler, l.slots[t].stream = nil, nil
+	l.slots[t].handler = nil
+	l.SetStream(t, nil)
 	l.poller.forget(t)
 	l.free = append(l.free, int32(t))
 }

@@ -22,11 +22,26 @@ type Stream interface {
 }
 
 // SetStream puts s between the socket and its handlers, nil for nothing.
-func (l *Loop) SetStream(t Token, s Stream) { l.slots[t].stream = s }
+func (l *Loop) SetStream(t Token, s Stream) {
+	if short := int(t) + 1 - len(l.streams); s != nil && short > 0 {
+		l.streams = append(l.streams, make([]Stream, short)...)
+	}
+	if int(t) < len(l.streams) {
+		l.streams[t] = s
+	}
+}
+
+// stream returns what stands between a socket and its handlers, nil: they have the socket itself.
+func (l *Loop) stream(t Token) Stream {
+	if int(t) < len(l.streams) {
+		return l.streams[t]
+	}
+	return nil
+}
 
 // Read is sock.Receive for a watched socket, or its Stream. Handlers read by it alone, so that the loop knows what it is to tell next.
 func (l *Loop) Read(t Token, fd int, b []byte) (int, error) {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		return s.Read(b)
 	}
 	return l.ReadSocket(t, fd, b)
@@ -34,7 +49,7 @@ func (l *Loop) Read(t Token, fd int, b []byte) (int, error) {
 
 // Write is sock.Send for a watched socket, or its Stream. Handlers write by it alone, so that the loop knows what it is to tell next.
 func (l *Loop) Write(t Token, fd int, b []byte) (int, error) {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		return s.Write(b)
 	}
 	return l.WriteSocket(t, fd, b)
@@ -42,7 +57,7 @@ func (l *Loop) Write(t Token, fd int, b []byte) (int, error) {
 
 // Peek is sock.Peek for a watched socket, or a look at one byte of its Stream.
 func (l *Loop) Peek(t Token, fd int, b []byte) (int, error) {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		return s.Peek(b)
 	}
 	return sock.Peek(fd, b)
@@ -56,7 +71,7 @@ func (l *Loop) Quiet(t Token, fd int) bool {
 
 // CloseWrite tells the other side that nothing more will be written.
 func (l *Loop) CloseWrite(t Token, fd int) error {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		s.CloseWrite()
 	}
 	return sock.ShutdownWrite(fd)
@@ -64,7 +79,7 @@ func (l *Loop) CloseWrite(t Token, fd int) error {
 
 // Abort has the Close that follows reset the connection and drop what the peer has not taken.
 func (l *Loop) Abort(t Token, fd int) {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		s.Abort()
 	}
 	sock.Abort(fd)
@@ -72,7 +87,7 @@ func (l *Loop) Abort(t Token, fd int) {
 
 // Close ends the watch over fd and closes it. The token is another's afterwards.
 func (l *Loop) Close(t Token, fd int) {
-	if s := l.slots[t].stream; s != nil {
+	if s := l.stream(t); s != nil {
 		s.Close()
 	}
 	l.Forget(t)

@@ -24,8 +24,9 @@ type Socket struct {
 // loop's goroutine, and the tunnel lives there. After Shutdown has ended it closes both and calls Done before it returns.
 func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 	t := newTunnel(e, on, o)
-	t.fds = [2]int{client.FD, node.FD}
-	t.tokens = [2]loop.Token{client.Token, node.Token}
+	for i, s := range [...]Socket{client, node} {
+		t.join(i, s)
+	}
 	switch e.add(t) {
 	case closed:
 		t.because(Shutdown)
@@ -36,9 +37,6 @@ func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 	}
 	for side, token := range t.tokens {
 		on.HandOver(token, t, side)
-	}
-	for i, s := range [...]Socket{client, node} {
-		t.directions[i].readable, t.directions[i].hup = s.Readable || s.Hup, s.Hup
 	}
 	t.begin()
 }

@@ -82,11 +82,10 @@ func (l Line) Replace(s Socket, node any, heard *atomic.Uint64) {
 	t := l.t
 	t.said = heard
 	t.loseNode()
-	t.roster.rehome(t, node)
-	t.fds[1], t.tokens[1] = s.FD, s.Token
+	t.engine.rehome(t, node)
+	t.join(1, s)
 	t.loop.HandOver(s.Token, t, 1)
-	t.nodeless, t.closes, t.closer, t.code, t.pinged = false, false, 0, 0, 0
-	t.directions[1].readable, t.directions[1].hup = s.Readable || s.Hup, s.Hup // an end that was ordered stays
+	t.nodeless, t.closes, t.closer, t.code, t.pinged = false, false, 0, 0, 0 // an end that was ordered stays
 	t.loop.Yield(&t.Timer)
 }
 
@@ -110,6 +109,6 @@ func (t *tunnel) loseNode() {
 	}
 	t.nodeless, t.held = true, true
 	t.giveBack(&t.directions[0])
-	t.loop.Close(t.tokens[1], t.fds[1])
+	t.loop.Close(t.tokens[1], t.fd(1))
 	t.directions[1].readable, t.directions[1].hup = false, false
 }

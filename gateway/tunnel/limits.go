@@ -72,7 +72,7 @@ func (t *tunnel) proceed() {
 // for minutes.
 func (t *tunnel) abandon(side int, c Cause) {
 	if side == 0 || !t.nodeless {
-		t.loop.Abort(t.tokens[side], t.fds[side])
+		t.loop.Abort(t.tokens[side], t.fd(side))
 	}
 	t.because(c)
 	t.close()

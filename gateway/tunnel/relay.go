@@ -16,22 +16,26 @@ const readsAtOnce = 8
 type tunnel struct {
 	loop.Timer
 	loop       *loop.Loop
-	roster     *roster
-	buffers    *buffers
+	engine     *Engine
 	node       any
 	id         string
-	began      time.Time
-	fds        [2]int // of the client and of the node
-	tokens     [2]loop.Token
-	directions [2]direction // from the client to the node, and back
+	began      int64         // in ms since 1970
+	tokens     [2]loop.Token // of the sockets of the client and of the node
+	directions [2]direction  // from the client to the node, and back
+	order      atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 
 	meter *meter // of what is read from the client; nil: nothing bounds it
 
 	follow   Follower // nil: nobody follows what passes
 	held     bool     // the client is not read
 	nodeless bool     // the node's connection is gone, and another one is to come
+	gone     bool     // the descriptors are closed
 
-	gone bool // the descriptors are closed
+	cause  Cause
+	why    Cause  // of the end that is postponed
+	closes bool   // the node's last words were a Close frame
+	closer Cause  // whose Close frame was the first, which were that side's last words; 0: nobody's
+	code   uint16 // of the node's
 
 	preface             int64
 	idle, block, linger time.Duration
@@ -40,28 +44,23 @@ type tunnel struct {
 	postponed           time.Duration // when an end in order is due that waits for the client to be done with the preface; 0: there is none
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
-	cause  Cause
-	why    Cause               // of the end that is postponed
-	closes bool                // the node's last words were a Close frame
-	closer Cause               // whose Close frame was the first, which were that side's last words; 0: nobody's
-	code   uint16              // of the node's
 	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
 	pong   func(time.Duration) // nil: nobody asks
 	pinged time.Duration       // when the node's ping passed that the client has not answered; 0: there is none
 	left   func(int64)         // nil: nobody asks, or it has been called
 	done   func(Result)
-	order  atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 }
 
-// direction is one of the two: from fds[i] to the other one.
+// direction is one of the two: from its socket to the other one.
 type direction struct {
 	waiting  []byte  // read and not yet taken by the other side
 	borrowed *[]byte // the buffer that holds it; nil for early bytes
 	passed   int64
 	blocked  time.Duration // since when the other side has taken none of it
-	readable bool          // there may be bytes to read
-	hup      bool          // a FIN or an error is behind them: read to the end
-	eof      bool          // nothing more is read
+	fd       int32
+	readable bool // there may be bytes to read
+	hup      bool // a FIN or an error is behind them: read to the end
+	eof      bool // nothing more is read
 	over     bool
 }
 
@@ -70,7 +69,7 @@ const orderCut = 1 << 8
 
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
-		loop: on, node: o.Node, id: o.ID, began: on.Clock(), roster: e.roster, buffers: e.buffers,
+		loop: on, node: o.Node, id: o.ID, began: on.Clock().UnixMilli(), engine: e,
 		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, left: o.Left, done: o.Done,
 		preface: o.Preface,
 	}
@@ -88,6 +87,15 @@ func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 		t.ends = on.Since() + o.Life
 	}
 	return t
+}
+
+// fd is the descriptor of a side.
+func (t *tunnel) fd(side int) int { return int(t.directions[side].fd) }
+
+// join puts a socket at a side.
+func (t *tunnel) join(side int, s Socket) {
+	d := &t.directions[side]
+	t.tokens[side], d.fd, d.readable, d.hup = s.Token, int32(s.FD), s.Readable || s.Hup, s.Hup
 }
 
 // Fail implements loop.Failer.
@@ -186,7 +194,7 @@ func (t *tunnel) move(i int) bool {
 		}
 		if w.eof {
 			if !t.directions[1-i].over && (i == 1 || !t.nodeless) { // else the close that follows tells it
-				_ = t.loop.CloseWrite(t.tokens[1-i], t.fds[1-i]) // fails only where that side has gone, which the other way finds out
+				_ = t.loop.CloseWrite(t.tokens[1-i], t.fd(1-i)) // fails only where that side has gone, which the other way finds out
 			}
 			t.end(i)
 			return false
@@ -208,7 +216,7 @@ func (t *tunnel) read(i int) {
 	if i == 0 {
 		b = t.meter.most(b)
 	}
-	n, err := t.loop.Read(t.tokens[i], t.fds[i], b)
+	n, err := t.loop.Read(t.tokens[i], t.fd(i), b)
 	switch {
 	case n > 0:
 		// A read that leaves room has emptied the socket; more will be told by another event, but not what came with this one.
@@ -257,7 +265,7 @@ func (t *tunnel) write(i int, b []byte) {
 	if i == 0 && t.nodeless {
 		return
 	}
-	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], b)
+	n, err := t.loop.Write(t.tokens[1-i], t.fd(1-i), b)
 	if n > 0 {
 		w.passed += int64(n)
 	}
@@ -269,7 +277,7 @@ func (t *tunnel) write(i int, b []byte) {
 		w.blocked = t.loop.Now()
 		t.arm()
 	case len(rest) > 0:
-		w.borrowed = t.buffers.lend(len(rest))
+		w.borrowed = t.engine.buffers.lend(len(rest))
 		w.waiting = (*w.borrowed)[:copy(*w.borrowed, rest)]
 		w.blocked = t.loop.Now()
 		t.arm()
@@ -279,7 +287,7 @@ func (t *tunnel) write(i int, b []byte) {
 // flush writes what waits and reports whether nothing does any more.
 func (t *tunnel) flush(i int) bool {
 	w := &t.directions[i]
-	n, err := t.loop.Write(t.tokens[1-i], t.fds[1-i], w.waiting)
+	n, err := t.loop.Write(t.tokens[1-i], t.fd(1-i), w.waiting)
 	if n > 0 {
 		w.passed += int64(n)
 		w.waiting = w.waiting[n:]
@@ -303,7 +311,7 @@ func (t *tunnel) flush(i int) bool {
 func (t *tunnel) giveBack(w *direction) {
 	w.waiting = nil
 	if w.borrowed != nil {
-		t.buffers.giveBack(w.borrowed)
+		t.engine.buffers.giveBack(w.borrowed)
 		w.borrowed = nil
 	}
 }
@@ -368,9 +376,9 @@ func (t *tunnel) close() {
 		t.giveBack(&t.directions[i])
 	}
 	t.loop.StopTimer(&t.Timer)
-	for i, fd := range t.fds {
+	for i := range t.directions {
 		if i == 0 || !t.nodeless {
-			t.loop.Close(t.tokens[i], fd)
+			t.loop.Close(t.tokens[i], t.fd(i))
 		}
 	}
 	t.clientLeft()
@@ -379,5 +387,5 @@ func (t *tunnel) close() {
 			FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause, Closer: t.closer, Code: t.code,
 		})
 	}
-	t.roster.remove(t)
+	t.engine.remove(t)
 }

@@ -116,7 +116,7 @@ func (r *roster) Find(id string) (node any, began time.Time, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t := r.find(id); t != nil {
-		return t.node, t.began, true
+		return t.node, time.UnixMilli(t.began), true
 	}
 	return nil, time.Time{}, false
 }
