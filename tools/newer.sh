@@ -14,9 +14,9 @@ apt() {
 }
 apt update
 # With nothing installed, as far as apt knows, it names all that they need.
-apt --print-uris --no-install-recommends install nginx haproxy | sed -n "s/^'.*' \([^_]*\)_.*/\1/p" |
-	grep -E '^(nginx|haproxy|lib.*|zlib1g)$' >"$dir/packages"
-(cd "$dir/debs" && xargs -a "$dir/packages" bash -c "$(declare -f apt); dir='$dir'; apt download \"\$@\"" apt)
+mapfile -t packages < <(apt --print-uris --no-install-recommends install nginx haproxy | sed -n "s/^'.*' \([^_]*\)_.*/\1/p" |
+	grep -E '^(nginx|haproxy|lib.*|zlib1g)$')
+(cd "$dir/debs" && apt download "${packages[@]}")
 for deb in "$dir"/debs/*.deb; do
 	dpkg -x "$deb" "$dir/root"
 done
