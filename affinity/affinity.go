@@ -124,7 +124,7 @@ func (b Binding) sameFact(o Binding) bool {
 }
 
 // Store keeps bindings. All methods may be called concurrently, none blocks for much longer than 100 ms (but see
-// Cached.Lookup and Redis.Bind), and none keeps the sid's bytes after it returned.
+// Cached.Lookup and Redis.Bind), and none keeps the sid's bytes after it returned or told.
 type Store interface {
 	// Bind records that sid lives on b.Node and restarts its TTL. Binding the same pair again keeps it alive. It
 	// returns when the store has acknowledged, so that the client's next request may hit any replica. The first node
@@ -133,6 +133,11 @@ type Store interface {
 	Bind(ctx context.Context, sid string, b Binding) error
 	// Lookup returns the live binding of sid with Expires set, or ErrNotFound.
 	Lookup(ctx context.Context, sid string) (Binding, error)
+	// BindThen is Bind that does not wait: done is told what Bind would return. It is called once, by any goroutine and maybe before
+	// BindThen returns, and must not block. sid must stay what it is until then.
+	BindThen(sid string, b Binding, done func(error))
+	// LookupThen is Lookup in the same way.
+	LookupThen(sid string, done func(Binding, error))
 	// Unbind forgets sid. A sid without a binding is no error.
 	Unbind(ctx context.Context, sid string) error
 }

@@ -3,6 +3,7 @@ package affinity
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,6 +77,7 @@ type Cached struct {
 	o     CachedOptions
 
 	lookups, binds flights
+	vain           vain
 	phase          atomic.Pointer[phase]
 	lost           atomic.Bool   // a Probe showed a loss that Run has not dealt with
 	wake           chan struct{} // rouses Run
@@ -142,35 +144,52 @@ func (c *Cached) Again() <-chan struct{} { return c.phase.Load().again }
 
 // Bind implements Store. An ErrUnavailable means that the binding is kept here and will be written when the store is
 // back, so the caller goes on. A renewal (b.Expires is set, from Lookup) that another call has just made is not made
-// twice. A TakenError of the store is no failure of it.
+// twice. A TakenError of the store is no failure of it. A caller whose context ends later gets the outcome all the same.
 func (c *Cached) Bind(ctx context.Context, sid string, b Binding) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if b.Expires.IsZero() { // a new session: nobody else binds it
-		return c.write(context.WithoutCancel(ctx), sid, b)
-	}
-	wrote, err := c.binds.do(ctx, sid, func(ctx context.Context) (Binding, error) {
-		return b, c.write(ctx, sid, b)
-	})
-	if wrote.Node != "" && !wrote.sameFact(b) {
-		return c.write(context.WithoutCancel(ctx), sid, b) // a caller that leaves is no failure of the store
-	}
-	return err
+	return waitFor(context.WithoutCancel(ctx), func(done func(error)) { c.BindThen(sid, b, done) })
 }
 
-func (c *Cached) write(ctx context.Context, sid string, b Binding) error {
+// BindThen implements Store.
+func (c *Cached) BindThen(sid string, b Binding, done func(error)) {
+	if b.Expires.IsZero() { // a new session: nobody else binds it
+		c.write(sid, b, done)
+		return
+	}
+	own, first := c.binds.join(sid, func(wrote Binding, err error) {
+		if !wrote.sameFact(b) {
+			c.write(sid, b, done)
+			return
+		}
+		done(err)
+	})
+	if first {
+		c.write(own, b, func(err error) { c.binds.land(own, b, err) })
+	}
+}
+
+func (c *Cached) write(sid string, b Binding, done func(error)) {
 	if c.renewed(sid, b) {
-		return nil
+		done(nil)
+		return
 	}
 	if known, ok := c.front.peek(sid); ok && known.Node != b.Node {
-		return &TakenError{known.Node}
+		done(&TakenError{known.Node})
+		return
 	}
 	p := c.phase.Load()
 	if !p.state.writes() {
-		return c.keep(sid, b, p.why())
+		done(c.keep(sid, b, p.why()))
+		return
 	}
-	if err := c.back.Bind(ctx, sid, b); err != nil {
+	c.back.BindThen(sid, b, func(err error) { done(c.wrote(p, sid, b, err)) })
+}
+
+// wrote deals with what became of a binding that was to be written in phase p.
+func (c *Cached) wrote(p *phase, sid string, b Binding, err error) error {
+	if err != nil {
 		if _, taken := errors.AsType[*TakenError](err); taken {
 			return err
 		}
@@ -233,12 +252,26 @@ func (c *Cached) Lookup(ctx context.Context, sid string) (Binding, error) {
 	if b, ok := c.Known(sid); ok {
 		return b, nil
 	}
-	if p := c.phase.Load(); !p.state.reads() {
-		c.tell(Unanswered)
-		return Binding{}, p.why()
+	return wait(ctx, func(done func(Binding, error)) { c.LookupThen(sid, done) })
+}
+
+// LookupThen implements Store.
+func (c *Cached) LookupThen(sid string, done func(Binding, error)) {
+	own, first := c.lookups.join(sid, done)
+	if !first {
+		return
 	}
-	return c.lookups.do(ctx, sid, func(ctx context.Context) (Binding, error) {
-		return c.read(ctx, sid)
+	p := c.phase.Load()
+	c.look(p, own, func(b Binding, err error) {
+		switch {
+		case !errors.Is(err, ErrNotFound):
+			c.lookups.land(own, b, err)
+		case p.state != Up:
+			c.tell(Unanswered)
+			c.lookups.land(own, b, p.why())
+		default:
+			c.vain.add(own, c.secondLook)
+		}
 	})
 }
 
@@ -257,60 +290,72 @@ func (c *Cached) Glance(ctx context.Context, sid string) (Binding, error) {
 	return Binding{}, c.fail(p, err)
 }
 
-func (c *Cached) read(ctx context.Context, sid string) (Binding, error) {
-	b, p, err := c.look(ctx, sid)
-	switch {
-	case !errors.Is(err, ErrNotFound):
-		return b, err
-	case p.state != Up:
+// look looks once, in phase p. ErrNotFound means that the store says so.
+func (c *Cached) look(p *phase, sid string, done func(Binding, error)) {
+	if b, ok := c.Known(sid); ok {
+		done(b, nil)
+		return
+	}
+	if !p.state.reads() {
 		c.tell(Unanswered)
-		return b, p.why()
+		done(Binding{}, p.why())
+		return
 	}
-	again := time.NewTimer(secondLook)
-	defer again.Stop()
-	select {
-	case <-again.C:
-	case <-ctx.Done():
-	}
-	if b, p, err = c.look(ctx, sid); !errors.Is(err, ErrNotFound) {
-		return b, err
-	}
-	switch doubt := c.doubt(ctx, p); {
-	case doubt != nil:
-		c.tell(Unanswered)
-		return b, doubt
-	case errors.Is(err, errBroken):
-		c.tell(Broken)
-	default:
-		c.tell(Unknown)
-	}
-	return b, err
+	c.back.LookupThen(sid, func(b Binding, err error) {
+		switch {
+		case err == nil:
+			_ = c.front.put(sid, b, b.Expires.Sub(c.front.start)) // it was not here a moment ago
+			c.front.get(sid)                                      // so that it counts as used
+			c.tell(Read)
+		case !errors.Is(err, ErrNotFound):
+			c.tell(Failed)
+			c.tell(Unanswered)
+			err = c.fail(p, err)
+		}
+		done(b, err)
+	})
 }
 
-// look looks once, in the phase that it returns. ErrNotFound means that the store says so.
-func (c *Cached) look(ctx context.Context, sid string) (Binding, *phase, error) {
-	if b, ok := c.Known(sid); ok {
-		return b, nil, nil
-	}
+// secondLook looks again for sids of which the store has said that it knows nothing. What it does not know now either is believed to be
+// unknown if a Probe allows it, which is one for all of them.
+func (c *Cached) secondLook(sids []string) {
 	p := c.phase.Load()
-	b, err := c.back.Lookup(ctx, sid)
-	switch {
-	case err == nil:
-		_ = c.front.put(sid, b, b.Expires.Sub(c.front.start)) // it was not here a moment ago
-		c.front.get(sid)                                      // so that it counts as used
-		c.tell(Read)
-		return b, p, nil
-	case !errors.Is(err, ErrNotFound):
-		c.tell(Failed)
-		c.tell(Unanswered)
-		return Binding{}, p, c.fail(p, err)
+	errs := make([]error, len(sids))
+	var looks sync.WaitGroup
+	looks.Add(len(sids))
+	for i, sid := range sids {
+		c.look(p, sid, func(b Binding, err error) {
+			if errs[i] = err; !errors.Is(err, ErrNotFound) {
+				c.lookups.land(sid, b, err)
+			}
+			looks.Done()
+		})
 	}
-	return Binding{}, p, err
+	looks.Wait()
+	if !slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, ErrNotFound) }) {
+		return
+	}
+	doubt := c.doubt(p)
+	for i, err := range errs {
+		switch {
+		case !errors.Is(err, ErrNotFound):
+			continue
+		case doubt != nil:
+			c.tell(Unanswered)
+			err = doubt
+		case errors.Is(err, errBroken):
+			c.tell(Broken)
+		default:
+			c.tell(Unknown)
+		}
+		c.lookups.land(sids[i], Binding{}, err)
+	}
 }
 
 // doubt returns nil where a look-up in phase p that found nothing is to be believed. For that a Probe must have begun
 // after it, and must have found the store intact.
-func (c *Cached) doubt(ctx context.Context, p *phase) error {
+func (c *Cached) doubt(p *phase) error {
+	ctx := context.Background()
 	if p.state != Up {
 		return p.why()
 	}

@@ -1,7 +1,6 @@
 package affinity
 
 import (
-	"context"
 	"strings"
 	"sync"
 )
@@ -10,42 +9,31 @@ import (
 // at once, and each of them needs the same binding.
 type flights struct {
 	mu sync.Mutex
-	m  map[string]*flight
+	m  map[string][]func(Binding, error)
 }
 
-type flight struct {
-	landed  chan struct{}
-	binding Binding
-	err     error
-}
-
-// do returns what fn returns, from a call of its own or from one for the same sid that was under way. fn gets a
-// context that does not end with the caller's, since others may wait for it; it must end soon by itself.
-func (f *flights) do(ctx context.Context, sid string, fn func(context.Context) (Binding, error)) (Binding, error) {
+// join has done called when the operation of sid lands, and reports whether the caller has to begin it. own is a copy of sid.
+func (f *flights) join(sid string, done func(Binding, error)) (own string, first bool) {
 	f.mu.Lock()
-	if fl, ok := f.m[sid]; ok {
-		f.mu.Unlock()
-		select {
-		case <-fl.landed:
-			return fl.binding, fl.err
-		case <-ctx.Done():
-			return Binding{}, ctx.Err()
+	defer f.mu.Unlock()
+	waiting, ok := f.m[sid]
+	if !ok {
+		sid = strings.Clone(sid)
+		if f.m == nil {
+			f.m = make(map[string][]func(Binding, error))
 		}
 	}
-	sid = strings.Clone(sid)
-	// The error is what the others get should fn panic.
-	fl := &flight{landed: make(chan struct{}), err: ErrUnavailable}
-	if f.m == nil {
-		f.m = make(map[string]*flight)
-	}
-	f.m[sid] = fl
+	f.m[sid] = append(waiting, done)
+	return sid, !ok
+}
+
+// land tells all that have joined what became of the operation of sid.
+func (f *flights) land(sid string, b Binding, err error) {
+	f.mu.Lock()
+	all := f.m[sid]
+	delete(f.m, sid)
 	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		delete(f.m, sid)
-		f.mu.Unlock()
-		close(fl.landed)
-	}()
-	fl.binding, fl.err = fn(context.WithoutCancel(ctx))
-	return fl.binding, fl.err
+	for _, done := range all {
+		done(b, err)
+	}
 }

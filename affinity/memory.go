@@ -128,6 +128,16 @@ func (m *Memory) Bind(ctx context.Context, sid string, b Binding) error {
 	return m.put(sid, b, time.Since(m.start)+b.TTL())
 }
 
+// BindThen implements Store. done has been called when it returns.
+func (m *Memory) BindThen(sid string, b Binding, done func(error)) {
+	done(m.Bind(context.Background(), sid, b))
+}
+
+// LookupThen implements Store. done has been called when it returns.
+func (m *Memory) LookupThen(sid string, done func(Binding, error)) {
+	done(m.Lookup(context.Background(), sid))
+}
+
 // put keeps b until expires. It fails only with a TakenError.
 func (m *Memory) put(sid string, b Binding, expires time.Duration) error {
 	return m.write(sid, b, expires, false)

@@ -51,9 +51,29 @@ func NewRedis(c redis.UniversalClient, prefix string) *Redis {
 // Bind implements Store with one SET. Where the sid of a first binding has a value already, a GET follows, and another SET unless it
 // is taken; where that of a renewal has none, another SET does: each has 100 ms.
 func (r *Redis) Bind(ctx context.Context, sid string, b Binding) error {
-	taken, lost, err := r.bind([]Entry{{strings.Clone(sid), b}}, func(add func(redis.Pipeliner)) error {
-		return r.batches.do(ctx, add)
+	return waitFor(ctx, func(done func(error)) { r.BindThen(sid, b, done) })
+}
+
+// BindThen implements Store.
+func (r *Redis) BindThen(sid string, b Binding, done func(error)) {
+	first := r.sets([]Entry{{strings.Clone(sid), b}}, true)
+	r.batches.begin(first.add, func(err error) {
+		var unmet []Entry
+		if err == nil {
+			unmet, err = first.unmet()
+		}
+		if len(unmet) == 0 {
+			done(r.failure(context.Background(), "bind", err))
+			return
+		}
+		go func() { done(r.bindUnmet(unmet)) }() // which is rare
 	})
+}
+
+// bindUnmet is the rest of Bind where one SET did not do.
+func (r *Redis) bindUnmet(unmet []Entry) error {
+	ctx := context.Background()
+	taken, lost, err := r.resolve(unmet, func(add func(redis.Pipeliner)) error { return r.batches.do(ctx, add) })
 	r.tellLost(lost)
 	if len(taken) > 0 {
 		return &TakenError{taken[0].Binding.Node}
@@ -93,6 +113,11 @@ func (r *Redis) bind(batch []Entry, do func(func(redis.Pipeliner)) error) (taken
 	if err != nil || len(unmet) == 0 {
 		return nil, 0, err
 	}
+	return r.resolve(unmet, do)
+}
+
+// resolve is the rest of bind, for those that one SET each was not enough for.
+func (r *Redis) resolve(unmet []Entry, do func(func(redis.Pipeliner)) error) (taken []Entry, lost int, err error) {
 	var ours, there []Entry
 	for _, e := range unmet {
 		if e.Binding.Expires.IsZero() {
@@ -144,27 +169,45 @@ func (r *Redis) split(there []Entry, do func(func(redis.Pipeliner)) error) (take
 	return taken, free, nil
 }
 
-// set writes entries and returns those that did not meet their condition: where there is one, a first binding must find nothing and
-// a renewal something.
+// set writes entries and returns those that did not meet their condition: see sets.
 func (r *Redis) set(entries []Entry, conditional bool, do func(func(redis.Pipeliner)) error) (unmet []Entry, err error) {
-	sets := make([]*redis.StatusCmd, len(entries))
-	if err := do(func(p redis.Pipeliner) {
-		for i, e := range entries {
-			args := redis.SetArgs{TTL: e.Binding.TTL()}
-			switch {
-			case conditional && e.Binding.Expires.IsZero():
-				args.Mode = "NX"
-			case conditional:
-				args.Mode = "XX"
-			}
-			sets[i] = p.SetArgs(context.Background(), r.prefix+e.SID, encode(e.Binding), args)
-		}
-	}); err != nil {
+	s := r.sets(entries, conditional)
+	if err := do(s.add); err != nil {
 		return nil, err
 	}
-	for i, set := range sets {
+	return s.unmet()
+}
+
+// sets are the SETs of entries in one pipeline. Where they are conditional, a first binding must find nothing and a renewal something.
+type sets struct {
+	prefix      string
+	entries     []Entry
+	conditional bool
+	commands    []*redis.StatusCmd
+}
+
+func (r *Redis) sets(entries []Entry, conditional bool) *sets {
+	return &sets{r.prefix, entries, conditional, make([]*redis.StatusCmd, len(entries))}
+}
+
+func (s *sets) add(p redis.Pipeliner) {
+	for i, e := range s.entries {
+		args := redis.SetArgs{TTL: e.Binding.TTL()}
+		switch {
+		case s.conditional && e.Binding.Expires.IsZero():
+			args.Mode = "NX"
+		case s.conditional:
+			args.Mode = "XX"
+		}
+		s.commands[i] = p.SetArgs(context.Background(), s.prefix+e.SID, encode(e.Binding), args)
+	}
+}
+
+// unmet returns the entries that did not meet their condition.
+func (s *sets) unmet() (unmet []Entry, err error) {
+	for i, set := range s.commands {
 		if err := acknowledged(set); errors.Is(err, redis.Nil) {
-			unmet = append(unmet, entries[i])
+			unmet = append(unmet, s.entries[i])
 		} else if err != nil {
 			return nil, err
 		}
@@ -184,41 +227,63 @@ func acknowledged(set *redis.StatusCmd) error {
 // Lookup implements Store. It asks for the value and for the time it has left in one round trip, so that Expires
 // depends on no other machine's clock. A value that this version cannot read counts as not found.
 func (r *Redis) Lookup(ctx context.Context, sid string) (Binding, error) {
-	return r.look(ctx, "look up", sid, 0)
+	return wait(ctx, func(done func(Binding, error)) { r.LookupThen(sid, done) })
 }
+
+// LookupThen implements Store.
+func (r *Redis) LookupThen(sid string, done func(Binding, error)) { r.look("look up", sid, 0, done) }
 
 // Renew implements Back with PEXPIRE and what Lookup asks for, in one round trip: a value that takes the old one's place meanwhile stays.
 func (r *Redis) Renew(ctx context.Context, sid string, ttl time.Duration) (Binding, error) {
-	return r.look(ctx, "renew", sid, ttl)
+	return wait(ctx, func(done func(Binding, error)) { r.look("renew", sid, ttl, done) })
 }
 
 // look asks for a binding, which is to live for as long as renewed from now on; 0: for as long as it does.
-func (r *Redis) look(ctx context.Context, op, sid string, renewed time.Duration) (Binding, error) {
-	key, asked := r.prefix+sid, time.Now()
-	var renewal *redis.BoolCmd
-	var get *redis.StringCmd
-	var ttl *redis.DurationCmd
-	if err := r.batches.do(ctx, func(p redis.Pipeliner) {
-		if renewed > 0 {
-			renewal = p.PExpire(context.Background(), key, renewed)
+func (r *Redis) look(op, sid string, renewed time.Duration, done func(Binding, error)) {
+	l := &look{op: op, key: r.prefix + sid, renewed: renewed, asked: time.Now()}
+	r.batches.begin(l.add, func(err error) {
+		if err != nil {
+			done(Binding{}, r.failure(context.Background(), op, err))
+			return
 		}
-		get, ttl = p.Get(context.Background(), key), p.PTTL(context.Background(), key)
-	}); err != nil {
-		return Binding{}, r.failure(ctx, op, err)
+		done(r.found(l))
+	})
+}
+
+// look is the commands that ask for one binding.
+type look struct {
+	op, key string
+	renewed time.Duration
+	asked   time.Time
+	renewal *redis.BoolCmd
+	get     *redis.StringCmd
+	ttl     *redis.DurationCmd
+}
+
+func (l *look) add(p redis.Pipeliner) {
+	ctx := context.Background()
+	if l.renewed > 0 {
+		l.renewal = p.PExpire(ctx, l.key, l.renewed)
 	}
-	left, err := ttl.Val(), errors.Join(get.Err(), ttl.Err())
-	if renewed > 0 {
-		err = errors.Join(renewal.Err(), err)
+	l.get, l.ttl = p.Get(ctx, l.key), p.PTTL(ctx, l.key)
+}
+
+// found returns what Redis has answered.
+func (r *Redis) found(l *look) (Binding, error) {
+	left, err := l.ttl.Val(), errors.Join(l.get.Err(), l.ttl.Err())
+	if l.renewed > 0 {
+		err = errors.Join(l.renewal.Err(), err)
 	}
+	get, ctx := l.get, context.Background()
 	switch {
 	case errors.Is(get.Err(), redis.Nil):
 		return Binding{}, ErrNotFound
 	case wrongType(get.Err()):
 		return Binding{}, errBroken
 	case err != nil:
-		return Binding{}, r.failure(ctx, op, err)
+		return Binding{}, r.failure(ctx, l.op, err)
 	case left == 0 && get.Val() == "":
-		return Binding{}, r.failure(ctx, op, errUnanswered) // see acknowledged
+		return Binding{}, r.failure(ctx, l.op, errUnanswered) // see acknowledged
 	case left <= 0:
 		return Binding{}, ErrNotFound
 	}
@@ -226,7 +291,7 @@ func (r *Redis) look(ctx context.Context, op, sid string, renewed time.Duration)
 	if err != nil {
 		return Binding{}, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	b.Expires = asked.Add(left)
+	b.Expires = l.asked.Add(left)
 	return b, nil
 }
 

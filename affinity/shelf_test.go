@@ -103,6 +103,14 @@ func (s *shelf) Lookup(ctx context.Context, sid string) (affinity.Binding, error
 	return b, nil
 }
 
+func (s *shelf) BindThen(sid string, b affinity.Binding, done func(error)) {
+	go func() { done(s.Bind(context.Background(), sid, b)) }()
+}
+
+func (s *shelf) LookupThen(sid string, done func(affinity.Binding, error)) {
+	go func() { done(s.Lookup(context.Background(), sid)) }()
+}
+
 func (s *shelf) Renew(ctx context.Context, sid string, _ time.Duration) (affinity.Binding, error) {
 	if err := s.enter(ctx, "Renew", true); err != nil {
 		return affinity.Binding{}, err

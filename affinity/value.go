@@ -34,7 +34,7 @@ func RefusalOf(sid string) string { return sid + refusalMark }
 
 // encode writes b as Redis keeps it: form, EIO version, pingInterval and pingTimeout in ms, maxPayload, node, and what else there
 // is by name. It is text, so that an operator can read it: "1 4 25000 20000 1000000 n1 end=1800000000".
-func encode(b Binding) string {
+func encode(b Binding) []byte {
 	dst := make([]byte, 0, 48+len(b.Node))
 	if b.Unproven {
 		dst = append(dst, unprovenForm...)
@@ -60,11 +60,11 @@ func encode(b Binding) string {
 	if b.Alias != "" {
 		dst = append(append(append(dst, ' '), aliasField...), b.Alias...)
 	}
-	return string(dst)
+	return dst
 }
 
 // MarshalText writes b as Redis keeps it, without Expires.
-func (b Binding) MarshalText() ([]byte, error) { return []byte(encode(b)), nil }
+func (b Binding) MarshalText() ([]byte, error) { return encode(b), nil }
 
 // UnmarshalText reads what MarshalText wrote, also by another version.
 func (b *Binding) UnmarshalText(text []byte) (err error) {

@@ -141,6 +141,10 @@ func (c *clientConn) settle(first []byte) {
 		m.strange.Add(1)
 		x.tellErrors(m)
 	}
+	if x.opens(first) {
+		c.bind(first)
+		return
+	}
 	tell := x.news(first, searched)
 	if tell == nil && x.Kind == request.Poll {
 		var taken bool
@@ -167,20 +171,8 @@ func (x *exchange) news(first []byte, searched bool) (tell func()) {
 	if searched {
 		tell = x.remember()
 	}
-	switch {
-	case x.Body.Done() && x.observe(first):
+	if x.Body.Done() && x.observe(first) {
 		tell = x.forget
-	case x.Kind == request.Handshake && x.Resp.Status == 200:
-		var err error
-		x.Open, err = engineio.FindOpen(x.Query, first)
-		x.warnOfOpen(err)
-		if x.Open.SID != "" {
-			tell = func() {
-				s := x.span.Child("bind", true)
-				x.taken = !x.bind(context.Background())
-				s.End()
-			}
-		}
 	}
 	if tell == nil {
 		tell = x.polled(first)

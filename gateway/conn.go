@@ -71,7 +71,7 @@ const (
 	idle       state = iota // for a request, or the rest of its head
 	meeting                 // for the header of the PROXY protocol, in front of all else
 	receiving               // for the rest of the body, before any of it is forwarded
-	awaiting                // for a goroutine: the store, or a name that is looked up
+	awaiting                // for what goes on elsewhere: the store is asked, or a name looked up
 	holding                 // for some time to pass
 	asking                  // for the head of the node's answer
 	learning                // for the open packet behind a node's 101

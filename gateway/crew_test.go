@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -11,33 +12,46 @@ import (
 	"github.com/sidway/sidway/affinity"
 )
 
-// witness is a Store that tells which goroutines bind, and that does not answer look-ups of blocked sids until it is let.
+// witness is a Store that tells which goroutines unbind, and that does not unbind blocked sids until it is let. Its node knows none.
 type witness struct {
-	affinity.Store
-	mu      sync.Mutex
-	binders map[string]bool
-	asked   chan struct{}
-	let     chan struct{}
+	*affinity.Memory
+	mu        sync.Mutex
+	unbinders map[string]bool
+	asked     chan struct{}
+	let       chan struct{}
 }
 
 func newWitness() *witness {
-	return &witness{Store: affinity.NewMemory(1000), binders: map[string]bool{}, asked: make(chan struct{}), let: make(chan struct{})}
+	return &witness{Memory: affinity.NewMemory(1000), unbinders: map[string]bool{}, asked: make(chan struct{}), let: make(chan struct{})}
 }
 
-func (w *witness) Bind(ctx context.Context, sid string, b affinity.Binding) error {
+func (w *witness) Unbind(ctx context.Context, sid string) error {
 	id, _, _ := bytes.Cut(stackHead(), []byte(" ["))
 	w.mu.Lock()
-	w.binders[string(id)] = true
+	w.unbinders[string(id)] = true
 	w.mu.Unlock()
-	return w.Store.Bind(ctx, sid, b)
-}
-
-func (w *witness) Lookup(ctx context.Context, sid string) (affinity.Binding, error) {
 	if strings.HasPrefix(sid, "blocked") {
 		w.asked <- struct{}{}
 		<-w.let
 	}
-	return w.Store.Lookup(ctx, sid)
+	return w.Memory.Unbind(ctx, sid)
+}
+
+// site has a node that has forgotten all sessions but its own, and so many bindings to it.
+func (w *witness) site(t *testing.T, prefix string, bindings int) *site {
+	for i := range bindings {
+		if err := w.Bind(t.Context(), prefix+strconv.Itoa(i), affinity.Binding{Node: "n1", Version: 4}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if strings.HasPrefix(r.URL.Query().Get("sid"), prefix) {
+			c.send(answer(400, unknownSID))
+			return
+		}
+		engine(aSID)(c, r)
+	})
+	return startGateway(t, withNodes(node), withStore(w))
 }
 
 func stackHead() []byte {
@@ -45,32 +59,32 @@ func stackHead() []byte {
 	return b[:runtime.Stack(b, false)]
 }
 
-// Starting a goroutine for each handshake, and growing its stack, costs a tenth of it.
+// Starting a goroutine for what a request waits for, and growing its stack, costs as much as a tenth of the request.
 func TestWorkersAreKept(t *testing.T) {
 	t.Parallel()
+	const polls = 50
 	w := newWitness()
-	s := startGateway(t, withNodes(startNode(t, "n1", engine(aSID))), withStore(w))
+	s := w.site(t, "gone", polls)
 	c := dial(t, s.addr)
-	const handshakes = 50
-	for range handshakes {
-		c.handshake(handshakeTarget)
+	for i := range polls {
+		c.expect(get(pollTarget("gone"+strconv.Itoa(i))), 400, unknownSID)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.binders) > handshakes/10 { // a worker that has just sent its result may not be free yet
-		t.Errorf("%d goroutines have bound %d sessions", len(w.binders), handshakes)
+	if n := len(w.unbinders); n == 0 || n > polls/10 { // a worker that has just sent its result may not be free yet
+		t.Errorf("%d goroutines have unbound %d sessions", n, polls)
 	}
 }
 
-// However many requests the store keeps waiting, a session can be made meanwhile; and their workers end with the gateway.
+// However many requests the store keeps waiting, others are served meanwhile; and their workers end with the gateway.
 func TestBlockedWorkersStarveNobody(t *testing.T) {
 	t.Parallel()
-	w := newWitness()
-	s := startGateway(t, withNodes(startNode(t, "n1", engine(aSID))), withStore(w))
 	const blocked = 300 // more than are kept
+	w := newWitness()
+	s := w.site(t, "blocked", blocked)
 	var waiting []*rawClient
-	for range blocked {
-		waiting = append(waiting, raw(t, s.addr, get(pollTarget("blocked"))))
+	for i := range blocked {
+		waiting = append(waiting, raw(t, s.addr, get(pollTarget("blocked"+strconv.Itoa(i)))))
 		<-w.asked
 	}
 	dial(t, s.addr).handshake(handshakeTarget)

@@ -15,8 +15,7 @@ import (
 )
 
 // driver is what a gateway has on one loop: client connections, and the connections to nodes that only they use. Handlers on
-// a loop never block. Work that would block, asking the store say, is handed to a worker, which sends its result back:
-// see clientConn.await.
+// a loop never block. What they wait for goes on elsewhere, and sends its result back: see clientConn.suspend.
 //
 // All that is below a driver belongs to its loop's goroutine.
 type driver struct {
@@ -28,6 +27,7 @@ type driver struct {
 	deaf      bool // no acceptor is opened any more
 	clients   map[*clientConn]struct{}
 	waiters   waiting // clients that are waited for
+	starts    starts
 	peers     map[*cluster.Node]peer
 	idle      map[*cluster.Node][]*nodeConn // the newest last
 	idling    int                           // how many those are
@@ -61,6 +61,7 @@ func newDriver(g *Gateway, l *loop.Loop) *driver {
 		peers: map[*cluster.Node]peer{}, idle: map[*cluster.Node][]*nodeConn{},
 		releases: map[*release]struct{}{}, pollTries: map[string]pollTries{},
 	}
+	d.starts.Init(&d.starts)
 	d.do(func() { l.OnPanic = g.panicked })
 	return d
 }

@@ -118,7 +118,7 @@ type Gateway struct {
 	quota     quota
 	throttles throttles
 	crew      crew
-	serving   sync.WaitGroup // requests that a worker works for
+	serving   sync.WaitGroup // requests that wait for what goes on elsewhere
 }
 
 // New returns a Gateway. Close ends it.

@@ -20,18 +20,25 @@ func (p panicking) Known(sid string) (affinity.Binding, bool) {
 	return affinity.Binding{}, false
 }
 
-func (p panicking) Lookup(ctx context.Context, sid string) (affinity.Binding, error) {
-	if sid == "lookup" || sid == "known" { // the latter where a goroutine asks
-		panic("planted in Lookup")
+func (p panicking) LookupThen(sid string, done func(affinity.Binding, error)) {
+	if sid == "lookup" {
+		panic("planted in LookupThen")
 	}
-	return p.Store.Lookup(ctx, sid)
+	p.Store.LookupThen(sid, done)
 }
 
-func (p panicking) Bind(ctx context.Context, sid string, b affinity.Binding) error {
+func (p panicking) BindThen(sid string, b affinity.Binding, done func(error)) {
 	if sid == "bind" {
-		panic("planted in Bind")
+		panic("planted in BindThen")
 	}
-	return p.Store.Bind(ctx, sid, b)
+	p.Store.BindThen(sid, b, done)
+}
+
+func (p panicking) Unbind(ctx context.Context, sid string) error {
+	if sid == "unbind" { // one of the crew asks
+		panic("planted in Unbind")
+	}
+	return p.Store.Unbind(ctx, sid)
 }
 
 // A panic ends the connection that it happened for, and no other; it is counted, and its stack is logged once for each place.
@@ -39,20 +46,27 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
 	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
-		if r.URL.Query().Get("fault") != "" {
+		switch q := r.URL.Query(); {
+		case q.Get("fault") != "":
 			engine("bind")(c, r)
-			return
+		case q.Get("sid") == "unbind":
+			c.send(answer(400, unknownSID))
+		default:
+			engine(aSID)(c, r)
 		}
-		engine(aSID)(c, r)
 	})
-	s := startGateway(t, withNodes(node), withStore(panicking{affinity.NewMemory(100)}), withLog(slog.New(slog.NewTextHandler(&log, nil))))
+	memory := affinity.NewMemory(100)
+	if err := memory.Bind(t.Context(), "unbind", affinity.Binding{Node: "n1", Version: 4}); err != nil {
+		t.Fatal(err)
+	}
+	s := startGateway(t, withNodes(node), withStore(panicking{memory}), withLog(slog.New(slog.NewTextHandler(&log, nil))))
 	ws := dial(t, s.addr)
 	ws.websocket(directTarget)
 	ws.message()
 	kept := dial(t, s.addr)
 	kept.handshake(handshakeTarget)
 	requests := []string{
-		get(pollTarget("known")), get(pollTarget("lookup")), get(handshakeTarget + "&fault=1"),
+		get(pollTarget("known")), get(pollTarget("lookup")), get(pollTarget("unbind")), get(handshakeTarget + "&fault=1"),
 		request("POST", pollTarget("lookup"), "4hi", lengthOf("4hi")),
 		request("POST", pollTarget("known"), inChunks("4hi", 2), chunked),
 	}
@@ -72,7 +86,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	if n := strings.Count(log.String(), "panic.go") + strings.Count(log.String(), "panicking"); n == 0 {
 		t.Error("no stack is logged")
 	}
-	if n := strings.Count(log.String(), "its connection is closed"); n == 0 || n > 3 {
+	if n := strings.Count(log.String(), "its connection is closed"); n == 0 || n > 4 {
 		t.Errorf("logged %d times", n)
 	}
 	kept.expect(get(pollTarget(aSID)), 200, "6")

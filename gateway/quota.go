@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -133,16 +132,19 @@ func (c *clientConn) lookUp() {
 	}
 	var b affinity.Binding
 	var err error
-	c.await(
-		func() {
-			s := x.span.Child("look-up", true)
-			defer s.End()
-			if b, err = x.route.Store.Lookup(context.Background(), x.Query.SID); !errors.Is(err, affinity.ErrNotFound) {
-				c.g.quota.giveBack(spent)
-			}
-			if err != nil {
-				s.Fail(err.Error())
-			}
+	span := x.span.Child("look-up", true)
+	c.suspend(
+		func(done func()) {
+			x.route.Store.LookupThen(x.Query.SID, func(found affinity.Binding, why error) {
+				if b, err = found, why; !errors.Is(err, affinity.ErrNotFound) {
+					c.g.quota.giveBack(spent)
+				}
+				if err != nil {
+					span.Fail(err.Error())
+				}
+				span.End()
+				done()
+			})
 		},
 		func() {
 			switch x.stray = errors.Is(err, affinity.ErrNotFound); {

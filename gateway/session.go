@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -10,6 +9,17 @@ import (
 	"github.com/sidway/sidway/gateway/http1"
 	"github.com/sidway/sidway/gateway/request"
 )
+
+// opens reports whether an answer whose body begins with first makes a session, which Open then tells of.
+func (x *exchange) opens(first []byte) bool {
+	if x.Kind != request.Handshake || x.Resp.Status != 200 {
+		return false
+	}
+	var err error
+	x.Open, err = engineio.FindOpen(x.Query, first)
+	x.warnOfOpen(err)
+	return x.Open.SID != ""
+}
 
 // warnOfOpen counts and logs why a node's 200 to a handshake has no session that can be bound, if it has none. A node that
 // serves Socket.IO's client answers with that, which is no fault.
@@ -32,34 +42,50 @@ func (x *exchange) warnOfOpen(err error) {
 	}
 }
 
-// bind records where the new session lives, before the client learns its sid: the client's next request may reach
-// another replica. While the store is down the binding is kept here and written later. It reports false where the sid
-// lives on another node: the client must not learn it, since its requests would reach somebody else's session. Where other replicas
-// would take the store's word that there is no such session, the client waits until they do not.
-func (x *exchange) bind(ctx context.Context) bool {
-	if x.Open.SID == "" {
-		return true
+// bind records where the new session lives, before the client learns its sid from first: the client's next request may reach
+// another replica. While the store is down the binding is kept here and written later; where other replicas would take the store's word
+// that there is no such session, the client waits until they do not.
+func (c *clientConn) bind(first []byte) {
+	x := c.x
+	if len(x.Early) == 0 {
+		x.Early = append(x.Early, first...)
 	}
-	err := x.route.Store.Bind(ctx, x.Open.SID, x.NewBinding(x.Open))
-	taken, ok := errors.AsType[*affinity.TakenError](err)
-	if !ok {
-		x.route.makes.learn(x.Query.Version, x.Open)
-		if x.Kind == request.Handshake {
-			x.route.noUpgrade.Store(!x.Open.WebSocket)
+	began, span := c.d.loop.Clock(), x.span.Child("bind", true)
+	deliver := func() {
+		x.overhead += c.d.loop.Clock().Sub(began)
+		c.deliver(x.Early)
+	}
+	var err error
+	bound := func() {
+		span.End()
+		x.bindEnded(err)
+	}
+	c.suspend(func(done func()) {
+		x.route.Store.BindThen(x.Open.SID, x.NewBinding(x.Open), func(why error) {
+			err = why
+			done()
+		})
+	}, func() {
+		if bound(); err != nil && !x.taken && c.g.missed != nil {
+			c.await(func() { time.Sleep(time.Until(c.g.missed())) }, deliver, nil)
+			return
 		}
-		if err != nil && x.g.missed != nil {
-			select {
-			case <-time.After(time.Until(x.g.missed())):
-			case <-ctx.Done():
-			}
+		deliver()
+	}, bound)
+}
+
+// bindEnded deals with what became of the new session's binding. A sid that lives on another node must not reach the client, since its requests
+// would reach somebody else's session.
+func (x *exchange) bindEnded(err error) {
+	if taken, ok := errors.AsType[*affinity.TakenError](err); ok {
+		if x.taken = true; x.route.OnTaken != nil {
+			x.route.OnTaken(x.Node.Name, taken.Node)
 		}
-		return true
+		x.Open = engineio.Open{}
+		return
 	}
-	if x.route.OnTaken != nil {
-		x.route.OnTaken(x.Node.Name, taken.Node)
-	}
-	x.Open = engineio.Open{}
-	return false
+	x.route.makes.learn(x.Query.Version, x.Open)
+	x.route.noUpgrade.Store(!x.Open.WebSocket)
 }
 
 // count counts the answer to a request for a session or an upgrade that made no tunnel. A new session takes the place that

@@ -152,6 +152,14 @@ func (w *wrapStore) Lookup(ctx context.Context, sid string) (affinity.Binding, e
 	return b, err
 }
 
+func (w *wrapStore) BindThen(sid string, b affinity.Binding, done func(error)) {
+	go func() { done(w.Bind(context.Background(), sid, b)) }()
+}
+
+func (w *wrapStore) LookupThen(sid string, done func(affinity.Binding, error)) {
+	go func() { done(w.Lookup(context.Background(), sid)) }()
+}
+
 // ended reads until the gateway ends the connection, however it does.
 func (c *rawClient) ended() {
 	c.t.Helper()

@@ -219,6 +219,24 @@ func (s sharedMemory) Lookup(ctx context.Context, sid string) (affinity.Binding,
 	return s.Memory.Lookup(ctx, sid)
 }
 
+// BindThen implements affinity.Store.
+func (s sharedMemory) BindThen(sid string, b affinity.Binding, done func(error)) {
+	if len(s.kin.all()) > 0 {
+		go func() { done(s.Bind(context.Background(), sid, b)) }()
+		return
+	}
+	done(s.Memory.Bind(context.Background(), sid, b))
+}
+
+// LookupThen implements affinity.Store.
+func (s sharedMemory) LookupThen(sid string, done func(affinity.Binding, error)) {
+	if len(s.kin.all()) > 0 {
+		go func() { done(s.Lookup(context.Background(), sid)) }()
+		return
+	}
+	done(s.Memory.Lookup(context.Background(), sid))
+}
+
 // Glance is Lookup without asking the kin.
 func (s sharedMemory) Glance(ctx context.Context, sid string) (affinity.Binding, error) {
 	return s.Memory.Lookup(ctx, sid)
