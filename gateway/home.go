@@ -71,8 +71,11 @@ func (h *home) enter(x *exchange) {
 	metrics.tunnels.Inc()
 }
 
-// clientLeft is tunnel.Options.Left. A node that does not end its side has as few sessions then as one that does.
-func (h *home) clientLeft(fromClient int64) {
+// Pong implements tunnel.Owner.
+func (h *home) Pong(took time.Duration) { h.route.metrics.pong(took) }
+
+// ClientLeft implements tunnel.Owner. A node that does not end its side has as few sessions then as one that does.
+func (h *home) ClientLeft(fromClient int64) {
 	h.left = true
 	sessions := h.route.Cluster.Sessions
 	switch {
@@ -87,8 +90,8 @@ func (h *home) clientLeft(fromClient int64) {
 	}
 }
 
-// ended is tunnel.Options.Done.
-func (h *home) ended(r tunnel.Result) {
+// Ended implements tunnel.Owner.
+func (h *home) Ended(r tunnel.Result) {
 	if h.follow != nil {
 		h.follow.ended()
 	}

@@ -198,11 +198,11 @@ func (c *clientConn) serveHTTP2() {
 	g.toNodes.Add(1)
 	g.pipes.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{
 		Block: g.limits().WriteTime,
-		Done: func(tunnel.Result) {
+		Owner: tunnel.Done(func(tunnel.Result) {
 			h.clients.Delete(hc.id)
 			g.toNodes.Add(-1)
 			g.closed(s)
-		},
+		}),
 	})
 	g.serving.Go(func() {
 		select {

@@ -51,12 +51,12 @@ type footprint struct {
 	tunnel  int64         // when the last one began
 	ended   int64
 	end     string
-	moved   moved
+	moved   *moved // nil: it was not
 	count   uint32 // of requests
 	last    [trailLength]step
 }
 
-// moved is the last move of a session here; at is 0 where there was none.
+// moved is the last move of a session here.
 type moved struct {
 	at       int64
 	from, to string
@@ -111,7 +111,7 @@ func (t *trail) end(sid, why string) {
 // move notes that a session has gone on at another node.
 func (t *trail) move(sid, from, to string) {
 	p := t.lock(sid, true)
-	p.moved, p.node = moved{time.Now().UnixMilli(), from, to}, to
+	p.moved, p.node = &moved{time.Now().UnixMilli(), from, to}, to
 	p.mu.Unlock()
 }
 
@@ -267,7 +267,7 @@ func (p *footprint) trail() Trail {
 		}
 		t.Requests = append(t.Requests, r)
 	}
-	if m := p.moved; m.at > 0 {
+	if m := p.moved; m != nil {
 		t.Requests = append(t.Requests, TrailRequest{At: moment(m.at), Kind: "move", Cause: m.from + "→" + m.to})
 	}
 	return t

@@ -93,13 +93,11 @@ func (c *clientConn) tunnel() {
 		return
 	}
 	h.enter(x)
-	h.follow, o.Left, o.Done = f, h.clientLeft, h.ended
+	h.follow, o.Owner = f, h
 	if x.Kind == request.Upgrade {
 		o.Preface = probeBytes
 	}
-	if x.Query.Version == 4 && (f == nil || f.every == 0) { // 0 where it is not Socket.IO's
-		o.Pong = x.route.metrics.pong
-	}
+	o.Pings = x.Query.Version == 4 && (f == nil || f.every == 0) // 0 where it is not Socket.IO's
 	o.Idle, o.Grace = x.TunnelIdle()
 	if ends := x.Ends(); ends != 0 {
 		o.Life = max(time.Until(time.Unix(ends, 0)), 1)

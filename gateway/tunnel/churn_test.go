@@ -42,7 +42,7 @@ func converse(t *testing.T, e engine, l net.Listener, number uint32) {
 	defer client.Close()
 	defer node.Close()
 	done := make(chan tunnel.Result, 1)
-	e.adopt([2]int{detach(t, gatewayClient), detach(t, gatewayNode)}, tunnel.Options{Done: func(r tunnel.Result) { done <- r }})
+	e.adopt([2]int{detach(t, gatewayClient), detach(t, gatewayNode)}, tunnel.Options{Owner: tunnel.Done(func(r tunnel.Result) { done <- r })})
 
 	for size := range 5 {
 		marked(t, client, node, number, 1<<(size*3))

@@ -50,7 +50,7 @@ func TestOtherFailures(t *testing.T) {
 		client, inner := tcpPair(t)
 		defer client.Close()
 		done := make(chan tunnel.Result, 1)
-		e.adopt([2]int{detach(t, inner), node}, tunnel.Options{Done: func(r tunnel.Result) { done <- r }})
+		e.adopt([2]int{detach(t, inner), node}, tunnel.Options{Owner: tunnel.Done(func(r tunnel.Result) { done <- r })})
 		receiveEnd(t, client)
 		client.Close()
 		if r := <-done; r.Cause != tunnel.Failed {

@@ -21,13 +21,13 @@ type Socket struct {
 }
 
 // Adopt takes over two sockets that the loop on watches, from whichever handler they have, and joins them. It is called on that
-// loop's goroutine, and the tunnel lives there. After Shutdown has ended it closes both and calls Done before it returns.
+// loop's goroutine, and the tunnel lives there. After Shutdown has ended it closes both and tells the Owner before it returns.
 func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 	t := newTunnel(e, on, o)
 	for i, s := range [...]Socket{client, node} {
 		t.join(i, s)
 	}
-	switch e.add(t) {
+	switch e.add(t, o.Node) {
 	case closed:
 		t.because(Shutdown)
 		t.close()

@@ -120,11 +120,16 @@ func start(t testing.TB, e engine, o tunnel.Options, x ends) ends {
 	done := make(chan tunnel.Result, 2) // one more than allowed, so that a second call is seen
 	fds := [2]int{detach(t, x.inner[0]), detach(t, x.inner[1])}
 	ids := [2]uint64{inode(fds[0]), inode(fds[1])}
-	o.Done = func(r tunnel.Result) {
+	ended := tunnel.Done(func(r tunnel.Result) {
 		if inode(fds[0]) == ids[0] || inode(fds[1]) == ids[1] {
-			t.Error("Done called before both sockets are closed")
+			t.Error("Ended called before both sockets are closed")
 		}
 		done <- r
+	})
+	if p, ok := o.Owner.(*pongs); ok {
+		p.Done = ended
+	} else {
+		o.Owner = ended
 	}
 	x.t, x.done = t, done
 	e.adopt(fds, o)

@@ -17,19 +17,22 @@ type tunnel struct {
 	loop.Timer
 	loop       *loop.Loop
 	engine     *Engine
-	node       any
+	place      place
 	id         string
 	began      int64         // in ms since 1970
 	tokens     [2]loop.Token // of the sockets of the client and of the node
 	directions [2]direction  // from the client to the node, and back
-	order      atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
 
-	meter *meter // of what is read from the client; nil: nothing bounds it
+	meter  *meter   // of what is read from the client; nil: nothing bounds it
+	follow Follower // nil: nobody follows what passes
 
-	follow   Follower // nil: nobody follows what passes
-	held     bool     // the client is not read
-	nodeless bool     // the node's connection is gone, and another one is to come
-	gone     bool     // the descriptors are closed
+	order    atomic.Uint32 // what another goroutine wants: 0 nothing, orderCut, or an end to the client for that Cause
+	told     bool          // the roster has chosen it to end, whose mu guards it
+	held     bool          // the client is not read
+	nodeless bool          // the node's connection is gone, and another one is to come
+	gone     bool          // the descriptors are closed
+	pings    bool          // the owner is told of pongs
+	left     bool          // the owner knows that the client has left
 
 	cause  Cause
 	why    Cause  // of the end that is postponed
@@ -44,11 +47,9 @@ type tunnel struct {
 	postponed           time.Duration // when an end in order is due that waits for the client to be done with the preface; 0: there is none
 	lingers             time.Duration // when what is left is cut; 0 before one way has ended
 
-	said   *atomic.Uint64      // counts what the node said; nil: nobody asks
-	pong   func(time.Duration) // nil: nobody asks
-	pinged time.Duration       // when the node's ping passed that the client has not answered; 0: there is none
-	left   func(int64)         // nil: nobody asks, or it has been called
-	done   func(Result)
+	said   *atomic.Uint64 // counts what the node said; nil: nobody asks
+	pinged time.Duration  // when the node's ping passed that the client has not answered; 0: there is none
+	owner  Owner          // nil: nobody asks
 }
 
 // direction is one of the two: from its socket to the other one.
@@ -69,9 +70,9 @@ const orderCut = 1 << 8
 
 func newTunnel(e *Engine, on *loop.Loop, o Options) *tunnel {
 	t := &tunnel{
-		loop: on, node: o.Node, id: o.ID, began: on.Clock().UnixMilli(), engine: e,
-		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, pong: o.Pong, left: o.Left, done: o.Done,
-		preface: o.Preface,
+		loop: on, id: o.ID, began: on.Clock().UnixMilli(), engine: e,
+		idle: o.Idle, block: o.Block, linger: o.Linger, said: o.Heard, preface: o.Preface,
+		owner: o.Owner, pings: o.Pings && o.Owner != nil,
 	}
 	t.clientSaid(o.ToNode)
 	t.nodeSaid(o.ToClient)
@@ -226,12 +227,12 @@ func (t *tunnel) read(i int) {
 			t.meter.took(n, t.loop.Now())
 			t.clientSaid(b[:n])
 			if t.pinged > 0 && isPong(b[:n]) {
-				t.pong(t.loop.Now() - t.pinged)
+				t.owner.Pong(t.loop.Now() - t.pinged)
 				t.pinged = 0
 			}
 		} else {
 			t.nodeSaid(b[:n])
-			if t.pong != nil && isPing(b[:n]) {
+			if t.pings && isPing(b[:n]) {
 				t.pinged = t.loop.Now()
 			}
 			if t.said != nil {
@@ -355,9 +356,9 @@ func (t *tunnel) end(i int) {
 
 // clientLeft tells that the client's side has ended.
 func (t *tunnel) clientLeft() {
-	if left := t.left; left != nil {
-		t.left = nil
-		left(t.directions[0].passed)
+	if t.owner != nil && !t.left {
+		t.left = true
+		t.owner.ClientLeft(t.directions[0].passed)
 	}
 }
 
@@ -382,8 +383,8 @@ func (t *tunnel) close() {
 		}
 	}
 	t.clientLeft()
-	if t.done != nil {
-		t.done(Result{
+	if t.owner != nil {
+		t.owner.Ended(Result{
 			FromClient: t.directions[0].passed, FromNode: t.directions[1].passed, Cause: t.cause, Closer: t.closer, Code: t.code,
 		})
 	}

@@ -2,17 +2,32 @@ package tunnel
 
 import (
 	"context"
+	"iter"
+	"slices"
 	"sync"
 	"time"
 )
 
-// roster holds the tunnels of an engine, from Adopt until their Done has returned.
+// roster holds the tunnels of an engine, from Adopt until their Owner's Ended has returned, in a list for each node.
 type roster struct {
 	mu    sync.Mutex
-	all   map[*tunnel]bool // whether it has been told to end
-	nodes map[any]map[*tunnel]struct{}
+	nodes map[any]*residents
+	n     int // of tunnels
 	phase phase
 	empty chan struct{} // made by the first shutdown, closed when no tunnel is left
+}
+
+// residents are the tunnels to one node.
+type residents struct {
+	node  any
+	first *tunnel
+	n     int
+}
+
+// place is a tunnel's in its list. The roster's mu guards it.
+type place struct {
+	of         *residents
+	prev, next *tunnel
 }
 
 // phase is how far the shutdown has come.
@@ -24,27 +39,28 @@ const (
 	closed              // nothing is left, or what was left has been cut: new tunnels are refused
 )
 
-func newRoster() *roster {
-	return &roster{all: map[*tunnel]bool{}, nodes: map[any]map[*tunnel]struct{}{}}
-}
+func newRoster() *roster { return &roster{nodes: map[any]*residents{}} }
 
 // add enters t, unless the phase it returns is closed.
-func (r *roster) add(t *tunnel) phase {
+func (r *roster) add(t *tunnel, node any) phase {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.phase == closed {
 		return closed
 	}
-	r.all[t] = false
-	r.list(t)
+	r.n++
+	r.list(t, node)
 	return r.phase
 }
 
+// remove takes t out, if it was entered.
 func (r *roster) remove(t *tunnel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.all, t)
-	r.unlist(t)
+	if t.place.of != nil {
+		r.n--
+		r.unlist(t)
+	}
 	r.closeIfEmpty()
 }
 
@@ -52,25 +68,66 @@ func (r *roster) remove(t *tunnel) {
 func (r *roster) rehome(t *tunnel, node any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unlist(t)
-	t.node = node
-	r.list(t)
+	if t.place.of != nil {
+		r.unlist(t)
+		r.list(t, node)
+	}
 }
 
 // list enters t with its node. It needs mu, as unlist does.
-func (r *roster) list(t *tunnel) {
-	of := r.nodes[t.node]
+func (r *roster) list(t *tunnel, node any) {
+	of := r.nodes[node]
 	if of == nil {
-		of = map[*tunnel]struct{}{}
-		r.nodes[t.node] = of
+		of = &residents{node: node}
+		r.nodes[node] = of
 	}
-	of[t] = struct{}{}
+	p := &t.place
+	p.of, p.prev, p.next = of, nil, of.first
+	if p.next != nil {
+		p.next.place.prev = t
+	}
+	of.first = t
+	of.n++
 }
 
 func (r *roster) unlist(t *tunnel) {
-	if of := r.nodes[t.node]; of != nil {
-		if delete(of, t); len(of) == 0 {
-			delete(r.nodes, t.node)
+	p := &t.place
+	of := p.of
+	if p.prev != nil {
+		p.prev.place.next = p.next
+	} else {
+		of.first = p.next
+	}
+	if p.next != nil {
+		p.next.place.prev = p.prev
+	}
+	p.of, p.prev, p.next = nil, nil, nil
+	if of.n--; of.n == 0 {
+		delete(r.nodes, of.node)
+	}
+}
+
+// all yields every tunnel. It needs mu.
+func (r *roster) all() iter.Seq[*tunnel] {
+	return func(yield func(*tunnel) bool) {
+		for _, of := range r.nodes {
+			for t := of.first; t != nil; t = t.place.next {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// of yields the tunnels to a node. It needs mu.
+func (r *roster) of(node any) iter.Seq[*tunnel] {
+	return func(yield func(*tunnel) bool) {
+		of := r.nodes[node]
+		if of == nil {
+			return
+		}
+		for t := of.first; t != nil && yield(t); t = t.place.next {
 		}
 	}
 }
@@ -79,8 +136,8 @@ func (r *roster) unlist(t *tunnel) {
 func (r *roster) Followers(node any) (all []Follower) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for t := range r.nodes[node] {
-		if t.follow != nil && t.follow.Moves() && !r.all[t] {
+	for t := range r.of(node) {
+		if t.follow != nil && t.follow.Moves() && !t.told {
 			all = append(all, t.follow)
 		}
 	}
@@ -97,18 +154,21 @@ func (r *roster) Follower(id string) (f Follower, found bool) {
 	return nil, false
 }
 
-// Len returns the number of tunnels whose Done has not returned yet.
+// Len returns the number of tunnels whose Owner's Ended has not returned yet.
 func (r *roster) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.all)
+	return r.n
 }
 
-// LenOf returns the number of tunnels to a node whose Done has not returned yet.
+// LenOf returns the number of tunnels to a node whose Owner's Ended has not returned yet.
 func (r *roster) LenOf(node any) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.nodes[node])
+	if of := r.nodes[node]; of != nil {
+		return of.n
+	}
+	return 0
 }
 
 // Find looks for a tunnel by its ID among all that there are, and returns its node and when it began.
@@ -116,14 +176,14 @@ func (r *roster) Find(id string) (node any, began time.Time, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t := r.find(id); t != nil {
-		return t.node, time.UnixMilli(t.began), true
+		return t.place.of.node, time.UnixMilli(t.began), true
 	}
 	return nil, time.Time{}, false
 }
 
 // find needs mu.
 func (r *roster) find(id string) *tunnel {
-	for t := range r.all {
+	for t := range r.all() {
 		if t.id == id && id != "" {
 			return t
 		}
@@ -136,12 +196,12 @@ func (r *roster) find(id string) *tunnel {
 func (r *roster) EndSome(node any, n int, why Cause) int {
 	r.mu.Lock()
 	var some []*tunnel
-	for t := range r.nodes[node] {
+	for t := range r.of(node) {
 		if len(some) == n {
 			break
 		}
-		if !r.all[t] && (t.follow == nil || !t.follow.Moves()) {
-			r.all[t] = true
+		if !t.told && (t.follow == nil || !t.follow.Moves()) {
+			t.told = true
 			some = append(some, t)
 		}
 	}
@@ -155,7 +215,7 @@ func (r *roster) EndSome(node any, n int, why Cause) int {
 // Shutdown ends all tunnels in waves of equal size that are spread over the given time, in no particular order. A tunnel ends
 // by a FIN to its client, behind the bytes that are already on their way; what the client still sends reaches the node, for
 // Linger at most. Tunnels that come after the last wave end at once. When ctx ends, what is left is closed. Shutdown returns
-// when no tunnel is left and each Done has returned: nil if all ended in their wave, else the cause of ctx's end. The engine
+// when no tunnel is left and each Ended has returned: nil if all ended in their wave, else the cause of ctx's end. The engine
 // takes no tunnel any more then.
 func (r *roster) Shutdown(ctx context.Context, waves int, over time.Duration) error {
 	waves = max(waves, 1)
@@ -196,7 +256,7 @@ func (r *roster) emptied() <-chan struct{} {
 
 // closeIfEmpty ends the shutdown, if there is one and no tunnel is left. Its caller holds mu.
 func (r *roster) closeIfEmpty() {
-	if r.empty == nil || len(r.all) > 0 {
+	if r.empty == nil || r.n > 0 {
 		return
 	}
 	r.phase = closed
@@ -214,17 +274,19 @@ func (r *roster) wave(left int) []*tunnel {
 	if left == 1 && r.phase == open {
 		r.phase = ending
 	}
-	var live []*tunnel
-	for t, told := range r.all {
-		if !told {
-			live = append(live, t)
+	var now []*tunnel
+	i := 0
+	for t := range r.all() { // those of one node stand together, and shall not end together
+		if t.told {
+			continue
 		}
+		if i%left == 0 {
+			t.told = true
+			now = append(now, t)
+		}
+		i++
 	}
-	live = live[:(len(live)+left-1)/left]
-	for _, t := range live {
-		r.all[t] = true
-	}
-	return live
+	return now
 }
 
 // rest returns all tunnels that are left, and lets no new ones in.
@@ -232,9 +294,5 @@ func (r *roster) rest() []*tunnel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase = closed
-	all := make([]*tunnel, 0, len(r.all))
-	for t := range r.all {
-		all = append(all, t)
-	}
-	return all
+	return slices.AppendSeq(make([]*tunnel, 0, r.n), r.all())
 }

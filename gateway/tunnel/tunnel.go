@@ -4,7 +4,7 @@
 //	engine.Adopt(l, tunnel.Socket{FD: client, Token: its}, tunnel.Socket{FD: node, Token: its}, tunnel.Options{ // on the loop l
 //		ToClient: early, // what the node sent behind its 101
 //		Idle:     60 * time.Second,
-//		Done:     func(r tunnel.Result) { lease.Release(); ended.WithLabelValues(r.Cause.String()).Inc() },
+//		Owner:    tunnel.Done(func(r tunnel.Result) { lease.Release(); ended.WithLabelValues(r.Cause.String()).Inc() }),
 //	})
 //
 // An engine holds many tunnels. It bounds what waits in this process's memory to 64 KiB per direction: while one side does not
@@ -47,17 +47,37 @@ type Options struct {
 	Slowed func()
 	// Heard, if not nil, counts the reads that brought something from the node.
 	Heard *atomic.Uint64
-	// Pong, if not nil, is told how long the client took to answer a ping of its session's node, where both are a frame that came by
-	// itself: a ping of Engine.IO 4 is the node's. It is called on the loop and must not block.
-	Pong func(time.Duration)
+	// Pings has Owner told of the client's pongs.
+	Pings bool
 	// Follow, if not nil, sees and changes all that passes.
 	Follow Follower
-	// Left, if not nil, is called exactly once, on the loop, when the client's side has ended, at the latest before Done, with how many of its
-	// bytes the node's socket took. Some nodes do not end their side for it. It must not block.
-	Left func(fromClient int64)
-	// Done, if not nil, is called exactly once, after both sockets are closed, on the loop. It must not block.
-	Done func(Result)
+	// Owner, if not nil, is told what becomes of the tunnel.
+	Owner Owner
 }
+
+// Owner is told what becomes of a tunnel. Its methods are called on the loop, and must not block.
+type Owner interface {
+	// ClientLeft is called exactly once, when the client's side has ended, at the latest before Ended, with how many of its bytes the node's
+	// socket took. Some nodes do not end their side for it.
+	ClientLeft(fromClient int64)
+	// Ended is called exactly once, after both sockets are closed.
+	Ended(r Result)
+	// Pong is told how long the client took to answer a ping of its session's node, where both are a frame that came by itself: a
+	// ping of Engine.IO 4 is the node's. It is called only by Options.Pings.
+	Pong(took time.Duration)
+}
+
+// Done is an Owner that is told of the end alone.
+type Done func(Result)
+
+// ClientLeft implements Owner.
+func (Done) ClientLeft(int64) {}
+
+// Ended implements Owner.
+func (f Done) Ended(r Result) { f(r) }
+
+// Pong implements Owner.
+func (Done) Pong(time.Duration) {}
 
 // prefaceTime is how long a client has to be done with the Preface when the tunnel is to end. An upgrade takes a tenth of a second.
 const prefaceTime = 2 * time.Second

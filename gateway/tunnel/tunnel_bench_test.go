@@ -73,7 +73,7 @@ func BenchmarkOpenAndClose(b *testing.B) {
 		b.ReportAllocs()
 		done := make(chan struct{})
 		o := usual
-		o.Done = func(tunnel.Result) { done <- struct{}{} }
+		o.Owner = tunnel.Done(func(tunnel.Result) { done <- struct{}{} })
 		for b.Loop() {
 			client, node := socketPair(b), socketPair(b)
 			e.adopt([2]int{client[1], node[1]}, o)
@@ -115,7 +115,7 @@ func reportIdleMemory(b *testing.B, e engine) {
 	done := make(chan struct{}, tunnels)
 	frame := make([]byte, 60)
 	o := usual
-	o.Done = func(tunnel.Result) { done <- struct{}{} }
+	o.Owner = tunnel.Done(func(tunnel.Result) { done <- struct{}{} })
 	for _, x := range peers {
 		e.adopt([2]int{detach(b, x.inner[0]), detach(b, x.inner[1])}, o)
 		roundTrip(x, frame)
