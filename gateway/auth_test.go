@@ -346,6 +346,32 @@ func TestAServerDecides(t *testing.T) {
 	}
 }
 
+// The server judges all lines of a field, as the node reads them, and its verdict holds for no other lines.
+func TestAServerIsToldAllLines(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Cookie") != "theme=dark; session=mine" || len(q.Header["Cookie"]) != 1 || q.Header.Get("X-Tenant") != "mine" {
+			w.WriteHeader(403)
+		}
+	}))
+	t.Cleanup(server.Close)
+	gate := auth.NewForward(auth.ForwardOptions{URL: server.URL, Headers: []string{"Cookie", "X-Tenant"}, Timeout: patience, Cache: time.Hour})
+	t.Cleanup(gate.Close)
+	s := startGateway(t, withEngines(engineiotest.Start(t, engineiotest.Options{})), withAuth(&gateway.Auth{Gate: gate}))
+	for _, c := range []struct {
+		status int
+		lines  []string
+	}{
+		{200, []string{"Cookie: theme=dark", "Cookie: session=mine", "X-Tenant: mine"}},
+		{403, []string{"Cookie: theme=dark", "Cookie: session=mine", "Cookie: session=theirs", "X-Tenant: mine"}},
+		{403, []string{"Cookie: theme=dark", "Cookie: session=mine", "X-Tenant: mine", "X-Tenant: theirs"}},
+	} {
+		if status, body := dial(t, s.addr).ask(get(handshakeTarget, c.lines...)); status != c.status {
+			t.Errorf("%q: %d %s", c.lines, status, body)
+		}
+	}
+}
+
 // A client that leaves while it is judged leaves nothing behind.
 func TestAClientLeavesWhileItIsJudged(t *testing.T) {
 	t.Parallel()

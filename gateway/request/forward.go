@@ -62,11 +62,10 @@ func (x *Request) AppendRequest(dst []byte, address string) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// Fields that are written anew.
+// Fields that are written anew, and all that say where a request comes from.
 var (
-	rewritten = http1.SetOf(http1.Host, http1.ContentLength, http1.TransferEncoding, http1.Expect,
-		http1.Forwarded, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort, http1.XRealIP)
-	strangers = http1.SetOf(http1.XForwardedServer)
+	rewritten = whence | http1.SetOf(http1.Host, http1.ContentLength, http1.TransferEncoding, http1.Expect)
+	whence    = http1.SetOf(http1.Forwarded, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort, http1.XRealIP)
 )
 
 // passes reports whether a field of the request goes on to the node as it is.
@@ -80,16 +79,17 @@ func (x *Request) passes(f *http1.Field) bool {
 		return x.passesID()
 	case x.Traceparent != "" && (is(f, traceparent) || is(f, tracestate)):
 		return false
-	case strangers.Has(f.ID) || f.ID == http1.Other && isForwarded(f.Name):
+	case saysWhence(f):
 		return x.Client.Trusted
 	}
 	return f.ID != http1.AcceptEncoding || x.Kind != Handshake && (x.Kind != Poll || x.Route.Recovery == nil) // which have to be read
 }
 
-// isForwarded recognises the rest of the family, X-Forwarded-Prefix and the like, that only a trusted proxy may set.
-func isForwarded(name string) bool {
+// saysWhence recognises the fields that only a trusted proxy may set: those that are written anew, and the rest of the family, X-Forwarded-Prefix and the
+// like.
+func saysWhence(f *http1.Field) bool {
 	const prefix = "X-Forwarded-"
-	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+	return whence.Has(f.ID) || len(f.Name) > len(prefix) && strings.EqualFold(f.Name[:len(prefix)], prefix)
 }
 
 // appendForwarded tells the node where the request came from (RFC 7239 and the older X- fields), so that all of them say

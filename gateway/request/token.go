@@ -252,13 +252,23 @@ func (x *Request) Ask() *auth.Ask {
 	}
 	return &auth.Ask{
 		Token: x.Token(), Method: x.Req.Method, Host: x.publicHost(), URI: x.Req.Target, Proto: proto, For: o.IP,
-		Header: func(name string) string {
-			if f, _ := x.named(name); f != nil {
-				return f.Value
-			}
-			return ""
-		},
+		Header: x.asked,
 	}
+}
+
+// asked returns all that the node gets of the client by a name, several lines as the one that they stand for (RFC 9110, 5.3, and RFC 9113, 8.2.3, for
+// Cookie): the gate is to judge no less than what the node reads, and nothing that it does not get.
+func (x *Request) asked(name string) string {
+	var values []string
+	for i := range x.Req.Fields {
+		if f := &x.Req.Fields[i]; strings.EqualFold(f.Name, name) && !f.Hop && (x.Client.Trusted || !saysWhence(f)) {
+			values = append(values, f.Value)
+		}
+	}
+	if strings.EqualFold(name, "Cookie") {
+		return strings.Join(values, "; ")
+	}
+	return strings.Join(values, ", ")
 }
 
 // MayProve reports whether the client of a request that makes a session may show later, in a CONNECT, that it may have it: where it brings no token

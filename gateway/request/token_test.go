@@ -127,6 +127,35 @@ func TestWhatNodesGetOfTokens(t *testing.T) {
 	}
 }
 
+// The gate judges what the node reads: all lines of a field, and none that the node does not get.
+func TestTheGateIsToldWhatTheNodeGets(t *testing.T) {
+	for _, c := range []struct {
+		lines      []string
+		name, want string
+	}{
+		{nil, "Cookie", ""},
+		{[]string{"Cookie: a=b; c=d"}, "cookie", "a=b; c=d"},
+		{[]string{"Cookie: a=b", "X-Tenant: mine", "cookie: c=d"}, "Cookie", "a=b; c=d"},
+		{[]string{"X-Tenant: mine"}, "x-tenant", "mine"},
+		{[]string{"X-Tenant: mine", "x-tenant: theirs"}, "X-Tenant", "mine, theirs"},
+		{[]string{"X-Tenant:", "X-Tenant: theirs"}, "X-Tenant", ", theirs"},
+		{[]string{"Connection: x-tenant", "X-Tenant: mine"}, "X-Tenant", ""},
+		{[]string{"X_Tenant: mine"}, "X_Tenant", ""},
+		{[]string{"X-Real-IP: 10.0.0.1"}, "X-Real-IP", ""},
+		{[]string{"X-Forwarded-Prefix: /a"}, "X-Forwarded-Prefix", ""},
+	} {
+		x := asked(t, rule(t), "/socket.io/?EIO=4&transport=polling", c.lines...)
+		if got := x.Ask().Header(c.name); got != c.want {
+			t.Errorf("%q: %s is %q, want %q", c.lines, c.name, got, c.want)
+		}
+	}
+	x := asked(t, rule(t), "/socket.io/?EIO=4&transport=polling", "X-Forwarded-Prefix: /a")
+	x.Client.Trusted = true
+	if got := x.Ask().Header("X-Forwarded-Prefix"); got != "/a" {
+		t.Errorf("of a trusted proxy's word it is told %q", got)
+	}
+}
+
 // A node that reads escapes must not find another token than the one that was judged.
 func TestATokenInDisguiseIsRefused(t *testing.T) {
 	for query, passes := range map[string]bool{
