@@ -56,10 +56,10 @@ func (x *Request) Token() string {
 	return ""
 }
 
-// isAmbiguous reports whether the request has a field twice of which there is to be one, and that says who asks, or the token's name in its query
-// with escapes: of two, this process and a node could each believe another.
+// isAmbiguous reports whether the request has a field twice of which there is to be one, and that says who asks or how packets are to be read, or the
+// token's name in its query with escapes: of two, this process and a node could each believe another.
 func (x *Request) isAmbiguous() bool {
-	if x.Req.Repeated(http1.Authorization) || x.Req.Repeated(http1.Origin) {
+	if x.Req.Repeated(http1.Authorization) || x.Req.Repeated(http1.Origin) || x.Req.Repeated(http1.ContentType) {
 		return true
 	}
 	if x.Route.Auth == nil {
