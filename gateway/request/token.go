@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -107,14 +108,6 @@ func (x *Request) tokenAt(p TokenPlace) string {
 	switch p.from {
 	case fromQuery:
 		return valueIn(x.Req.RawQuery, '&', p.name)
-	case fromProtocol:
-		for rest := x.Req.Get(http1.SecWebSocketProtocol); rest != ""; {
-			var entry string
-			if entry, rest = cutFirst(rest, ','); isToken(strings.Trim(entry, " \t")) {
-				return strings.Trim(entry, " \t")
-			}
-		}
-		return ""
 	case fromHeader:
 		if f, _ := x.named(p.name); f != nil {
 			return withoutScheme(f)
@@ -122,10 +115,15 @@ func (x *Request) tokenAt(p TokenPlace) string {
 		return ""
 	}
 	for i := range x.Req.Fields {
-		if f := &x.Req.Fields[i]; f.ID == http1.Cookie {
-			if t := valueIn(f.Value, ';', p.name); t != "" {
-				return t
-			}
+		token := ""
+		switch f := &x.Req.Fields[i]; {
+		case p.from == fromCookie && f.ID == http1.Cookie:
+			token = valueIn(f.Value, ';', p.name)
+		case p.from == fromProtocol && f.ID == http1.SecWebSocketProtocol:
+			token, _ = tokenAmong(f.Value)
+		}
+		if token != "" {
+			return token
 		}
 	}
 	return ""
@@ -146,6 +144,21 @@ func withoutScheme(f *http1.Field) string {
 // isToken reports whether an entry of Sec-WebSocket-Protocol is a JWT: three parts, the first of which begins an object of JSON.
 func isToken(entry string) bool {
 	return strings.HasPrefix(entry, "eyJ") && strings.Count(entry, ".") == 2
+}
+
+// tokenAmong returns the first entry of a Sec-WebSocket-Protocol that is a token, and the first that is none; "" for either where there is none.
+func tokenAmong(protocols string) (token, other string) {
+	for rest := protocols; rest != ""; {
+		var entry string
+		entry, rest = cutFirst(rest, ',')
+		switch entry = strings.Trim(entry, " \t"); {
+		case !isToken(entry):
+			other = cmp.Or(other, entry)
+		default:
+			token = cmp.Or(token, entry)
+		}
+	}
+	return token, other
 }
 
 // strips reports whether tokens are taken out of what the node gets.
@@ -211,23 +224,16 @@ func (x *Request) AgreedProtocol() string {
 		return ""
 	}
 	token, other := "", ""
-	for rest := x.Req.Get(http1.SecWebSocketProtocol); rest != ""; {
-		var entry string
-		entry, rest = cutFirst(rest, ',')
-		switch entry = strings.Trim(entry, " \t"); {
-		case isToken(entry):
-			token = entry
-		case other == "":
-			other = entry
+	for i := range x.Req.Fields {
+		if f := &x.Req.Fields[i]; f.ID == http1.SecWebSocketProtocol {
+			t, o := tokenAmong(f.Value)
+			token, other = cmp.Or(token, t), cmp.Or(other, o)
 		}
 	}
 	if token == "" {
 		return ""
 	}
-	if other == "" {
-		return token
-	}
-	return other
+	return cmp.Or(other, token)
 }
 
 // owns reports whether a field of the request has the name of one that only the gate gives.

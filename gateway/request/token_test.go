@@ -65,6 +65,7 @@ func TestTokensAreFoundWhereTheyMayBe(t *testing.T) {
 		{"cookie:token", polls, []string{"Cookie: a=b; token=" + aToken + "; c=d"}, aToken},
 		{"cookie:token", polls, []string{"Cookie: a=b", "Cookie: token=" + aToken}, aToken},
 		{"protocol", sockets, append([]string{"Sec-WebSocket-Protocol: chat, " + aToken}, socket...), aToken},
+		{"protocol", sockets, append([]string{"Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: " + aToken}, socket...), aToken},
 		{"protocol", sockets, append([]string{"Sec-WebSocket-Protocol: chat"}, socket...), ""},
 		{"query:token cookie:token", polls + "&token=first", []string{"Cookie: token=" + aToken}, "first"},
 		{"query:token cookie:token", polls, []string{"Cookie: token=" + aToken}, aToken},
@@ -187,6 +188,8 @@ func TestTheAgreedProtocolIsOneThatWasOffered(t *testing.T) {
 		{"protocol", "chat, " + aToken, "chat", ""},
 		{"protocol", "chat", "", ""}, // the node was told of all and wants none
 		{"header:X-Token", "chat, " + aToken, "", ""},
+		{"protocol", "chat\r\nSec-WebSocket-Protocol: " + aToken, "", "chat"},
+		{"protocol", aToken + "\r\nSec-WebSocket-Protocol: chat", "", "chat"},
 	} {
 		x := asked(t, rule(t, c.places), "/socket.io/?EIO=4&transport=websocket", append([]string{"Sec-WebSocket-Protocol: " + c.offered}, socket...)...)
 		head := "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
