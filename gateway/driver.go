@@ -145,6 +145,17 @@ func (d *driver) mayKeep() bool {
 	return int64(d.idling) < int64(d.waiters.len())+free/int64(len(d.g.drivers))+1
 }
 
+// unkeptTime is for how long no connection to a node is kept that has sent bytes which belong to no answer. Such bytes may also come when the next
+// request is on its way: they are taken for its answer then, and on a connection that is used again at once each answer for the one to the request
+// that follows.
+const unkeptTime = time.Minute
+
+// trusts reports whether a connection to a node may carry another request.
+func (d *driver) trusts(n *cluster.Node) bool {
+	at := n.Unasked.Load()
+	return at == 0 || d.loop.Clock().UnixNano()-at >= int64(unkeptTime)
+}
+
 // take returns an idle connection to a node, the one used last, nil where there is none. It looks at the socket, since the loop
 // may not have been told yet that the node has closed it, or has sent bytes that belong to no answer. sure is for a request that could not be sent again.
 func (d *driver) take(n *cluster.Node, sure bool) *nodeConn {
@@ -165,7 +176,7 @@ func (d *driver) take(n *cluster.Node, sure bool) *nodeConn {
 
 // isUsable reports whether an idle connection may still carry a request.
 func (d *driver) isUsable(c *nodeConn, sure bool) bool {
-	return d.loop.Now() < c.until && !(sure && c.aged) && d.loop.Quiet(c.token, c.fd)
+	return d.loop.Now() < c.until && !(sure && c.aged) && c.isQuiet() && d.trusts(c.node)
 }
 
 // peer returns the address of a node, false where its name has to be looked up.

@@ -24,6 +24,7 @@ type nodeConn struct {
 	errand   errand      // nil: none uses it
 	owner    *clientConn // that alone may use it, since it began with a header that names tells; nil: each may
 	tells    string
+	cluster  string // of the last request
 	fd       int
 	token    loop.Token
 	unsent   queued // of the request
@@ -60,7 +61,7 @@ func (n *nodeConn) Event(_ int, e loop.Events) {
 		if !n.d.g.guarded(func() { n.serve(c) }) { // n may be another's, or closed, by now
 			c.Fail()
 		}
-	case !n.d.loop.Quiet(n.token, n.fd):
+	case !n.isQuiet():
 		n.drop()
 	}
 }
@@ -185,23 +186,50 @@ func (n *nodeConn) mayBeUnread() bool {
 	return false
 }
 
-// isRead reports whether all that has come has been read. It takes a byte that is behind the answer.
+// isRead reports whether all that has come has been read, and tells of bytes behind the answer. It takes one of them.
 func (n *nodeConn) isRead() bool {
-	if !n.readable {
+	if len(n.in.b) == 0 {
+		if !n.readable {
+			return true
+		}
+		if _, err := n.d.loop.Read(n.token, n.fd, n.client.peeked[:]); err != nil {
+			return err == sock.Again
+		}
+	}
+	n.tellUnasked()
+	return false
+}
+
+// isQuiet reports whether nothing has come on an idle connection, which is of no use otherwise, and tells of bytes. Some servers say 408 before they
+// close one.
+func (n *nodeConn) isQuiet() bool {
+	if n.d.loop.Quiet(n.token, n.fd) {
 		return true
 	}
-	_, err := n.d.loop.Read(n.token, n.fd, n.client.peeked[:])
-	return err == sock.Again
+	const version = "HTTP/1.1 "
+	b := make([]byte, len(version)+len("408"))
+	if got, _ := n.d.loop.Read(n.token, n.fd, b); got > 0 && string(b[len(version):]) != "408" {
+		n.tellUnasked()
+	}
+	return false
+}
+
+// tellUnasked has no connection to the node be kept for a while, and tells why.
+func (n *nodeConn) tellUnasked() {
+	n.node.Unasked.Store(time.Now().UnixNano())
+	n.d.g.tellFault(n.cluster, faultUnasked, n.node.Name, "a node sends bytes that belong to no answer, so that no connection to it is used twice for a minute: does it answer a request twice, or give a 204, a 304 or the answer to a HEAD a body?",
+		"node", n.node.Name, "address", n.node.Address)
 }
 
 // free ends the client's use of the connection. It is kept if it can carry another request, for so long as the node keeps it as
 // well.
 func (n *nodeConn) free(keep time.Duration, again bool) {
 	n.in.drop(0)
-	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.in.b)+len(n.unsent.b) == 0 && n.isRead() && n.d.mayKeep()
 	if n.client != nil {
 		n.aged = time.Since(n.client.x.SentAt) >= n.keeps
+		n.cluster = n.client.x.route.Cluster.Name
 	}
+	again = again && keep > 0 && !n.spoilt && !n.hup && !n.d.closed && len(n.unsent.b) == 0 && n.isRead() && n.d.trusts(n.node) && n.d.mayKeep()
 	n.client = nil
 	if !again {
 		n.close()

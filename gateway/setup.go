@@ -47,6 +47,7 @@ const (
 	faultCutOff      = "cut_off_replica"
 	faultMoves       = "moves_fail"
 	faultShort       = "short_sessions"
+	faultUnasked     = "unasked_bytes"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -60,6 +61,59 @@ func TestSurplusJustBeforeTheNextUse(t *testing.T) {
 		})
 	}
 	c.expect("", 200, "6")
+}
+
+// A node that sends what nobody asked for could do so at any time, so that for a while no connection to it is used twice.
+func TestNodeThatSendsUnasked(t *testing.T) {
+	t.Parallel()
+	surplus := answer(200, "not yours")
+	for name, c := range map[string]struct {
+		first, later string // what it sends with its first answer, and when its connection is idle
+		told         bool
+	}{
+		"at once":        {surplus, "", true},
+		"later":          {"", surplus, true},
+		"a byte":         {"", "4", true},
+		"408 at the end": {"", head(408, "Content-Length: 0", "Connection: close"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := startNode(t, "n1", func(n *nodeConn, r *nodeRequest) {
+				said := answer(200, r.URL.Path)
+				if n == n.node.conn(0) {
+					said += c.first
+				}
+				n.send(said)
+			})
+			s := startGateway(t, withNodes(node))
+			client := dial(t, s.addr)
+			ask := func(path string, conns int) {
+				t.Helper()
+				client.expect(get(path), 200, path)
+				s.inOneBatch(func() {}) // the loop is done with the answer
+				if n := len(node.all()); n != conns {
+					t.Errorf("%s: the node has got %d connections, want %d", path, n, conns)
+				}
+			}
+			ask("/a", 1)
+			node.conn(0).send(c.later)
+			node.conn(0).awaitEnd()
+			ask("/b", 2)
+			if !c.told {
+				if ask("/c", 2); len(s.faults()) != 0 {
+					t.Errorf("told: %+v", s.faults())
+				}
+				return
+			}
+			if f := s.faults(); len(f) != 1 || f[0].Reason != "unasked_bytes" || f[0].Subject != "n1" || f[0].Cluster != "c1" {
+				t.Errorf("told: %+v", f)
+			}
+			ask("/c", 3)
+			s.clusters[0].Nodes()[0].Unasked.Add(-int64(time.Minute)) // goes by
+			ask("/d", 4)
+			ask("/e", 4)
+		})
+	}
 }
 
 func socketPair(t *testing.T) (int, int) {

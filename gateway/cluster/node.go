@@ -29,6 +29,8 @@ type state struct {
 	Follows atomic.Bool
 	// Resets is whether it has reset a connection whose request it may have read.
 	Resets atomic.Bool
+	// Unasked is when it last sent bytes that belong to no answer, in ns since 1970; 0: it has not.
+	Unasked atomic.Int64
 
 	leases atomic.Int64
 	// Sessions by their transport; those that are being made are neither.
