@@ -46,8 +46,8 @@ func TestDeniedAfterStart(t *testing.T) {
 		deny string // a command; without it the server is restarted
 		says []string
 	}{
-		"a right is lost":            {"ACL SETUSER sidway -get", []string{"NOPERM", "let the user have GET SET DEL"}},
-		"the right to probe is lost": {"ACL SETUSER sidway -incrby", []string{"NOPERM", "INCRBY"}},
+		"a right is lost":            {"ACL SETUSER sidway -get", []string{"NOPERM", "let the user have " + affinity.Rights}},
+		"the right to probe is lost": {"ACL SETUSER sidway -incrby", []string{"NOPERM", "'incrby'"}},
 		"the user is lost":           {"ACL DELUSER sidway", []string{"WRONGPASS", mendUser}},
 		"restarted without the user": {"", []string{"WRONGPASS", mendUser}},
 	} {

@@ -373,7 +373,7 @@ var remedies = [...]struct{ prefix, mend string }{
 	{"WRONGPASS", "mend the user or the password in its URL, or switch the user on in Redis"},
 	{"AUTH", "it has no password for this user: take the password out of its URL, or set it in Redis"},
 	{"invalid password", "mend the password in its URL"},
-	{"NOPERM", "let the user have GET SET DEL PTTL INCRBY PEXPIRE INFO, in a Cluster CLUSTER SLOTS too, for the keys that begin with the prefix"},
+	{"NOPERM", GrantRights},
 	{"max number of clients reached", "raise its maxclients, or find out who has so many connections"},
 	{"DB index is out of range", "it has no such database: mend the number at the end of its URL"},
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway/config"
@@ -16,6 +17,9 @@ import (
 func TestRightsOfThePage(t *testing.T) {
 	redis := affinitytest.StartRedis(t)
 	rights := regexp.MustCompile("(?s)```redis\n(.*?)\n```").FindStringSubmatch(text(t, "../../docs/redis.md"))
+	if !strings.HasSuffix(rights[1], " ~sidway:* "+affinity.Rights) {
+		t.Errorf("the page gives %s, and the log advises %s", rights[1], affinity.Rights)
+	}
 	var words []any
 	for _, w := range strings.Fields(rights[1]) {
 		words = append(words, w)
