@@ -37,6 +37,9 @@ type Options struct {
 	// Store returns nil while the store of bindings can be used, else why not, likewise. It changes the body of /readyz and not
 	// the status: a store that is down is down for all replicas, and they serve on. Without it the body says nothing of a store.
 	Store func() error
+	// Rights returns nil unless the store refuses something else that replicas need, likewise. It adds to the reasons in the body of
+	// /readyz, and changes nothing else.
+	Rights func() error
 	// Token, as Authorization: Bearer, lets clients on other machines read and change, and those on this machine change. Without it
 	// clients on other machines may do neither, and those on this machine both.
 	Token string
@@ -73,7 +76,7 @@ func New(o Options) http.Handler {
 		})
 	}
 	get("/healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, status{Status: "ok"}) }))
-	get("/readyz", readiness(o.Ready, o.Store))
+	get("/readyz", readiness(o))
 	if o.Metrics != nil {
 		// One collector that fails must not hide all the others.
 		h := promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: o.Metrics})
@@ -134,19 +137,24 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-func readiness(ready, store func() error) http.HandlerFunc {
+func readiness(o Options) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		code, answer := http.StatusOK, status{Status: "ready"}
-		if store != nil {
+		if o.Store != nil {
 			answer.Store = "up"
-			if err := store(); err != nil {
+			if err := o.Store(); err != nil {
 				answer.Store, answer.Reasons = "down", reasons(err)
 			}
 		}
-		if ready != nil {
-			if err := ready(); err != nil {
+		if o.Ready != nil {
+			if err := o.Ready(); err != nil {
 				code, answer.Status, answer.Reasons = http.StatusServiceUnavailable, "not ready", reasons(err)
+			}
+		}
+		if o.Rights != nil {
+			if err := o.Rights(); err != nil {
+				answer.Reasons = append(answer.Reasons, reasons(err)...)
 			}
 		}
 		write(w, code, answer)

@@ -106,16 +106,18 @@ func TestReadyWithoutAFunction(t *testing.T) {
 func TestReadinessTellsHowTheStoreIs(t *testing.T) {
 	down := errors.Join(errors.New("redis is away"), errors.New("and so for talk"))
 	for _, tt := range []struct {
-		ready, store error
-		status       int
-		body         string
+		ready, store, rights error
+		status               int
+		body                 string
 	}{
-		{nil, nil, 200, `{"status":"ready","store":"up"}`},
-		{nil, down, 200, `{"status":"ready","store":"down","reasons":["redis is away","and so for talk"]}`},
-		{errors.New("stopping"), nil, 503, `{"status":"not ready","store":"up","reasons":["stopping"]}`},
-		{errors.New("stopping"), down, 503, `{"status":"not ready","store":"down","reasons":["stopping"]}`},
+		{nil, nil, nil, 200, `{"status":"ready","store":"up"}`},
+		{nil, nil, errors.New("a right is missing"), 200, `{"status":"ready","store":"up","reasons":["a right is missing"]}`},
+		{nil, down, errors.New("a right is missing"), 200, `{"status":"ready","store":"down","reasons":["redis is away","and so for talk","a right is missing"]}`},
+		{nil, down, nil, 200, `{"status":"ready","store":"down","reasons":["redis is away","and so for talk"]}`},
+		{errors.New("stopping"), nil, nil, 503, `{"status":"not ready","store":"up","reasons":["stopping"]}`},
+		{errors.New("stopping"), down, nil, 503, `{"status":"not ready","store":"down","reasons":["stopping"]}`},
 	} {
-		o := admin.Options{Ready: func() error { return tt.ready }, Store: func() error { return tt.store }}
+		o := admin.Options{Ready: func() error { return tt.ready }, Store: func() error { return tt.store }, Rights: func() error { return tt.rights }}
 		if res, body := serve(t, o)("GET", "/readyz"); res.StatusCode != tt.status || body != tt.body {
 			t.Errorf("ready: %v, store: %v: got %d %s", tt.ready, tt.store, res.StatusCode, body)
 		}

@@ -40,7 +40,7 @@ const (
 
 // orders are those of faults that are not plain.
 var orders = map[string]int{
-	"node_list": cause, "twin_nodes": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "same_sids": cause, "loop": cause, "cache_full": cause,
+	"redis_rights": cause, "node_list": cause, "twin_nodes": cause, "prefix": cause, "cut_off_replica": cause, "upgrade": cause, "mute_websockets": cause, "balanced_node": cause, "same_sids": cause, "loop": cause, "cache_full": cause,
 	"proxy_timeout": effect, "node_timeout": effect, "slow_node": effect, "unused_sessions": effect, "store": effect, "one_stranger": effect, "moves_fail": effect, "short_sessions": effect,
 }
 
@@ -209,10 +209,10 @@ func (f *findings) ofReplicas() {
 		case r.Stopping:
 			p.Level = info
 			f.add(p, "Replica %s stops", r.Name)
-		case r.Heard > SilentAfter && (!s.Store.Up || f.cutOff(r.Name)): // which is told
+		case r.Heard > SilentAfter && (!s.Store.Up || s.Store.Deaf || f.cutOff(r.Name)): // which is told
 		case r.Heard > SilentAfter:
 			p.Level = warn
-			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis", r.Name, r.Heard)
+			f.add(p, "Replica %s has not been heard for %.0f s: it died, or does not reach Redis, or is refused there", r.Name, r.Heard)
 		case r.Unready != "":
 			p.Level = warn
 			why := r.Unready

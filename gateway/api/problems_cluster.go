@@ -239,7 +239,7 @@ var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_
 // ofUnknown tells of sessions that Redis does not know, though it can be used here.
 func (f *findings) ofUnknown(c *Cluster) {
 	s, p := f.now, Problem{Level: warn, Cluster: c.Name, order: effect}
-	if s.Store.Kind != "redis" || !s.Store.Up || c.Storm != nil || s.has(c.Name, explained...) {
+	if s.Store.Kind != "redis" || !s.Store.Up || s.Store.Deaf || c.Storm != nil || s.has(c.Name, explained...) {
 		return
 	}
 	if n := c.Recent.Responses["sid_unknown"]; n >= fewestForeign && 2*n >= c.Recent.Made {

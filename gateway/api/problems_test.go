@@ -38,11 +38,15 @@ func TestProblems(t *testing.T) {
 		"redis, and more": {func(s *api.Status) {
 			s.Store, s.Replicas[1].Heard, s.Clusters[0].Waiting = api.Store{Error: "user is disabled."}, 12, 1
 		}, false, "bad Redis cannot be used: user is disabled.; warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", "Redis cannot be used: user is disabled (and 1 more problem)"},
-		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis", ""},
-		"replica stops":  {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
-		"versions":       {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
-		"nearly full":    {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 is nearly full: it has 950 connections, and new clients are turned away from 1,000 on; that is its limits.connections", ""},
-		"full":           {func(s *api.Status) { s.Replicas[0].Connections = 1052 }, false, "bad Replica r1 is full: new clients are turned away from 1,000 connections on, and it has 1,052; that is its limits.connections", ""},
+		"replica silent": {func(s *api.Status) { s.Replicas[1].Heard = 12.2 }, false, "warn Replica r2 has not been heard for 12 s: it died, or does not reach Redis, or is refused there", ""},
+		"replicas deaf": {func(s *api.Status) {
+			s.Replicas[1].Heard, s.Store.Deaf = 12.2, true
+			s.Faults = []api.Fault{{Reason: "redis_rights", Text: "Redis refuses this replica HSET: NOPERM", Last: noon}}
+		}, false, "warn Redis refuses this replica HSET: NOPERM", ""},
+		"replica stops": {func(s *api.Status) { s.Replicas[1].Stopping = true }, false, "info Replica r2 stops", "All is well: 2,400 sessions on 2 nodes"},
+		"versions":      {func(s *api.Status) { s.Replicas[1].Version = "v2" }, false, "info Replicas have 2 different versions", ""},
+		"nearly full":   {func(s *api.Status) { s.Replicas[0].Connections = 950 }, false, "warn Replica r1 is nearly full: it has 950 connections, and new clients are turned away from 1,000 on; that is its limits.connections", ""},
+		"full":          {func(s *api.Status) { s.Replicas[0].Connections = 1052 }, false, "bad Replica r1 is full: new clients are turned away from 1,000 connections on, and it has 1,052; that is its limits.connections", ""},
 		"full by descriptors": {func(s *api.Status) {
 			r := &s.Replicas[1]
 			r.Connections, r.Limit, r.Descriptors = 152, 87, 450

@@ -54,6 +54,7 @@ type Store struct {
 	Error string `json:"error,omitempty" doc:"why it is not up"`
 	Fell  int    `json:"fell,omitempty" doc:"how often it could not be used any more within the last minute"`
 	Last  string `json:"last,omitempty" doc:"what was wrong with it then"`
+	Deaf  bool   `json:"deaf,omitempty" doc:"Redis refuses a right without which replicas do not hear each other: see the fault redis_rights"`
 }
 
 // Certificate is one that clients are shown.

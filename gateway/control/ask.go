@@ -46,10 +46,9 @@ func (b *Board) Ask(ctx context.Context, sid string) (answers []string, asked in
 		delete(b.asked, id)
 		b.mu.Unlock()
 	}()
-	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	err := b.pipelined(ctx, client, func(p redis.Pipeliner) {
 		p.HSet(ctx, prefix+questionsKey, id, sid)
 		p.PExpire(ctx, prefix+questionsKey, questionTTL)
-		return nil
 	})
 	tick := time.NewTicker(answerLook)
 	defer tick.Stop()
@@ -60,13 +59,15 @@ func (b *Board) Ask(ctx context.Context, sid string) (answers []string, asked in
 			continue
 		case <-tick.C:
 		}
-		if came, failed := client.LRange(ctx, prefix+answersKey+id, 0, -1).Result(); failed == nil {
+		look := client.LRange(ctx, prefix+answersKey+id, 0, -1)
+		b.rights.note(look)
+		if came, failed := look.Result(); failed == nil {
 			answers = came
 		}
 	}
 	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer end()
-	client.HDel(ctx, prefix+questionsKey, id) // what is left expires
+	b.rights.note(client.HDel(ctx, prefix+questionsKey, id)) // what is left expires
 	return answers, asked
 }
 
@@ -88,12 +89,11 @@ func (b *Board) answer(ctx context.Context, client redis.UniversalClient, prefix
 	if len(fresh) == 0 {
 		return
 	}
-	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // one that cannot be answered is heard of no more
+	_ = b.pipelined(ctx, client, func(p redis.Pipeliner) { // one that cannot be answered is heard of no more
 		for id, sid := range fresh {
 			b.answered[id] = struct{}{}
 			p.RPush(ctx, prefix+answersKey+id, b.Answer(sid))
 			p.PExpire(ctx, prefix+answersKey+id, answerTTL)
 		}
-		return nil
 	})
 }

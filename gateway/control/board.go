@@ -56,6 +56,7 @@ type Board struct {
 	number uint64 // of the counts it told last; Run's own
 
 	answered map[string]struct{} // questions of other replicas; Run's own
+	rights   rights
 
 	mu     sync.Mutex
 	redis  redis.UniversalClient // nil: in this process
@@ -89,7 +90,7 @@ func NewBoard(log *slog.Logger) *Board {
 	return &Board{
 		OnEvent: func(string, string, string, string) {},
 		log:     log, told: notice.Limiter[string]{Pause: boardQuiet}, id: rand.Text(), posts: map[string]*post{}, peers: map[string]*heard[Self]{},
-		missed: map[string]Peer{}, answered: map[string]struct{}{}, asked: map[string]struct{}{},
+		missed: map[string]Peer{}, answered: map[string]struct{}{}, asked: map[string]struct{}{}, rights: rights{refused: map[string]error{}},
 	}
 }
 
@@ -98,6 +99,9 @@ func NewBoard(log *slog.Logger) *Board {
 func (b *Board) Use(client redis.UniversalClient, prefix string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.redis != client {
+		b.rights.forget()
+	}
 	b.redis, b.prefix = client, prefix
 	clear(b.peers)
 	clear(b.missed)
@@ -164,6 +168,9 @@ func (b *Board) Run(ctx context.Context, end Ender) error {
 			if peers := b.peersDue(wave); peers || len(due) > 0 {
 				b.share(ctx, client, prefix, due, peers)
 			}
+			if wave%countWaves == 0 {
+				b.tryRights(ctx, client, prefix)
+			}
 		}
 		for _, p := range posts {
 			p.nodes.endDrained(end, b.tell)
@@ -202,7 +209,7 @@ func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix s
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
 	found, orders, questions := map[string]*redis.MapStringStringCmd{}, map[string]*redis.MapStringStringCmd{}, (*redis.MapStringStringCmd)(nil)
-	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
+	_ = b.pipelined(ctx, client, func(p redis.Pipeliner) { // each command has its own error
 		for name, post := range posts {
 			found[name] = p.HGetAll(ctx, prefix+name+changesKey)
 			if post.nodes.movesSessions() {
@@ -210,15 +217,14 @@ func (b *Board) read(ctx context.Context, client redis.UniversalClient, prefix s
 			}
 		}
 		questions = p.HGetAll(ctx, prefix+questionsKey)
-		return nil
 	})
 	for name, cmd := range found {
 		fields, err := cmd.Result()
 		if err == nil {
 			err = b.take(ctx, posts[name], fields)
 		}
-		var refused redis.Error // an outage is told of by the store of bindings
-		if errors.As(err, &refused) && b.told.Due("read") {
+		var refused redis.Error // an outage is told of by the store of bindings, and a right that is missing by Refusal
+		if errors.As(err, &refused) && !lacksRight(err) && b.told.Due("read") {
 			b.log.Warn("what operators have changed cannot be read from Redis: drains and changes of nodes go on as they are known here", "cluster", name, "error", err)
 		}
 	}
@@ -249,12 +255,10 @@ func (b *Board) take(ctx context.Context, p *post, fields map[string]string) err
 	if !again || b.redis == nil { // once is what a look finds that was under way when a change was made here
 		return nil
 	}
-	_, err := b.redis.TxPipelined(ctx, func(t redis.Pipeliner) error {
+	return b.transact(ctx, func(t redis.Pipeliner) {
 		t.Del(ctx, b.key(p))
 		t.HSet(ctx, b.key(p), p.fields)
-		return nil
 	})
-	return err
 }
 
 func (b *Board) key(p *post) string { return b.prefix + p.nodes.Cluster.Name + changesKey }
@@ -302,7 +306,7 @@ func (b *Board) change(ctx context.Context, cluster string, values map[string]an
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
 	var now *redis.MapStringStringCmd
-	_, err := b.redis.TxPipelined(ctx, func(t redis.Pipeliner) error {
+	err := b.transact(ctx, func(t redis.Pipeliner) {
 		if len(gone) > 0 {
 			t.HDel(ctx, b.key(p), gone...)
 		}
@@ -311,7 +315,6 @@ func (b *Board) change(ctx context.Context, cluster string, values map[string]an
 		}
 		t.HIncrBy(ctx, b.key(p), fieldRevision, 1)
 		now = t.HGetAll(ctx, b.key(p))
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrStore, err)

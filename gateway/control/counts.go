@@ -213,7 +213,7 @@ func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix 
 	b.number++
 	found, handed := map[string]*redis.MapStringStringCmd{}, map[string]*redis.StringSliceCmd{}
 	hearPeers := func() []string { return nil }
-	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
+	_ = b.pipelined(ctx, client, func(p redis.Pipeliner) { // each command has its own error
 		for name, post := range posts {
 			key := prefix + name + countsKey
 			p.HSet(ctx, key, b.id, post.countsText(b.number))
@@ -224,7 +224,6 @@ func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix 
 		if peers {
 			hearPeers = b.sharePeers(ctx, p, prefix)
 		}
-		return nil
 	})
 	for name, cmd := range handed {
 		adopt(posts[name].nodes.Cluster, cmd.Val())
@@ -235,10 +234,10 @@ func (b *Board) share(ctx context.Context, client redis.UniversalClient, prefix 
 			fields = posts[name].texts()
 		}
 		if dead := posts[name].hear(b.id, fields, time.Now()); len(dead) > 0 {
-			client.HDel(ctx, prefix+name+countsKey, dead...)
+			b.rights.note(client.HDel(ctx, prefix+name+countsKey, dead...))
 		}
 	}
 	if dead := hearPeers(); len(dead) > 0 {
-		client.HDel(ctx, prefix+replicasKey, dead...)
+		b.rights.note(client.HDel(ctx, prefix+replicasKey, dead...))
 	}
 }

@@ -95,10 +95,9 @@ func (b *Board) Move(ctx context.Context, cluster string, o Order) (Moved, error
 		text, _ := json.Marshal(o) // of strings and a number, so there is no error
 		limited, cancel := context.WithTimeout(ctx, boardTime)
 		defer cancel()
-		_, err := client.Pipelined(limited, func(p redis.Pipeliner) error {
+		err := b.pipelined(limited, client, func(p redis.Pipeliner) {
 			p.HSet(limited, prefix+cluster+ordersKey, id, text)
 			p.PExpire(limited, prefix+cluster+ordersKey, orderAfter+o.Patience+orderRest)
-			return nil
 		})
 		if err != nil {
 			b.cancel(known)
@@ -151,7 +150,9 @@ func (b *Board) outcomes(ctx context.Context, o *order, client redis.UniversalCl
 	}
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
-	texts, err := client.LRange(ctx, key, 0, -1).Result()
+	told := client.LRange(ctx, key, 0, -1)
+	b.rights.note(told)
+	texts, err := told.Result()
 	for _, text := range texts {
 		var m Moved
 		if json.Unmarshal([]byte(text), &m) == nil {
@@ -195,7 +196,7 @@ func (b *Board) takeOrders(ctx context.Context, client redis.UniversalClient, ke
 	over := p.takeOrders(fields, time.Now())
 	b.mu.Unlock()
 	if len(over) > 0 {
-		client.HDel(ctx, key, over...)
+		b.rights.note(client.HDel(ctx, key, over...))
 	}
 }
 
@@ -285,13 +286,12 @@ func (b *Board) sendOutcomes(ctx context.Context, client redis.UniversalClient, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, boardTime)
 	defer cancel()
-	_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error { // who asked hears of one that is lost as busy
+	_ = b.pipelined(ctx, client, func(p redis.Pipeliner) { // who asked hears of one that is lost as busy
 		for id, texts := range unsent {
 			for _, text := range texts {
 				p.RPush(ctx, prefix+outcomesKey+id, text)
 			}
 			p.PExpire(ctx, prefix+outcomesKey+id, orderRest)
 		}
-		return nil
 	})
 }

@@ -67,13 +67,13 @@ func (b *Board) Peers() (all []Peer) {
 }
 
 // Missing reports whether replicas may have bound sessions of which Redis knows nothing: some that were there are silent and have not said that they stop, which
-// it names, or nobody has listened here lately. One that comes back under its name is not missed.
+// it names, or nobody has listened here lately, or Redis does not let them hear each other. One that comes back under its name is not missed.
 func (b *Board) Missing() (names []string, may bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.look()
 	deaf := len(b.peers) > 0 && time.Since(b.listened) > b.period()*3/2 // then Missed is not known here to have come
-	return slices.Sorted(maps.Keys(b.missed)), deaf || len(b.missed) > 0
+	return slices.Sorted(maps.Keys(b.missed)), deaf || b.refused() || len(b.missed) > 0
 }
 
 // look finds out who is missing. It needs mu.
@@ -126,13 +126,13 @@ func (b *Board) sharePeers(ctx context.Context, p redis.Pipeliner, prefix string
 	self := b.Self()
 	self.Number = b.number
 	text, _ := json.Marshal(self) // of strings and numbers, so there is no error
-	p.HSet(ctx, prefix+replicasKey, b.id, text)
+	told := p.HSet(ctx, prefix+replicasKey, b.id, text)
 	p.PExpire(ctx, prefix+replicasKey, countsTTL)
 	found := p.HGetAll(ctx, prefix+replicasKey)
 	return func() []string {
 		now := time.Now()
 		fields, err := found.Result()
-		b.mark(self.Away, err == nil, now)
+		b.mark(self.Away, err == nil && told.Err() == nil, now)
 		if err == nil { // else what was heard gets old
 			return b.hearPeers(fields, now)
 		}
@@ -140,7 +140,7 @@ func (b *Board) sharePeers(ctx context.Context, p redis.Pipeliner, prefix string
 	}
 }
 
-// mark notes whether the others could be told of this replica.
+// mark notes whether the others could be told of this replica, and heard.
 func (b *Board) mark(away, told bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -131,7 +131,7 @@ func TestLabelValuesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faults := append(matches(differs, text(t, "compare.go")), matches(faulty, text(t, "twins.go")+text(t, "losses.go")+text(t, "memories.go"))...)
+	faults := append(matches(differs, text(t, "compare.go")), matches(faulty, text(t, "twins.go")+text(t, "losses.go")+text(t, "memories.go")+text(t, "rights.go"))...)
 	for _, f := range files {
 		faults = append(faults, matches(faulty, text(t, f))...)
 	}

@@ -69,7 +69,7 @@ func (m *memory) tick(now time.Time) {
 	}
 }
 
-// sweep gives back, each second, what bindings hold for longer than they are of use, tells of bindings that were lost, and
+// sweep gives back, each second, what bindings hold for longer than they are of use, tells of bindings that were lost and of rights that are missing, and
 // follows the limits of descriptors and of processors.
 func (r *Replica) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -97,6 +97,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 			} else {
 				r.away.CompareAndSwap(0, now.UnixNano())
 			}
+			r.tellRights()
 			r.watchMemory()
 			r.tellStorms(second)
 			if second%recentEvery == 0 {

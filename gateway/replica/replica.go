@@ -80,6 +80,7 @@ type Replica struct {
 	outages  outages
 	stormy   notice.Limiter[string] // clusters that have storms
 	falling  notice.Limiter[string] // nodes that go and come back
+	lacks    string                 // which rights in Redis, as was told; sweep's own
 
 	addrs       atomic.Pointer[[]net.Addr] // of the listeners
 	admin       *http.Server
@@ -230,7 +231,7 @@ func (r *Replica) setAdmin() {
 		Listen: r.adminListen, Hosts: cfg.Admin.Hosts, Log: r.log, API: r.api(), Page: page.Handler(),
 	}
 	if cfg.Affinity.Redis != "" {
-		o.Store = func() error { return r.askStores((*affinity.Cached).Fault) }
+		o.Store, o.Rights = func() error { return r.askStores((*affinity.Cached).Fault) }, r.refusal
 	}
 	h := admin.New(o)
 	r.handler.Store(&h)

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
@@ -59,5 +60,46 @@ func TestRightsOfThePage(t *testing.T) {
 	}
 	if denied := redis.Do("ACL", "LOG"); denied != "[]" {
 		t.Errorf("the page lacks rights: %s", denied)
+	}
+}
+
+// allow gives a user of Redis what these words say.
+func allow(r *affinitytest.Redis, words ...string) {
+	args := []any{"ACL", "SETUSER"}
+	for _, w := range strings.Fields(strings.Join(words, " ")) {
+		args = append(args, w)
+	}
+	r.Do(args...)
+}
+
+// A right that bindings do not need is told of once, in the log, the status and at /readyz, and takes no replica out; and so is its end.
+func TestMissingRightIsTold(t *testing.T) {
+	redis := affinitytest.StartRedis(t)
+	allow(redis, "sidway on >hush ~sidway:*", affinity.Rights, "-hset")
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.Affinity.Redis = "redis://sidway:hush@" + redis.Addr() + "/0"
+	var log lockedBuffer
+	r := startLogged(t, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	awaitReady(t, r)
+	const says = "Redis refuses this replica HSET, so that replicas do not hear each other, nor of drains and counts: NOPERM "
+	affinitytest.Eventually(t, "it is told", func() bool {
+		headline := statusOf(t, r).Headline
+		return strings.HasPrefix(headline, says) && strings.Contains(headline, "; let the user have "+affinity.Rights)
+	})
+	if s := statusOf(t, r); !s.Store.Up || !s.Store.Deaf || len(s.Problems) != 1 {
+		t.Errorf("%+v, %+v", s.Store, s.Problems)
+	}
+	if code, body := fetch(t, r.adminURL("/readyz")); code != 200 || !strings.HasPrefix(body, `{"status":"ready","store":"up","reasons":["`+says) {
+		t.Errorf("/readyz says %d %s", code, body)
+	}
+	allow(redis, "sidway +hset")
+	const over = "redis refuses this replica none of the rights any more that replicas need to work together"
+	affinitytest.Eventually(t, "its end is told", func() bool { return strings.Contains(log.String(), over) })
+	if code, body := fetch(t, r.adminURL("/readyz")); code != 200 || body != `{"status":"ready","store":"up"}` {
+		t.Errorf("/readyz says %d %s", code, body)
+	}
+	text := log.String()
+	if told, warned := strings.Count(text, `level=ERROR msg="redis refuses this replica a right without which replicas do not hear each other" error=`), strings.Count(text, "level=WARN"); told != 1 || warned != 0 || strings.Count(text, over) != 1 {
+		t.Errorf("told %d times, and %d warnings:\n%s", told, warned, text)
 	}
 }

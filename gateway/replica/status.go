@@ -44,6 +44,9 @@ func (r *Replica) status() api.Status {
 	if why := r.storeWords(); why != "" {
 		s.Store.Up, s.Store.Error = false, why
 	}
+	if why := r.board.Refusal(); why != nil {
+		s.Store.Deaf = why.Deaf
+	}
 	if n, why := r.outages.count(s.At); n > 0 {
 		s.Store.Fell, s.Store.Last = n, why
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidway/sidway/affinity"
 	"github.com/sidway/sidway/affinity/affinitytest"
 	"github.com/sidway/sidway/engineio/engineiotest"
 	"github.com/sidway/sidway/gateway/api"
@@ -37,7 +38,7 @@ func TestStoreIsSeen(t *testing.T) {
 		for _, cluster := range []string{"chat", "talk"} {
 			affinitytest.Eventually(t, "the refusal in the log", func() bool { return strings.Count(log.String(), refused+cluster) == outage })
 		}
-		rdb.Do("ACL", "SETUSER", "sidway", "on", ">hush", "~sidway:*", "+get", "+set", "+del", "+pttl", "+incrby", "+pexpire")
+		allow(rdb, "sidway", "on", ">hush", "~sidway:*", affinity.Rights)
 		seen("ready", "1", `"store":"up"}`)
 		for _, cluster := range []string{"chat", "talk"} {
 			affinitytest.Eventually(t, "the end in the log", func() bool { return strings.Count(log.String(), again+cluster) == outage })
