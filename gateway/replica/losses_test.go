@@ -43,7 +43,7 @@ func TestLostBindingsAreLogged(t *testing.T) {
 	}
 }
 
-// The log tells how many were lost when no more come, or after ten seconds, once an hour, and not of one or two.
+// The log tells how many were lost when no more come, or after ten seconds, once an hour, and not of one or two; and that it is over.
 func TestLossesAreLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -58,11 +58,14 @@ func TestLossesAreLoggedOnceAnHour(t *testing.T) {
 			{2, time.Second, "", false},
 			{0, 5 * time.Second, "", false},
 			{300, 3 * time.Second, "", false},
-			{0, time.Second, "lost=900", true},
+			{0, time.Second, "lost=902", true},
 			{300, time.Minute, "", true},
-			{0, time.Hour, "", true}, // the last of the minute
+			{0, time.Hour, `msg="redis loses no bindings any more" lost=18902 for=5m0s`, false},
 			{0, time.Hour, "", false},
 			{10, 30 * time.Second, "lost=110", true},
+			{0, 10 * time.Minute, "lost=300 for=5m0s", false},
+			{10, 30 * time.Second, "", true},
+			{0, 10 * time.Minute, "", false},
 		} {
 			log.Reset()
 			before := faults
@@ -75,6 +78,37 @@ func TestLossesAreLoggedOnceAnHour(t *testing.T) {
 			}
 			if step.fault != (faults > before) {
 				t.Errorf("%d a second for %v: %d faults", step.lost, step.lasts, faults-before)
+			}
+		}
+	})
+}
+
+// A Redis that evicts slowly is told of like one that is emptied, once, and so is its end; one or two in some minutes are not.
+func TestSlowLossesAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			every time.Duration // one is lost
+			told  bool
+		}{{40 * time.Second, true}, {2 * time.Minute, false}} {
+			var log bytes.Buffer
+			faults := 0
+			l := replica.NewLosses(slog.New(slog.NewTextHandler(&log, nil)), func(string) { faults++ })
+			for range 20 {
+				l.Add(1)
+				for end := time.Now().Add(c.every); time.Now().Before(end); time.Sleep(time.Second) {
+					l.Tick(time.Now())
+				}
+			}
+			if n := strings.Count(log.String(), lostWords+" lost=5"); c.told != (n == 1) || c.told != (faults > 0) || c.told == (log.Len() == 0) {
+				t.Errorf("one each %v: %d faults, and logged %q", c.every, faults, log.String())
+			}
+			log.Reset()
+			for range 600 {
+				time.Sleep(time.Second)
+				l.Tick(time.Now())
+			}
+			if over := strings.Count(log.String(), "redis loses no bindings any more"); over != strings.Count(log.String(), "\n") || c.told != (over == 1) {
+				t.Errorf("one each %v, and then none: logged %q", c.every, log.String())
 			}
 		}
 	})
