@@ -271,6 +271,9 @@ func (m *Memory) Lookup(ctx context.Context, sid string) (Binding, error) {
 // get returns the live binding of sid and marks it as used.
 func (m *Memory) get(sid string) (Binding, bool) { return m.find(sid, true) }
 
+// Peek is Known for one who is not the session's client: the binding does not count as used by that.
+func (m *Memory) Peek(sid string) (Binding, bool) { return m.peek(sid) }
+
 // peek is get without marking the binding as used.
 func (m *Memory) peek(sid string) (Binding, bool) { return m.find(sid, false) }
 

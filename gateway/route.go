@@ -178,6 +178,11 @@ func RunSessions(ctx context.Context, r *Route) error {
 	}
 	return r.Cluster.Sessions.Run(ctx, func(ctx context.Context, sid string) time.Time {
 		b, err := look(ctx, sid)
+		if errors.Is(err, affinity.ErrNotFound) && r.Kept != nil {
+			if kept, ok := r.Kept(sid); ok {
+				b, err = kept, nil
+			}
+		}
 		switch {
 		case errors.Is(err, affinity.ErrNotFound):
 			return time.Time{}

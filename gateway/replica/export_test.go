@@ -120,3 +120,6 @@ func Kin(a, b net.Conn) (x, y affinity.Store, end func()) {
 
 // Name is what r is known by to other replicas.
 func (r *Replica) Name() string { return r.name() }
+
+// LosesBindings reports whether Redis has lost bindings of the first cluster lately.
+func (r *Replica) LosesBindings() bool { return r.parts()[0].losses.lately(time.Now()) }

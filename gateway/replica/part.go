@@ -120,6 +120,7 @@ func (p *part) route() gateway.Route {
 		Cluster:          p.nodes.Cluster,
 		Store:            sharedMemory{p.memory.Memory, p.cfg.Name, p.kin},
 		OnTaken:          p.taken,
+		Kept:             p.kept,
 	}
 	if s := p.cfg.Sessions; s != nil {
 		r.Heartbeat, r.MovePatience, r.ShowPayloads = s.Heartbeat, s.Patience, s.Payloads
@@ -128,6 +129,14 @@ func (p *part) route() gateway.Route {
 		r.Store = p.store
 	}
 	return r
+}
+
+// kept returns the binding of a session that lives as far as is known here, although Redis has no binding of it: while Redis loses some.
+func (p *part) kept(sid string) (affinity.Binding, bool) {
+	if p.losses == nil || !p.losses.lately(time.Now()) {
+		return affinity.Binding{}, false
+	}
+	return p.memory.Peek(sid)
 }
 
 func guardOf(c config.Guard) guard.Policy {

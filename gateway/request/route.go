@@ -62,6 +62,9 @@ type Route struct {
 	// OnTaken is told of a handshake that is refused because the sid that the node refused made lives on node. It may be
 	// nil, is called concurrently and must not block.
 	OnTaken func(refused, node string)
+	// Kept returns the binding of a session that goes on being counted although Store has no binding of it. It may be nil, and is called
+	// concurrently.
+	Kept func(sid string) (affinity.Binding, bool)
 }
 
 // ReadsFrames reports whether packets in the route's WebSockets have to be read.
