@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -352,17 +353,19 @@ func TestOneStranger(t *testing.T) {
 		for _, shared := range []bool{false, true} {
 			t.Run(fmt.Sprint(limit, shared), func(t *testing.T) {
 				t.Parallel()
-				n := startNode(t, "n1", plainly)
-				s, log := warned(t, withNodes(n), withStore(&wrapStore{Store: affinity.NewMemory(1000)}), withTrusted("127.0.0.0/8"),
+				node := startNode(t, "n1", plainly)
+				s, log := warned(t, withNodes(node), withStore(&wrapStore{Store: affinity.NewMemory(1000)}), withTrusted("127.0.0.0/8"),
 					withLimits(func(l *gateway.Limits) { l.UnknownSIDs = limit }))
 				c := dial(t, s.addr)
 				if shared {
-					s.bind(aSID, n)
+					s.bind(aSID, node)
 					c.ask(get(pollTarget(aSID)))
 				}
+				n := 0
 				ask := func(clients ...string) {
 					for _, client := range clients {
-						c.expect(get(pollTarget("never"), "X-Forwarded-For: "+client), 400, unknownSID)
+						n++
+						c.expect(get(pollTarget("never"+strconv.Itoa(n)), "X-Forwarded-For: "+client), 400, unknownSID)
 					}
 				}
 				ask("192.0.2.1", "192.0.2.1")
@@ -374,6 +377,9 @@ func TestOneStranger(t *testing.T) {
 				}
 				ask("192.0.2.2", "192.0.2.3", "192.0.2.4")
 				s.once(log, "many requests name sessions that nobody knows", "store", 2)
+				if l := log.String(); strings.Contains(l, "though sessions of other replicas are found here") != shared {
+					t.Error(l)
+				}
 			})
 		}
 	}

@@ -3,8 +3,10 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
+	"github.com/sidway/sidway/gateway/cluster"
 	"github.com/sidway/sidway/gateway/request"
 )
 
@@ -12,17 +14,28 @@ import (
 var Allowance = allowance
 
 // Unknowns is what finds out whether sids that nobody knows keep coming.
-type Unknowns struct{ unknowns }
+type Unknowns struct {
+	unknowns
+	count int
+}
 
 // NewUnknowns returns one that has heard of none.
-func NewUnknowns() *Unknowns { return new(Unknowns) }
+func NewUnknowns() *Unknowns {
+	return &Unknowns{unknowns: unknowns{known: cluster.NewSIDs(mostUnbound)}}
+}
 
 // Made notes n new sessions.
 func (u *Unknowns) Made(n int) { u.made.Add(int64(n)) }
 
-// Came notes a sid that nobody knows.
+// Came notes another sid that nobody knows.
 func (u *Unknowns) Came(client string) (many, one bool) {
-	return u.came(time.Now(), clientPrefix(client))
+	u.count++
+	return u.Named(strconv.Itoa(u.count), client)
+}
+
+// Named notes that a sid was named that nobody knows.
+func (u *Unknowns) Named(sid, client string) (many, one bool) {
+	return u.came(time.Now(), sid, clientPrefix(client))
 }
 
 // SetDial has g connect to nodes by dial. It comes before Listen.

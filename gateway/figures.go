@@ -18,6 +18,7 @@ type Figures struct {
 	Mute       uint64            // WebSockets that ended without a byte from their client
 	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
+	Strangers  uint64            // different sids that nobody knew
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
 	Ends       map[string]uint64 // of tunnels, by cause
 	Moves      map[string]uint64 // of sessions on WebSockets, by what became of them
@@ -113,7 +114,7 @@ func (g *Gateway) Turnovers() map[string]Turnover {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Mute: t.mutes.total.Load(), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Tunnels: int(value(m.tunnels)),
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Mute: t.mutes.total.Load(), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Strangers: t.strangers.total.Load(), Tunnels: int(value(m.tunnels)),
 		Ends: map[string]uint64{}, Moves: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {

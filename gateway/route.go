@@ -139,7 +139,7 @@ func (g *Gateway) Update(s Settings) {
 		t := kept[r.Cluster]
 		if t == nil {
 			t = &tally{cluster: r.Cluster, metrics: g.metrics.route(r.Cluster.Name), unbound: cluster.NewSIDs(mostUnbound), ended: cluster.NewSIDs(mostUnbound)}
-			t.trail = newTrail()
+			t.trail, t.strangers.known = newTrail(), cluster.NewSIDs(mostUnbound)
 			t.turns.cluster, t.turns.waits = r.Cluster, t.metrics.waits
 			g.metrics.nodes.add(t)
 		}

@@ -270,7 +270,7 @@ func excerpt(said []byte) string {
 	return request.Shortened(strings.Map(clean, string(said[:min(len(said), 2*longestExcerpt)])), longestExcerpt)
 }
 
-// mostUnbound is how many sids are remembered that were unbound here.
+// mostUnbound is how many sids are remembered that were unbound here, and that nobody knew.
 const mostUnbound = 4096
 
 // tellUnknown tells of sids that nobody knows, but not of those that are unknown because a node did not know them.
@@ -280,14 +280,18 @@ func (x *exchange) tellUnknown() {
 		return
 	}
 	client := x.Origin().IP
-	switch many, one := x.route.strangers.came(now, clientPrefix(client)); {
+	adopted := x.route.newcomers.adopted.Load() > 0 // sessions of other replicas have been found here
+	switch many, one := x.route.strangers.came(now, x.Query.SID, clientPrefix(client)); {
 	case !many:
 	case one:
 		words := "one client names many sessions that nobody knows: does it try sids?"
-		if x.route.newcomers.adopted.Load() == 0 { // nor has another replica's session been found here
+		if !adopted {
 			words += " If it is a proxy that hides who the clients are, name it in trusted_proxies, and see whether all replicas share one Redis, with the same database and prefix"
 		}
 		x.tellFault(faultStranger, "", words, "client", client)
+	case adopted:
+		x.tellFault(faultStore, "", "many requests name sessions that nobody knows, though sessions of other replicas are found here: is there one replica that has another Redis, database or prefix, or is not let in? See their logs. Or has Redis lost bindings?",
+			"client", client)
 	default:
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix, and does it let each of them in? See their logs",
 			"client", client)
@@ -319,9 +323,11 @@ const (
 )
 
 // unknowns finds out whether sids that nobody knows keep coming, in number beside the sessions that are made here. After an
-// outage they come too, but not for long.
+// outage they come too, but not for long. A sid that comes again is none more: its client does not notice that its session has ended.
 type unknowns struct {
-	made atomic.Int64 // sessions, since began
+	made  atomic.Int64  // sessions, since began
+	total atomic.Uint64 // sids
+	known *cluster.SIDs // that have come
 
 	mu    sync.Mutex
 	began time.Time
@@ -332,9 +338,14 @@ type unknowns struct {
 	leader    netip.Prefix // the client that named most of them, if one did
 }
 
-// came notes one more of them. It reports whether there are too many, and whether one client names most of them: where it
+// came notes that one of them was named. It reports whether there are too many, and whether one client names most of them: where it
 // names three in four, and not where it names less than half.
-func (u *unknowns) came(now time.Time, client netip.Prefix) (many, one bool) {
+func (u *unknowns) came(now time.Time, sid string, client netip.Prefix) (many, one bool) {
+	if u.known.Has(sid) {
+		return false, false
+	}
+	u.known.Add(sid)
+	u.total.Add(1)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if age := now.Sub(u.began); age > unknownWindow {

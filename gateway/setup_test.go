@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,6 +230,21 @@ func TestSidsThatNobodyKnows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Clients that ask for their ended sessions for ever are no sign of anything, however many they are.
+func TestStaleClientsAreNoSign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := gateway.NewUnknowns()
+		for range 30 {
+			for i := range 25 {
+				if many, _ := u.Named("ended"+strconv.Itoa(i), "192.0.2.1"); many {
+					t.Fatal("told")
+				}
+			}
+			time.Sleep(2 * time.Second)
+		}
+	})
 }
 
 // TestWhoseSidsNobodyKnows has clients take turns, with pauses as long as they like.

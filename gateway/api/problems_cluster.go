@@ -236,14 +236,22 @@ func (f *findings) ofRefusals(c *Cluster) {
 // explained are faults that say why sessions are unknown.
 var explained = []string{"node_list", "prefix", "store", "one_stranger", "cache_full", "balanced_node", "forgetful_node", "restarted_node", "missed_pongs", "proxy_timeout", "cut_off_replica", "node_cuts", "node_refuses", "silent_node"}
 
+// mostAgain is how often a session that nobody knows is asked for by a client that heeds the answer, on average at most.
+const mostAgain = 5
+
 // ofUnknown tells of sessions that Redis does not know, though it can be used here.
 func (f *findings) ofUnknown(c *Cluster) {
 	s, p := f.now, Problem{Level: warn, Cluster: c.Name, order: effect}
 	if s.Store.Kind != "redis" || !s.Store.Up || s.Store.Deaf || c.Storm != nil || s.has(c.Name, explained...) {
 		return
 	}
-	if n := c.Recent.Responses["sid_unknown"]; n >= fewestForeign && 2*n >= c.Recent.Made {
-		f.add(p, "In the last minute %s of %s were of sessions that neither this replica nor Redis knows; %s began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status", count(int(n), "request"), c.Name, count(int(c.Recent.Made), "session"))
+	switch requests, n := c.Recent.Responses["sid_unknown"], c.Recent.Strangers; {
+	case n >= fewestForeign && 2*n >= c.Recent.Made && requests <= mostAgain*n:
+		f.add(p, "In the last minute %s of %s named %s that neither this replica nor Redis knows; %s began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status",
+			count(int(requests), "request"), c.Name, count(int(n), "session"), count(int(c.Recent.Made), "session"))
+	case requests >= fewestForeign && 2*requests >= c.Recent.Made:
+		p.Level = info
+		f.add(p, "In the last minute %s of %s named sessions that have ended, the same ones again and again: their clients do not heed the 400 that they get", count(int(requests), "request"), c.Name)
 	}
 }
 

@@ -184,8 +184,10 @@ func TestProblems(t *testing.T) {
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},
 		"no node":     {answered("no_node", 3, 100), true, "bad In the last minute 3 requests of chat got no node", ""},
 		"long ago":    {func(s *api.Status) { s.Clusters[0].Responses["no_node"] += 3 }, false, "", ""},
-		"unknown":     {answered("sid_unknown", 65, 40), true, "warn In the last minute 65 requests of chat were of sessions that neither this replica nor Redis knows; 40 sessions began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status", ""},
-		"few unknown": {answered("sid_unknown", 65, 200), true, "", ""},
+		"unknown":     {strangers(65, 60, 40), true, "warn In the last minute 65 requests of chat named 60 sessions that neither this replica nor Redis knows; 40 sessions began here meanwhile. Does another replica serve clients, and cannot use Redis? It is then missing among the replicas here: see its own status", ""},
+		"few unknown": {strangers(65, 60, 200), true, "", ""},
+		"many stale":  {strangers(351, 13, 0), true, "info In the last minute 351 requests of chat named sessions that have ended, the same ones again and again: their clients do not heed the 400 that they get", ""},
+		"stale":       {strangers(65, 3, 4), true, "info In the last minute 65 requests of chat named sessions that have ended, the same ones again and again: their clients do not heed the 400 that they get", ""},
 		"unknown for a reason": {func(s *api.Status) {
 			answered("sid_unknown", 300, 0)(s)
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "balanced_node", Subject: "n1", Text: "several", Last: noon}}
@@ -282,6 +284,14 @@ func unauthorized(a api.Auth) func(*api.Status) {
 func answered(reason string, n, made uint64) func(*api.Status) {
 	return func(s *api.Status) {
 		s.Clusters[0].Recent = api.Recent{Made: made, Responses: map[string]uint64{reason: n}}
+	}
+}
+
+// strangers returns what has so many requests of the last minute name so many sids that nobody knows, while so many sessions began.
+func strangers(requests, sids, made uint64) func(*api.Status) {
+	return func(s *api.Status) {
+		answered("sid_unknown", requests, made)(s)
+		s.Clusters[0].Recent.Strangers = sids
 	}
 }
 

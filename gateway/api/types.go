@@ -109,6 +109,7 @@ type Recent struct {
 	Ends      map[string]uint64 `json:"ends,omitempty" doc:"WebSockets that ended, by cause"`
 	Nodes     map[string]Grew   `json:"nodes,omitempty" doc:"by name; left out: nothing of either"`
 	Responses map[string]uint64 `json:"responses,omitempty" doc:"requests that it answered itself, by reason"`
+	Strangers uint64            `json:"strangers,omitempty" doc:"different sids that nobody knew"`
 }
 
 // Grew is what a node's totals have grown by.

@@ -50,6 +50,7 @@ func (r *recent) of(name string, at time.Time, now *gateway.Figures, ended uint6
 	}
 	r.mu.Unlock()
 	of.Made, of.Ended = api.Grown(now.Handshakes.Made, before.Handshakes.Made), api.Grown(ended, endedBefore)
+	of.Strangers = api.Grown(now.Strangers, before.Strangers)
 	grown(of.Responses, now.Responses, before.Responses)
 	grown(of.Ends, now.Ends, before.Ends)
 	for name, n := range now.Nodes {
