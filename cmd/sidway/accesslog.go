@@ -11,8 +11,8 @@ import (
 	"github.com/sidway/sidway/gateway/config"
 )
 
-// tellEvery is how often the log tells that lines of the access log are lost.
-const tellEvery = 10 * time.Second
+// lossOver is how long no line of the access log must have been lost before the log tells that this is over.
+const lossOver = 10 * time.Second
 
 // accessLog is where the lines about requests go: to the log, or by a queue of their own to standard output or a file.
 type accessLog struct {
@@ -86,16 +86,25 @@ func (a *accessLog) open(name string) error {
 	return nil
 }
 
-// tell returns what has the log tell of lost lines, now and then.
-func (a *accessLog) tell() func(int64) ([]byte, bool) {
+// tell returns what has the log tell of lost lines when the first are lost, and how many there were when that is over.
+func (a *accessLog) tell() func(int64, error) ([]byte, bool) {
+	var before int64
 	var last time.Time
-	return func(lost int64) ([]byte, bool) {
-		if time.Since(last) < tellEvery {
-			return nil, false
+	return func(lost int64, failed error) ([]byte, bool) {
+		switch {
+		case before == 0 && failed != nil:
+			a.log.Warn("lines of the access log are lost: they cannot be written", "error", failed)
+		case before == 0:
+			a.log.Warn("lines of the access log are lost: they cannot be written as fast as they come")
+		case lost == before && time.Since(last) >= lossOver:
+			a.log.Info("the access log loses no lines any more", "lines", lost)
+			before = 0
+			return nil, true
 		}
-		last = time.Now()
-		a.log.Warn("lines of the access log are lost: they cannot be written as fast as they come, or not at all", "lines", lost)
-		return nil, true
+		if lost != before {
+			before, last = lost, time.Now()
+		}
+		return nil, false
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sidway/sidway/gateway/config"
 )
@@ -128,7 +131,7 @@ func TestServeSaysThatTheAccessLogCannotBeOpened(t *testing.T) {
 	}
 }
 
-// TestAccessLogOnAFullDisk has the log tell of it, once for a while, and nobody wait.
+// TestAccessLogOnAFullDisk has the log tell of it once, with the file and the reason, and nobody wait.
 func TestAccessLogOnAFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Fatal("this test writes to /dev/full, which Linux and some others have")
@@ -144,9 +147,49 @@ func TestAccessLogOnAFullDisk(t *testing.T) {
 	}
 	a.close()
 	access.Info("request", "path", "after the end")
-	if got := log.String(); strings.Count(got, "lines of the access log are lost") != 1 || a.lost() != 10*logQueueLines {
+	if got := log.String(); strings.Count(got, "lines of the access log are lost") != 1 || !strings.Contains(got, "/dev/full: no space left on device") || a.lost() != 10*logQueueLines {
 		t.Errorf("%d lines of %d are lost, logged %q", a.lost(), 10*logQueueLines, got)
 	}
+}
+
+// unwell is a writer that fails while it is full.
+type unwell struct{ full atomic.Bool }
+
+func (u *unwell) Write(p []byte) (int, error) {
+	if u.full.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
+}
+
+// TestAccessLogThatIsWrittenAgain has the log tell when lines begin to be lost, and of how many there were when that is over, each time.
+func TestAccessLogThatIsWrittenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var out unwell
+		a := newAccessLog(slog.New(slog.NewTextHandler(&log, nil)), &out)
+		if err := a.follow(config.Log{Access: config.Stdout}); err != nil {
+			t.Fatal(err)
+		}
+		write := func(lines int) {
+			for range lines {
+				slog.New(a).Info("request")
+				time.Sleep(time.Second)
+			}
+		}
+		for range 2 {
+			log.Reset()
+			out.full.Store(true)
+			write(30)
+			out.full.Store(false)
+			write(30)
+			if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, `level=WARN msg="lines of the access log are lost: they cannot be written" error="no space left on device"`) ||
+				!strings.Contains(got, `level=INFO msg="the access log loses no lines any more" lines=30`) {
+				t.Errorf("logged %q", got)
+			}
+		}
+		a.close()
+	})
 }
 
 func TestCombinedFormat(t *testing.T) {

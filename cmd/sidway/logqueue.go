@@ -25,7 +25,7 @@ const logCloseTime = time.Second
 // written, and how many is told later; those that come after close are lost too. Write may be called concurrently.
 type logQueue struct {
 	out    io.Writer
-	tell   func(lost int64) (line []byte, told bool)
+	tell   func(lost int64, failed error) (line []byte, told bool)
 	lines  chan []byte
 	next   chan io.Writer // to take the place of out
 	bytes  atomic.Int64   // in lines
@@ -37,11 +37,13 @@ type logQueue struct {
 	piece []byte // whole lines to be written
 	count int64  // how many
 	torn  bool   // the last line in out is not whole
+
+	failed error // why the last piece could not be written
 }
 
-// newLogQueue returns a queue that writes to out. tell is asked, on the queue's goroutine, to tell of so many lost lines; it may
-// return a line for out that does, and false where it is too soon to tell.
-func newLogQueue(out io.Writer, tell func(int64) ([]byte, bool)) *logQueue {
+// newLogQueue returns a queue that writes to out. tell is asked, on the queue's goroutine, to tell of so many lost lines, and why
+// the last ones could not be written, if so; it may return a line for out that does, and false where more may follow.
+func newLogQueue(out io.Writer, tell func(int64, error) ([]byte, bool)) *logQueue {
 	q := &logQueue{
 		out: out, tell: tell,
 		lines: make(chan []byte, logQueueLines), next: make(chan io.Writer, 1),
@@ -112,7 +114,7 @@ func (q *logQueue) flush() {
 	lost, told := q.lost.Load(), false
 	if lost > 0 {
 		var line []byte
-		line, told = q.tell(lost)
+		line, told = q.tell(lost, q.failed)
 		q.piece = append(q.piece, line...)
 	}
 	if len(q.piece) == 0 {
@@ -122,6 +124,7 @@ func (q *logQueue) flush() {
 		q.piece = slices.Insert(q.piece, 0, '\n')
 	}
 	n, err := q.out.Write(q.piece)
+	q.failed = err
 	switch {
 	case err != nil:
 		whole := int64(bytes.Count(q.piece[:n], []byte{'\n'}))

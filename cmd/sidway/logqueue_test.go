@@ -14,7 +14,7 @@ import (
 )
 
 // tellInPlace tells of lost lines in the log itself.
-func tellInPlace(lost int64) ([]byte, bool) {
+func tellInPlace(lost int64, _ error) ([]byte, bool) {
 	return fmt.Appendf(nil, "%d lines of the log are lost\n", lost), true
 }
 
@@ -121,7 +121,7 @@ func (f *full) Write(b []byte) (int, error) {
 // TestLogQueueOnAFullDisk: what got there whole counts as written, and what follows begins on a line of its own.
 func TestLogQueueOnAFullDisk(t *testing.T) {
 	lost := int64(0)
-	q := &logQueue{out: &full{room: 20}, tell: func(n int64) ([]byte, bool) { lost = n; return nil, true }}
+	q := &logQueue{out: &full{room: 20}, tell: func(n int64, _ error) ([]byte, bool) { lost = n; return nil, true }}
 	add := func(lines ...string) {
 		for _, l := range lines {
 			q.piece = append(q.piece, l+"\n"...)

@@ -70,7 +70,7 @@ func (c command) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: that is no reason to end the sessions
-	lines := newLogQueue(c.stderr, func(lost int64) ([]byte, bool) {
+	lines := newLogQueue(c.stderr, func(lost int64, _ error) ([]byte, bool) {
 		var b bytes.Buffer
 		slog.New(logHandler(&b, cfg.Log)).Warn("lines of the log are lost: it is not read as fast as it is written", "lines", lost)
 		return b.Bytes(), true
