@@ -61,6 +61,9 @@ func TestANodeThatRefusesOnAndOnIsTold(t *testing.T) {
 	refused(3)
 	s.once(log, words+", for the reason in body: either its rules are wrong, or these clients are\" cluster=c1 node=n1 status=403 eio=4 "+
 		"transport=polling body=\"{\\\"code\\\":5,   [1m"+strings.Repeat("a", 84)+"…\" client=127.0.0.1 origin=\"\"", "refusals", 3)
+	if f := s.Metrics().Faults(); len(f) != 1 || !strings.HasPrefix(f[0].Text, words+`: it says {"code":5,   [1m`) {
+		t.Errorf("the status says %+v", f)
+	}
 }
 
 func TestRefusedWebSocketsAreToldWithTheReason(t *testing.T) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -250,7 +251,7 @@ func (x *exchange) tellCutHandshakes() {
 func (x *exchange) tellRefusals(said []byte) {
 	const words = "a node refuses one handshake after the other"
 	body, name := excerpt(said), x.route.Cluster.Name
-	x.g.metrics.SetupFault(name, faultRefusals, x.Node.Name, words+": it says "+strconv.Quote(body))
+	x.g.metrics.SetupFault(name, faultRefusals, x.Node.Name, words+": it says "+cmp.Or(body, "nothing"))
 	x.g.logFault(name, faultRefusals, x.Node.Name, words+", for the reason in body: either its rules are wrong, or these clients are",
 		"node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", body,
 		"client", x.Origin().IP, "origin", request.Shortened(x.Req.Get(http1.Origin), longestLogged))

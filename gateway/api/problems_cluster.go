@@ -264,7 +264,7 @@ func (f *findings) ofAuth(c *Cluster) {
 	p, what, effect := Problem{Level: bad, Cluster: c.Name}, "The server of auth.forward of %s cannot be asked", "clients get no session"
 	switch jwks := c.Auth.Asks == "jwks"; {
 	case jwks && c.Auth.LetsIn:
-		what, effect, p.Level = "The keys of auth.jwt.jwks of %s cannot be fetched", "those that are known stay in use", warn
+		what, effect, p.Level = "The keys of auth.jwt.jwks of %s cannot be fetched", "those that are known stay in use, while tokens by a new one get 503", warn
 	case jwks:
 		what = "The keys of auth.jwt.jwks of %s cannot be fetched"
 	case c.Auth.LetsIn:

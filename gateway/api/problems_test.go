@@ -178,7 +178,7 @@ func TestProblems(t *testing.T) {
 		"server away": {unauthorized(api.Auth{Asks: "forward"}), true, "bad The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", "The server of auth.forward of chat cannot be asked, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused"},
 		"fail open":   {unauthorized(api.Auth{Asks: "forward", LetsIn: true}), true, "warn The server of auth.forward of chat cannot be asked, and clients are let in unasked (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"no keys":     {unauthorized(api.Auth{Asks: "jwks"}), true, "bad The keys of auth.jwt.jwks of chat cannot be fetched, and clients get no session (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
-		"old keys":    {unauthorized(api.Auth{Asks: "jwks", LetsIn: true}), true, "warn The keys of auth.jwt.jwks of chat cannot be fetched, and those that are known stay in use (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
+		"old keys":    {unauthorized(api.Auth{Asks: "jwks", LetsIn: true}), true, "warn The keys of auth.jwt.jwks of chat cannot be fetched, and those that are known stay in use, while tokens by a new one get 503 (last tried on 2026-11-28 11:59:00 UTC): connection refused", ""},
 		"authorized":  {unauthorized(api.Auth{Asks: "jwks", Up: true}), true, "", ""},
 		"few polling": {func(s *api.Status) { s.Clusters[0].Old = api.Old{All: 10, Polling: 9} }, false, "", ""},
 		"waiting":     {func(s *api.Status) { s.Clusters[0].Waiting = 1 }, false, "warn Waiting for the pace of the nodes of chat: 1 handshake; more clients come at once than these may get", ""},

@@ -195,7 +195,7 @@ func (s *set) update() {
 	case err == nil:
 		s.onFault(nil)
 	case known:
-		s.onFault(fmt.Errorf("%w; the keys that are known stay in use", err))
+		s.onFault(fmt.Errorf("%w; the keys that are known stay in use, while tokens by a new one get 503", err))
 	default:
 		s.onFault(fmt.Errorf("%w; no key of it is known yet, so tokens that need one get 503", err))
 	}

@@ -172,7 +172,7 @@ func TestAFailingSetIsNotAskedAgain(t *testing.T) {
 	server.fail()
 	auth.Pause(g, 200*time.Millisecond)
 	judge(g, second())
-	if err := <-failed; !strings.HasSuffix(err.Error(), "the answer is 500; the keys that are known stay in use") {
+	if err := <-failed; !strings.HasSuffix(err.Error(), "the answer is 500; the keys that are known stay in use, while tokens by a new one get 503") {
 		t.Errorf("told %v", err)
 	}
 	auth.Pause(g, time.Hour)

@@ -179,7 +179,7 @@ func (r *Replica) compareOnce(ctx context.Context, c *comparison, host string) {
 	words := c.words
 	other = fmt.Sprintf("%.64s", other)
 	if d := differences(c.list, there[1:], host, other); c.list != nil && d != "" {
-		words += ": " + d + ". Give all replicas the same: requests of a session fail where its node is missing, or its path"
+		words += ": " + d + ". Give all replicas the same: requests of a session fail where its node is missing, or its path. If that is another installation, give it another affinity.prefix"
 	}
 	r.metrics.SetupFault(c.cluster, c.reason, other, words)
 	if r.compared.Due(c) {
