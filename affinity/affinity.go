@@ -31,8 +31,8 @@ var (
 	// ErrReadOnly is an ErrUnavailable of a store that still answers look-ups: a Redis that is a read-only replica,
 	// is out of memory or cannot save.
 	ErrReadOnly error = unavailable("Redis refuses writes")
-	// ErrDenied is an ErrUnavailable of a store that answers, but not us: the user, the password, a right or the database has to
-	// be mended. The error's text says which.
+	// ErrDenied is an ErrUnavailable of a store that answers, but not us: the user, the password, a right, the database or the
+	// name of Sentinel's master has to be mended. The error's text says which.
 	ErrDenied error = unavailable("Redis refuses this replica")
 	// ErrLate is an ErrUnavailable of a store that did not answer within its time limit, 100 ms: it is gone, or busy, or we are.
 	ErrLate error = unavailable("Redis gave no answer within " + opTimeout.String())

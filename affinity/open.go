@@ -43,7 +43,9 @@ func Open(url string) (redis.UniversalClient, error) {
 	}
 	switch p.Topology {
 	case "sentinel":
-		return redis.NewFailoverClient(p.failover()), nil
+		c := redis.NewFailoverClient(p.failover())
+		c.AddHook(masterHook(p.Master))
+		return c, nil
 	case "cluster":
 		return redis.NewClusterClient(p.cluster()), nil
 	}

@@ -388,6 +388,8 @@ func remedy(err error) string {
 		return "write redis in place of rediss in its URL"
 	case errors.Is(err, errTLS):
 		return "write rediss in place of redis in its URL"
+	case errors.Is(err, errNoMaster):
+		return "mend the name in its URL"
 	}
 	for _, r := range remedies {
 		if redis.HasErrorPrefix(err, r.prefix) {
