@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -146,5 +147,51 @@ func TestHeaderToNodesBehindProxies(t *testing.T) {
 	}
 	if got := n.made.Load(); got != 4 {
 		t.Errorf("there were %d connections", got)
+	}
+}
+
+// A server that expects no header answers it as something that is no HTTP: Node without a word, Go with some.
+func TestNodesThatExpectNoHeaderAreTold(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	go func() {
+		for {
+			c, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 1000))
+			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+			c.Close()
+		}
+	}()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	for _, addr := range []string{silent.Addr().String(), server.Listener.Addr().String()} {
+		for version := range byte(2) {
+			s, log := warned(t, introducing(&proxiedNode{addr: addr}, version+1))
+			for range 10 {
+				if status, _ := raw(t, s.addr, get(handshakeTarget)).ask(""); status != 400 {
+					t.Errorf("answered %d", status)
+				}
+			}
+			s.once(log, `a node refuses one handshake after the other: does it expect the PROXY protocol's header (clusters.proxy_protocol)?" cluster=c1 node=n1`, "refusals", 1)
+		}
+	}
+}
+
+// A node that expects one cuts what begins with something else.
+func TestNodesThatExpectAHeaderAreTold(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, introducing(startProxiedNode(t, false), 0))
+	for range 3 {
+		raw(t, s.addr, get(handshakeTarget)).ask("")
+	}
+	if !strings.Contains(log.String(), "does it expect the PROXY protocol as the cluster's proxy_protocol says?") {
+		t.Error(log.String())
 	}
 }

@@ -240,7 +240,7 @@ func (x *exchange) tellLost(err error) {
 
 // tellCutHandshakes tells of a node that cuts one handshake after the other.
 func (x *exchange) tellCutHandshakes() {
-	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, on the cluster's path, and without TLS?"
+	reason, words := faultNoSession, "a node cuts the connection when it is asked for a session: does it serve Socket.IO there, on the cluster's path, without TLS, and does it expect the PROXY protocol as the cluster's proxy_protocol says?"
 	if x.route.memory(x.Node).serves() {
 		reason, words = faultCuts, "a node that serves sessions cuts the connection when it is asked for another: is its limit of descriptors or connections reached?"
 	}
@@ -251,6 +251,10 @@ func (x *exchange) tellCutHandshakes() {
 func (x *exchange) tellRefusals(said []byte) {
 	const words = "a node refuses one handshake after the other"
 	body, name := excerpt(said), x.route.Cluster.Name
+	if x.route.ProxyProtocol > 0 && x.Resp.Status == 400 && (body == "" || strings.HasPrefix(body, "400 Bad Request")) { // as Node and Go answer what is no HTTP
+		x.tellFault(faultRefusals, x.Node.Name, words+": does it expect the PROXY protocol's header (clusters.proxy_protocol)?", "node", x.Node.Name, "address", x.Node.Address)
+		return
+	}
 	x.g.metrics.SetupFault(name, faultRefusals, x.Node.Name, words+": it says "+cmp.Or(body, "nothing"))
 	x.g.logFault(name, faultRefusals, x.Node.Name, words+", for the reason in body: either its rules are wrong, or these clients are",
 		"node", x.Node.Name, "status", x.Resp.Status, "eio", x.Query.Version, "transport", x.Query.Transport.String(), "body", body,

@@ -30,7 +30,7 @@ func (f *findings) ofCluster(c *Cluster) {
 	}
 	if c.Panic {
 		p.Level = bad
-		f.add(p, "All nodes of %s fail their probes, so these are not believed: is it the page that is broken?", c.Name)
+		f.add(p, "All nodes of %s fail their probes%s, so these are not believed: is it the page that is broken?", c.Name, c.firstProbe())
 	}
 	f.ofAuth(c)
 	for i := range c.Nodes {
@@ -65,6 +65,16 @@ func (f *findings) ofCluster(c *Cluster) {
 	if before := f.clusterBefore(c.Name); before != nil {
 		f.ofGrowth(c, before)
 	}
+}
+
+// firstProbe tells, in parentheses, what the probe of the first node that is unhealthy has found, if that is known.
+func (c *Cluster) firstProbe() string {
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; !n.Healthy && n.Probe != nil && n.Probe.Reason != "" {
+			return fmt.Sprintf(" (%s: %s)", n.Name, n.Probe.Reason)
+		}
+	}
+	return ""
 }
 
 // moved reports whether a session of c has been moved, or was to be.

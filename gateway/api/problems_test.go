@@ -94,6 +94,13 @@ func TestProblems(t *testing.T) {
 			c := &s.Clusters[0]
 			c.Panic, c.Nodes[0].Healthy, c.Nodes[1].Draining, c.Nodes[1].Drain = true, false, true, &api.Drain{}
 		}, false, "bad All nodes of chat fail their probes, so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy; info n2 of chat has been draining without a deadline: 1,200 sessions stay until their clients leave. To end them: sidway drain n2 --deadline 5m; to move them: the setting sessions.move", ""},
+		"panic with a reason": {func(s *api.Status) {
+			c := &s.Clusters[0]
+			c.Panic = true
+			for i := range c.Nodes {
+				c.Nodes[i].Healthy, c.Nodes[i].Probe = false, &api.Probe{Reason: "answered 400; why?"}
+			}
+		}, false, "bad All nodes of chat fail their probes (n1: answered 400; why?), so these are not believed: is it the page that is broken?; bad n1 of chat is unhealthy: answered 400; why?; bad n2 of chat is unhealthy: answered 400; why?", ""},
 		"drain ahead":         {drained(api.Drain{Deadline: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on", ""},
 		"drain goes on":       {drained(api.Drain{Deadline: &noon, Rate: 50}), false, "info n2 of chat is being drained: 1,200 sessions left, 50 a second end", ""},
 		"drain without moves": {drained(api.Drain{Deadline: &later, MovesAgain: &later}), false, "info n2 of chat is being drained: 1,200 sessions left, ended from 12:01:00 UTC on; none is moved before 12:01:00 UTC: see moves_fail", ""},

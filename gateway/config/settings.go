@@ -197,7 +197,7 @@ names, to the same node.`),
 	one("proxy_protocol", func(c *Cluster) *string { return &c.ProxyProtocol }, oneOf("v1", "v2")).
 		withSample("v2", "or v1").
 		withComment(`Connections to nodes begin with the PROXY protocol's header, which names the client. Each client then has connections to nodes
-for itself alone.`),
+for itself alone. Probes begin with one too, which names nobody.`),
 	one("max_body", func(c *Cluster) *int64 { return &c.MaxBody }, parseSize).withDefault("0", "").
 		withComment("Bytes of a request's body. 0 means what the node itself announces for Socket.IO, and no limit for others."),
 	object("health", func(c *Cluster) **Health { return &c.Health }, healthFields).

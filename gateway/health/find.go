@@ -44,7 +44,7 @@ func (p *Prober) find(ctx context.Context, s Settings, n Node) finding {
 	case a == nil:
 		return failure(err, s.Timeout)
 	case a.StatusCode != want:
-		return a.refusal()
+		return a.refusal(n)
 	case err != nil:
 		return failure(err, s.Timeout)
 	case s.Handshake:
@@ -131,8 +131,11 @@ func read(b *bufio.Reader) (*answer, error) {
 }
 
 // refusal is what an answer with the wrong status means: a node that asks to be drained with it works, and only wants no new sessions.
-func (a *answer) refusal() finding {
+func (a *answer) refusal(n Node) finding {
 	f := finding{outcome: WrongStatus, reason: fmt.Sprintf("answered %d", a.StatusCode)}
+	if n.First != "" && a.StatusCode == http.StatusBadRequest {
+		f.reason += "; does it expect the PROXY protocol's header (clusters.proxy_protocol)?"
+	}
 	if says := a.words(); says.drain {
 		f.outcome, f.says, f.reason = OK, says, f.reason+" and drain"
 	}

@@ -46,7 +46,7 @@ func TestWhatProbesFind(t *testing.T) {
 		"hangs in the head":  {brief, hangs(t, "HTTP/1.1 200 OK\r\n"), health.Silent, ""},
 		"hangs in the body":  {brief, hangs(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"), health.Silent, ""},
 		"resets":             {get, rawNode(t, reset), health.Cut, "reset"},
-		"closes":             {get, says(t, ""), health.Cut, "closed without an answer; TLS?"},
+		"closes":             {get, says(t, ""), health.Cut, "closed without an answer; TLS, or the PROXY protocol?"},
 		"closes in the head": {get, says(t, "HTTP/1.1 200 OK\r\n"), health.Cut, "closed before its answer was whole"},
 		"closes in the body": {get, says(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"), health.Cut, "closed before its answer was whole"},
 		"TLS":                {get, says(t, "\x15\x03\x01\x00\x02\x02\x46"), health.BadAnswer, "TLS? it answers in TLS; write its URL with https://"},
@@ -73,6 +73,18 @@ func TestWhatProbesFind(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 		})
+	}
+}
+
+// What answers 400 to a probe that begins with a header of the PROXY protocol may not expect one.
+func TestProbesWithAHeaderThatNobodyExpects(t *testing.T) {
+	address := rawNode(t, func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 1000))
+		_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+	})
+	v := onceOf(t, health.Settings{Path: "/healthz", Timeout: patient}, health.Node{Name: "n1", Address: address, First: "PROXY UNKNOWN\r\n"})
+	if v.Outcome != health.WrongStatus || v.Reason != "answered 400; does it expect the PROXY protocol's header (clusters.proxy_protocol)?" {
+		t.Errorf("%+v", v)
 	}
 }
 

@@ -19,6 +19,12 @@ const patient = 30 * time.Second
 // once probes n1 at address once, and returns the verdict when no probe is under way any more.
 func once(t *testing.T, s health.Settings, address string) health.Verdict {
 	t.Helper()
+	return onceOf(t, s, health.Node{Name: "n1", Address: address})
+}
+
+// onceOf does for a node what once does for n1.
+func onceOf(t *testing.T, s health.Settings, n health.Node) health.Verdict {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var first health.Verdict
@@ -27,7 +33,7 @@ func once(t *testing.T, s health.Settings, address string) health.Verdict {
 		cancel()
 	}})
 	s.Interval = 200 * time.Millisecond
-	p.Update(s, []health.Node{{Name: "n1", Address: address}})
+	p.Update(s, []health.Node{n})
 	if err := p.Run(ctx); err != nil {
 		t.Error(err)
 	}

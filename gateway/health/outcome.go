@@ -51,7 +51,7 @@ var (
 	// errHandshake is wrapped around whatever ends a TLS handshake.
 	errHandshake = errors.New("TLS")
 	// errNoAnswer is also what Node's https says to plain HTTP.
-	errNoAnswer = errors.New("closed without an answer; TLS?")
+	errNoAnswer = errors.New("closed without an answer; TLS, or the PROXY protocol?")
 	errNoHTTP   = errors.New("no HTTP")
 	errLong     = fmt.Errorf("%w: its head does not end", errNoHTTP)
 )
