@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sidway/sidway/gateway/config"
 	"github.com/sidway/sidway/gateway/notice"
 )
 
@@ -45,6 +46,8 @@ type Board struct {
 	OnEvent func(kind, cluster, node, text string)
 	// Self, if set before Run, tells what other replicas are to know of this one.
 	Self func() Self
+	// Refuse, if set before Run, returns why a node must not be put, if there is a reason beside those that are known here.
+	Refuse func(cluster string, n config.Node) error
 	// Answer, if set before Run, says in some form what is known here of a session that another replica asks about.
 	Answer func(sid string) string
 	// Mover, if set before Run, moves sessions that poll.

@@ -65,6 +65,11 @@ func (b *Board) PutNode(ctx context.Context, cluster string, n config.Node) erro
 			return fmt.Errorf("%s is also node %s: %w", n.URL, other.Name, ErrSameAddress)
 		}
 	}
+	if b.Refuse != nil {
+		if err := b.Refuse(cluster, n); err != nil {
+			return err
+		}
+	}
 	if slices.ContainsFunc(nodes.Base(), func(c config.Node) bool { return reflect.DeepEqual(c, n) }) {
 		return b.change(ctx, cluster, map[string]any{fieldNode + n.Name: nil})
 	}

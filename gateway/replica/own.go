@@ -13,19 +13,26 @@ import (
 // nameTime is how long the name of a node may take to be resolved at start.
 const nameTime = time.Second
 
+// refuseOwnNodes returns what refuseOwn does of the first node of a configuration that is refused.
+func (r *Replica) refuseOwnNodes(cfg *config.Config, listens []net.Addr) error {
+	for _, c := range cfg.Clusters {
+		for _, n := range c.Nodes {
+			if err := r.refuseOwn(c.Name, n, listens); err != nil {
+				return fmt.Errorf("clusters: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // refuseOwn returns an error where a node's address is one of those that clients are served on, or the admin address: each request would come back here.
-func (r *Replica) refuseOwn(cfg *config.Config, listens []net.Addr) error {
+func (r *Replica) refuseOwn(cluster string, n config.Node, listens []net.Addr) error {
 	if r.adminAt != nil {
 		listens = append(listens[:len(listens):len(listens)], r.adminAt.Addr())
 	}
-	for _, c := range cfg.Clusters {
-		for _, n := range c.Nodes {
-			for _, a := range listens {
-				if tcp, ok := a.(*net.TCPAddr); ok && reaches(n.Address(), tcp.AddrPort()) {
-					return fmt.Errorf("clusters: node %s of %s: %s is an address of sidway itself; write where the Socket.IO server listens",
-						n.Name, c.Name, n.URL)
-				}
-			}
+	for _, a := range listens {
+		if tcp, ok := a.(*net.TCPAddr); ok && reaches(n.Address(), tcp.AddrPort()) {
+			return fmt.Errorf("node %s of %s: %s is an address of sidway itself; write where the Socket.IO server listens", n.Name, cluster, n.URL)
 		}
 	}
 	return nil

@@ -69,3 +69,17 @@ func stopped(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
+
+// TestTheAPITakesNoNodeThatIsSidwayItself has operators put what a file must not say either.
+func TestTheAPITakesNoNodeThatIsSidwayItself(t *testing.T) {
+	r := start(t, settings(engineiotest.Start(t, engineiotest.Options{})))
+	for _, own := range []net.Addr{r.Addrs()[0], r.AdminAddr()} {
+		status, text := call(t, r, "PUT", "/api/clusters/chat/nodes/n9", `{"url":"http://`+own.String()+`"}`)
+		if status != 400 || !strings.Contains(text, "node n9 of chat: http://"+own.String()+" is an address of sidway itself; write where the Socket.IO server listens") {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	if status, _ := call(t, r, "GET", "/api/clusters/chat/nodes/n9", ""); status != 404 {
+		t.Errorf("the node is there: %d", status)
+	}
+}

@@ -87,7 +87,7 @@ func (r *Replica) apply(cfg *config.Config) (changed bool, err error) {
 		}
 		r.redis = before
 	}()
-	if err := r.refuseOwn(cfg, listen.addrs()); err != nil {
+	if err := r.refuseOwnNodes(cfg, listen.addrs()); err != nil {
 		return false, err
 	}
 	if old.Affinity.Redis != cfg.Affinity.Redis {

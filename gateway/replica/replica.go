@@ -136,6 +136,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		system: os.DirFS("/"), started: time.Now().UTC(),
 	}
 	r.board.OnEvent, r.board.Self, r.board.Answer = r.event, r.self, r.answer
+	r.board.Refuse = func(cluster string, n config.Node) error { return r.refuseOwn(cluster, n, r.Addrs()) }
 	r.good.Store(r.started.UnixMilli())
 	for _, outcome := range []string{"applied", "unchanged", "refused"} {
 		r.reloads.WithLabelValues(outcome) // so that the first one is an increase
@@ -176,7 +177,7 @@ func (r *Replica) open(cfg *config.Config) error {
 			return err
 		}
 	}
-	if err := r.refuseOwn(cfg, r.Addrs()); err != nil {
+	if err := r.refuseOwnNodes(cfg, r.Addrs()); err != nil {
 		return err
 	}
 	if r.loops, err = loop.Start(r.countProcessors()); err != nil {
