@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -53,8 +54,12 @@ func readiness(ctx context.Context, address string) (string, error) {
 		return "", err
 	}
 	answer := string(bytes.TrimSpace(body))
-	if res.StatusCode != http.StatusOK {
+	var said struct{ Status string }
+	switch err := json.Unmarshal(body, &said); {
+	case res.StatusCode != http.StatusOK:
 		return "", fmt.Errorf("%s answers %s: %s", address, res.Status, answer)
+	case err != nil || said.Status != "ready":
+		return "", (&remote{address: address}).stranger(res.Status, body)
 	}
 	return answer, nil
 }

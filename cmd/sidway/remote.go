@@ -64,22 +64,56 @@ func direct(address string) *http.Transport {
 
 // ask sends a request, with a body unless it is nil, and reads the answer into what into points at.
 func (r *remote) ask(ctx context.Context, method, path string, body, into any) error {
+	_, err := r.read(ctx, method, path, body, into)
+	return err
+}
+
+// read is ask, and returns the answer as it came too.
+func (r *remote) read(ctx context.Context, method, path string, body, into any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.within)
 	defer cancel()
-	res, err := r.open(ctx, method, path, body)
+	res, err := r.open(ctx, method, path, "application/json", body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return json.Unmarshal(text, into)
+	if json.Unmarshal(text, into) != nil || !ours(into) {
+		return nil, r.stranger(res.Status, text)
+	}
+	return text, nil
 }
 
-// open sends a request and returns its answer, whose body is to be closed. An answer that is none of 200 is an error.
-func (r *remote) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
+// ours reports whether an answer holds what is in each of a replica.
+func ours(answer any) bool {
+	switch v := answer.(type) {
+	case *api.Status:
+		return len(v.Replicas) > 0
+	case *api.Cluster:
+		return v.Name != "" && v.Path != ""
+	case *api.Node:
+		return v.Name != "" && v.Address != ""
+	case *api.Trace:
+		return v.SID != ""
+	case *api.Move:
+		return v.Outcome != ""
+	case *api.Done:
+		return v.Done
+	}
+	return false
+}
+
+// stranger is what is wrong where somebody else than a replica has answered.
+func (r *remote) stranger(status string, said []byte) error {
+	return fmt.Errorf("no replica's admin address answers at %s: is it the address in admin.listen, and not that of clients? It says %s, %.200q",
+		r.address, status, bytes.TrimSpace(said))
+}
+
+// open sends a request and returns its answer, whose body is to be closed. An answer that is none of 200, or of another kind, is an error.
+func (r *remote) open(ctx context.Context, method, path, kind string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -99,17 +133,16 @@ func (r *remote) open(ctx context.Context, method, path string, body any) (*http
 	if err != nil {
 		return nil, fmt.Errorf("no replica answers at %s: %w", r.address, errors.Unwrap(err))
 	}
-	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if res.StatusCode == http.StatusOK && (kind == "application/json" || kind == "text/event-stream") {
+	said, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if res.StatusCode == http.StatusOK && said == kind {
 		return res, nil
 	}
 	defer res.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	var f api.Failure
-	if json.Unmarshal(text, &f) != nil || f.Error == "" {
-		f.Error = fmt.Sprintf("is %s the address in admin.listen, and not that of clients? It says %.200q", r.address, bytes.TrimSpace(text))
+	if err = r.stranger(res.Status, text); res.StatusCode != http.StatusOK && json.Unmarshal(text, &f) == nil && f.Error != "" {
+		err = fmt.Errorf("%s: %s", res.Status, f.Error)
 	}
-	err = fmt.Errorf("%s: %s", res.Status, f.Error)
 	if res.StatusCode == http.StatusUnauthorized && r.unread != nil {
 		err = fmt.Errorf("%w; %w", err, r.unread)
 	}

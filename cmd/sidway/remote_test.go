@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,13 +132,48 @@ clusters:
 	o.expect(1, "400 Bad Request: share: ", "release", "v2", "lots")
 	o.expect(2, "say which version and its share", "release", "v2")
 	o.expect(1, "401 Unauthorized: changes need", "drain", "n2", "--cluster", "chat", "--admin.token", "wrong")
-	o.expect(1, ": is "+listen+" the address in admin.listen, and not that of clients?", "status", "--admin", listen)
+	o.expect(1, "no replica's admin address answers at "+listen+": is it the address in admin.listen, and not that of clients? It says 200 OK", "status", "--admin", listen)
 	p.signal(t, syscall.SIGTERM)
 	p.end(t)
 	o.expect(1, "no replica answers at ", "undrain", "n2")
 	o.expect(1, "no replica answers at ", "status")
 	for _, c := range conns {
 		c.CloseNow()
+	}
+}
+
+// Some answer 200 to whatever is asked: a page, or JSON of their own.
+func TestOperatingWhatIsNoReplica(t *testing.T) {
+	for _, says := range []struct{ kind, text string }{
+		{"text/html", "<html>"}, {"application/json", `{"ok":true}`}, {"application/json", "{}"}, {"application/json", "[]"},
+	} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", says.kind)
+			io.WriteString(w, says.text)
+		}))
+		t.Cleanup(other.Close)
+		addr := other.Listener.Addr().String()
+		for _, args := range [][]string{
+			{"health"},
+			{"reload"},
+			{"status"},
+			{"status", "--json"},
+			{"drain", "n1"},
+			{"drain", "n1", "--cluster", "chat"},
+			{"undrain", "n1"},
+			{"undrain", "n1", "--cluster", "chat"},
+			{"release", "v2", "10%"},
+			{"release", "off", "--cluster", "chat"},
+			{"trace", "lv_VI97HAXpY6yYWAAAC"},
+			{"trace", "lv_VI97HAXpY6yYWAAAC", "--json"},
+			{"trace", "lv_VI97HAXpY6yYWAAAC", "--packets"},
+			{"move", "lv_VI97HAXpY6yYWAAAC"},
+		} {
+			want := fmt.Sprintf("no replica's admin address answers at %s: is it the address in admin.listen, and not that of clients? It says 200 OK, %q", addr, says.text)
+			if status, stdout, stderr := call(t, none, append(args, "--admin", addr)...); status != 1 || stdout != "" || !strings.Contains(stderr, want) {
+				t.Errorf("%q of %s: %d %s%s", args, says.text, status, stdout, stderr)
+			}
+		}
 	}
 }
 

@@ -43,8 +43,8 @@ func (c command) status(ctx context.Context, args []string) error {
 		}
 		return err
 	case asJSON:
-		var all json.RawMessage
-		if err := r.ask(ctx, http.MethodGet, "/api/status", nil, &all); err != nil {
+		all, err := r.read(ctx, http.MethodGet, "/api/status", nil, &api.Status{})
+		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(c.stdout, string(all))
@@ -129,7 +129,7 @@ func (c command) watchStatus(ctx context.Context, r *remote) error {
 // stream has each see the server-sent events of a path as they come, until it returns false or an error, or the replica ends its answer: then ended
 // is true.
 func (r *remote) stream(ctx context.Context, path string, each func(event string, data []byte) (more bool, err error)) (ended bool, err error) {
-	res, err := r.open(ctx, http.MethodGet, path, nil)
+	res, err := r.open(ctx, http.MethodGet, path, "text/event-stream", nil)
 	if err != nil {
 		return false, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,12 +40,9 @@ func (c command) trace(ctx context.Context, args []string) error {
 	if packets {
 		return c.packets(ctx, r, sid, asJSON)
 	}
-	var text json.RawMessage
-	if err := r.ask(ctx, http.MethodGet, "/api/sessions/"+url.PathEscape(sid)+"/trace", nil, &text); err != nil {
-		return err
-	}
 	var t api.Trace
-	if err := json.Unmarshal(text, &t); err != nil {
+	text, err := r.read(ctx, http.MethodGet, "/api/sessions/"+url.PathEscape(sid)+"/trace", nil, &t)
+	if err != nil {
 		return err
 	}
 	out := string(text) + "\n"
