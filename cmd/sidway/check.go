@@ -32,6 +32,9 @@ func (c command) check(args []string) error {
 		}
 		client.Close()
 	}
+	if p, ok := cfg.Everybody(); ok {
+		fmt.Fprintf(c.stderr, "warning: trusted_proxies: %s is everybody, so clients choose their own address, and limits.client_connections does not hold; write the addresses of your balancers alone\n", p)
+	}
 	fmt.Fprintf(c.stdout, "%s: ok\n\n", cmp.Or(s.file, "settings"))
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range cfg.InForce() {

@@ -222,6 +222,16 @@ cluster game                   any host /game/        round_robin
 	}
 }
 
+func TestCheckWarnsOfProxiesThatAreEverybody(t *testing.T) {
+	for proxies, warns := range map[string]bool{"0.0.0.0/0": true, "[10.0.0.0/8, '::/0']": true, "[10.0.0.0/8, 0.0.0.0/1]": false} {
+		file := write(t, "trusted_proxies: "+proxies+"\nclusters: [{name: a, nodes: [{name: n, url: 'http://h:1'}]}]\n")
+		status, stdout, stderr := call(t, none, "check", "--config", file)
+		if said := strings.Contains(stderr, "/0 is everybody, so clients choose their own address"); status != 0 || said != warns || !strings.Contains(stdout, ": ok\n") {
+			t.Errorf("%s: %d\n%s%s", proxies, status, stdout, stderr)
+		}
+	}
+}
+
 func TestCheckTellsEveryProblem(t *testing.T) {
 	file := write(t, "listen: 8080\nclusters:\n  - {name: a, nodes: [{name: n, url: 'ftp://h:1'}]}\n")
 	for _, name := range []string{"check", "serve"} {

@@ -32,6 +32,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,6 +100,16 @@ const Stdout = "stdout"
 
 // HasAccess reports whether there is a line for each request.
 func (c *Config) HasAccess() bool { return c.AccessLog || c.Log.Access != "" }
+
+// Everybody returns the first of TrustedProxies that has all addresses of IPv4 or of IPv6 in it, if there is one. Each client then
+// chooses its address, and none is counted for limits.client_connections.
+func (c *Config) Everybody() (netip.Prefix, bool) {
+	i := slices.IndexFunc(c.TrustedProxies, func(p netip.Prefix) bool { return p.Bits() == 0 })
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	return c.TrustedProxies[i], true
+}
 
 // Log says what the replica's own log looks like.
 type Log struct {

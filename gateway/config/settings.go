@@ -88,7 +88,7 @@ written as fast as lines come, lines are lost, and the log says how many; reques
 		withSample("10.0.0.0/8,192.0.2.7,fd00::/8", "[10.0.0.0/8, 192.0.2.7, fd00::/8]").
 		withComment(`Addresses and networks of the load balancers in front, whose X-Forwarded-* and Forwarded are believed. From all
 others these headers are replaced. The client is the rightmost address in X-Forwarded-For (or Forwarded, where that is
-missing) that is not one of these.`),
+missing) that is not one of these. 0.0.0.0/0 or ::/0 would let clients choose their own address; check and the log warn of it.`),
 	certificatesField.withSample("/etc/ssl/a.pem;key=/etc/ssl/a.key", "as [{cert: /etc/ssl/a.pem, key: /etc/ssl/a.key}]").
 		withComment(`Which one a client gets is told by the name that it asks for: one that is exactly so comes before one with a *. Clients that
 ask for no name, or another, get the first. Files are read again when they change; bad ones are told, and what held before goes on.`),

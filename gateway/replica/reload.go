@@ -121,8 +121,19 @@ func (r *Replica) follow(cfg *config.Config, next []*part, listen *listening) {
 	r.setConnections()
 	r.shareProcessors()
 	r.setAdmin()
+	if !slices.Equal(old.TrustedProxies, cfg.TrustedProxies) {
+		r.warnOfEverybody()
+	}
 	if r.Applied != nil {
 		r.Applied(cfg)
+	}
+}
+
+// warnOfEverybody warns of trusted_proxies that have everybody in it.
+func (r *Replica) warnOfEverybody() {
+	if p, ok := r.cfg.Load().Everybody(); ok {
+		r.log.Warn("trusted_proxies has everybody in it, so clients choose their own address, and limits.client_connections does not hold; "+
+			"write the addresses of your balancers alone", "network", p)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -47,6 +48,27 @@ func startReloading(t *testing.T, cfg *config.Config) *reloading {
 	r.running = run(t, rep)
 	awaitReady(t, r.running)
 	return r
+}
+
+// Proxies that everybody is one of are warned of at the start, and where a reload brings them.
+func TestProxiesThatAreEverybodyAreWarnedOf(t *testing.T) {
+	cfg := settings(engineiotest.Start(t, engineiotest.Options{}))
+	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")}
+	r := startReloading(t, cfg)
+	const words = `trusted_proxies has everybody in it, so clients choose their own address, and limits.client_connections does not hold; write the addresses of your balancers alone" network=`
+	warned := func(times int, network string) {
+		t.Helper()
+		affinitytest.Eventually(t, "a replica that serves", func() bool { return strings.Contains(r.log.String(), "msg=serving") })
+		if log := r.log.String(); strings.Count(log, words) != times || !strings.Contains(log, words+network+"\n") {
+			t.Errorf("not %d times: %s", times, log)
+		}
+	}
+	warned(1, "0.0.0.0/0")
+	r.must(func(c *config.Config) { c.AccessLog = true })
+	r.must(func(c *config.Config) { c.TrustedProxies = c.TrustedProxies[:1] })
+	warned(1, "0.0.0.0/0")
+	r.must(func(c *config.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("::/0")} })
+	warned(2, "::/0")
 }
 
 // change has a configuration loaded that is changed so.

@@ -302,6 +302,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		work.Go(r.serveAdmin)
 	}
 	r.takeOver()
+	r.warnOfEverybody()
 	r.log.Info("serving", "listen", r.Addrs(), "admin", r.adminName(), "clusters", len(r.parts()),
 		"store", r.storeName(), "connections", n)
 	r.tellServing("started")
