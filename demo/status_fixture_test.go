@@ -102,6 +102,8 @@ func (c crowd) node(i int, at time.Time, wave float64) api.Node {
 		n.Probe.Reason = hostile
 	case 3:
 		n.Polls = total / 4
+	case 5:
+		n.Asks, n.Share, n.Total, n.Polls = new(0.0), 0, 0, 0
 	case 6:
 		n.Share, n.Total = 0.35, total/3
 	}

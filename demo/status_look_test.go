@@ -51,6 +51,14 @@ func TestStatusPageIsReadable(t *testing.T) {
 	}
 }
 
+// A node that asks for no new sessions is not said to warm up for ever.
+func TestStatusPageOfANodeThatAsksForLess(t *testing.T) {
+	b := startBrowser(t, 1440, 800)
+	b.do(chromedp.Navigate(crowd{nodes: 7, replicas: 2}.show(t)))
+	b.until(`document.querySelectorAll("tbody tr").length >= 7`)
+	b.until(fmt.Sprintf(stateOf, "n6") + ` === "asks for 0 %" && ` + fmt.Sprintf(stateOf, "n7") + ` === "warming up" && ` + fmt.Sprintf(stateOf, "n1") + ` === "healthy"`)
+}
+
 // legible checks what everybody needs: no scrolling to the side, contrast, and names for what can be operated.
 func (b *browser) legible(where string, width int64) {
 	b.t.Helper()

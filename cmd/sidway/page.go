@@ -230,15 +230,28 @@ func stateOf(n *api.Node, at time.Time) (state, color string) {
 		facts = append(facts, "until "+d.Done.Local().Format(time.TimeOnly))
 	}
 	if len(facts) == 0 {
-		if n.Untried {
-			return "untried", yellow
-		}
-		if n.Share < warmShare*float64(n.Weight) {
-			return "warming up", green
-		}
-		return "healthy", green
+		return workingState(n)
 	}
 	return strings.Join(facts, ", "), color
+}
+
+// workingState says of a node that nothing keeps from new sessions why it gets fewer than its weight, if it does.
+func workingState(n *api.Node) (state, color string) {
+	asks := 1.0
+	if n.Asks != nil {
+		asks = *n.Asks
+	}
+	switch {
+	case n.Untried:
+		return "untried", yellow
+	case n.Share < warmShare*float64(n.Weight)*asks:
+		return "warming up", green
+	case asks == 0:
+		return "asks for 0%", yellow
+	case asks < 1:
+		return fmt.Sprintf("asks for %.3g%%", 100*asks), green
+	}
+	return "healthy", green
 }
 
 // gravity sorts nodes: those first that somebody has to look at.

@@ -96,3 +96,26 @@ chat  /socket.io/, least_sessions
 		t.Errorf("for 40 columns:\n%q", lines)
 	}
 }
+
+// A node that asks for less than its weight is not said to warm up for ever.
+func TestStateOfANodeThatAsksForLess(t *testing.T) {
+	for _, tt := range []struct {
+		asks, share float64
+		want        string
+	}{
+		{1, 4, "healthy"},
+		{1, 1.7, "warming up"},
+		{0, 0, "asks for 0%"},
+		{0.5, 2, "asks for 50%"},
+		{0.5, 0.7, "warming up"},
+		{0.01, 0.04, "asks for 1%"},
+	} {
+		n := api.Node{Healthy: true, Weight: 4, Share: tt.share}
+		if tt.asks < 1 {
+			n.Asks = &tt.asks
+		}
+		if got, _ := stateOf(&n, time.Now()); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}

@@ -176,6 +176,7 @@ type Node struct {
 	Address  string            `json:"address"`
 	Weight   int               `json:"weight" doc:"as it is set"`
 	Share    float64           `json:"share" doc:"weight by which it is picked now: what slow start and the node itself leave of the one that is set"`
+	Asks     *float64          `json:"asks,omitempty" doc:"for which part of the weight that is set the node itself asks, 0 to 1; left out: for all of it"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Source   string            `json:"source" doc:"configuration, discovery or api"`
 	Healthy  bool              `json:"healthy" doc:"what its probes found"`

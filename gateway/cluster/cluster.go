@@ -263,6 +263,7 @@ type Status struct {
 	Others   int // sessions that other replicas count
 	Twice    int // sessions of all these that two replicas count: one has their WebSocket, the other has bound them
 	Leases   int64
+	Share    float64 // of the configured weight, that its agent asks for
 	Weight   float64 // that it is picked by now: what its agent and a slow start leave of the configured one
 	Healthy  bool
 	Ejected  bool      // it has failed and has not worked since
@@ -318,7 +319,7 @@ func (c *Cluster) Statuses() []Status {
 			heard = time.Unix(0, at)
 		}
 		all = append(all, Status{
-			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice(), Leases: n.leases.Load(), Weight: n.weight,
+			Node: n, Sessions: n.sessions, Others: n.others, Twice: n.twice(), Leases: n.leases.Load(), Share: n.share, Weight: n.weight,
 			Polling: int(n.polling.Load()), Lasting: int(n.lasting.Load()), Sockets: int(n.websockets.Load()),
 			Healthy: !n.unhealthy, Ejected: why != "", Why: why, Retry: retry, Tried: tried, Untried: n.untried(), Draining: n.draining, Since: since, Heard: heard, Panic: c.panic && n.unhealthy && !n.leaves(),
 		})

@@ -10,6 +10,7 @@ const states = {
   draining: { word: "draining", order: 2 },
   untried: { word: "untried", order: 3 },
   warming: { word: "warming up", order: 4 },
+  asking: { word: "asks for", order: 4 },
   ok: { word: "healthy", order: 4 },
 };
 
@@ -19,10 +20,15 @@ export function stateOf(n) {
   if (n.ejected) return "ejected";
   if (n.draining) return "draining";
   if (n.untried) return "untried";
-  return n.share < 0.999 * n.weight ? "warming" : "ok";
+  const asks = n.asks ?? 1; // the part of its weight that it wants
+  if (n.share < 0.999 * n.weight * asks) return "warming";
+  return asks < 1 ? "asking" : "ok";
 }
 
-export const stateWord = (n) => states[stateOf(n)].word;
+export function stateWord(n) {
+  const { word } = states[stateOf(n)];
+  return stateOf(n) === "asking" ? `${word} ${percent(n.asks, 1)}` : word;
+}
 
 /** byName sorts nodes as people count: n2 before n10. */
 export const byName = (a, b) => natural.compare(a.name, b.name);

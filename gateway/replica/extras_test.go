@@ -88,7 +88,10 @@ func TestFilesHeadersAndPage(t *testing.T) {
 func TestHealth(t *testing.T) {
 	a, b := engineiotest.Start(t, engineiotest.Options{}), engineiotest.Start(t, engineiotest.Options{})
 	var broken atomic.Bool
+	var asks atomic.Pointer[string]
+	asks.Store(new("100%"))
 	b.Script(func(w http.ResponseWriter, q *http.Request) bool {
+		w.Header().Set("X-Sidway", *asks.Load())
 		if q.URL.Path == "/healthz" && broken.Load() {
 			w.WriteHeader(500)
 			return true
@@ -101,6 +104,16 @@ func TestHealth(t *testing.T) {
 	affinitytest.Eventually(t, "both are probed", func() bool {
 		return nodeStatus(t, r.running, "n1").Probe != nil && nodeStatus(t, r.running, "n2").Probe != nil
 	})
+	if n := nodeStatus(t, r.running, "n2"); n.Asks != nil {
+		t.Errorf("it asks for less than its weight: %+v", n)
+	}
+	for words, want := range map[string]float64{"50%": 0.5, "0%": 0} {
+		asks.Store(&words)
+		affinitytest.Eventually(t, "one asks for "+words, func() bool {
+			n := nodeStatus(t, r.running, "n2")
+			return n.Asks != nil && *n.Asks == want && n.Share == want*float64(n.Weight)
+		})
+	}
 	broken.Store(true)
 	affinitytest.Eventually(t, "one is unhealthy", func() bool { return !nodeStatus(t, r.running, "n2").Healthy })
 	for range 3 {

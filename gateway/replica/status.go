@@ -160,6 +160,9 @@ func (r *Replica) statusOfNode(p *part, s cluster.Status) api.Node {
 		Sessions: s.Sessions, Polling: s.Polling, Sockets: s.Sockets, Total: s.All(), Polls: min(s.All(), max(0, s.Polling+p.nodes.PollingElsewhere(s.Node.Name)-s.Twice)),
 		Tunnels: r.tunnels.LenOf(s.Node.Key()), Leases: s.Leases,
 	}
+	if s.Share < 1 {
+		n.Asks = &s.Share
+	}
 	if v, probed := p.nodes.Probe(n.Name); probed {
 		n.Untried = false
 		n.Probe = &api.Probe{At: v.At.UTC(), Took: v.Took.Seconds(), Reason: v.Reason}
