@@ -169,7 +169,7 @@ func parse(fs *flag.FlagSet, args []string) (wantsHelp bool, err error) {
 		case name == "h" || name == "help":
 			return true, nil
 		case f == nil:
-			return false, &usageError{text: unknown("flag --", name, flagNames(fs)), help: fs.Name()}
+			return false, &usageError{text: unknownFlag(fs, name), help: fs.Name()}
 		case inline || isSwitch(f):
 		case i+1 == len(args) || isFlag(fs, args[i+1]):
 			return false, &usageError{text: fmt.Sprintf("--%s needs a value, as --%s %s", name, name, f.Usage), help: fs.Name()}
@@ -223,6 +223,16 @@ func flagNames(fs *flag.FlagSet) []string {
 	var names []string
 	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
 	return names
+}
+
+// unknownFlag is unknown of a flag. One that is written as its setting's key is meant by a shorter name, as --affinity.redis by --redis.
+func unknownFlag(fs *flag.FlagSet, name string) string {
+	for _, o := range config.Settings() {
+		if strings.ReplaceAll(o.Key, "_", "-") == name && fs.Lookup(o.Flag) != nil {
+			return fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, o.Flag)
+		}
+	}
+	return unknown("flag --", name, flagNames(fs))
 }
 
 // flagFor guesses the flag that was left out before a word.
