@@ -16,7 +16,6 @@ type Figures struct {
 	Handshakes Made // direct connects too
 	Upgrades   Made
 	Mute       uint64            // WebSockets that ended without a byte from their client
-	NoUpgrade  bool              // the node that made the last session by polling offered it no WebSocket
 	Waiting    int64             // for pace
 	Strangers  uint64            // different sids that nobody knew
 	Tunnels    int               // WebSockets, also those that are no Socket.IO's
@@ -34,6 +33,7 @@ type Made struct{ Made, Refused uint64 }
 type NodeFigures struct {
 	Handshakes uint64 // and direct connects that it accepted
 	Unanswered uint64 // upgrades that it was sent since it last answered one
+	NoUpgrade  bool   // it offered the last session that it made by polling no WebSocket
 	Errors     uint64 // answers of 5xx, those in sessions that no Engine.IO server gives, and requests that it did not answer as it should
 }
 
@@ -114,7 +114,7 @@ func (g *Gateway) Turnovers() map[string]Turnover {
 func (t *tally) figures() *Figures {
 	m := t.metrics
 	f := &Figures{
-		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Mute: t.mutes.total.Load(), NoUpgrade: t.noUpgrade.Load(), Waiting: t.turns.length.Load(), Strangers: t.strangers.total.Load(), Tunnels: int(value(m.tunnels)),
+		Handshakes: t.begun(), Upgrades: made(&m.upgrades), Mute: t.mutes.total.Load(), Waiting: t.turns.length.Load(), Strangers: t.strangers.total.Load(), Tunnels: int(value(m.tunnels)),
 		Ends: map[string]uint64{}, Moves: map[string]uint64{}, Responses: map[string]uint64{}, Nodes: map[string]NodeFigures{},
 	}
 	for c := tunnel.ClientClosed; c <= tunnel.Failed; c++ {
@@ -138,7 +138,7 @@ func (t *tally) begun() Made {
 func (m *memory) figures() NodeFigures {
 	const switched, ok, failed = 1, 2, 5
 	f := NodeFigures{Handshakes: m.responses[request.Handshake][ok].Load() + m.responses[request.DirectConnect][switched].Load()}
-	f.Errors, f.Unanswered = m.strange.Load(), m.unanswered.Load()
+	f.Errors, f.Unanswered, f.NoUpgrade = m.strange.Load(), m.unanswered.Load(), m.unoffered.Load() > 0
 	for k := range m.responses {
 		f.Errors += m.responses[k][failed].Load()
 	}

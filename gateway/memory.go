@@ -30,6 +30,7 @@ type memory struct {
 	late       spate                                 // answers to POSTs
 	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
 	unanswered atomic.Uint64                         // upgrades that it was sent since it last answered one
+	unoffered  atomic.Uint64                         // sessions in a row that it made by polling and offered no WebSocket
 	errors     spate                                 // in answers to requests of its sessions
 	large      spate                                 // bodies longer than what it takes
 	hanging    spate                                 // looks at a POST that was not answered in time, while the node said nothing at all

@@ -234,3 +234,33 @@ func TestUpgradesWithoutAnAnswerAreCounted(t *testing.T) {
 		t.Errorf("%d are counted", n)
 	}
 }
+
+// What nodes offer is told of where they differ, and not where none offers a WebSocket.
+func TestANodeThatOffersNoWebSocketIsTold(t *testing.T) {
+	t.Parallel()
+	var made atomic.Int64
+	offers := func(upgrades string) answerer {
+		return func(c *nodeConn, _ *nodeRequest) {
+			c.send(answer(200, fmt.Sprintf(`0{"sid":"sid%d","upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, made.Add(1), upgrades)))
+		}
+	}
+	all, none := offers(`"websocket"`), offers("")
+	handshakes := func(s *site) {
+		for range 18 {
+			raw(t, s.addr, get(handshakeTarget)).answer()
+		}
+	}
+	s, log := warned(t, withNodes(startNode(t, "n1", all), startNode(t, "n2", none), startNode(t, "n3", all)))
+	handshakes(s)
+	s.once(log, `a node offers its sessions no WebSocket, and others of its cluster do: see its transports and allowUpgrades" cluster=c1 node=n2`, "no_websocket", 4)
+	for name, n := range s.Figures()["c1"].Nodes {
+		if n.NoUpgrade != (name == "n2") {
+			t.Errorf("%s: %+v", name, n)
+		}
+	}
+	s, log = warned(t, withNodes(startNode(t, "n1", none), startNode(t, "n2", none)))
+	handshakes(s)
+	if n := s.metric("sidway_setup_faults_total", "c1", "no_websocket"); n != 0 || log.String() != "" {
+		t.Errorf("told %v times: %s", n, log.String())
+	}
+}

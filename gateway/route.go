@@ -55,7 +55,6 @@ type tally struct {
 	unbound     *cluster.SIDs // that a node did not know
 	ended       *cluster.SIDs // by a close packet of either side
 	makes       makes
-	noUpgrade   atomic.Bool  // the node that made the last session by polling offered it no WebSocket
 	blamed      atomic.Int64 // when the cause of sids that nobody knows was last told, in ns since 1970
 	newcomers   newcomers
 	polls       cutoff

@@ -85,7 +85,7 @@ func (x *exchange) bindEnded(err error) {
 		return
 	}
 	x.route.makes.learn(x.Query.Version, x.Open)
-	x.route.noUpgrade.Store(!x.Open.WebSocket)
+	x.offered()
 }
 
 // count counts the answer to a request for a session or an upgrade that made no tunnel. A new session takes the place that

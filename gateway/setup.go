@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,7 @@ const (
 	faultMoves       = "moves_fail"
 	faultShort       = "short_sessions"
 	faultUnasked     = "unasked_bytes"
+	faultUnoffered   = "no_websocket"
 )
 
 // tellFault counts a sign that clients, nodes or replicas of a cluster are set up wrongly, and logs it once in a while. subject is
@@ -300,6 +302,28 @@ func (x *exchange) tellUnknown() {
 	default:
 		x.tellFault(faultStore, "", "many requests name sessions that nobody knows: do all replicas share one Redis, with the same database and prefix, and does it let each of them in? See their logs",
 			"client", client)
+	}
+}
+
+// fewestUnoffered is how many sessions in a row a node must make by polling, and offer no WebSocket, before that is told.
+const fewestUnoffered = 3
+
+// offered looks whether the session that a node has made by polling was offered a WebSocket, and tells of a node that offers none while others do.
+func (x *exchange) offered() {
+	m := x.memory()
+	if x.Open.WebSocket {
+		m.unoffered.Store(0)
+		return
+	}
+	if m.unoffered.Add(1) < fewestUnoffered {
+		return
+	}
+	others := slices.ContainsFunc(x.route.Cluster.Nodes(), func(n *cluster.Node) bool {
+		o := x.route.memory(n)
+		return o.made.Load() > 0 && o.unoffered.Load() == 0
+	})
+	if others {
+		x.tellFault(faultUnoffered, x.Node.Name, "a node offers its sessions no WebSocket, and others of its cluster do: see its transports and allowUpgrades", "node", x.Node.Name, "address", x.Node.Address)
 	}
 }
 

@@ -48,10 +48,11 @@ func (f *findings) ofCluster(c *Cluster) {
 		f.add(p, "Waiting for the pace of the nodes of %s: %s; more clients come at once than these may get", c.Name, count(int(c.Waiting), "handshake"))
 	}
 	if n := c.allPoll(); n > 0 {
-		f.add(p, "All %s of %s poll: %s", count(n, "session"), c.Name, f.now.WhyPolling(c))
+		why, _ := f.now.WhyPolling(c)
+		f.add(p, "All %s of %s poll: %s", count(n, "session"), c.Name, why)
 	} else if c.Old.Stuck() {
-		why := f.now.WhyPolling(c)
-		if why == chosen {
+		why, wanted := f.now.WhyPolling(c)
+		if wanted {
 			p.Level = info
 		}
 		f.add(p, "%s of %s of %s at this replica poll after half a minute: %s", notice.Thousands(c.Old.Polling), count(c.Old.All, "session"), c.Name, why)
@@ -142,63 +143,6 @@ func (f *findings) ofRelease(c *Cluster) {
 	}
 }
 
-// chosen is why sessions poll where others upgrade and nothing is wrong that can be seen here.
-const chosen = "others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through"
-
-// WhyPolling says why sessions of a cluster come to no WebSocket, as far as that is known, and what to mend.
-func (s *Status) WhyPolling(c *Cluster) string {
-	stripped := slices.ContainsFunc(s.Faults, func(v Fault) bool { return v.Cluster == c.Name && v.Reason == "upgrade" })
-	unanswered, deaf := c.unanswered()
-	switch made, refused := c.Upgrades.Made, c.Upgrades.Refused; {
-	case s.has(c.Name, "mute_websockets"):
-		return "their WebSockets open, and something in front swallows the frames"
-	case stripped && made == 0, s.has(c.Name, "upgrade"):
-		return "a proxy in front strips Upgrade from requests for a WebSocket; have it pass Upgrade and Connection on (docs/behind.md)"
-	case unanswered >= fewestUnanswered && 2*unanswered >= c.Old.Polling:
-		return fmt.Sprintf("%s were sent to %s and none was answered: does a proxy or a firewall between sidway and the nodes swallow them? It has to pass Upgrade and Connection on", count(unanswered, "upgrade"), deaf)
-	case made+refused == 0 && c.NoUpgrade:
-		return "the nodes offer no WebSocket; see their transports and allowUpgrades"
-	case made+refused == 0:
-		return "the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself"
-	case refused > made:
-		return "the nodes refuse upgrades; see their allowUpgrades and transports, and whether they know the sessions"
-	}
-	if c.allPoll() > 0 {
-		return "does a proxy let no WebSocket through, or do the nodes offer or allow no upgrade?"
-	}
-	return chosen
-}
-
-// unanswered returns how many upgrades nodes were sent and did not answer, and which nodes.
-func (c *Cluster) unanswered() (n int, nodes string) {
-	var names []string
-	for i := range c.Nodes {
-		if v := &c.Nodes[i]; v.Unanswered > 0 {
-			n += int(v.Unanswered)
-			names = append(names, v.Name)
-		}
-	}
-	if len(names) == len(c.Nodes) {
-		return n, "nodes"
-	}
-	return n, strings.Join(names, ", ")
-}
-
-// allPoll returns how many sessions all replicas have, if there are several, all of them poll, and those do that are known to be old here:
-// which session is old may be known at another replica.
-func (c *Cluster) allPoll() (n int) {
-	for i := range c.Nodes {
-		if v := &c.Nodes[i]; v.Total > v.Polls {
-			return 0
-		}
-		n += c.Nodes[i].Total
-	}
-	if n < fewestOld || c.Old.All == 0 || c.Old.Polling < c.Old.All {
-		return 0
-	}
-	return n
-}
-
 // causes are what faults come of where both are seen.
 var causes = map[string]string{"node_timeout": "node_list", "store": "cache_full", "one_stranger": "cache_full"}
 
@@ -214,8 +158,11 @@ func (s *Status) told(v Fault) bool {
 	if v.Reason == "short_sessions" && s.has(v.Cluster, shortens...) {
 		return true
 	}
-	return v.Reason == "upgrade" && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
-		return c.Name == v.Cluster && (c.Old.Stuck() || c.allPoll() > 0) && !s.has(c.Name, "mute_websockets")
+	return slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
+		if c.Name != v.Cluster || !c.Old.Stuck() && c.allPoll() == 0 {
+			return false
+		}
+		return v.Reason == "upgrade" && !s.has(c.Name, "mute_websockets") || v.Reason == "no_websocket" && c.unoffered() != ""
 	})
 }
 

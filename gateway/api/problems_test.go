@@ -125,7 +125,20 @@ func TestProblems(t *testing.T) {
 			s.Clusters[0].Nodes[1].Total = 0
 		}, false, "info n2 of chat is drained, and empty", ""},
 		"polling alone": {func(s *api.Status) { s.Clusters[0].Old.Polling = 300 }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer a WebSocket and nobody asks for one; the clients' transports name polling alone, or a proxy in front answers such requests itself", ""},
-		"none offered":  {func(s *api.Status) { s.Clusters[0].Old.Polling, s.Clusters[0].NoUpgrade = 300, true }, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
+		"none offered": {func(s *api.Status) {
+			unoffered(&s.Clusters[0], 1, 1)
+			s.Clusters[0].Upgrades.Made = 1
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: the nodes offer no WebSocket; see their transports and allowUpgrades", ""},
+		"none offered by one": {func(s *api.Status) {
+			unoffered(&s.Clusters[0], 100, 200)
+			s.Clusters[0].Nodes[0].NoUpgrade, s.Clusters[0].Upgrades.Made = false, 900
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "no_websocket", Subject: "n2", Text: "it offers none: see it", Last: noon}}
+		}, true, "warn 300 of 1,200 sessions of chat at this replica poll after half a minute: n2 offers no WebSocket; see its transports and allowUpgrades", ""},
+		"none offered by one of those that poll": {func(s *api.Status) {
+			unoffered(&s.Clusters[0], 200, 100)
+			s.Clusters[0].Nodes[0].NoUpgrade, s.Clusters[0].Upgrades.Made = false, 900
+			s.Faults = []api.Fault{{Cluster: "chat", Reason: "no_websocket", Subject: "n2", Text: "it offers none: see it", Last: noon}}
+		}, true, "warn It offers none (n2 of chat): see it; info 300 of 1,200 sessions of chat at this replica poll after half a minute: others come to WebSockets, so the transports of these clients name polling alone, or a proxy on their side lets no WebSocket through", ""},
 		"stripped": {func(s *api.Status) {
 			s.Clusters[0].Old.Polling = 300
 			s.Faults = []api.Fault{{Cluster: "chat", Reason: "upgrade", Text: "no Upgrade", Last: noon}}
@@ -311,6 +324,14 @@ func foreign(reason string, n uint64) func(*api.Status) {
 func storm(ended, byClients, byNodes uint64) func(*api.Status) {
 	return func(s *api.Status) {
 		s.Clusters[0].Storm = &api.Storm{Last: noon.Add(-40 * time.Second), Begun: 1040, Peak: 240, Ended: ended, ByClients: byClients, ByNodes: byNodes}
+	}
+}
+
+// unoffered gives a cluster 300 sessions that poll, and says how many at which of its nodes, which offer no WebSocket.
+func unoffered(c *api.Cluster, polling ...int) {
+	c.Old.Polling = 300
+	for i, n := range polling {
+		c.Nodes[i].Polling, c.Nodes[i].NoUpgrade = n, true
 	}
 }
 

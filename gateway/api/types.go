@@ -91,7 +91,6 @@ type Cluster struct {
 	Responses  map[string]uint64 `json:"responses" doc:"total of requests that this replica answered itself, by reason, as in sidway_local_responses_total"`
 	Recent     Recent            `json:"recent" doc:"of the last minute"`
 	Storm      *Storm            `json:"storm,omitempty" doc:"while clients come back all at once, and for a minute after that"`
-	NoUpgrade  bool              `json:"no_upgrade,omitempty" doc:"the node that made the last session by polling offered it no WebSocket"`
 	NodesError string            `json:"nodes_error,omitempty" doc:"why nodes cannot be looked for; those that are known stay"`
 }
 
@@ -200,6 +199,7 @@ type Node struct {
 	Handshakes uint64 `json:"handshakes" doc:"total of handshakes and direct connects that it accepted from this replica"`
 	Errors     uint64 `json:"errors" doc:"total of its answers of 5xx, of those to polls and POSTs that no Engine.IO server gives, and of requests that it cut, refused or left unanswered"`
 	Unanswered uint64 `json:"unanswered" doc:"upgrades that this replica has sent it since it last answered one"`
+	NoUpgrade  bool   `json:"no_upgrade,omitempty" doc:"it offered the last session that it made by polling through this replica no WebSocket"`
 }
 
 // Drain is how far the drain of a node has come.

@@ -75,7 +75,7 @@ type Replica struct {
 	away     atomic.Int64 // since when Redis has been of no use, in ns since 1970; 0: it is of use
 	recent   recent
 	compared notice.Limiter[*comparison] // differences that the log tells of
-	polling  notice.Limiter[string]      // clusters whose clients poll
+	polling  notice.Limiter[pollers]     // clusters whose clients poll
 	storms   storms
 	outages  outages
 	stormy   notice.Limiter[string] // clusters that have storms
@@ -125,7 +125,7 @@ func NewOn(s Sockets, cfg *config.Config, log *slog.Logger) (*Replica, error) {
 		given: s.Listen, adminAt: s.Admin, adminGiven: s.Admin != nil, handed: s.Handed,
 		Load: func() (*config.Config, error) { return cfg, nil }, LinesLost: func() (uint64, uint64) { return 0, 0 },
 		log: log, registry: prometheus.NewRegistry(), board: control.NewBoard(log),
-		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[string]{Pause: pollingQuiet},
+		compared: notice.Limiter[*comparison]{Pause: compareQuiet}, polling: notice.Limiter[pollers]{Pause: pollingQuiet},
 		stormy: notice.Limiter[string]{Pause: stormQuiet}, falling: notice.Limiter[string]{Pause: fallQuiet},
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidway_reloads_total", Help: "How often the configuration was read again, by outcome.",

@@ -121,7 +121,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 	}
 	c.Handshakes, c.Upgrades = api.Made(f.Handshakes), api.Made(f.Upgrades)
 	c.Mute = f.Mute
-	c.NoUpgrade, c.Storm = f.NoUpgrade, r.storms.of(c.Name)
+	c.Storm = r.storms.of(c.Name)
 	c.Auth = statusOfAuth(p)
 	if err := p.nodes.Trouble(); err != nil {
 		c.NodesError = err.Error()
@@ -141,7 +141,7 @@ func (r *Replica) statusOf(p *part, f *gateway.Figures) api.Cluster {
 			}
 		}
 		of := f.Nodes[n.Name]
-		n.Handshakes, n.Errors, n.Unanswered = of.Handshakes, of.Errors, of.Unanswered
+		n.Handshakes, n.Errors, n.Unanswered, n.NoUpgrade = of.Handshakes, of.Errors, of.Unanswered, of.NoUpgrade
 		c.Panic = c.Panic || s.Panic
 		c.Nodes = append(c.Nodes, n)
 	}
@@ -225,16 +225,30 @@ func (p *part) old(nodes []cluster.Status) api.Old {
 // pollingQuiet is how long the log does not repeat that a cluster's clients poll.
 const pollingQuiet = time.Hour
 
+// pollers are sessions of a cluster that poll, and whether their clients seem to want it so.
+type pollers struct {
+	cluster string
+	wanted  bool
+}
+
 // tellPolling logs that clients of a cluster do not come to WebSockets.
 func (r *Replica) tellPolling() {
 	for _, p := range r.parts() {
-		if o := p.old(p.nodes.Cluster.Statuses()); o.Stuck() && r.polling.Due(p.cfg.Name) {
-			why, s := "", r.status()
-			for i := range s.Clusters {
-				if c := &s.Clusters[i]; c.Name == p.cfg.Name {
-					why = s.WhyPolling(c)
-				}
+		o := p.old(p.nodes.Cluster.Statuses())
+		if !o.Stuck() {
+			continue
+		}
+		why, wanted, s := "", false, r.status()
+		for i := range s.Clusters {
+			if c := &s.Clusters[i]; c.Name == p.cfg.Name {
+				why, wanted = s.WhyPolling(c)
 			}
+		}
+		switch {
+		case !r.polling.Due(pollers{p.cfg.Name, wanted}):
+		case wanted:
+			r.log.Info("sessions poll that are older than half a minute, as their clients seem to want it", "cluster", p.cfg.Name, "polling", o.Polling, "of", o.All, "why", why)
+		default:
 			r.log.Warn("sessions poll that are older than half a minute", "cluster", p.cfg.Name, "polling", o.Polling, "of", o.All, "why", why)
 		}
 	}
