@@ -45,7 +45,7 @@ func (c *clientConn) choose() {
 	case len(x.Tried) == 0 && x.route.turns.length.Load() > 0: // others are before it
 		err = cluster.PacedError{}
 	default:
-		x.Node, err = cl.Pick(cluster.Want{Tried: x.Tried, Key: x.HashKey()})
+		x.Node, err = x.pick()
 	}
 	if err == nil {
 		c.ask()
@@ -232,6 +232,7 @@ func (c *clientConn) waitsOn() bool {
 		x.tellFault(faultSilent, x.Node.Name, "a node accepts handshakes and answers nothing", "node", x.Node.Name, "address", x.Node.Address)
 		silent = x.route.Cluster.Suspect(x.Node, x.heard, cluster.ReasonSilent)
 	}
+	x.others = x.others || x.Node.Heard.Load() != x.heard
 	x.heard, x.talked = x.Node.Heard.Load(), x.Node.Talked.Load()
 	return !silent || x.Resent
 }
@@ -291,6 +292,7 @@ func (c *clientConn) lost(err error) {
 // givenUp answers a request that may not be sent to another node.
 func (c *clientConn) givenUp(err error) {
 	if errors.Is(err, request.ErrSilent) {
+		c.x.ignored()
 		c.fail(engineio.SilentNode)
 		return
 	}

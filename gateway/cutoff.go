@@ -82,6 +82,9 @@ func (c *clientConn) left() {
 		return
 	}
 	x.route.metrics.aborted[x.Kind].Inc()
+	if c.state == asking {
+		x.ignored()
+	}
 	if x.Kind == request.Poll && c.state == asking && !x.SentAt.IsZero() {
 		now := time.Now()
 		if after, _ := x.route.polls.ended(now, ending{age: now.Sub(x.SentAt)}, x.Binding.PingInterval); after > 0 {

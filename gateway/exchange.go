@@ -36,6 +36,7 @@ type exchange struct {
 	acquired time.Time // when the lease on Node began
 	heard    uint64    // what had been heard of Node when it was last found waiting for
 	talked   uint64    // the same of its tunnels
+	others   bool      // Node has answered others meanwhile
 
 	ready    time.Time     // what is to be sent to Node was here
 	overhead time.Duration // spent here, not on waiting for the client's body or the node's answer
@@ -84,7 +85,7 @@ func (x *exchange) acquire(now time.Time) {
 		x.leased = true
 		x.Node.Acquire()
 	}
-	x.heard, x.talked, x.acquired = x.Node.Heard.Load(), x.Node.Talked.Load(), now
+	x.heard, x.talked, x.acquired, x.others = x.Node.Heard.Load(), x.Node.Talked.Load(), now, false
 }
 
 // leave ends the lease on the node, if there is one, and gives the session's place back where one is still reserved.

@@ -30,6 +30,8 @@ type memory struct {
 	late       spate                                 // answers to POSTs
 	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
 	unanswered atomic.Uint64                         // upgrades that it was sent since it last answered one
+	ignored    atomic.Int64                          // direct connects in a row whose clients have left without an answer
+	retry      atomic.Int64                          // when one tries it again, in ns since 1970
 	unoffered  atomic.Uint64                         // sessions in a row that it made by polling and offered no WebSocket
 	errors     spate                                 // in answers to requests of its sessions
 	large      spate                                 // bodies longer than what it takes
@@ -88,8 +90,8 @@ func (t *tally) forgetNodes(metrics *Metrics) {
 func (x *exchange) responded() {
 	m, status := x.memory(), x.Resp.Status
 	m.responses[x.Kind][min(status/100, classes-1)].Add(1)
-	if x.Kind == request.Upgrade {
-		m.unanswered.Store(0)
+	if x.Kind == request.Upgrade || x.Kind == request.DirectConnect {
+		x.heeded(m)
 	}
 	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() && x.Upload.AtOnce() {
 		d := time.Since(x.SentAt)

@@ -55,6 +55,7 @@ type tally struct {
 	unbound     *cluster.SIDs // that a node did not know
 	ended       *cluster.SIDs // by a close packet of either side
 	makes       makes
+	ignoredAt   atomic.Int64 // when a node has last ignored a direct connect, after others in a row, in ns since 1970
 	blamed      atomic.Int64 // when the cause of sids that nobody knows was last told, in ns since 1970
 	newcomers   newcomers
 	polls       cutoff

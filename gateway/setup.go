@@ -50,6 +50,7 @@ const (
 	faultMoves       = "moves_fail"
 	faultShort       = "short_sessions"
 	faultUnasked     = "unasked_bytes"
+	faultIgnored     = "unanswered_websockets"
 	faultUnoffered   = "no_websocket"
 )
 
