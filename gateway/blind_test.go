@@ -325,6 +325,58 @@ func TestLatePosts(t *testing.T) {
 	}
 }
 
+// A node that takes long for new sessions is told of where the others do not: many clients that come at once make all nodes slow.
+func TestLateHandshakes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		target string
+		asks   []string
+		slow   string // nodes
+	}{
+		"handshakes":      {handshakeTarget, nil, "n2"},
+		"direct connects": {directTarget, asksWebSocket, "n2"},
+		"most":            {handshakeTarget, nil, "n1 n2"},
+		"all":             {handshakeTarget, nil, "n1 n2 n3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var made atomic.Int64
+			var nodes []*scriptedNode
+			for _, name := range []string{"n1", "n2", "n3"} {
+				nodes = append(nodes, startNode(t, name, func(n *nodeConn, r *nodeRequest) {
+					if strings.Contains(c.slow, name) {
+						time.Sleep(1100 * time.Millisecond)
+					}
+					engine(fmt.Sprint("sid", made.Add(1)))(n, r)
+				}))
+			}
+			s, log := warned(t, withNodes(nodes...))
+			told := func() int {
+				return strings.Count(log.String(), `a node takes more than a second to answer handshakes, and others do not: is it busy, or does its allowRequest wait for something?" cluster=c1 node=n`)
+			}
+			for round := range 6 {
+				var clients []*rawClient
+				for range 9 {
+					clients = append(clients, raw(t, s.addr, get(c.target, c.asks...)))
+				}
+				for _, each := range clients {
+					each.start("GET")
+				}
+				if round == 0 && told() > 0 {
+					t.Error("told of one moment")
+				}
+			}
+			want := 0
+			if c.slow != "n1 n2 n3" {
+				want = strings.Count(c.slow, "n")
+			}
+			if k := s.metric("sidway_setup_faults_total", "slow_node"); told() != want || k == 0 && want > 0 {
+				t.Errorf("told %d times, counted %v: %s", told(), k, log.String())
+			}
+		})
+	}
+}
+
 // A node that waits for the rest of a client's body is not slow.
 func TestAnUploadIsNotTheNodesTime(t *testing.T) {
 	t.Parallel()

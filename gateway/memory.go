@@ -28,6 +28,8 @@ type memory struct {
 	made       atomic.Int64                          // sessions
 	took       [request.Kinds]prometheus.Observer    // by the heads of answers to what is answered at once
 	late       spate                                 // answers to POSTs
+	delayed    spate                                 // answers to handshakes and direct connects
+	prompt     atomic.Int64                          // when it has last answered one of those in time, in ns since 1970
 	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
 	unanswered atomic.Uint64                         // upgrades that it was sent since it last answered one
 	ignored    atomic.Int64                          // direct connects in a row whose clients have left without an answer
@@ -96,9 +98,7 @@ func (x *exchange) responded() {
 	if took := m.took[x.Kind]; took != nil && !x.SentAt.IsZero() && x.Upload.AtOnce() {
 		d := time.Since(x.SentAt)
 		took.Observe(d.Seconds())
-		if x.Kind == request.Post && d > lateAnswer {
-			x.tellLate(m)
-		}
+		x.tookTime(m, d)
 	}
 	if x.Query.SID != "" && (status == 200 || status == 101) {
 		m.forgetting.answered(x.Binding)
@@ -148,6 +148,16 @@ func (s *spate) more(now time.Time, all int64) (count, of int64) {
 	s.count++
 	s.last = now
 	return s.count, all - s.before
+}
+
+// within returns how often it has happened within a minute.
+func (s *spate) within(now time.Time) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.began) > memoryWindow {
+		return 0
+	}
+	return s.count
 }
 
 // lasts is how long it has been between the first and the last of those that more counts.

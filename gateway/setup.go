@@ -329,24 +329,6 @@ func (x *exchange) offered() {
 }
 
 const (
-	// lateAnswer is how long a node may take to answer a POST, which Engine.IO servers do as soon as they have read it,
-	lateAnswer = time.Second
-	// fewestLate how often within a minute it takes longer before that is told, and lateShare the share of all, one in so many.
-	fewestLate = 5
-	lateShare  = 4
-	// lateTime is how long that goes on: a machine that stood still for a moment is not slow.
-	lateTime = 5 * time.Second
-)
-
-// tellLate tells of a node that takes long to answer POSTs of its sessions.
-func (x *exchange) tellLate(m *memory) {
-	if n, of := m.late.more(time.Now(), m.answers(request.Post)); n >= fewestLate && lateShare*n >= of && m.late.lasts() >= lateTime {
-		x.tellFault(faultSlow, x.Node.Name, "a node takes more than a second to answer POSTs of its sessions: is it busy, or short of CPU, or is the way to it slow?",
-			"node", x.Node.Name, "address", x.Node.Address, "n", n, "of", of)
-	}
-}
-
-const (
 	unknownWindow  = 5 * time.Second
 	unknownWindows = 3
 	fewestUnknown  = 3
