@@ -27,7 +27,7 @@ const (
 func (p *Prober) find(ctx context.Context, s Settings, n Node) finding {
 	probing, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	if s.Path == "" && !s.Handshake {
+	if !s.asks() {
 		conn, err := p.dial(probing, n)
 		if err != nil {
 			return failure(err, s.Timeout)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +86,31 @@ func TestProbesWithAHeaderThatNobodyExpects(t *testing.T) {
 	v := onceOf(t, health.Settings{Path: "/healthz", Timeout: patient}, health.Node{Name: "n1", Address: address, First: "PROXY UNKNOWN\r\n"})
 	if v.Outcome != health.WrongStatus || v.Reason != "answered 400; does it expect the PROXY protocol's header (clusters.proxy_protocol)?" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// A node that has answered without TLS wants none.
+func TestANodeThatAnsweredOnceWantsNoTLS(t *testing.T) {
+	var answered atomic.Bool
+	address := rawNode(t, func(c *net.TCPConn) {
+		if readRequest(c); !answered.Swap(true) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var reasons []string
+	p := health.New(health.Options{Tell: func(v health.Verdict) {
+		if reasons = append(reasons, v.Reason); len(reasons) == 2 {
+			cancel()
+		}
+	}})
+	p.Update(health.Settings{Path: "/", Interval: time.Millisecond, Timeout: patient}, []health.Node{{Name: "n1", Address: address}})
+	if err := p.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(reasons, "; "); got != "; closed without an answer" {
+		t.Errorf("%q", got)
 	}
 }
 

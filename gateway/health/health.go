@@ -35,6 +35,9 @@ type Settings struct {
 	EngineIO  string        // where the nodes serve Engine.IO, as /socket.io/
 }
 
+// asks reports whether nodes are asked for something.
+func (s Settings) asks() bool { return s.Path != "" || s.Handshake }
+
 func (s Settings) withDefaults() Settings {
 	s.Status = cmp.Or(s.Status, 200)
 	s.Interval = cmp.Or(s.Interval, 5*time.Second)
@@ -94,6 +97,7 @@ type state struct {
 	says    words
 	last    Verdict
 	probed  bool // last is a verdict
+	spoke   bool // it has answered by HTTP, as it is spoken to
 }
 
 // Options are what a Prober needs beside nodes and settings.

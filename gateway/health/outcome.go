@@ -46,12 +46,15 @@ type finding struct {
 	says    words // of an OK
 }
 
+// noAnswer is the reason where it cannot be that TLS is wanted.
+const noAnswer = "closed without an answer"
+
 var (
 	errTLS = errors.New("TLS? it answers in TLS; write its URL with https://")
 	// errHandshake is wrapped around whatever ends a TLS handshake.
 	errHandshake = errors.New("TLS")
 	// errNoAnswer is also what Node's https says to plain HTTP.
-	errNoAnswer = errors.New("closed without an answer; TLS, or the PROXY protocol?")
+	errNoAnswer = errors.New(noAnswer + "; TLS, or the PROXY protocol?")
 	errNoHTTP   = errors.New("no HTTP")
 	errLong     = fmt.Errorf("%w: its head does not end", errNoHTTP)
 )

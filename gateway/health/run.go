@@ -100,6 +100,10 @@ func (p *Prober) judge(b probe) (Verdict, bool) {
 	}
 	healthy, drain := s.healthy, s.says.drain
 	s.count(f.outcome, p.settings)
+	if s.spoke && f.reason == errNoAnswer.Error() {
+		f.reason = noAnswer
+	}
+	s.spoke = s.spoke || b.settings.asks() && (f.outcome == OK || f.outcome == WrongStatus)
 	if f.outcome == OK {
 		s.says = f.says
 		if !s.healthy {
