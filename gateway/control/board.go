@@ -203,7 +203,11 @@ func (b *Board) tell(kind, cluster, node, text string) {
 	if node != "" {
 		log = log.With("node", node)
 	}
-	log.Info(text)
+	if kind == "unhealthy" {
+		log.Warn(text)
+	} else {
+		log.Info(text)
+	}
 	b.OnEvent(kind, cluster, node, text)
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,7 +15,11 @@ const SilentFor = silentFor
 func TakeVerdict(n *Nodes, v health.Verdict) { n.takeVerdict(v) }
 
 // EndSilent ends sessions as Board.Run does.
-func EndSilent(n *Nodes, end Ender) { n.endSilent(end, func(string, string, string, string) {}) }
+func EndSilent(n *Nodes, log *slog.Logger, end Ender) {
+	b := NewBoard(log)
+	b.OnEvent = func(string, string, string, string) {}
+	n.endSilent(end, b.tell)
+}
 
 // ParseChanges reads the fields of a cluster's record in Redis.
 func ParseChanges(fields map[string]string) (Changes, error) { return parseChanges(fields) }

@@ -54,7 +54,7 @@ func (n *Nodes) endSilent(end Ender, tell func(kind, cluster, node, text string)
 		ended := end(o.node, 1<<30, cluster.Silence)
 		if ended > 0 && o.s.ended == 0 {
 			tell("unhealthy", n.Cluster.Name, o.node.Name,
-				fmt.Sprintf("it has answered no probe for %v, so its sessions are ended, or moved where they can be: %s, and more with their next poll", silentFor, notice.Thousands(ended)))
+				fmt.Sprintf("%s has answered no probe for %v, so its sessions are ended, or moved where they can be: %s, and more with their next poll", o.node.Name, silentFor, notice.Thousands(ended)))
 		}
 		o.s.ended += ended
 	}

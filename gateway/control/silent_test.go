@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +46,8 @@ func TestSilentNode(t *testing.T) {
 				})
 			}
 			var ended []string
-			control.EndSilent(n, func(n *cluster.Node, _ int, why cluster.Removal) int {
+			var log strings.Builder
+			control.EndSilent(n, slog.New(slog.NewTextHandler(&log, nil)), func(n *cluster.Node, _ int, why cluster.Removal) int {
 				if why != cluster.Silence {
 					t.Error("it is ended as drained")
 				}
@@ -53,6 +56,9 @@ func TestSilentNode(t *testing.T) {
 			})
 			if c.ends != (len(ended) == 1 && ended[0] == "n1") || !c.ends && len(ended) > 0 {
 				t.Errorf("ended are the sessions of %v", ended)
+			}
+			if c.ends != strings.Contains(log.String(), `level=WARN msg="n1 has answered no probe for 9s, so its sessions are ended`) {
+				t.Error(log.String())
 			}
 		})
 	}
