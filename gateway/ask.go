@@ -375,13 +375,15 @@ func (x *exchange) answered(said []byte) {
 		c.Answered(x.Node, connected)
 	case x.Open.SID != "" || x.Resp.Status == 101:
 		c.Made(x.Node, connected)
+		if n := x.refusedInARow(); n.Load() > 0 {
+			n.Store(0)
+		}
 	case x.Req.Path != x.route.Path: // what no client asks for, such as another bundle's name
 		c.Answered(x.Node, connected)
 	case x.RefusedByRule():
 		c.Answered(x.Node, connected)
-		if c.Refuses(x.Node) {
-			x.tellRefusals(said)
-		}
+		c.Refuses(x.Node)
+		x.tellRefusals(said)
 	default:
 		x.noSession(strconv.Itoa(x.Resp.Status))
 	}

@@ -30,6 +30,7 @@ type memory struct {
 	late       spate                                 // answers to POSTs
 	delayed    spate                                 // answers to handshakes and direct connects
 	prompt     atomic.Int64                          // when it has last answered one of those in time, in ns since 1970
+	refused    [2]atomic.Int64                       // handshakes in a row that it refused by a rule, by whether they were of EIO 4
 	strange    atomic.Uint64                         // answers to requests of its sessions that no Engine.IO server gives, but for those of 5xx
 	unanswered atomic.Uint64                         // upgrades that it was sent since it last answered one
 	ignored    atomic.Int64                          // direct connects in a row whose clients have left without an answer

@@ -66,6 +66,24 @@ func TestANodeThatRefusesOnAndOnIsTold(t *testing.T) {
 	}
 }
 
+// A node that does not know a version serves the clients of the other one meanwhile.
+func TestRefusalsOfOneVersionAreTold(t *testing.T) {
+	t.Parallel()
+	s, log := warned(t, withNodes(startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if r.URL.Query().Get("EIO") == "3" {
+			c.send(answer(400, "Unsupported protocol version"))
+			return
+		}
+		engine(aSID)(c, r)
+	})))
+	c := dial(t, s.addr)
+	for range 10 {
+		c.expect(get("/socket.io/?EIO=3&transport=polling"), 400, "Unsupported protocol version")
+		c.handshake(handshakeTarget)
+	}
+	s.once(log, `a node refuses one handshake after the other, for the reason in body: either its rules are wrong, or these clients are" cluster=c1 node=n1 status=400 eio=3`, "refusals", 1)
+}
+
 func TestRefusedWebSocketsAreToldWithTheReason(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "n1", func(c *nodeConn, _ *nodeRequest) { c.send(answer(400, "Unsupported protocol version")) })

@@ -250,8 +250,23 @@ func (x *exchange) tellCutHandshakes() {
 	x.tellFault(reason, x.Node.Name, words, "node", x.Node.Name, "address", x.Node.Address, "path", x.route.Path)
 }
 
+// fewestRefusals is how many handshakes of one version a node must refuse, one after the other, before it is worth a word.
+const fewestRefusals = 10
+
+// refusedInARow is how many handshakes of the request's version the node has refused since it last made a session of it: it may know the other one.
+func (x *exchange) refusedInARow() *atomic.Int64 {
+	m := x.memory()
+	if x.Query.Version == 4 {
+		return &m.refused[1]
+	}
+	return &m.refused[0]
+}
+
 // tellRefusals tells of a node that has refused many handshakes in a row.
 func (x *exchange) tellRefusals(said []byte) {
+	if x.refusedInARow().Add(1) < fewestRefusals {
+		return
+	}
 	const words = "a node refuses one handshake after the other"
 	body, name := excerpt(said), x.route.Cluster.Name
 	if x.route.ProxyProtocol > 0 && x.Resp.Status == 400 && (body == "" || strings.HasPrefix(body, "400 Bad Request")) { // as Node and Go answer what is no HTTP

@@ -142,14 +142,11 @@ func (c *Cluster) NoSession(n *Node) bool {
 	return true
 }
 
-// refusalsInARow is how many handshakes a node may refuse, one after the other, before it is worth a word.
-const refusalsInARow = 10
-
-// Refuses tells that n has refused a handshake by some rule, and reports whether it has refused many in a row. Since that makes it
-// no session, it would have the fewest and get every new one: a refusal weighs as much as it takes to come no sooner than the
+// Refuses tells that n has refused a handshake by some rule. Since that makes it no session, it would have the fewest and get every new one: a refusal weighs as much as it takes to come no sooner than the
 // others. The place that was reserved for the handshake is still counted.
-func (c *Cluster) Refuses(n *Node) bool {
+func (c *Cluster) Refuses(n *Node) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if s := n.state; s.node != nil {
 		if behind := c.lightest(s) - s.load() + 1/float64(s.node.Weight); behind > 0 {
 			s.handicap += behind
@@ -157,8 +154,6 @@ func (c *Cluster) Refuses(n *Node) bool {
 			c.reorder(s)
 		}
 	}
-	c.mu.Unlock()
-	return n.refusals.Add(1) >= refusalsInARow
 }
 
 // lightest returns the smallest load of the nodes of its group other than s that may be picked, 0 where there is none.
@@ -178,9 +173,8 @@ func (c *Cluster) lightest(s *state) float64 {
 
 // Made is Answered for an answer that holds a session.
 func (c *Cluster) Made(n *Node, connected time.Time) {
-	if n.misses.Load() > 0 || n.refusals.Load() > 0 {
+	if n.misses.Load() > 0 {
 		n.misses.Store(0)
-		n.refusals.Store(0)
 	}
 	if n.handicapped.Load() {
 		c.lighten(n)

@@ -37,10 +37,9 @@ type state struct {
 	polling, websockets atomic.Int64
 	lasting             atomic.Int64 // sessions of those that poll that did so when they were old
 
-	cuts     atomic.Int32 // handshakes that it cut since it last answered
-	misses   atomic.Int32 // handshakes that it answered with no session since it last made one
-	refusals atomic.Int32 // handshakes that it refused by a rule, likewise
-	failing  atomic.Bool  // has failed and not answered since: lets Answered return without the lock
+	cuts    atomic.Int32 // handshakes that it cut since it last answered
+	misses  atomic.Int32 // handshakes that it answered with no session since it last made one
+	failing atomic.Bool  // has failed and not answered since: lets Answered return without the lock
 
 	handicapped atomic.Bool // handicap is not 0: lets Made return without the lock
 
