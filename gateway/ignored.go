@@ -36,9 +36,9 @@ func (x *exchange) ignored() {
 		return
 	}
 	const words, ask = "a node does not answer WebSockets", ": does a proxy or a firewall before it swallow requests with Upgrade, or does its allowRequest hang?"
-	cluster := x.route.Cluster.Name
-	x.g.metrics.SetupFault(cluster, faultIgnored, x.Node.Name, words+", "+strconv.FormatInt(n, 10)+" clients in a row left before an answer"+ask)
-	x.g.logFault(cluster, faultIgnored, x.Node.Name, words+", clients in a row left before an answer"+ask,
+	name := x.route.Cluster.Name
+	x.g.metrics.SetupFault(name, faultIgnored, x.Node.Name, words+", "+strconv.FormatInt(n, 10)+" clients in a row left before an answer"+ask)
+	x.g.logFault(name, faultIgnored, x.Node.Name, words+", clients in a row left before an answer"+ask,
 		"node", x.Node.Name, "address", x.Node.Address, "n", n)
 }
 
