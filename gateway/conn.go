@@ -28,9 +28,10 @@ type clientConn struct {
 	redirect   *Redirect // nil: requests go to nodes
 	introduced bool      // by a header of the PROXY protocol, which has not come yet
 
-	surplus bool // above the limit of connections: only what belongs to a session is served
-	crowded bool // even above the overflow: only what belongs to a session that is known here is
+	surplus bool // above the limit of connections, or of descriptors: only what belongs to a session is served
+	crowded bool // even above the overflow, or beyond strangers' part of the descriptors: only what belongs to a session that is known here is
 	fresh   bool // it has not sent a request yet
+	second  bool // it has agreed to speak HTTP/2, and has not begun to
 
 	state state
 	limit time.Duration // when the state ends by itself
@@ -110,7 +111,7 @@ func (c *clientConn) arrive() {
 	if c.surplus && c.d.makeRoom() {
 		c.surplus, c.crowded = false, false
 	}
-	if c.crowded && !c.g.hasRoomForStrangers() {
+	if c.crowded && !c.g.hasRoomToWait() {
 		c.d.makeRoomForSessions()
 	}
 	if c.introduced {
@@ -180,6 +181,9 @@ func (c *clientConn) keep() {
 		c.n.in.keep()
 	}
 }
+
+// quiet implements waited.
+func (c *clientConn) quiet() bool { return c.d.loop.Quiet(c.token, c.fd) }
 
 // wants reports whether what the client sends is looked at now.
 func (c *clientConn) wants() bool {
@@ -307,7 +311,7 @@ func (c *clientConn) expired() {
 	case meeting:
 		c.unmet(headerLate)
 	case idle:
-		if len(c.in.b) > 0 {
+		if len(c.in.b) > 0 && !c.second {
 			c.refuse(http1.ErrHeadTime)
 			return
 		}

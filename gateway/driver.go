@@ -139,8 +139,11 @@ func (d *driver) keepOnly(current map[*cluster.Node]bool) {
 }
 
 // mayKeep reports whether one more connection to a node may be idle. Each client counts with two descriptors, of which those
-// that are waited for use one.
+// that are waited for use one. Where clients with HTTP/2 have used up more, a single one may be idle.
 func (d *driver) mayKeep() bool {
+	if !d.g.hasRoomForStrangers() {
+		return d.idling == 0
+	}
 	free := max(0, d.g.limit.Load()-d.g.open.Load())
 	return int64(d.idling) < int64(d.waiters.len())+free/int64(len(d.g.drivers))+1
 }

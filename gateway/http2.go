@@ -3,67 +3,60 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
-	"time"
-
-	"github.com/sidway/sidway/gateway/sock"
-	"github.com/sidway/sidway/gateway/tunnel"
 )
 
 // This file serves clients that speak HTTP/2 (RFC 9113), which net/http does. What such a connection brings is a tunnel to net/http, over
 // a pair of sockets, and each request goes the road of all others, as HTTP/1.1 over another pair. So there is one road, and HTTP/2 costs what
-// it costs: a goroutine and up to five descriptors where HTTP/1.1 needs two. WebSockets do not come this way (RFC 8441 is not
-// offered); browsers open a connection with HTTP/1.1 for each.
+// it costs: a goroutine and three descriptors for a client, and three for each request at a time, where HTTP/1.1 needs two in all. Each of
+// those requests counts as a connection. WebSockets do not come this way (RFC 8441 is not offered); browsers open a connection with HTTP/1.1 for
+// each.
 
 // http2 is the server of HTTP/2.
 type http2 struct {
-	g         *Gateway
-	server    http.Server
-	transport *http.Transport
-	conns     chan net.Conn
-	stop      chan struct{} // closed when no connection is served any more
-	closing   sync.Once
-	ended     chan struct{}
-	last      atomic.Uint64
-	clients   sync.Map // of ids to *http2Conn
+	g       *Gateway
+	server  http.Server
+	conns   chan net.Conn
+	stop    chan struct{} // closed when no connection is served any more
+	closing sync.Once
+	ended   chan struct{}
 }
 
-// http2Conn is a client's connection, as net/http has it.
-type http2Conn struct {
-	net.Conn
-	caller
-	id string
-	d  *driver // whose loop the client's requests are dealt with on
-}
-
-type http2Key struct{}
+// Keys of what a request's context holds.
+type (
+	http2Key  struct{} // its *http2Conn
+	targetKey struct{} // its *url.URL, as the client has it
+)
 
 // http2Streams is how many requests of one connection are served at a time.
 const http2Streams = 100
 
+// streamsOf is how many requests a client is told that it may send at a time: half of the connections that it may have, lest one
+// connection's requests are refused for want of them.
+func streamsOf(l *Limits) int {
+	if l.ClientConnections == 0 {
+		return http2Streams
+	}
+	return min(http2Streams, max(1, l.ClientConnections/2))
+}
+
 func newHTTP2(g *Gateway) *http2 {
 	h := &http2{g: g, conns: make(chan net.Conn), stop: make(chan struct{}), ended: make(chan struct{})}
 	quiet := log.New(discard{}, "", 0)
-	h.transport = &http.Transport{
-		DialContext: h.dial, DisableCompression: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second,
-	}
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true) // TLS is below
 	h.server = http.Server{
-		Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: http2Streams}, ErrorLog: quiet,
+		Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsOf(g.limits())}, ErrorLog: quiet,
 		IdleTimeout: g.limits().IdleTime,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, http2Key{}, c) },
-		Handler: named(&httputil.ReverseProxy{
-			Rewrite: h.rewrite, FlushInterval: -1, ErrorLog: quiet, Transport: h.transport,
-			// The road answers whatever it can answer. What is cut there is cut here.
-			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		Handler: counted(&httputil.ReverseProxy{
+			Rewrite: rewrite, FlushInterval: -1, ErrorLog: quiet, Transport: roundTripper{}, ErrorHandler: h.refuse,
 		}),
 	}
 	go func() {
@@ -73,15 +66,34 @@ func newHTTP2(g *Gateway) *http2 {
 	return h
 }
 
-// named refuses requests that name no host, for which net/http would make one up.
-func named(next http.Handler) http.Handler {
+// counted has a connection know how many requests are served on it, and refuses those that name no host, for which net/http would make
+// one up.
+func counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		c := q.Context().Value(http2Key{}).(*http2Conn)
+		c.begin()
+		defer c.end()
 		if q.Host == "" {
 			http.Error(w, "no host", http.StatusBadRequest)
 			return
 		}
-		next.ServeHTTP(w, q)
+		next.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), targetKey{}, q.URL)))
 	})
+}
+
+// refuse answers a request for which there are no descriptors. All else the road answers that can be answered: what is cut there is cut here.
+func (h *http2) refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	if !errors.Is(err, errNoRoom) {
+		panic(http.ErrAbortHandler)
+	}
+	h.g.metrics.refused("full")
+	for name, value := range map[string]string{
+		"Content-Type": full.ContentType, "Retry-After": strconv.Itoa(full.RetryAfter), "Cache-Control": "no-store", "Vary": "Origin",
+	} {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(full.Status)
+	_, _ = io.WriteString(w, full.Body)
 }
 
 type discard struct{}
@@ -110,10 +122,9 @@ func (h *http2) Addr() net.Addr { return nil }
 // forwarded are the headers that httputil takes away and the road has the say on.
 var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// rewrite has a request go the road as it came, on a connection that only its client's requests use.
-func (h *http2) rewrite(p *httputil.ProxyRequest) {
-	c := p.In.Context().Value(http2Key{}).(*http2Conn)
-	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.URL.RawQuery = "http", c.id, p.In.URL.RawQuery
+// rewrite has a request go the road as it came.
+func rewrite(p *httputil.ProxyRequest) {
+	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.URL.RawQuery = "http", "client", p.In.URL.RawQuery
 	p.Out.Host = p.In.Host
 	for _, name := range forwarded {
 		if v, ok := p.In.Header[name]; ok {
@@ -122,95 +133,12 @@ func (h *http2) rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// dial makes a connection for requests of one client, whose id stands in address.
-func (h *http2) dial(_ context.Context, _, address string) (net.Conn, error) {
-	id, _, _ := net.SplitHostPort(address)
-	v, ok := h.clients.Load(id)
-	if !ok {
-		return nil, errors.New("gateway: the client has left")
-	}
-	c := v.(*http2Conn)
-	inner, outer, err := h.g.connPair()
-	if err != nil {
-		return nil, err
-	}
-	c.d.loop.Send(task(func() {
-		n := h.g.newClientConn(c.d, inner, c.caller)
-		h.g.admit(n)
-		n.arrive()
-	}))
-	return outer, nil
-}
+// roundTripper sends each request on a connection that only its client's requests use.
+type roundTripper struct{}
 
-// connPair returns two ends of a connection: a descriptor for a loop, and what net/http takes, which counts as a descriptor until it is
-// closed.
-func (g *Gateway) connPair() (int, net.Conn, error) {
-	pair, err := sock.Pair()
-	if err != nil {
-		return -1, nil, err
-	}
-	f := os.NewFile(uintptr(pair[1]), "pair")
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		sock.Close(pair[0])
-		return -1, nil, err
-	}
-	g.toNodes.Add(1)
-	return pair[0], &pairConn{Conn: conn, g: g}, nil
-}
-
-// pairConn is net/http's end of a pair.
-type pairConn struct {
-	net.Conn
-	g    *Gateway
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *pairConn) Close() error {
-	c.once.Do(func() { c.g.toNodes.Add(-1) })
-	return c.Conn.Close()
-}
-
-// serveHTTP2 leaves the client to net/http.
-func (c *clientConn) serveHTTP2() {
-	g, d, s := c.g, c.d, c.seat
-	fd, conn, err := g.connPair()
-	if err != nil {
-		g.log.Warn("a client cannot be served with HTTP/2", "error", err)
-		c.depart()
-		return
-	}
-	token, err := d.loop.Watch(fd, c, 1)
-	if err != nil {
-		sock.Close(fd)
-		conn.Close()
-		c.depart()
-		return
-	}
-	h := g.http2()
-	if !c.to.IsValid() {
-		c.to = sock.LocalAddr(c.fd) // which the sockets of its requests do not know
-	}
-	hc := &http2Conn{Conn: conn, caller: c.caller, id: strconv.FormatUint(h.last.Add(1), 36), d: d}
-	h.clients.Store(hc.id, hc)
-	g.toNodes.Add(1)
-	g.pipes.Adopt(d.loop, c.hand(), tunnel.Socket{FD: fd, Token: token}, tunnel.Options{
-		Block: g.limits().WriteTime,
-		Owner: tunnel.Done(func(tunnel.Result) {
-			h.clients.Delete(hc.id)
-			g.toNodes.Add(-1)
-			g.closed(s)
-		}),
-	})
-	g.serving.Go(func() {
-		select {
-		case h.conns <- hc:
-		case <-h.stop:
-			conn.Close()
-		}
-	})
+// RoundTrip implements http.RoundTripper.
+func (roundTripper) RoundTrip(q *http.Request) (*http.Response, error) {
+	return q.Context().Value(http2Key{}).(*http2Conn).transport.RoundTrip(q)
 }
 
 // lazyHTTP2 is a server that is made for the first client that speaks HTTP/2.
@@ -245,7 +173,6 @@ func (l *lazyHTTP2) close() {
 	if h := l.made; h != nil {
 		h.server.Close()
 		<-h.ended
-		h.transport.CloseIdleConnections()
 		l.made = nil
 	}
 }

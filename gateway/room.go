@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"time"
 
 	"github.com/sidway/sidway/engineio"
@@ -28,7 +29,10 @@ const (
 )
 
 // fullAnswer is what a connection beyond the overflow gets. Nobody has looked at its request.
-var fullAnswer = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full).Append(nil, engineio.CORS{}, true)
+var (
+	full       = engineio.AnswerFor(engineio.PollGET, engineio.Query{}, engineio.Full)
+	fullAnswer = full.Append(nil, engineio.CORS{}, true)
+)
 
 // admit counts a new connection, and notes whether there is room for it. Sessions that poll have places whether they are connected or
 // not, since clients without keep-alive make a connection for each poll.
@@ -37,27 +41,59 @@ func (g *Gateway) admit(c *clientConn) {
 	if open-sockets > g.most.Load() {
 		g.most.Store(open - sockets) // of two at a time either will do
 	}
-	c.surplus = max(open, sockets+g.polling.Load()+1) > limit
-	c.crowded = open > limit+int64(Overflow(int(limit)))
+	above := max(open, sockets+g.polling.Load()+1) > limit
+	c.crowded = open > limit+int64(Overflow(int(limit))) || !g.hasRoomForStrangers()
+	c.surplus = above || c.crowded
 	g.metrics.connections.Inc()
-	if c.surplus && g.notices.due("full", "", "") {
-		g.log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
+	switch {
+	case above:
+		if g.notices.due("full", "", "") {
+			g.log.Warn("limits.connections is reached: idle connections give way, and strangers get 503 where none is idle", "connections", limit)
+		}
+	case c.crowded:
+		g.tellShortage()
+	}
+}
+
+// tellShortage tells once in a while that strangers are refused for want of descriptors. With HTTP/1.1 alone the limit of connections is
+// reached first.
+func (g *Gateway) tellShortage() {
+	if g.notices.due("descriptors", "", "") {
+		g.log.Warn("descriptors run short: idle connections give way, and strangers get 503 where none is idle; raise the limit (ulimit -n)",
+			"descriptors", g.descriptors.Load())
 	}
 }
 
 // hasRoomForSessions reports whether there is room for the requests of live sessions even above the overflow: as long as one more
 // client, with its connection to a node, finds descriptors.
 func (g *Gateway) hasRoomForSessions() bool {
-	most := g.descriptors.Load()
-	return most == 0 || g.open.Load()+g.toNodes.Load() < most
+	return g.open.Load()+g.toNodes.Load() < g.mostDescriptors(true)
 }
 
-// strangersShare is the part of the descriptors that strangers leave to live sessions.
+// strangersShare is the part of the descriptors that strangers leave to live sessions: one in so many. Their requests leave half as much again,
+// so that there is room for connections to wait whose first request may be a live session's.
 const strangersShare = 16
 
-// hasRoomForStrangers reports whether connections above the overflow may go on waiting for their clients: what they leave is
-// for those that turn out to be live sessions'.
+// mostDescriptors returns how many descriptors may be used when a live session wants one more, or a stranger.
+func (g *Gateway) mostDescriptors(live bool) int64 {
+	switch most := g.descriptors.Load(); {
+	case most == 0:
+		return math.MaxInt64
+	case live:
+		return most
+	default:
+		return most - most/strangersShare - most/(2*strangersShare)
+	}
+}
+
+// hasRoomForStrangers reports whether there is room for the requests of strangers.
 func (g *Gateway) hasRoomForStrangers() bool {
+	return g.open.Load()+g.toNodes.Load() < g.mostDescriptors(false)
+}
+
+// hasRoomToWait reports whether connections above the overflow may go on waiting for their clients: what they leave is
+// for those that turn out to be live sessions'.
+func (g *Gateway) hasRoomToWait() bool {
 	most := g.descriptors.Load()
 	return most == 0 || g.open.Load()+g.toNodes.Load() < most-most/strangersShare
 }
@@ -110,7 +146,7 @@ const silentAmong = 16
 func (l *waiters) dropSilent(before time.Time) bool {
 	w := l.first
 	for n := 0; n < silentAmong && w != nil && !w.since.After(before); n++ {
-		if w.c.d.loop.Quiet(w.c.token, w.c.fd) {
+		if w.c.quiet() {
 			w.c.depart()
 			return true
 		}
@@ -132,6 +168,19 @@ func (c *clientConn) hasRoom() bool {
 	return w != nil
 }
 
+// hasRoomForStranger reports whether there are descriptors for the request of a stranger on this connection, if need be an idle one's.
+func (c *clientConn) hasRoomForStranger() bool {
+	if c.g.hasRoomForStrangers() {
+		return true
+	}
+	c.waiter.leave()
+	if c.d.makeRoom() || c.d.dropIdle() {
+		return true
+	}
+	c.g.tellShortage()
+	return false
+}
+
 // makeRoomForSessions closes the connection above the overflow that has been waited for longest, and reports whether there was
 // one.
 func (d *driver) makeRoomForSessions() bool {
@@ -146,20 +195,38 @@ type waiting struct {
 }
 
 func (l *waiting) add(c *clientConn, now time.Time) {
-	if c.crowded {
-		l.crowded.add(&c.waiter, now)
-	} else if c.fresh {
-		l.fresh.add(&c.waiter, now)
-	} else {
-		l.kept.add(&c.waiter, now)
+	l.of(c.crowded, c.fresh).add(&c.waiter, now)
+}
+
+// of returns the list of connections that are like that.
+func (l *waiting) of(crowded, fresh bool) *waiters {
+	switch {
+	case crowded:
+		return &l.crowded
+	case fresh:
+		return &l.fresh
 	}
+	return &l.kept
 }
 
 func (l *waiting) len() int { return l.crowded.n + l.fresh.n + l.kept.n }
 
+// waited is a connection whose client is waited for.
+type waited interface {
+	// quiet reports whether the client has sent nothing that is not read yet.
+	quiet() bool
+	// depart closes the connection.
+	depart()
+}
+
+var (
+	_ waited = (*clientConn)(nil)
+	_ waited = (*http2Conn)(nil)
+)
+
 // waiter is the place in a list of a connection whose client is waited for: for a request, or for the rest of one.
 type waiter struct {
-	c          *clientConn
+	c          waited
 	list       *waiters // nil: it is in none
 	prev, next *waiter
 	since      time.Time

@@ -46,7 +46,7 @@ func (c *clientConn) secured(state tls.ConnectionState, err error) {
 	case tlsFull, tlsResumed:
 		switch state.NegotiatedProtocol {
 		case "h2":
-			c.serveHTTP2()
+			c.second = true
 		case protocolACME:
 			c.depart()
 		}

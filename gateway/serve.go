@@ -30,6 +30,10 @@ func (c *clientConn) awaitRequest() {
 
 // readHead reads the head of a request.
 func (c *clientConn) readHead() {
+	if c.second {
+		c.readPreface()
+		return
+	}
 	if n := c.scan.SkipEmptyLine(c.in.b); n > 0 {
 		c.in.drop(n)
 	}
@@ -127,7 +131,7 @@ func (c *clientConn) decode() {
 	x.tellPath()
 	x.tellProbe()
 	x.tellProxy()
-	if c.surplus && x.Query.SID == "" || x.Kind.MakesSession() && c.g.short.Load() {
+	if x.Query.SID == "" && (c.surplus || !c.hasRoomForStranger()) || x.Kind.MakesSession() && c.g.short.Load() {
 		c.fail(engineio.Full)
 		return
 	}

@@ -123,7 +123,7 @@ the memory of each replica. A file has at least 32 random bytes, by: openssl ran
 	one("tls.acme.eab_hmac", func(c *Config) *string { return &c.TLS.ACME.EABHMAC }, parseEABHMAC).withShow(func(c *Config) string { return isSet(c.TLS.ACME.EABHMAC) }).
 		withSample("key-in-base64url", "its key. Never shown; write it as ${EAB_HMAC}"),
 	one("tls.http2", func(c *Config) *bool { return &c.TLS.HTTP2 }, parseBool).
-		withDefault("false", "offer HTTP/2 for all but WebSockets; it takes up to five descriptors for a client in place of two"),
+		withDefault("false", "offer HTTP/2 for all but WebSockets; it takes three descriptors for a client and three for each request at a time, in place of two"),
 	one("tls.hsts", func(c *Config) *time.Duration { return &c.TLS.HSTS }, between(0, longestHSTS)).
 		withDefault("0s", "browsers take no other way than https to this host for so long, as 8760h, once they came by it; 0s for no word of it"),
 	one("limits.connections", func(c *Config) *int { return &c.Limits.Connections }, whole(0, 100_000_000)).withZero("what the limit of file descriptors allows").

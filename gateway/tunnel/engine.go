@@ -22,7 +22,7 @@ type Socket struct {
 
 // Adopt takes over two sockets that the loop on watches, from whichever handler they have, and joins them. It is called on that
 // loop's goroutine, and the tunnel lives there. After Shutdown has ended it closes both and tells the Owner before it returns.
-func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
+func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) Line {
 	t := newTunnel(e, on, o)
 	for i, s := range [...]Socket{client, node} {
 		t.join(i, s)
@@ -31,7 +31,7 @@ func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 	case closed:
 		t.because(Shutdown)
 		t.close()
-		return
+		return Line{t}
 	case ending:
 		t.order.Store(uint32(Shutdown))
 	}
@@ -39,4 +39,5 @@ func (e *Engine) Adopt(on *loop.Loop, client, node Socket, o Options) {
 		on.HandOver(token, t, side)
 	}
 	t.begin()
+	return Line{t}
 }

@@ -20,7 +20,8 @@ type Follower interface {
 	NodeEnded() bool
 }
 
-// Line is a tunnel for its Follower. Its methods are for the tunnel's loop; those that write may end the tunnel.
+// Line is a tunnel for its Follower, and for who had it adopted. Its methods are for the tunnel's loop; those that write may end the
+// tunnel.
 type Line struct{ t *tunnel }
 
 // Ended reports whether the tunnel is no more, or is about to end.
@@ -101,6 +102,14 @@ func (l Line) End(why Cause) {
 
 // EndSoon is End, behind what is being passed.
 func (l Line) EndSoon(why Cause) { l.t.stop(why) }
+
+// Cut closes both sockets at once. What is on its way is lost.
+func (l Line) Cut() {
+	if t := l.t; !t.gone {
+		t.because(Shutdown)
+		t.close()
+	}
+}
 
 // loseNode closes the node's connection, and what waits for it is dropped. The client is not read until there is another one.
 func (t *tunnel) loseNode() {
