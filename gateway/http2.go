@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // This file serves clients that speak HTTP/2 (RFC 9113), which net/http does. What such a connection brings is a tunnel to net/http, over
@@ -71,13 +72,17 @@ func newHTTP2(g *Gateway) *http2 {
 func counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		c := q.Context().Value(http2Key{}).(*http2Conn)
+		t := &timedWriter{ResponseWriter: w, limit: c.g.limits().WriteTime}
 		c.begin()
-		defer c.end()
+		defer func() {
+			t.arm() // for what net/http sends when this returns
+			c.end(t.late)
+		}()
 		if q.Host == "" {
-			http.Error(w, "no host", http.StatusBadRequest)
+			http.Error(t, "no host", http.StatusBadRequest)
 			return
 		}
-		next.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), targetKey{}, q.URL)))
+		next.ServeHTTP(t, q.WithContext(context.WithValue(q.Context(), targetKey{}, q.URL)))
 	})
 }
 
@@ -139,6 +144,49 @@ type roundTripper struct{}
 // RoundTrip implements http.RoundTripper.
 func (roundTripper) RoundTrip(q *http.Request) (*http.Response, error) {
 	return q.Context().Value(http2Key{}).(*http2Conn).transport.RoundTrip(q)
+}
+
+// timedWriter writes an answer to a client that takes some of it in each limit. One that does not has its stream reset.
+type timedWriter struct {
+	http.ResponseWriter
+	limit time.Duration
+	due   time.Time
+	late  bool // the client took nothing
+}
+
+// writtenAtOnce is how much of an answer a client has to take in a limit.
+const writtenAtOnce = 16 << 10
+
+// Write implements io.Writer.
+func (w *timedWriter) Write(b []byte) (n int, err error) {
+	for len(b) > 0 && err == nil {
+		w.arm()
+		var took int
+		took, err = w.ResponseWriter.Write(b[:min(len(b), writtenAtOnce)])
+		n, b = n+took, b[took:]
+		w.written(err)
+	}
+	return n, err
+}
+
+// FlushError is what http.ResponseController flushes by.
+func (w *timedWriter) FlushError() error {
+	w.arm()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.written(err)
+	return err
+}
+
+// arm gives the client its time.
+func (w *timedWriter) arm() {
+	w.due = time.Now().Add(w.limit)
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.due)
+}
+
+// written ends that time, which does not run while the node is waited for.
+func (w *timedWriter) written(err error) {
+	w.late = w.late || err != nil && !time.Now().Before(w.due)
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Time{})
 }
 
 // lazyHTTP2 is a server that is made for the first client that speaks HTTP/2.

@@ -25,7 +25,9 @@ func http2Frame(kind, flags byte, stream uint32, payload string) string {
 // Kinds of frames, and what a client may say first.
 const (
 	headersFrame = 1
+	resetFrame   = 3
 	noSettings   = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	noWindow     = "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
 )
 
 // getFrame is a GET on a stream.
@@ -252,4 +254,30 @@ func TestHTTP2RoomForLiveSessions(t *testing.T) {
 	close(release)
 	eventually(t, "there is room again", func() bool { return askFirst(t, s.addr, "/page") == 200 })
 	eventually(t, "who was not refused is served", func() bool { return f.refused.Load()+f.served.Load() == seconds+firsts })
+}
+
+// A client that takes nothing of an answer has that stream reset, and its connection ends when there is no other.
+func TestHTTP2ClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	held := holdsPolls(release)
+	node := startNode(t, "n1", func(c *nodeConn, r *nodeRequest) {
+		if strings.Contains(r.Head, "big") {
+			c.send(answer(200, strings.Repeat("big ", 25_000)))
+			return
+		}
+		held(c, r)
+	})
+	s := startGateway(t, withNodes(node), withHTTP2, withLimits(func(l *gateway.Limits) { l.WriteTime = short }))
+	conn := secondConn(t, s.addr, http2Preface+noWindow+getFrame(1, "/page?hold")+getFrame(3, "/big")+getFrame(5, "/big"))
+	awaitFrame(t, conn, resetFrame, 3)
+	eventually(t, "one is in hand", func() bool { return s.metric("sidway_leases") == 1 })
+	close(release)
+	awaitFrame(t, conn, headersFrame, 1)
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "nothing is left of it but what is idle", func() bool {
+		return s.metric("sidway_connections") == 0 && gateway.Descriptors(s.Gateway) <= 3
+	})
 }

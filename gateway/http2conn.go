@@ -32,6 +32,7 @@ type http2Conn struct {
 	transport http.Transport
 
 	streams atomic.Int64 // requests in hand
+	stuck   atomic.Bool  // the client took nothing of an answer for too long
 
 	line    tunnel.Line
 	fd      int // the client's
@@ -147,8 +148,11 @@ func (c *http2Conn) begin() {
 	}
 }
 
-// end is the end of a begin.
-func (c *http2Conn) end() {
+// end is the end of a begin. After the last request of a client that took nothing of an answer the connection ends.
+func (c *http2Conn) end(late bool) {
+	if late {
+		c.stuck.Store(true)
+	}
 	if c.streams.Add(-1) == 0 {
 		c.d.loop.Send(c)
 	}
@@ -164,6 +168,8 @@ func (c *http2Conn) Receive() {
 	c.fresh = false
 	switch {
 	case c.streams.Load() > 0:
+	case c.stuck.Load():
+		c.depart()
 	case c.crowded || c.over:
 		c.wait(c.d.loop.Now() + crowdedTime)
 	default:
