@@ -56,6 +56,13 @@ const maxKept = 1 << 16
 // the store that we did not notice, have served a handshake with its binding kept, and be about to write it.
 const secondLook = 300 * time.Millisecond
 
+// Answers to many look-ups in vain are given in so many slices, with so long between two: those who flood ask again at once, and what comes in
+// hundreds together keeps all others waiting.
+const (
+	landSlices = 8
+	landPause  = time.Millisecond
+)
+
 // probePause is how long after one Probe the next one for a look-up in vain begins at the earliest.
 const probePause = 10 * time.Millisecond
 
@@ -349,6 +356,9 @@ func (c *Cached) secondLook(sids []string) {
 			c.tell(Unknown)
 		}
 		c.lookups.land(sids[i], Binding{}, err)
+		if slice := len(sids) / landSlices; slice > 0 && i%slice == slice-1 {
+			time.Sleep(landPause)
+		}
 	}
 }
 
