@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"testing"
@@ -46,6 +48,49 @@ func TestDescriptorsUsedUp(t *testing.T) {
 	r.crowd(t)
 	r.limitDescriptors(t, 20000)
 	r.servesStrangers(t)
+}
+
+// Who gets the last descriptor keeps it, though its request comes later: accept wants another one for whoever is next, even if nobody is.
+func TestLastDescriptorIsKept(t *testing.T) {
+	r := startReplica(t, affinitytest.StartRedis(t).URL(), startNodes(t, pings{}, node48))
+	r.stranger(t)
+	before := r.metric(t, "sidway_connections_limit")
+	defer r.limitDescriptors(t, 20000)
+	eventually(t, "the limit is known", func() bool {
+		r.leaveOneDescriptor(t)
+		return r.metric(t, "sidway_connections_limit") < before
+	})
+	for range 4 { // on both loops, whichever is next
+		r.leaveOneDescriptor(t)
+		c, err := net.Dial("tcp", r.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // in which nothing may happen
+		if _, err := io.WriteString(c, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: chat\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := c.Read(make([]byte, 100)); n == 0 {
+			t.Errorf("no answer: %v", err)
+		}
+		c.Close()
+	}
+}
+
+// leaveOneDescriptor lowers the limit, which is one of their numbers, so that a single one is free.
+func (r *replica) leaveOneDescriptor(t *testing.T) {
+	t.Helper()
+	free := 0
+	for n := uint64(0); ; n++ {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", r.cmd.Process.Pid, n)); err == nil {
+			continue
+		}
+		if free++; free == 2 {
+			r.limitDescriptors(t, n)
+			return
+		}
+	}
 }
 
 func (r *replica) limitDescriptors(t *testing.T, n uint64) {

@@ -163,6 +163,9 @@ func (a *acceptor) Event(int, loop.Events) {
 		case sock.Again:
 			return
 		default:
+			if !sock.Waits(a.fd) { // the one before has got the last descriptor
+				return
+			}
 			if a.d.spare() {
 				continue
 			}

@@ -142,3 +142,10 @@ func Spare(fd int) int {
 	dup, _ := duplicate(uintptr(fd))
 	return dup
 }
+
+// Waits reports whether a connection waits to be accepted at the listening socket fd. Accept does not: Linux wants a descriptor first, and
+// where there is none it says so whether or not a connection waits.
+func Waits(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err != nil || n > 0
+}

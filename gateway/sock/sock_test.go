@@ -50,6 +50,23 @@ func ready(t *testing.T, fd int, events int16) {
 	}
 }
 
+func TestWaits(t *testing.T) {
+	listener, addr := listen(t, "127.0.0.1:0")
+	defer sock.Close(listener)
+	if sock.Waits(listener) {
+		t.Error("somebody waits before anybody came")
+	}
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ready(t, listener, unix.POLLIN)
+	if !sock.Waits(listener) {
+		t.Error("nobody waits")
+	}
+}
+
 // TestDialAndAccept takes a connection through its life from both sides.
 func TestDialAndAccept(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
