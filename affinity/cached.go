@@ -3,7 +3,6 @@ package affinity
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,20 +50,6 @@ type CachedOptions struct {
 // maxKept bounds the list of what is written first when the store is back. What finds no place in it is still in
 // front, and follows with what is published again.
 const maxKept = 1 << 16
-
-// secondLook is how long after the first look in vain the store is asked again. Another replica may have met a hiccup of
-// the store that we did not notice, have served a handshake with its binding kept, and be about to write it.
-const secondLook = 300 * time.Millisecond
-
-// Answers to many look-ups in vain are given in so many slices, with so long between two: those who flood ask again at once, and what comes in
-// hundreds together keeps all others waiting.
-const (
-	landSlices = 8
-	landPause  = time.Millisecond
-)
-
-// probePause is how long after one Probe the next one for a look-up in vain begins at the earliest.
-const probePause = 10 * time.Millisecond
 
 var _ Store = (*Cached)(nil)
 
@@ -321,76 +306,6 @@ func (c *Cached) look(p *phase, sid string, done func(Binding, error)) {
 		}
 		done(b, err)
 	})
-}
-
-// secondLook looks again for sids of which the store has said that it knows nothing. What it does not know now either is believed to be
-// unknown if a Probe allows it, which is one for all of them.
-func (c *Cached) secondLook(sids []string) {
-	p := c.phase.Load()
-	errs := make([]error, len(sids))
-	var looks sync.WaitGroup
-	looks.Add(len(sids))
-	for i, sid := range sids {
-		c.look(p, sid, func(b Binding, err error) {
-			if errs[i] = err; !errors.Is(err, ErrNotFound) {
-				c.lookups.land(sid, b, err)
-			}
-			looks.Done()
-		})
-	}
-	looks.Wait()
-	if !slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, ErrNotFound) }) {
-		return
-	}
-	doubt := c.doubt(p)
-	for i, err := range errs {
-		switch {
-		case !errors.Is(err, ErrNotFound):
-			continue
-		case doubt != nil:
-			c.tell(Unanswered)
-			err = doubt
-		case errors.Is(err, errBroken):
-			c.tell(Broken)
-		default:
-			c.tell(Unknown)
-		}
-		c.lookups.land(sids[i], Binding{}, err)
-		if slice := len(sids) / landSlices; slice > 0 && i%slice == slice-1 {
-			time.Sleep(landPause)
-		}
-	}
-}
-
-// doubt returns nil where a look-up in phase p that found nothing is to be believed. For that a Probe must have begun
-// after it, and must have found the store intact.
-func (c *Cached) doubt(p *phase) error {
-	ctx := context.Background()
-	if p.state != Up {
-		return p.why()
-	}
-	begun := c.probes.Load()
-	turn := time.NewTimer(opTimeout) // apart from the Probe's own limit: a turn that comes late says nothing about the store
-	defer turn.Stop()
-	select {
-	case c.probing <- struct{}{}:
-	case <-turn.C:
-		return ErrBusy
-	}
-	defer func() { <-c.probing }()
-	if c.probes.Load() == begun {
-		c.mu.Lock()
-		rest := probePause - time.Since(c.intact)
-		c.mu.Unlock()
-		pause(ctx, rest) // so that one Probe serves all that look meanwhile
-		if err := c.probe(ctx, p); err != nil {
-			return err
-		}
-	}
-	if c.proof.Load() <= begun || c.phase.Load() != p {
-		return errRecovering
-	}
-	return nil
 }
 
 // probe asks the store how it is and acts on the answer. The caller holds the token of probing.

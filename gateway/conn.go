@@ -182,9 +182,6 @@ func (c *clientConn) keep() {
 	}
 }
 
-// quiet implements waited.
-func (c *clientConn) quiet() bool { return c.d.loop.Quiet(c.token, c.fd) }
-
 // wants reports whether what the client sends is looked at now.
 func (c *clientConn) wants() bool {
 	switch c.state {

@@ -224,6 +224,9 @@ var (
 	_ waited = (*http2Conn)(nil)
 )
 
+// quiet implements waited.
+func (c *clientConn) quiet() bool { return c.d.loop.Quiet(c.token, c.fd) }
+
 // waiter is the place in a list of a connection whose client is waited for: for a request, or for the rest of one.
 type waiter struct {
 	c          waited

@@ -59,7 +59,7 @@ func readiness(ctx context.Context, address string) (string, error) {
 	case res.StatusCode != http.StatusOK:
 		return "", fmt.Errorf("%s answers %s: %s", address, res.Status, answer)
 	case err != nil || said.Status != "ready":
-		return "", (&remote{address: address}).stranger(res.Status, body)
+		return "", stranger(address, res.Status, body)
 	}
 	return answer, nil
 }

@@ -82,7 +82,7 @@ func (r *remote) read(ctx context.Context, method, path string, body, into any) 
 		return nil, err
 	}
 	if json.Unmarshal(text, into) != nil || !ours(into) {
-		return nil, r.stranger(res.Status, text)
+		return nil, stranger(r.address, res.Status, text)
 	}
 	return text, nil
 }
@@ -107,9 +107,9 @@ func ours(answer any) bool {
 }
 
 // stranger is what is wrong where somebody else than a replica has answered.
-func (r *remote) stranger(status string, said []byte) error {
+func stranger(address, status string, said []byte) error {
 	return fmt.Errorf("no replica's admin address answers at %s: is it the address in admin.listen, and not that of clients? It says %s, %.200q",
-		r.address, status, bytes.TrimSpace(said))
+		address, status, bytes.TrimSpace(said))
 }
 
 // open sends a request and returns its answer, whose body is to be closed. An answer that is none of 200, or of another kind, is an error.
@@ -140,7 +140,7 @@ func (r *remote) open(ctx context.Context, method, path, kind string, body any) 
 	defer res.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	var f api.Failure
-	if err = r.stranger(res.Status, text); res.StatusCode != http.StatusOK && json.Unmarshal(text, &f) == nil && f.Error != "" {
+	if err = stranger(r.address, res.Status, text); res.StatusCode != http.StatusOK && json.Unmarshal(text, &f) == nil && f.Error != "" {
 		err = fmt.Errorf("%s: %s", res.Status, f.Error)
 	}
 	if res.StatusCode == http.StatusUnauthorized && r.unread != nil {
